@@ -1,0 +1,34 @@
+"""Where data, stores, checkpoints and runs lie unless the user says otherwise: the only place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DATA_VARIABLE = "MERSYNTH_DATA"
+
+
+def data_root(source: str, root: str | Path | None = None) -> Path:
+    """Folder of a database: ``root``, else ``$MERSYNTH_DATA/<source>``, else ``./data/<source>``.
+
+    Args:
+        source: name of the database, for instance ``"samm"``.
+        root: the folder itself, as the user gave it; None for the default.
+
+    Example:
+        >>> data_root("samm", "elsewhere/SAMM")
+        PosixPath('elsewhere/SAMM')
+    """
+    if root is not None:
+        return Path(root)
+    return Path(os.environ.get(DATA_VARIABLE) or "data") / source
+
+
+def store_path(name: str, out: str | Path | None = None) -> Path:
+    """Folder of a store: ``out``, else ``./stores/<name>``."""
+    return Path(out) if out is not None else Path("stores") / name
+
+
+def checkpoint_path(name: str, out: str | Path | None = None) -> Path:
+    """Folder of a generator checkpoint: ``out``, else ``./checkpoints/<name>``."""
+    return Path(out) if out is not None else Path("checkpoints") / name
