@@ -1,0 +1,290 @@
+"""The Action Units of FACS, and the notations the databases write them in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+Half = Literal["eyes", "mouth", "other"]
+
+CONDITION_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43)
+"""The 20 AUs that py-feat measures; the column order of every intensity array."""
+
+LETTER_INTENSITY = {"A": 0.2, "B": 0.4, "C": 0.6, "D": 0.8, "E": 1.0}
+"""FACS intensity letters, trace to maximum, at equal steps of the scale [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionUnit:
+    """One code of FACS.
+
+    Attributes:
+        number: the code's number.
+        name: its name in the FACS manual.
+        muscles: the muscles that make it; empty where the code names none (gaze, head).
+        half: the half of the face that it moves. ``eyes`` and ``mouth`` follow the dual-branch
+            recognizer (Tan et al. 2022): eyes 1-9, 41-44, 61-64, mouth 10-28, 38. Codes that the
+            paper does not list go where their muscles lie; head and posture codes are ``other``.
+    """
+
+    number: int
+    name: str
+    muscles: tuple[str, ...]
+    half: Half
+
+
+# number | name | muscles | half (Ekman, Friesen and Hager, FACS manual, 2002). FACS has no AU 3.
+# AU 8 moves the lips and is an "eyes" AU only by the paper's range.
+_TABLE = """
+1|inner brow raiser|frontalis (medial)|eyes
+2|outer brow raiser|frontalis (lateral)|eyes
+4|brow lowerer|depressor glabellae, depressor supercilii, corrugator supercilii|eyes
+5|upper lid raiser|levator palpebrae superioris|eyes
+6|cheek raiser|orbicularis oculi (orbital)|eyes
+7|lid tightener|orbicularis oculi (palpebral)|eyes
+8|lips toward each other|orbicularis oris|eyes
+9|nose wrinkler|levator labii superioris alaeque nasi|eyes
+10|upper lip raiser|levator labii superioris|mouth
+11|nasolabial deepener|zygomaticus minor|mouth
+12|lip corner puller|zygomaticus major|mouth
+13|sharp lip puller|levator anguli oris|mouth
+14|dimpler|buccinator|mouth
+15|lip corner depressor|depressor anguli oris|mouth
+16|lower lip depressor|depressor labii inferioris|mouth
+17|chin raiser|mentalis|mouth
+18|lip pucker|incisivii labii superioris, incisivii labii inferioris|mouth
+19|tongue show||mouth
+20|lip stretcher|risorius|mouth
+21|neck tightener|platysma|mouth
+22|lip funneler|orbicularis oris|mouth
+23|lip tightener|orbicularis oris|mouth
+24|lip presser|orbicularis oris|mouth
+25|lips part|depressor labii inferioris, mentalis (relaxed), orbicularis oris (relaxed)|mouth
+26|jaw drop|masseter (relaxed), temporalis (relaxed), internal pterygoid (relaxed)|mouth
+27|mouth stretch|pterygoids, digastric|mouth
+28|lip suck|orbicularis oris|mouth
+29|jaw thrust||mouth
+30|jaw sideways||mouth
+31|jaw clencher|masseter|mouth
+32|lip bite||mouth
+33|cheek blow||mouth
+34|cheek puff||mouth
+35|cheek suck||mouth
+36|tongue bulge||mouth
+37|lip wipe||mouth
+38|nostril dilator|nasalis (alar)|mouth
+39|nostril compressor|nasalis (transverse), depressor septi nasi|mouth
+40|sniff||other
+41|lid droop|levator palpebrae superioris (relaxed)|eyes
+42|slit|orbicularis oculi|eyes
+43|eye closure|levator palpebrae superioris (relaxed), orbicularis oculi (palpebral)|eyes
+44|squint|orbicularis oculi (palpebral)|eyes
+45|blink|levator palpebrae superioris (relaxed), orbicularis oculi (palpebral)|eyes
+46|wink|levator palpebrae superioris (relaxed), orbicularis oculi (palpebral)|eyes
+50|speech||other
+51|head turn left||other
+52|head turn right||other
+53|head up||other
+54|head down||other
+55|head tilt left||other
+56|head tilt right||other
+57|head forward||other
+58|head back||other
+61|eyes turn left||eyes
+62|eyes turn right||eyes
+63|eyes up||eyes
+64|eyes down||eyes
+65|walleye||eyes
+66|cross-eye||eyes
+80|swallow||other
+82|shoulder shrug||other
+84|head shake||other
+85|head nod||other
+"""
+
+
+def _read_table() -> dict[int, ActionUnit]:
+    units = {}
+    for line in _TABLE.strip().splitlines():
+        number, name, muscles, half = line.split("|")
+        named = tuple(muscle for muscle in muscles.split(", ") if muscle)
+        units[int(number)] = ActionUnit(int(number), name, named, half)  # type: ignore[arg-type]
+    return units
+
+
+ACTION_UNITS: dict[int, ActionUnit] = _read_table()
+"""Every known code by its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class AUEvent:
+    """One AU as a coder saw it.
+
+    Attributes:
+        number: a key of :data:`ACTION_UNITS`.
+        side: the side of the face's owner that moves alone, or, where ``asymmetric``, moves more.
+        asymmetric: both sides move, one of them more (``A12``). ``A/L12`` reads "asymmetric or
+            left alone"; either way the left moves more, which is how it is kept.
+        part: the lip or lid that moves alone: top (``T``) or bottom (``B``).
+        letters: intensity letters, both where the coder hesitated (``10A/B``).
+        reflex: a reflex or by-product of another movement, ``ref(...)``.
+    """
+
+    number: int
+    side: Literal["left", "right"] | None = None
+    asymmetric: bool = False
+    part: Literal["top", "bottom"] | None = None
+    letters: tuple[str, ...] = ()
+    reflex: bool = False
+
+    @property
+    def intensity(self) -> float | None:
+        """Mean of the letters' intensities in [0, 1]; None where no letter was given."""
+        if not self.letters:
+            return None
+        return sum(LETTER_INTENSITY[letter] for letter in self.letters) / len(self.letters)
+
+
+@dataclass(frozen=True, slots=True)
+class AUCell:
+    """What an AU cell of an annotation table says.
+
+    Attributes:
+        groups: a group an AU that moved; a group of several events is a choice between them
+            (``R14A or 17A``): the coder saw one of them.
+        remarks: words that are no AU, for instance ``soft focus``.
+        unclear: the cell holds a ``?``: the coder could not name an AU or its end.
+        unread: fragments that are neither; nothing of a cell is dropped.
+    """
+
+    groups: tuple[tuple[AUEvent, ...], ...] = ()
+    remarks: tuple[str, ...] = ()
+    unclear: bool = False
+    unread: tuple[str, ...] = ()
+
+    @property
+    def events(self) -> tuple[AUEvent, ...]:
+        """One event a group: of alternatives the first, which is the coder's first thought."""
+        return tuple(group[0] for group in self.groups)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The AUs that are certain: those of groups without alternatives, in the cell's order."""
+        certain = [group[0].number for group in self.groups if len(group) == 1]
+        return tuple(dict.fromkeys(certain))
+
+
+def parse_au_cell(cell: str | float | None) -> AUCell:
+    """Read an AU cell of CASME II, SAMM and the databases that write AUs as they do.
+
+    ``+`` joins AUs, ``or`` separates alternatives. An AU is a prefix, a number and a suffix:
+    ``L``/``R`` the side, ``A`` asymmetric, ``T``/``B`` top and bottom; behind the number the
+    intensity ``A``..``E``. A number outside of FACS, and whatever else cannot be read, is
+    returned in ``unread``.
+
+    Args:
+        cell: as the table holds it: text, a number, or None or NaN for an empty cell.
+
+    Example:
+        >>> parse_au_cell("L12 + 15A").events[1].intensity
+        0.2
+        >>> [event.number for event in parse_au_cell("R14A or 17A").groups[0]]
+        [14, 17]
+    """
+    if cell is None or cell != cell:
+        return AUCell()
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    groups, remarks, unread = [], [], []
+    text = str(cell)
+    for fragment in _split(text.replace("?", " "), "+"):
+        group = _read_group(fragment)
+        if group:
+            groups.append(group)
+        elif _REMARK.fullmatch(fragment):
+            remarks.append(fragment)
+        else:
+            unread.append(fragment)
+    return AUCell(tuple(groups), tuple(remarks), "?" in text, tuple(unread))
+
+
+def condition_vector(cell: AUCell, *, unlettered: float) -> np.ndarray:
+    """Intensities of the 20 condition AUs at the apex, as the coder's letters give them.
+
+    Of alternatives the first counts; an AU on one side counts as on both, since the vector has no
+    sides; of an AU that comes twice the stronger counts. A cell that names no AU (empty, ``?``)
+    measured nothing.
+
+    Args:
+        cell: the parsed cell.
+        unlettered: intensity in [0, 1] of an AU that has no letter.
+
+    Returns:
+        (20,) float32 in [0, 1], columns as :data:`CONDITION_AUS`; all NaN if no AU is named.
+
+    Raises:
+        ValueError: if ``unlettered`` lies outside [0, 1].
+    """
+    if not 0 <= unlettered <= 1:
+        raise ValueError(f"unlettered must lie in [0, 1], got {unlettered}")
+    if not cell.groups:
+        return np.full(len(CONDITION_AUS), np.nan, np.float32)
+    vector = np.zeros(len(CONDITION_AUS), np.float32)
+    for event in cell.events:
+        if event.number in CONDITION_AUS:
+            column = CONDITION_AUS.index(event.number)
+            intensity = unlettered if event.intensity is None else event.intensity
+            vector[column] = max(vector[column], intensity)
+    return vector
+
+
+_EVENT = re.compile(
+    r"(?P<asymmetric>A(?:/(?=[LR]))?)?(?P<side>[LR])?(?P<part>[TB])?(?P<number>\d+)(?P<letters>[A-E](/[A-E])*)?"
+)
+_REFLEX = re.compile(r"ref\s*\((?P<inner>.*)\)", re.IGNORECASE)
+_REMARK = re.compile(r"[^\W\d_]{3,}([\s-]+[^\W\d_]+)*")
+_SIDES: dict[str, Literal["left", "right"]] = {"L": "left", "R": "right"}
+_PARTS: dict[str, Literal["top", "bottom"]] = {"T": "top", "B": "bottom"}
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split where no parenthesis is open; empty pieces are left out."""
+    pieces, depth, start = [], 0, 0
+    for match in re.finditer(rf"[()]|{re.escape(separator)}", text):
+        if match[0] in "()":
+            depth += 1 if match[0] == "(" else -1
+        elif depth == 0:
+            pieces.append(text[start : match.start()])
+            start = match.end()
+    pieces.append(text[start:])
+    return [piece.strip() for piece in pieces if piece.strip()]
+
+
+def _read_group(text: str) -> tuple[AUEvent, ...]:
+    """The alternatives of a group; empty if any of them cannot be read."""
+    choices = _split(re.sub(r"\bor\b", "|", text, flags=re.IGNORECASE), "|")
+    if len(choices) > 1:
+        groups = [_read_group(choice) for choice in choices]
+        return tuple(event for group in groups for event in group) if all(groups) else ()
+    if reflex := _REFLEX.fullmatch(text):
+        return tuple(replace(event, reflex=True) for event in _read_group(reflex["inner"]))
+    if text.startswith("(") and text.endswith(")"):
+        return _read_group(text[1:-1])
+    event = _read_event(text.strip())
+    return (event,) if event else ()
+
+
+def _read_event(text: str) -> AUEvent | None:
+    match = _EVENT.fullmatch(text.upper())
+    if match is None or int(match["number"]) not in ACTION_UNITS:
+        return None
+    return AUEvent(
+        number=int(match["number"]),
+        side=_SIDES.get(match["side"]),
+        asymmetric=match["asymmetric"] is not None,
+        part=_PARTS.get(match["part"]),
+        letters=tuple((match["letters"] or "").replace("/", "")),
+    )

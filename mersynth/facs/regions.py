@@ -1,0 +1,31 @@
+"""Regions of an aligned face image."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+def half_rows(half: Literal["eyes", "mouth"], height: int) -> slice:
+    """Rows of the eyes half or the mouth half of an aligned face image.
+
+    The upper half of the image is the eyes', the rest the mouth's (Tan et al. 2022, 3.1.2), so
+    that an odd row belongs to the mouth. Which AUs a half shows is ``ActionUnit.half``.
+
+    Args:
+        half: ``"eyes"`` or ``"mouth"``.
+        height: height of the image, in pixels.
+
+    Raises:
+        ValueError: if ``half`` is neither, or the image is less than two rows high.
+
+    Example:
+        >>> half_rows("mouth", 128)
+        slice(64, 128, None)
+    """
+    if height < 2:
+        raise ValueError(f"an image of {height} rows has no halves")
+    if half == "eyes":
+        return slice(0, height // 2)
+    if half == "mouth":
+        return slice(height // 2, height)
+    raise ValueError(f"half must be 'eyes' or 'mouth', got {half!r}")
