@@ -1,0 +1,219 @@
+"""ClipStore: a set of annotated face clips on disk, real or synthetic.
+
+A store is a folder::
+
+    my_store/
+        clips.parquet     a row a clip: the fields of Clip
+        frames.npy        (F, H, W, 3) uint8, RGB; the frames of all clips, one clip after another
+        intensities.npy   (F, 20) float32, AU intensities in [0, 1], columns as CONDITION_AUS; NaN = not measured
+        landmarks.npy     (F, 68, 2) float32, (x, y) in pixels; NaN = not measured
+        store.json        schema version, header (source, licence, seed, config ...), SHA-256 of each file
+
+A store is written beside its final place, in ``.<name>.partial``, and renamed when it is whole:
+a folder of that name is always a complete store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mersynth.clips import Clip
+from mersynth.files import checksum_of, sha256_of_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+NUM_LANDMARKS = 68
+CHECKSUMMED_FILES = ("clips.parquet", "frames.npy", "intensities.npy", "landmarks.npy")
+
+
+CLIP_FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
+
+
+class StoreError(Exception):
+    """A folder is not a whole, readable ClipStore, or a store cannot be written there."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClip:
+    """A clip with its arrays (views into the memory-mapped store).
+
+    Attributes:
+        clip: the annotation.
+        frames: (T, H, W, 3) uint8, RGB.
+        intensities: (T, 20) float32 in [0, 1]; NaN where not measured.
+        landmarks: (T, 68, 2) float32, (x, y) in pixels; NaN where not measured.
+    """
+
+    clip: Clip
+    frames: np.ndarray
+    intensities: np.ndarray
+    landmarks: np.ndarray
+
+
+class ClipStore(Sequence[StoredClip]):
+    """A memory-mapped set of annotated clips; see the module's text for the files.
+
+    Open one with :meth:`open`; write one with :class:`mersynth.store_writer.StoreWriter`.
+
+    Example:
+        >>> store = ClipStore.open("stores/samm")               # doctest: +SKIP
+        >>> angry = store.filter(lambda c: c.emotion == "anger")  # doctest: +SKIP
+        >>> angry[0].frames.shape                                 # doctest: +SKIP
+        (71, 128, 128, 3)
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clips: Sequence[Clip],
+        starts: Sequence[int],
+        frames: np.ndarray,
+        intensities: np.ndarray,
+        landmarks: np.ndarray,
+        meta: Mapping[str, Any],
+    ) -> None:
+        self.path = path
+        self.clips = tuple(clips)
+        self.starts = tuple(starts)
+        self.frames = frames
+        self.intensities = intensities
+        self.landmarks = landmarks
+        self.meta = dict(meta)
+
+    @classmethod
+    def open(cls, path: str | Path, verify: bool = False) -> ClipStore:
+        """Open a store, its arrays memory-mapped and read-only.
+
+        Args:
+            path: the store's folder.
+            verify: also compare the SHA-256 of every file with ``store.json`` (reads all of it).
+
+        Raises:
+            StoreError: if the folder is no store, is of another schema version, or is damaged.
+        """
+        path = Path(path)
+        meta = _read_meta(path)
+        if verify:
+            _verify(path, meta)
+        clips = _read_clips(path / "clips.parquet")
+        arrays = {}
+        for name in ("frames", "intensities", "landmarks"):
+            try:
+                arrays[name] = np.load(path / f"{name}.npy", mmap_mode="r")
+            except (OSError, ValueError) as error:
+                raise StoreError(
+                    f"{path / f'{name}.npy'} cannot be read ({error}); make the store again"
+                ) from error
+        lengths = [clip.num_frames for clip in clips]
+        for name, array in arrays.items():
+            if len(array) != sum(lengths):
+                raise StoreError(
+                    f"{path / f'{name}.npy'} holds {len(array)} frames, but clips.parquet lists "
+                    f"{sum(lengths)}; make the store again"
+                )
+        starts = (
+            np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(int).tolist() if clips else []
+        )
+        return cls(path, clips, starts, meta=meta, **arrays)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> StoredClip:  # type: ignore[override]
+        clip = self.clips[index]
+        rows = slice(self.starts[index], self.starts[index] + clip.num_frames)
+        return StoredClip(clip, self.frames[rows], self.intensities[rows], self.landmarks[rows])
+
+    def __iter__(self) -> Iterator[StoredClip]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square frames, in pixels."""
+        return int(self.frames.shape[1])
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over the names and SHA-256s of the store's files: equal bytes, equal checksum."""
+        return checksum_of(self.meta["sha256"])
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Ids of the subjects, sorted."""
+        return tuple(sorted({clip.subject_id for clip in self.clips}))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The clips as a pandas table, a row a clip, in stored order."""
+        import pandas as pd
+
+        rows = [{"id": c.id, "subject_id": c.subject_id, **clip_row(c)} for c in self.clips]
+        return pd.DataFrame(rows, columns=["id", "subject_id", *CLIP_FIELDS])
+
+    def filter(self, keep: Callable[[Clip], bool]) -> ClipStore:
+        """The clips for which ``keep`` is true, as a view: nothing is copied."""
+        chosen = [i for i, clip in enumerate(self.clips) if keep(clip)]
+        return ClipStore(
+            self.path,
+            [self.clips[i] for i in chosen],
+            [self.starts[i] for i in chosen],
+            self.frames,
+            self.intensities,
+            self.landmarks,
+            self.meta,
+        )
+
+
+def clip_row(clip: Clip) -> dict[str, Any]:
+    """The fields of a clip as JSON-able values."""
+    return {name: getattr(clip, name) for name in CLIP_FIELDS} | {"unseen": list(clip.unseen)}
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    file = path / "store.json"
+    if not path.is_dir():
+        raise StoreError(f"no store at {path}; `mersynth prepare --out {path}` makes one")
+    if not file.exists():
+        raise StoreError(f"{path} is no ClipStore: it has no store.json")
+    try:
+        meta: dict[str, Any] = json.loads(file.read_text())
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{file} is damaged ({error}); make the store again") from error
+    if meta.get("schema_version") != SCHEMA_VERSION:
+        raise StoreError(
+            f"{file} has schema version {meta.get('schema_version')}, this mersynth reads "
+            f"{SCHEMA_VERSION}; make the store again, or install the version that wrote it"
+        )
+    return meta
+
+
+def _verify(path: Path, meta: Mapping[str, Any]) -> None:
+    for name, expected in meta["sha256"].items():
+        if not (path / name).exists():
+            raise StoreError(f"{path / name} is missing; make the store again")
+        actual = sha256_of_file(path / name)
+        if actual != expected:
+            raise StoreError(
+                f"{path / name} is damaged: SHA-256 {actual[:12]}..., store.json says "
+                f"{expected[:12]}...; make the store again"
+            )
+
+
+def _read_clips(path: Path) -> list[Clip]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StoreError(f"{path} cannot be read ({error}); make the store again") from error
+    return [Clip(**{**row, "unseen": tuple(row["unseen"])}) for row in rows]

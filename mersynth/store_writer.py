@@ -1,0 +1,230 @@
+"""Writing a ClipStore: beside its final place first, renamed when it is whole."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from mersynth.clips import Clip
+from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.files import checksum_of, sha256_of_file, write_json_atomically
+from mersynth.store import (
+    CHECKSUMMED_FILES,
+    CLIP_FIELDS,
+    NUM_LANDMARKS,
+    SCHEMA_VERSION,
+    ClipStore,
+    StoreError,
+    clip_row,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class StoreWriter:
+    """Writes a store whose clips are known beforehand; nothing appears at ``path`` until whole.
+
+    Clips are added in their order. With ``resume=True`` an interrupted writing of the same clips
+    and header goes on behind the last clip that was committed (see :attr:`done`).
+
+    Args:
+        path: folder of the new store; it must not exist.
+        clips: all clips of the store, ids unique.
+        image_size: side of the square frames, in pixels.
+        header: JSON-able facts about the store: at least ``source``.
+        resume: continue an interrupted writing, if there is one.
+
+    Raises:
+        StoreError: if ``path`` exists, an id comes twice, or what was interrupted is another store.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        clips: Sequence[Clip],
+        image_size: int,
+        header: Mapping[str, Any],
+        resume: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.clips = tuple(clips)
+        if self.path.exists():
+            raise StoreError(f"{self.path} exists already; remove it or choose another --out")
+        if not self.clips:
+            raise StoreError(f"a store needs at least one clip; none was given for {self.path}")
+        _check_unique(self.clips)
+        self.partial = self.path.parent / f".{self.path.name}.partial"
+        self._ends = np.cumsum([clip.num_frames for clip in self.clips]).tolist()
+        self._journal = self.partial / "journal.json"
+        self._plan = _plan_checksum(self.clips, image_size, header)
+        self._header = dict(header)
+        if resume and self._journal.exists():
+            self.done = self._resume()
+        else:
+            shutil.rmtree(self.partial, ignore_errors=True)
+            self.partial.mkdir(parents=True)
+            self.done = 0
+        mode = "r+" if self.done else "w+"
+        total = self._ends[-1]
+        shapes: dict[str, tuple[type, tuple[int, ...]]] = {
+            "frames": (np.uint8, (total, image_size, image_size, 3)),
+            "intensities": (np.float32, (total, len(CONDITION_AUS))),
+            "landmarks": (np.float32, (total, NUM_LANDMARKS, 2)),
+        }
+        self._arrays = {
+            name: np.lib.format.open_memmap(
+                self.partial / f"{name}.npy", mode=mode, dtype=dtype, shape=shape
+            )
+            for name, (dtype, shape) in shapes.items()
+        }
+        self._next = self.done
+        if not self.done:
+            self.commit()
+
+    def _resume(self) -> int:
+        journal = json.loads(self._journal.read_text())
+        if journal["plan"] != self._plan:
+            raise StoreError(
+                f"{self.partial} holds the beginning of another store (other clips, sizes or "
+                "settings); remove that folder, or repeat the command that began it"
+            )
+        logger.info(
+            "continuing %s behind clip %d of %d", self.path, journal["done"], len(self.clips)
+        )
+        return int(journal["done"])
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._arrays.clear()
+
+    def add(
+        self,
+        frames: np.ndarray,
+        intensities: np.ndarray | None = None,
+        landmarks: np.ndarray | None = None,
+    ) -> None:
+        """Write the next clip's arrays; what is None is stored as not measured (NaN).
+
+        Args:
+            frames: (T, H, W, 3) uint8, RGB, with T the clip's number of frames.
+            intensities: (T, 20) in [0, 1].
+            landmarks: (T, 68, 2), (x, y) in pixels.
+
+        Raises:
+            ValueError: if a shape, a type or a range is wrong.
+        """
+        if self._next >= len(self.clips):
+            raise ValueError(f"all {len(self.clips)} clips of {self.path} were added already")
+        clip = self.clips[self._next]
+        rows = slice(self._ends[self._next] - clip.num_frames, self._ends[self._next])
+        if frames.dtype != np.uint8:
+            raise ValueError(f"clip {clip.id}: frames must be uint8, got {frames.dtype}")
+        given = {"frames": frames, "intensities": intensities, "landmarks": landmarks}
+        for name, value in given.items():
+            target = self._arrays[name][rows]
+            if value is None:
+                target[:] = np.nan
+            elif value.shape != target.shape:
+                raise ValueError(
+                    f"clip {clip.id}: {name} must have shape {target.shape}, got {value.shape}"
+                )
+            else:
+                target[:] = value
+        if intensities is not None and ((intensities < 0) | (intensities > 1)).any():
+            raise ValueError(
+                f"clip {clip.id}: AU intensities must lie in [0, 1], got "
+                f"{np.nanmin(intensities):.3f}..{np.nanmax(intensities):.3f}"
+            )
+        self._next += 1
+
+    def commit(self) -> None:
+        """Make what was added survive a kill: a later ``resume=True`` begins behind it."""
+        for array in self._arrays.values():
+            array.flush()
+        self.done = self._next
+        write_json_atomically(self._journal, {"plan": self._plan, "done": self.done})
+
+    def finish(self) -> ClipStore:
+        """Complete the store, move it to its place and open it.
+
+        Raises:
+            StoreError: if clips are missing, or something appeared at the store's path.
+        """
+        if self._next != len(self.clips):
+            raise StoreError(
+                f"{self.path}: {self._next} of {len(self.clips)} clips were added; "
+                "the store is not whole and was not put in place"
+            )
+        for array in self._arrays.values():
+            array.flush()
+        self._arrays.clear()
+        _write_clips(self.partial / "clips.parquet", self.clips)
+        sha256 = {name: sha256_of_file(self.partial / name) for name in CHECKSUMMED_FILES}
+        meta = {"schema_version": SCHEMA_VERSION, "header": self._header, "sha256": sha256}
+        write_json_atomically(self.partial / "store.json", meta)
+        self._journal.unlink()
+        if self.path.exists():
+            raise StoreError(
+                f"{self.path} appeared while it was being written; nothing was replaced"
+            )
+        self.partial.rename(self.path)
+        return ClipStore.open(self.path)
+
+
+def merge(stores: Sequence[ClipStore], path: str | Path) -> ClipStore:
+    """Write the clips of several stores of one image size into a new store.
+
+    The header of each part is kept under ``header["parts"]``, licence notes included.
+
+    Raises:
+        StoreError: if the image sizes differ, an id comes twice, or ``path`` exists.
+    """
+    sizes = sorted({store.image_size for store in stores})
+    if len(sizes) != 1:
+        raise StoreError(f"stores of one image size can be merged, got sizes {sizes}")
+    header = {
+        "source": "+".join(dict.fromkeys(str(s.meta["header"]["source"]) for s in stores)),
+        "parts": [{"checksum": s.checksum, "header": s.meta["header"]} for s in stores],
+    }
+    clips = [clip for store in stores for clip in store.clips]
+    with StoreWriter(path, clips, sizes[0], header) as writer:
+        for store in stores:
+            for item in store:
+                writer.add(item.frames, item.intensities, item.landmarks)
+        return writer.finish()
+
+
+def _plan_checksum(clips: Iterable[Clip], image_size: int, header: Mapping[str, Any]) -> str:
+    return checksum_of([[clip_row(clip) for clip in clips], image_size, dict(header)])
+
+
+def _check_unique(clips: Iterable[Clip]) -> None:
+    seen: set[str] = set()
+    for clip in clips:
+        if clip.id in seen:
+            raise StoreError(f"clip id {clip.id!r} comes twice; ids must be unique within a store")
+        seen.add(clip.id)
+
+
+def _write_clips(path: Path, clips: Iterable[Clip]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"onset": pa.int64(), "apex": pa.int64(), "offset": pa.int64(), "fps": pa.float64()}
+    kinds["unseen"] = pa.list_(pa.string())
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in CLIP_FIELDS])
+    pq.write_table(pa.Table.from_pylist([clip_row(c) for c in clips], schema=schema), path)
