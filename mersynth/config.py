@@ -1,0 +1,97 @@
+"""Hydra configs: found in the wheel or the checkout, composed with a user's overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+class ConfigError(Exception):
+    """There is no such config, or an override does not fit it."""
+
+
+def config_folder() -> Path:
+    """The folder of the configs: ``mersynth/configs`` in a wheel, ``configs`` in a checkout."""
+    packaged = Path(__file__).with_name("configs")
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose a config. Nothing is written and logging is left as it is.
+
+    Args:
+        name: file name in the config folder, without ``.yaml``.
+        overrides: Hydra overrides, for instance ``["gan=large", "gan.image_size=256"]``. A value
+            that was a number stays a number, and one that was true or false stays so.
+
+    Raises:
+        ConfigError: if there is no config of that name, or an override is misspelt, names a key or
+            a choice that does not exist, or gives a value of another kind.
+
+    Example:
+        >>> load("prepare", ["image_size=256"]).image_size
+        256
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    folder = config_folder()
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    if name not in names:
+        raise ConfigError(f"there is no config {name!r} in {folder}; there are {', '.join(names)}")
+    with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
+        config = compose(name)
+        # One more override at a time, so that an error can name the one at fault. A group is
+        # chosen before values within it are set, as Hydra itself does.
+        ordered = sorted(overrides, key=lambda override: "." in _key(override))
+        for count, override in enumerate(ordered, start=1):
+            before = config
+            try:
+                config = compose(name, ordered[:count])
+            except (HydraException, OmegaConfBaseException) as error:
+                reason = _reason(error, override, before)
+                raise ConfigError(f"override {override!r} of config {name!r}: {reason}") from error
+            _check_kind(override, before, config)
+    return config
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
+
+
+def _reason(error: Exception, override: str, config: DictConfig) -> str:
+    from hydra.errors import MissingConfigException, OverrideParseException
+    from omegaconf import DictConfig, OmegaConf
+
+    if isinstance(error, OverrideParseException):
+        return "it does not read as KEY=VALUE, for instance seed=1"
+    if isinstance(error, MissingConfigException):
+        return f"there is no such choice; allowed are {', '.join(error.options or ())}"
+    parent = _key(override)
+    node: object = None
+    while parent and not isinstance(node, DictConfig):
+        parent = parent.rpartition(".")[0]
+        node = OmegaConf.select(config, parent) if parent else config
+    keys = sorted(str(key) for key in node) if isinstance(node, DictConfig) else []
+    where = f"{parent!r} has" if parent else "it has"
+    return f"{str(error).splitlines()[0].rstrip('.')}; {where} the keys {', '.join(keys)}"
+
+
+def _check_kind(override: str, before: DictConfig, after: DictConfig) -> None:
+    from omegaconf import OmegaConf
+
+    old, new = (OmegaConf.select(config, _key(override)) for config in (before, after))
+    wanted = _kind(old)
+    if wanted and new is not None and _kind(new) != wanted:
+        raise ConfigError(f"override {override!r}: the value must be {wanted}, got {new!r}")
+
+
+def _kind(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "true or false"
+    return "a number" if isinstance(value, int | float) else None

@@ -1,0 +1,89 @@
+"""How the command line speaks: log lines and progress bars, both on standard error."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+logger = logging.getLogger(__name__)
+
+# One console for both: a log line written while a bar is shown stands above the bar.
+console = Console(stderr=True)
+
+# Without a terminal a bar would be noise, and silence would look like a hang.
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+def set_up(debug: bool = False) -> None:
+    """Send log lines to standard error. Only the command line calls this, a library never does.
+
+    Args:
+        debug: also show the debug lines of this project.
+    """
+    handler = RichHandler(console=console, show_path=debug, log_time_format="%X", markup=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    for package in ("mersynth", "recognizers"):
+        logging.getLogger(package).setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+@contextmanager
+def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Show how far a long work is: a bar on a terminal, else a log line now and then.
+
+    The last line logged gives the rate, for instance ``rendering: 2400 frames in 13.2 s
+    (181.8 frames/s)``.
+
+    Args:
+        description: what is being done, for instance ``"rendering"``.
+        total: number of units of the whole work.
+        unit: the unit's name in the plural, for instance ``"frames"``.
+
+    Yields:
+        A function to call with the number of units done since the last call.
+
+    Example:
+        >>> with progress("reading", total=2, unit="clips") as advance:
+        ...     for _ in range(2):
+        ...         advance(1)
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    start = last_line = time.monotonic()
+    done = 0
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(description, total=total)
+
+        def advance(count: int) -> None:
+            nonlocal done, last_line
+            done += count
+            bar.advance(task, count)
+            now = time.monotonic()
+            if bar.disable and now - last_line > _SECONDS_BETWEEN_LINES:
+                last_line = now
+                logger.info("%s: %d of %d %s", description, done, total, unit)
+
+        yield advance
+    seconds = time.monotonic() - start
+    rate = done / seconds if seconds else 0.0
+    logger.info("%s: %d %s in %.1f s (%.1f %s/s)", description, done, unit, seconds, rate, unit)

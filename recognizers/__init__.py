@@ -1,0 +1,1 @@
+"""Recognition systems for micro-expressions, their evaluation protocols and their reports."""
