@@ -26,7 +26,7 @@ class ActionUnit:
         name: its name in the FACS manual.
         muscles: the muscles that make it; empty where the code names none (gaze, head).
         half: the half of the face that it moves. ``eyes`` and ``mouth`` follow the dual-branch
-            recognizer (Tan et al. 2022): eyes 1-9, 41-44, 61-64, mouth 10-28, 38. Codes that the
+            recognizer (Ruan et al. 2022): eyes 1-9, 41-44, 61-64, mouth 10-28, 38. Codes that the
             paper does not list go where their muscles lie; head and posture codes are ``other``.
     """
 

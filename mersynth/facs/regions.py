@@ -8,7 +8,7 @@ from typing import Literal
 def half_rows(half: Literal["eyes", "mouth"], height: int) -> slice:
     """Rows of the eyes half or the mouth half of an aligned face image.
 
-    The upper half of the image is the eyes', the rest the mouth's (Tan et al. 2022, 3.1.2), so
+    The upper half of the image is the eyes', the rest the mouth's (Ruan et al. 2022, 3.1.2), so
     that an odd row belongs to the mouth. Which AUs a half shows is ``ActionUnit.half``.
 
     Args:

@@ -1,0 +1,153 @@
+"""Tests of the AU table and of the parser of AU cells."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pytest
+
+from mersynth.facs import (
+    ACTION_UNITS,
+    CONDITION_AUS,
+    LETTER_INTENSITY,
+    AUCell,
+    AUEvent,
+    condition_vector,
+    parse_au_cell,
+)
+
+
+def test_table_puts_every_condition_au_in_a_half_of_the_face() -> None:
+    halves = {number: ACTION_UNITS[number].half for number in CONDITION_AUS}
+    assert [n for n, half in halves.items() if half == "eyes"] == [1, 2, 4, 5, 6, 7, 9, 43]
+    assert set(halves.values()) == {"eyes", "mouth"}
+    assert ACTION_UNITS[12].muscles == ("zygomaticus major",)
+    assert ACTION_UNITS[56].half == "other"
+    assert all(number == unit.number for number, unit in ACTION_UNITS.items())
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("L14", AUEvent(14, side="left")),
+        ("R12", AUEvent(12, side="right")),
+        ("A12", AUEvent(12, asymmetric=True)),
+        ("A/L12", AUEvent(12, side="left", asymmetric=True)),
+        ("A14C", AUEvent(14, asymmetric=True, letters=("C",))),
+        ("15A", AUEvent(15, letters=("A",))),
+        ("10A/B", AUEvent(10, letters=("A", "B"))),
+        ("L12C ", AUEvent(12, side="left", letters=("C",))),
+        ("T18", AUEvent(18, part="top")),
+        ("B18", AUEvent(18, part="bottom")),
+        ("ref(7B)", AUEvent(7, letters=("B",), reflex=True)),
+        ("ref(L10)", AUEvent(10, side="left", reflex=True)),
+        ("l10", AUEvent(10, side="left")),
+        (4, AUEvent(4)),
+        (4.0, AUEvent(4)),
+    ],
+)
+def test_event(cell: str | float, expected: AUEvent) -> None:
+    assert parse_au_cell(cell) == AUCell(groups=((expected,),))
+
+
+def test_alternatives_stay_together_and_are_not_certain() -> None:
+    cell = parse_au_cell("(R6 or R12) + R15")
+    assert cell.groups == (
+        (AUEvent(6, side="right"), AUEvent(12, side="right")),
+        (AUEvent(15, side="right"),),
+    )
+    assert cell.numbers == (15,)
+    assert [event.number for event in cell.events] == [6, 15]
+
+    (group,) = parse_au_cell("R14A or 17A or 24A").groups
+    assert [event.number for event in group] == [14, 17, 24]
+    assert [event.intensity for event in group] == [0.2, 0.2, 0.2]
+
+
+def test_letters_are_kept_and_averaged() -> None:
+    assert [parse_au_cell(f"1{x}").events[0].intensity for x in "ABCDE"] == [
+        0.2, 0.4, 0.6, 0.8, 1.0,
+    ]  # fmt: skip
+    assert list(LETTER_INTENSITY) == list("ABCDE")
+    assert parse_au_cell("10A/B").events[0].intensity == pytest.approx(0.3)
+    assert parse_au_cell("10").events[0].intensity is None
+
+
+def test_remarks_question_marks_and_the_unreadable_are_kept_apart() -> None:
+    assert parse_au_cell("R14+17+soft focus").remarks == ("soft focus",)
+    assert parse_au_cell("?") == AUCell(unclear=True)
+    unclear = parse_au_cell("L12?")
+    assert unclear.unclear and unclear.numbers == (12,)
+    # 99 is no AU of FACS, x7 no notation; a choice with an unreadable member is unreadable whole.
+    assert parse_au_cell("4+99+x7").unread == ("99", "x7")
+    assert parse_au_cell("4+99+x7").numbers == (4,)
+    assert parse_au_cell("(4 or x7)+12").unread == ("(4 or x7)",)
+    assert parse_au_cell("(4+5").unread == ("(4+5",)
+    assert parse_au_cell(12.5).unread == ("12.5",)
+
+
+@pytest.mark.parametrize("cell", [None, "", "  ", math.nan])
+def test_empty_cell(cell: str | float | None) -> None:
+    assert parse_au_cell(cell) == AUCell()
+
+
+def test_condition_vector_follows_letters_and_asks_for_the_rest() -> None:
+    vector = condition_vector(parse_au_cell("1A+L12+(R6D or R14)+T18+39"), unlettered=0.3)
+    expected = dict.fromkeys(CONDITION_AUS, 0.0) | {1: 0.2, 12: 0.3, 6: 0.8}
+    np.testing.assert_allclose(vector, list(expected.values()), rtol=1e-6)
+    assert vector.dtype == np.float32
+
+
+def test_condition_vector_of_an_au_on_both_sides_is_the_stronger() -> None:
+    vector = condition_vector(parse_au_cell("L14B+R14D"), unlettered=0.1)
+    assert vector[CONDITION_AUS.index(14)] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("cell", ["?", None, "soft focus"])
+def test_condition_vector_of_a_cell_without_aus_is_not_measured(cell: str | None) -> None:
+    assert np.isnan(condition_vector(parse_au_cell(cell), unlettered=0.3)).all()
+
+
+def test_condition_vector_refuses_an_intensity_outside_the_scale() -> None:
+    with pytest.raises(ValueError, match=r"\[0, 1\], got 3"):
+        condition_vector(parse_au_cell(4), unlettered=3)
+
+
+def _cells(path: Path, header_row: int) -> set[object]:
+    sheet = openpyxl.load_workbook(path).worksheets[0]
+    header = [cell.value for cell in sheet[header_row]]
+    column = header.index("Action Units") + 1
+    rows = range(header_row + 1, sheet.max_row + 1)
+    return {sheet.cell(row, column).value for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("file", "header_row", "count"),
+    [("CASME2-coding-20140508.xlsx", 1, 68), ("SAMM_Micro_FACS_Codes_v2.xlsx", 14, 97)],
+)
+def test_every_real_cell_is_read_in_full(
+    annotations: Path, file: str, header_row: int, count: int
+) -> None:
+    cells = _cells(annotations / file, header_row)
+    assert len(cells) == count
+    for value in cells:
+        cell = parse_au_cell(value)  # type: ignore[arg-type]
+        assert not cell.unread, value
+        # Independent of the grammar: the numbers, the letters behind them and the words.
+        text = str(value)
+        events = [event for group in cell.groups for event in group]
+        assert [event.number for event in events] == [int(n) for n in re.findall(r"\d+", text)]
+        lettered = re.findall(r"\d([A-E](?:/[A-E])?)", text)
+        assert ["/".join(event.letters) for event in events if event.letters] == lettered
+        assert sum(event.side == "left" for event in events) == text.count("L")
+        assert sum(event.side == "right" for event in events) == text.count("R")
+        assert sum(event.reflex for event in events) == text.count("ref(")
+        assert sum(len(group) - 1 for group in cell.groups) == text.count(" or ")
+        assert sum(event.part is not None for event in events) == len(re.findall("T|B1", text))
+        assert sum(event.asymmetric for event in events) == len(re.findall(r"A/?L?\d", text))
+        assert cell.unclear == ("?" in text)
+        assert cell.remarks == (("soft focus",) if "soft" in text else ())
