@@ -1,0 +1,222 @@
+"""The ``mersynth`` command. Each command is a few lines around one function of the package."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import typer
+from typer.core import TyperGroup
+
+from mersynth import __version__, logs, paths
+
+logger = logging.getLogger(__name__)
+
+Source = Annotated[
+    str | None,
+    typer.Option(help="Database: casme2, samm or the built-in phantom.", show_default=False),
+]
+Store = Annotated[
+    Path | None, typer.Option(help="Folder of a prepared store, instead of --source.")
+]
+Out = Annotated[Path | None, typer.Option(help="Where the result goes, if not the default place.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Config values to change, for instance gan.image_size=256."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where this command was interrupted.")]
+
+
+class _Commands(TyperGroup):
+    """Shows errors that are meant for the user as one message, and only mistakes as tracebacks."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if ctx.params["debug"] or not _is_message(error):
+                raise
+            logs.console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+
+
+def _is_message(error: Exception) -> bool:
+    """Whether an error was raised to tell the user something, not by a mistake in the code."""
+    ours = ("mersynth", "recognizers")
+    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in ours:
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    raised_in = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return isinstance(error, ValueError) and raised_in.split(".")[0] in ours
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Balanced synthetic facial micro-expression clips, conditioned on action units.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mersynth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show debug lines and the traceback of every error.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Balanced synthetic facial micro-expression clips, conditioned on action units."""
+    logs.set_up(debug)
+
+
+@app.command()
+def doctor() -> None:
+    """Packages, device, data sets and weights: found or missing, and how to get them."""
+    from rich.console import Console
+
+    from mersynth.doctor import examine, is_obstacle, table
+
+    findings = list(examine())
+    Console().print(table(findings))
+    obstacles = [finding.name for finding in findings if is_obstacle(finding)]
+    if obstacles:
+        logger.error("in the way of `mersynth generate`: %s", ", ".join(obstacles))
+        raise typer.Exit(1)
+    logger.info("ready: mersynth generate --source phantom --per-class 300")
+
+
+@app.command()
+def phantom(
+    like: Annotated[Path, typer.Option(help="Annotation table of the real database.")],
+    layout: Annotated[Literal["casme2", "samm"], typer.Option(help="Whose folders to lay out.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new tree.")],
+    overrides: Overrides = None,
+    limit: Annotated[int | None, typer.Option(help="Only this many clips of the table.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the frames in pixels. [128]")] = None,
+    strength: Annotated[
+        Literal["micro", "macro"] | None, typer.Option(help="Strength of the movements. [micro]")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Render every clip of a real annotation table into the database's own folder layout."""
+    flags = {"limit": limit, "image_size": size, "strength": strength}
+    options = _options("phantom", overrides, flags)
+
+    from mersynth.sources.phantom.tree import write_tree
+
+    write_tree(like, layout, out, seed=seed, **options)
+
+
+@app.command()
+def prepare(
+    source: Annotated[str, typer.Option(help="Database: casme2, samm or the built-in phantom.")],
+    overrides: Overrides = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the database's files.")] = None,
+    out: Out = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the stored frames in pixels. [128]")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Go on without the clips that cannot be read.")
+    ] = False,
+    seed: Seed = 0,
+) -> None:
+    """Check a database on disk and turn it into a store of aligned clips."""
+    options = _options("prepare", overrides, {"image_size": image_size, "skip_bad": skip_bad})
+
+    from mersynth.sources.prepare import prepare as prepare_source
+
+    prepare_source(source, root=root, out=out, seed=seed, **options)
+
+
+@app.command()
+def train(
+    overrides: Overrides = None,
+    source: Source = None,
+    store: Store = None,
+    out: Out = None,
+    subject_groups: Annotated[
+        int, typer.Option(min=1, help="Train this many generators, each without one group.")
+    ] = 1,
+    resume: Resume = False,
+    seed: Seed = 0,
+) -> None:
+    """Train the generator (AU-ICGAN) on a store."""
+    store = _one_store(source, store)
+
+    from mersynth.gan.train import train as train_generator
+
+    train_generator(
+        store_path=store,
+        out=paths.checkpoint_path(store.name, out),
+        subject_groups=subject_groups,
+        resume=resume,
+        seed=seed,
+        overrides=overrides or [],
+    )
+
+
+@app.command()
+def generate(
+    per_class: Annotated[int, typer.Option(min=1, help="Clips of every class.")],
+    overrides: Overrides = None,
+    source: Source = None,
+    store: Store = None,
+    classes: Annotated[
+        Literal["three", "four", "five", "seven", "eight", "native"],
+        typer.Option(help="Label scheme."),
+    ] = "five",
+    checkpoint: Annotated[Path | None, typer.Option(help="Folder of a trained generator.")] = None,
+    out: Out = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    resume: Resume = False,
+    seed: Seed = 0,
+) -> None:
+    """Make a synthetic store in which every class has the same number of clips."""
+    _one_store(source, store)
+
+    from mersynth.synthesis.generate import generate as generate_store
+
+    generate_store(
+        source=source,
+        store=store,
+        per_class=per_class,
+        classes=classes,
+        checkpoint=checkpoint,
+        out=out,
+        dry_run=dry_run,
+        resume=resume,
+        seed=seed,
+        overrides=overrides or [],
+    )
+
+
+def _one_store(source: str | None, store: Path | None) -> Path:
+    if (source is None) == (store is None):
+        raise typer.BadParameter("name the clips by --source or by --store, one of the two")
+    return store if store is not None else paths.store_path(str(source))
+
+
+def _options(name: str, overrides: list[str] | None, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """A command's config as keyword arguments; a flag that was given wins over an override."""
+    from omegaconf import OmegaConf
+
+    from mersynth import config
+
+    given = [f"{key}={value}" for key, value in flags.items() if value not in (None, False)]
+    options = OmegaConf.to_container(config.load(name, [*(overrides or []), *given]))
+    return cast(dict[str, Any], options)
