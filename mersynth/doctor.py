@@ -79,16 +79,17 @@ FEAT_WEIGHTS = (
 
 
 def examine() -> Iterator[Finding]:
-    """Look for everything the project can use, cheapest first."""
-    yield from _packages()
-    yield _device()
-    yield _shipped_checkpoint()
+    """Look for everything the project can use, and say how to get what is missing."""
+    basis = [*_packages(), _device()]
+    yield from basis
     for source, request in DATABASES.items():
         yield _database(source, request)
     for weights in FEAT_WEIGHTS:
         yield _weights(weights)
-    yield from _stores()
-    yield from _checkpoints()
+    # What reads generators and stores needs the packages itself.
+    if not any(is_obstacle(finding) for finding in basis):
+        yield from _generators()
+        yield from _stores()
 
 
 def table(findings: list[Finding]) -> Table:
@@ -157,14 +158,6 @@ def _device() -> Finding:
     return Finding("device", "torch", "found", detail, required=True)
 
 
-def _shipped_checkpoint() -> Finding:
-    folder = paths.shipped_checkpoint()
-    if any(folder.glob("*.safetensors")):
-        return Finding("generator", "phantom", "found", str(folder), required=True)
-    detail = f"not in {folder}: the package is not whole, install it again"
-    return Finding("generator", "phantom", "missing", detail, required=True)
-
-
 def _database(source: str, request: str) -> Finding:
     root = paths.data_root(source)
     if root.is_dir() and any(root.iterdir()):
@@ -198,29 +191,38 @@ def _weights(weights: Weights) -> Finding:
     return Finding(part, name, "missing", detail)
 
 
+def _generators() -> Iterator[Finding]:
+    from mersynth.gan.checkpoint import CARD, SHIPPED, CheckpointError, load_generator
+
+    trained = sorted(file.parent for file in paths.checkpoint_path("").rglob(CARD))
+    for folder in (SHIPPED, *trained):
+        shipped = folder == SHIPPED
+        name = "shipped (phantom)" if shipped else str(folder)
+        try:
+            _, card = load_generator(folder)
+        except CheckpointError as error:
+            yield Finding("generators", name, "broken", str(error), required=shipped)
+        else:
+            subjects = len(card.training_subjects)
+            detail = f"{card.image_size} pixels, step {card.step}, trained on {subjects} subjects"
+            yield Finding("generators", name, "found", detail, required=shipped)
+    if not trained:
+        detail = f"none in {paths.checkpoint_path('')}; `mersynth train --source S` makes one"
+        yield Finding("generators", "your own", "missing", detail)
+
+
 def _stores() -> Iterator[Finding]:
     from mersynth.store import ClipStore, StoreError
 
-    folders = [file.parent for file in sorted(paths.store_path("").glob("*/store.json"))]
-    if not folders:
-        detail = "none in ./stores; `mersynth prepare --source S` makes one"
-        yield Finding("stores", "stores", "missing", detail)
+    folders = sorted(file.parent for file in paths.store_path("").glob("*/store.json"))
     for folder in folders:
         try:
             store = ClipStore.open(folder)
         except StoreError as error:
-            yield Finding("stores", folder.name, "broken", str(error))
+            yield Finding("stores", str(folder), "broken", str(error))
         else:
-            size = f"{store.image_size}x{store.image_size}"
-            detail = f"{len(store)} clips of {len(store.subjects)} subjects, {size} pixels"
-            yield Finding("stores", folder.name, "found", f"{folder}: {detail}")
-
-
-def _checkpoints() -> Iterator[Finding]:
-    folders = sorted({f.parent for f in paths.checkpoint_path("").rglob("*.safetensors")})
+            detail = f"{len(store)} clips of {len(store.subjects)} subjects"
+            yield Finding("stores", str(folder), "found", f"{detail}, {store.image_size} pixels")
     if not folders:
-        detail = "none in ./checkpoints; `mersynth train --source S` makes one"
-        yield Finding("checkpoints", "checkpoints", "missing", detail)
-    for folder in folders:
-        name = folder.relative_to(paths.checkpoint_path("")).as_posix()
-        yield Finding("checkpoints", name, "found", str(folder))
+        detail = f"none in {paths.store_path('')}; `mersynth prepare --source S` makes one"
+        yield Finding("stores", "your own", "missing", detail)

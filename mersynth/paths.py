@@ -32,8 +32,3 @@ def store_path(name: str, out: str | Path | None = None) -> Path:
 def checkpoint_path(name: str, out: str | Path | None = None) -> Path:
     """Folder of a generator checkpoint: ``out``, else ``./checkpoints/<name>``."""
     return Path(out) if out is not None else Path("checkpoints") / name
-
-
-def shipped_checkpoint() -> Path:
-    """Folder of the phantom generator that comes with the package."""
-    return Path(__file__).parent / "checkpoints" / "phantom"

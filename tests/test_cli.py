@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import create_autospec
+
+import pytest
+from typer.testing import CliRunner
+
+from mersynth import __version__
+from mersynth.cli import app
+from mersynth.facs.emotions import classes
+from mersynth.store import StoreError
+
+FUNCTIONS = {
+    "phantom": ("mersynth.sources.phantom.tree", "write_tree"),
+    "prepare": ("mersynth.sources.prepare", "prepare"),
+    "train": ("mersynth.gan.train", "train"),
+    "generate": ("mersynth.synthesis.generate", "generate"),
+}
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture
+def replace(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Puts a recorder of the same signature in the place of the function behind a command."""
+
+    def replace(command: str, does: Any = None) -> Any:
+        module = importlib.import_module(FUNCTIONS[command][0])
+        recorder = create_autospec(getattr(module, FUNCTIONS[command][1]), side_effect=does)
+        monkeypatch.setattr(module, FUNCTIONS[command][1], recorder)
+        return recorder
+
+    return replace
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def arguments_of(recorder: Any) -> dict[str, Any]:
+    """What the command passed, by parameter name."""
+    (call,) = recorder.call_args_list
+    bound = inspect.signature(recorder).bind(*call.args, **call.kwargs)
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def test_phantom_passes_its_flags_and_overrides(replace: Callable[..., Any]) -> None:
+    recorder = replace("phantom")
+    result = run(
+        *("phantom", "--like", "t.xlsx", "--layout", "samm", "--out", "o", "--limit", "3"),
+        *("--seed", "7", "strength=macro"),
+    )
+    assert result.exit_code == 0, result.output
+    assert arguments_of(recorder) == {
+        "table": Path("t.xlsx"),
+        "layout": "samm",
+        "out": Path("o"),
+        "limit": 3,
+        "image_size": 128,
+        "seed": 7,
+        "strength": "macro",
+    }
+
+
+def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
+    replace: Callable[..., Any],
+) -> None:
+    recorder = replace("prepare")
+    result = run("prepare", "--source", "samm", "--image-size", "64", "image_size=256")
+    assert result.exit_code == 0, result.output
+    assert arguments_of(recorder) == {
+        "source": "samm",
+        "root": None,
+        "out": None,
+        "image_size": 64,
+        "skip_bad": False,
+        "seed": 0,
+    }
+
+
+def test_train_finds_store_and_checkpoint_of_a_source(replace: Callable[..., Any]) -> None:
+    recorder = replace("train")
+    result = run("train", "--source", "samm", "--subject-groups", "2", "--resume", "gan=tiny")
+    assert result.exit_code == 0, result.output
+    assert arguments_of(recorder) == {
+        "store_path": Path("stores/samm"),
+        "out": Path("checkpoints/samm"),
+        "subject_groups": 2,
+        "resume": True,
+        "seed": 0,
+        "overrides": ["gan=tiny"],
+    }
+
+
+def test_train_on_a_store_names_the_checkpoint_after_it(replace: Callable[..., Any]) -> None:
+    recorder = replace("train")
+    assert run("train", "--store", "elsewhere/mine", "--seed", "5").exit_code == 0
+    passed = arguments_of(recorder)
+    assert passed["store_path"] == Path("elsewhere/mine")
+    assert passed["out"] == Path("checkpoints/mine")
+    assert passed["seed"] == 5
+
+
+def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
+    recorder = replace("generate")
+    result = run(
+        *("generate", "--store", "s", "--per-class", "4", "--classes", "three", "--out", "o"),
+        *("--checkpoint", "c", "--dry-run", "--resume", "--seed", "9", "batch_size=8"),
+    )
+    assert result.exit_code == 0, result.output
+    assert arguments_of(recorder) == {
+        "source": None,
+        "store": Path("s"),
+        "per_class": 4,
+        "classes": "three",
+        "checkpoint": Path("c"),
+        "out": Path("o"),
+        "dry_run": True,
+        "resume": True,
+        "seed": 9,
+        "overrides": ["batch_size=8"],
+    }
+
+
+@pytest.mark.parametrize("command", ["train", "generate"])
+@pytest.mark.parametrize("clips", [(), ("--source", "samm", "--store", "s")])
+def test_clips_are_named_in_exactly_one_way(command: str, clips: tuple[str, ...]) -> None:
+    result = run(command, *clips, *(("--per-class", "1") if command == "generate" else ()))
+    assert result.exit_code == 2
+    assert "--source or by --store" in result.output
+
+
+@pytest.mark.parametrize("command", ["phantom", "prepare", "train", "generate"])
+def test_every_working_command_takes_a_seed_and_overrides(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "--seed" in result.output
+    assert "overrides" in result.output
+
+
+def test_version() -> None:
+    assert run("--version").output.strip() == f"mersynth {__version__}"
+
+
+def test_a_wrong_override_is_one_message(replace: Callable[..., Any]) -> None:
+    recorder = replace("prepare")
+    result = run("prepare", "--source", "samm", "image_sise=64")
+    assert result.exit_code == 1
+    assert result.output.startswith("error: override 'image_sise=64'")
+    assert "Traceback" not in result.output
+    assert not recorder.called
+
+
+def _wrong_label(**_: object) -> None:
+    classes("nowhere", "five")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (StoreError("no store at stores/samm"), "error: no store at stores/samm\n"),
+        (FileNotFoundError(2, "No such file", "data/samm"), "data/samm"),
+        (_wrong_label, "no emotion labels for source 'nowhere'"),
+    ],
+)
+def test_an_error_for_the_user_is_one_message(
+    replace: Callable[..., Any], error: Any, said: str
+) -> None:
+    replace("train", does=error)
+    result = run("train", "--source", "samm")
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "Traceback" not in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_debug_shows_where_an_error_comes_from(replace: Callable[..., Any]) -> None:
+    replace("train", does=StoreError("no store"))
+    assert isinstance(run("--debug", "train", "--source", "samm").exception, StoreError)
+
+
+@pytest.mark.parametrize("mistake", [KeyError("x"), ValueError("raised outside of mersynth")])
+def test_a_mistake_in_the_code_keeps_its_traceback(
+    replace: Callable[..., Any], mistake: Exception
+) -> None:
+    replace("train", does=mistake)
+    assert run("train", "--source", "samm").exception is mistake
+
+
+def test_a_missing_store_is_named_with_the_command_that_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("train", "--source", "samm")
+    assert result.exit_code == 1
+    assert "no store at stores/samm; `mersynth prepare" in result.output
+    assert list(tmp_path.iterdir()) == []

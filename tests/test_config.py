@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from mersynth import config
+
+
+@pytest.fixture(autouse=True)
+def small_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A config folder with a group of two choices."""
+    folder = tmp_path / "configs"
+    (folder / "gan").mkdir(parents=True)
+    (folder / "train.yaml").write_text(
+        "defaults: [_self_, {gan: small}]\nsteps: 10\nfast: false\nname: a\n"
+    )
+    (folder / "gan" / "small.yaml").write_text("width: 8\n")
+    (folder / "gan" / "large.yaml").write_text("width: 64\nblocks: 6\n")
+    monkeypatch.setattr(config, "config_folder", lambda: folder)
+
+
+def test_overrides_choose_groups_and_set_values() -> None:
+    composed = config.load("train", ["gan.blocks=9", "gan=large", "steps=20", "fast=true"])
+    assert composed == {
+        "steps": 20,
+        "fast": True,
+        "name": "a",
+        "gan": {"width": 64, "blocks": 9},
+    }
+
+
+def test_without_overrides_the_defaults_hold() -> None:
+    assert config.load("train") == {"steps": 10, "fast": False, "name": "a", "gan": {"width": 8}}
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("gan.widht=3", "'gan' has the keys width"),
+        ("step=3", "the keys fast, gan, name, steps"),
+        ("gan.width.x=3", "'gan' has the keys width"),
+        ("gan=huge", "allowed are large, small"),
+        ("phantom", "does not read as KEY=VALUE"),
+        ("steps=many", "must be a number, got 'many'"),
+        ("steps=true", "must be a number, got True"),
+        ("fast=1", "must be true or false, got 1"),
+        ("steps=1,2", "steps=1,2"),
+    ],
+)
+def test_a_wrong_override_is_named_with_what_is_allowed(override: str, said: str) -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        config.load("train", ["name=b", override])
+    assert repr(override) in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_an_unknown_config_is_named_with_those_that_exist() -> None:
+    with pytest.raises(config.ConfigError, match=r"no config 'trian'.*there are train"):
+        config.load("trian")
+
+
+def test_composing_leaves_logging_and_the_working_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers))
+    config.load("train", ["steps=3"])
+    assert (root.level, list(root.handlers)) == before
+    assert list(empty.iterdir()) == []

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import importlib.util
+import io
+import sys
+from importlib import metadata
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from mersynth import doctor
+from mersynth.cli import app
+from mersynth.clips import Clip
+from mersynth.doctor import Finding
+from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.gan import checkpoint
+from mersynth.gan.checkpoint import CheckpointCard, save_generator
+from mersynth.gan.generator import Generator
+from mersynth.store_writer import StoreWriter
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine on which nothing but a working Python is found; its working folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for variable in ("MERSYNTH_DATA", "FEAT_MULTITASK_WEIGHTS", "FEAT_ARCFACE_R50_PATH"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(metadata, "requires", lambda _: ["numpy>=1.0"])
+    monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
+    spec = ModuleSpec("feat", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path / "feat")]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
+    return tmp_path / "here"
+
+
+def find(part: str, name: str) -> Finding:
+    (finding,) = [f for f in doctor.examine() if (f.part, f.name) == (part, name)]
+    return finding
+
+
+def write_generator(folder: Path) -> None:
+    arguments = {"channels": 4, "blocks": 1}
+    card = CheckpointCard(
+        image_size=32,
+        aus=CONDITION_AUS,
+        generator=arguments,
+        training_subjects=("phantom/900", "phantom/901"),
+        unseen_subjects=(),
+        seed=0,
+        step=12,
+        config={},
+    )
+    save_generator(folder, Generator(**arguments).state_dict(), card)
+
+
+def write_store(path: Path) -> None:
+    clip = Clip(source="samm", subject="006", name="1", onset=1, apex=2, offset=3, emotion="anger")
+    with StoreWriter(path, [clip], 16, {"source": "samm"}) as writer:
+        writer.add(np.zeros((3, 16, 16, 3), np.uint8))
+        writer.finish()
+
+
+def test_packages_are_compared_with_what_the_project_declares(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    declared = ["numpy>=1.0", "pillow>=999", "no-such-package>=2", "pytest; extra == 'test'"]
+    monkeypatch.setattr(metadata, "requires", lambda _: declared)
+    found = {f.name: f for f in doctor.examine() if f.part == "packages"}
+    assert set(found) == {"numpy", "pillow", "no-such-package"}
+    assert found["numpy"].detail == np.__version__
+    assert found["pillow"].status == "broken"
+    assert "needed is >=999" in found["pillow"].detail
+    assert found["no-such-package"].detail == "pip install 'no-such-package>=2'"
+    assert [doctor.is_obstacle(f) for f in found.values()] == [False, True, True]
+
+
+def test_a_project_that_is_not_installed_is_told_so() -> None:
+    def requires(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metadata, "requires", requires)
+        assert "pip install ." in find("packages", "mersynth").detail
+
+
+def test_torch_and_torchvision_that_do_not_fit_are_an_obstacle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    finding = find("device", "torch")
+    assert doctor.is_obstacle(finding)
+    assert "pip install -U torch torchvision" in finding.detail
+
+
+def test_a_missing_data_set_is_named_with_its_place_and_its_licence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MERSYNTH_DATA", "shelf")
+    finding = find("data sets", "samm")
+    assert finding.status == "missing"
+    assert str(Path("shelf/samm")) in finding.detail
+    assert "agreement" in finding.detail
+    assert not doctor.is_obstacle(finding)
+
+
+def test_a_data_set_is_found_where_commands_look_for_it(machine: Path) -> None:
+    (machine / "data" / "casme2" / "sub01").mkdir(parents=True)
+    assert find("data sets", "casme2") == Finding("data sets", "casme2", "found", "data/casme2")
+    (machine / "data" / "samm").mkdir()
+    assert find("data sets", "samm").status == "missing"
+
+
+def test_weights_are_found_in_the_cache_of_py_feat(tmp_path: Path) -> None:
+    file = (
+        tmp_path / "feat/resources/models--py-feat--xgb_au/snapshots/1a/xgb_au_classifier_v2.skops"
+    )
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert find("py-feat weights", "xgb_au").status == "found"
+    assert str(file) in find("py-feat weights", "xgb_au").detail
+    missing = find("py-feat weights", "face_multitask_v2")
+    assert missing.status == "missing"
+    for said in ("FEAT_MULTITASK_WEIGHTS", "face_multitask_v28.safetensors", "non-commercial"):
+        assert said in missing.detail
+
+
+def test_a_variable_that_names_weights_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "arc.safetensors"
+    monkeypatch.setenv("FEAT_ARCFACE_R50_PATH", str(file))
+    assert find("py-feat weights", "arcface_r50").status == "broken"
+    file.touch()
+    assert find("py-feat weights", "arcface_r50").status == "found"
+
+
+def test_generators_are_read_and_checked(machine: Path, tmp_path: Path) -> None:
+    assert doctor.is_obstacle(find("generators", "shipped (phantom)"))
+    assert "mersynth train" in find("generators", "your own").detail
+    write_generator(tmp_path / "shipped")
+    shipped = find("generators", "shipped (phantom)")
+    assert shipped.detail == "32 pixels, step 12, trained on 2 subjects"
+    assert not doctor.is_obstacle(shipped)
+    write_generator(machine / "checkpoints" / "samm" / "group_0")
+    assert find("generators", "checkpoints/samm/group_0").status == "found"
+    (weights,) = (machine / "checkpoints" / "samm" / "group_0").glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert find("generators", "checkpoints/samm/group_0").status == "broken"
+
+
+def test_stores_are_opened(machine: Path) -> None:
+    assert "mersynth prepare" in find("stores", "your own").detail
+    write_store(machine / "stores" / "samm")
+    assert find("stores", "stores/samm").detail == "1 clips of 1 subjects, 16 pixels"
+    (machine / "stores" / "samm" / "frames.npy").unlink()
+    assert find("stores", "stores/samm").status == "broken"
+
+
+def test_the_table_shows_every_finding() -> None:
+    findings = list(doctor.examine())
+    screen = io.StringIO()
+    Console(file=screen, width=200).print(doctor.table(findings))
+    for finding in findings:
+        assert finding.part in screen.getvalue()
+        assert finding.name in screen.getvalue()
+
+
+def test_doctor_fails_only_when_the_main_job_cannot_run(tmp_path: Path) -> None:
+    failed = CliRunner().invoke(app, ["doctor"])
+    assert failed.exit_code == 1
+    assert "in the way of `mersynth generate`: shipped (phantom)" in failed.output
+    write_generator(tmp_path / "shipped")
+    passed = CliRunner().invoke(app, ["doctor"])
+    assert passed.exit_code == 0, passed.output
+    assert "missing" in passed.output

@@ -1,0 +1,88 @@
+"""What a user gets by ``pip install``: configs, types, and imports that stay light."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mersynth import config
+
+REPOSITORY = Path(__file__).parents[1]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+HEAVY = {
+    "feat",
+    "gradio",
+    "kornia",
+    "lightning_fabric",
+    "matplotlib",
+    "openpyxl",
+    "pandas",
+    "pyarrow",
+    "ray",
+    "torch",
+}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import mersynth",
+        "import recognizers",
+        "from mersynth.cli import app; app(['--help'], standalone_mode=False)",
+        "from mersynth.cli import app; app(['generate', '--help'], standalone_mode=False)",
+    ],
+)
+def test_what_every_user_waits_for_imports_nothing_heavy(statement: str) -> None:
+    code = f"import sys\n{statement}\nsys.stderr.write('modules: ' + ' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.rpartition("modules: ")[2].split())
+    assert "sys" in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_every_shipped_config_composes() -> None:
+    names = sorted(file.stem for file in config.config_folder().glob("*.yaml"))
+    assert {"phantom", "prepare"} <= set(names)
+    for name in names:
+        assert len(config.load(name)) > 0, name
+
+
+def test_the_wheel_maps_the_configs_to_where_they_are_looked_for_first() -> None:
+    target = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]["configs"]
+    assert target == "mersynth/configs"
+
+
+def test_packaged_configs_are_found_before_those_of_a_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "mersynth"
+    package.mkdir()
+    monkeypatch.setattr(config, "__file__", str(package / "config.py"))
+    assert config.config_folder() == tmp_path / "configs"
+    (package / "configs").mkdir()
+    assert config.config_folder() == package / "configs"
+
+
+def test_dependencies_have_no_upper_bounds_and_tested_versions_are_recorded() -> None:
+    from packaging.requirements import Requirement
+
+    wanted = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
+    lines = (REPOSITORY / "constraints.txt").read_text().splitlines()
+    tested = {
+        Requirement(line).name: Requirement(line) for line in lines if not line.startswith("#")
+    }
+    for requirement in wanted:
+        assert {s.operator for s in requirement.specifier} == {">="}, requirement
+        (version,) = tested[requirement.name].specifier
+        assert requirement.specifier.contains(version.version), requirement
+
+
+def test_the_types_are_shipped() -> None:
+    for package in ("mersynth", "recognizers"):
+        assert (REPOSITORY / package / "py.typed").is_file()
