@@ -135,7 +135,7 @@ def prepare(
     ] = False,
     seed: Seed = 0,
 ) -> None:
-    """Check a database on disk and turn it into a store of aligned clips."""
+    """Check a database on disk and turn it into a store of clips."""
     options = _options("prepare", overrides, {"image_size": image_size, "skip_bad": skip_bad})
 
     from mersynth.sources.prepare import prepare as prepare_source

@@ -52,11 +52,12 @@ class Weights:
     variable: str | None = None
 
 
-DATABASES = {
-    "casme2": "CASME II: the licence agreement stands on the CASME II page of the Institute of "
-    "Psychology, Chinese Academy of Sciences; a member of the academic staff signs it",
-    "samm": "SAMM: the release agreement stands on the SAMM page of Manchester Metropolitan "
-    "University (Moi Hoon Yap); a member of the academic staff signs it",
+# How to ask for each database of mersynth.sources.SOURCES.
+REQUESTS = {
+    "casme2": "the licence agreement stands on the CASME II page of the Institute of Psychology, "
+    "Chinese Academy of Sciences; a member of the academic staff signs it",
+    "samm": "the release agreement stands on the SAMM page of Manchester Metropolitan University "
+    "(Moi Hoon Yap); a member of the academic staff signs it",
 }
 
 FEAT_WEIGHTS = (
@@ -82,12 +83,11 @@ def examine() -> Iterator[Finding]:
     """Look for everything the project can use, and say how to get what is missing."""
     basis = [*_packages(), _device()]
     yield from basis
-    for source, request in DATABASES.items():
-        yield _database(source, request)
     for weights in FEAT_WEIGHTS:
         yield _weights(weights)
-    # What reads generators and stores needs the packages itself.
+    # What reads data sets, generators and stores needs the packages itself.
     if not any(is_obstacle(finding) for finding in basis):
+        yield from _databases()
         yield from _generators()
         yield from _stores()
 
@@ -158,12 +158,19 @@ def _device() -> Finding:
     return Finding("device", "torch", "found", detail, required=True)
 
 
-def _database(source: str, request: str) -> Finding:
-    root = paths.data_root(source)
-    if root.is_dir() and any(root.iterdir()):
-        return Finding("data sets", source, "found", str(root))
-    detail = f"not in {root} (--root or {paths.DATA_VARIABLE} names another place). {request}"
-    return Finding("data sets", source, "missing", detail)
+def _databases() -> Iterator[Finding]:
+    from mersynth.sources import SOURCES, SourceError
+
+    for name, source in SOURCES.items():
+        root = paths.data_root(name)
+        if not root.is_dir():
+            detail = f"not in {root} (--root or {paths.DATA_VARIABLE} names another place)"
+            yield Finding("data sets", name, "missing", f"{detail}; {REQUESTS[name]}")
+            continue
+        try:
+            yield Finding("data sets", name, "found", str(source.find_table(root)))
+        except SourceError as error:
+            yield Finding("data sets", name, "broken", str(error))
 
 
 def _weights(weights: Weights) -> Finding:

@@ -21,6 +21,7 @@ from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan import checkpoint
 from mersynth.gan.checkpoint import CheckpointCard, save_generator
 from mersynth.gan.generator import Generator
+from mersynth.sources import SOURCES
 from mersynth.store_writer import StoreWriter
 
 
@@ -110,11 +111,17 @@ def test_a_missing_data_set_is_named_with_its_place_and_its_licence(
     assert not doctor.is_obstacle(finding)
 
 
-def test_a_data_set_is_found_where_commands_look_for_it(machine: Path) -> None:
-    (machine / "data" / "casme2" / "sub01").mkdir(parents=True)
-    assert find("data sets", "casme2") == Finding("data sets", "casme2", "found", "data/casme2")
-    (machine / "data" / "samm").mkdir()
-    assert find("data sets", "samm").status == "missing"
+def test_a_data_set_is_found_by_its_annotation_table() -> None:
+    table = Path("data/samm/SAMM_Micro_FACS_Codes_v2.xlsx")
+    table.parent.mkdir(parents=True)
+    assert find("data sets", "samm").status == "broken"
+    assert "SAMM_Micro_FACS_Codes" in find("data sets", "samm").detail
+    table.touch()
+    assert find("data sets", "samm") == Finding("data sets", "samm", "found", str(table))
+
+
+def test_every_database_is_looked_for() -> None:
+    assert {f.name for f in doctor.examine() if f.part == "data sets"} == set(SOURCES)
 
 
 def test_weights_are_found_in_the_cache_of_py_feat(tmp_path: Path) -> None:
