@@ -81,7 +81,8 @@ def test_remarks_question_marks_and_the_unreadable_are_kept_apart() -> None:
     assert parse_au_cell("R14+17+soft focus").remarks == ("soft focus",)
     assert parse_au_cell("?") == AUCell(unclear=True)
     unclear = parse_au_cell("L12?")
-    assert unclear.unclear and unclear.numbers == (12,)
+    assert unclear.unclear
+    assert unclear.numbers == (12,)
     # 99 is no AU of FACS, x7 no notation; a choice with an unreadable member is unreadable whole.
     assert parse_au_cell("4+99+x7").unread == ("99", "x7")
     assert parse_au_cell("4+99+x7").numbers == (4,)

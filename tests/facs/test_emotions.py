@@ -110,13 +110,13 @@ def test_labels_outside_of_a_scheme_are_none() -> None:
 def test_errors_name_what_is_allowed() -> None:
     with pytest.raises(ValueError, match="'eight'; it has: native, seven, five, four, three"):
         classes("casme2", "eight")
-    with pytest.raises(ValueError, match="'smile' is neither .*anger.*contempt, happiness, anger"):
+    with pytest.raises(ValueError, match=r"'smile' is neither .*anger.*contempt, happiness, anger"):
         label("samm", "smile", "five")
     with pytest.raises(ValueError, match="'negative' is neither"):
         label("samm", "negative", "five")
     with pytest.raises(ValueError, match="'ck'; known: casme2, samm, phantom"):
         classes("ck", "three")
-    with pytest.raises(ValueError, match="'smile'; known emotions: .*contempt"):
+    with pytest.raises(ValueError, match=r"'smile'; known emotions: .*contempt"):
         prototypes("smile")
 
 
@@ -132,7 +132,9 @@ def test_every_class_but_others_has_prototypes_with_a_source() -> None:
         assert bool(found) == (name not in ("other", "others"))
         for prototype in found:
             cell = parse_au_cell(prototype.aus)
-            assert cell.numbers and not cell.unread and not cell.remarks
+            assert cell.numbers
+            assert not cell.unread
+            assert not cell.remarks
             assert condition_vector(cell, unlettered=0.2).max() == pytest.approx(0.2)
             assert "(" in prototype.source
 

@@ -1,0 +1,39 @@
+"""The databases: a file each, and one way to turn them into stores (``sources.prepare``)."""
+
+from __future__ import annotations
+
+from mersynth.sources.base import Source
+from mersynth.sources.casme2 import CASME2
+from mersynth.sources.errors import PrepareError, Problem, SourceError
+from mersynth.sources.samm import SAMM
+
+__all__ = ["SOURCES", "PrepareError", "Problem", "Source", "SourceError", "get_source", "register"]
+
+SOURCES: dict[str, Source] = {}
+"""The databases that lie on disk as trees, by name; the phantom is rendered and not among them."""
+
+
+def register(source: Source) -> None:
+    """Make a database known by its name.
+
+    Raises:
+        ValueError: if the name is taken.
+    """
+    if source.name in SOURCES:
+        raise ValueError(f"source {source.name!r} is registered already")
+    SOURCES[source.name] = source
+
+
+def get_source(name: str) -> Source:
+    """The database of a name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"no database {name!r}; known: {', '.join(SOURCES)}")
+    return SOURCES[name]
+
+
+register(CASME2())
+register(SAMM())

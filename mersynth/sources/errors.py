@@ -1,0 +1,52 @@
+"""What can be wrong with a database on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a database's files.
+
+    Attributes:
+        file: the file or folder, relative to the database's root.
+        reason: what is wrong with it.
+        row: row of the annotation table, counted from 1, where the problem is or was found from.
+        fatal: the clip cannot be stored; else it is stored, and the problem is worth knowing.
+    """
+
+    file: str
+    reason: str
+    row: int | None = None
+    fatal: bool = True
+
+    def __str__(self) -> str:
+        place = self.file if self.row is None else f"{self.file} (row {self.row})"
+        return f"{place}: {self.reason}"
+
+    def as_dict(self) -> dict[str, str | int | bool | None]:
+        """The problem as JSON-able values."""
+        return asdict(self)
+
+
+class SourceError(Exception):
+    """A database cannot be read at all: its folder or its annotation table is not there."""
+
+
+class PrepareError(SourceError):
+    """Clips of a database cannot be stored, and leaving them out was not asked for.
+
+    Attributes:
+        problems: all that is wrong, what is not fatal included.
+    """
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        fatal = [problem for problem in problems if problem.fatal]
+        lines = [f"  {problem}" for problem in fatal]
+        super().__init__(
+            "\n".join([f"{source}: {len(fatal)} problems; nothing was written", *lines])
+            + "\nMend the files, or leave out what cannot be read with --skip-bad."
+        )
