@@ -2,16 +2,115 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
+import openpyxl
 import pytest
+from PIL import Image
+
+# The cases that every source inherits are no test module; their asserts shall explain themselves.
+pytest.register_assert_rewrite("tests.sources.source_case")
 
 ANNOTATIONS = Path(__file__).resolve().parents[2] / "shared" / "annotations"
 
 
-@pytest.fixture(scope="session")
-def annotations() -> Path:
+@pytest.fixture(scope="session", name="annotations")
+def _annotations() -> Path:
     """Folder of the databases' real annotation tables, which are licensed and not shipped."""
     if not ANNOTATIONS.is_dir():
         pytest.skip(f"the real annotation tables are not at {ANNOTATIONS}")
     return ANNOTATIONS
+
+
+@dataclass(frozen=True)
+class FakeClip:
+    """A row of a fake annotation table, and the folder that belongs to it."""
+
+    subject: str
+    name: str
+    onset: int
+    apex: int | str
+    offset: int
+    aus: str | int
+    emotion: str
+
+
+@dataclass
+class FakeTree:
+    """A database's tree under test; a test spoils it, then prepares it."""
+
+    root: Path
+    table: Path
+    folders: list[Path] = field(default_factory=list)
+
+    def frames(self, clip: int) -> list[Path]:
+        """Frame files of a clip from onset to offset."""
+        return sorted(path for path in self.folders[clip].iterdir() if path.stat().st_size)
+
+
+class FakeSource(ABC):
+    """Writes small trees laid out as a database publishes them; a subclass says how these look.
+
+    Frame ``n`` is grey of brightness ``brightness(n)``, with white margins beside the centred
+    square, so that a stored frame tells which one it is and what was cut off.
+    """
+
+    source: ClassVar[str]
+    table_name: ClassVar[str]
+    clips: ClassVar[Sequence[FakeClip]]
+    raw_size: ClassVar[tuple[int, int]]
+    cropped_size: ClassVar[tuple[int, int]]
+    grey: ClassVar[bool] = False
+
+    @abstractmethod
+    def sheet(self, clips: Sequence[FakeClip]) -> list[list[object]]:
+        """The cells of the annotation table, laid out as published."""
+
+    @abstractmethod
+    def folder(self, clip: FakeClip) -> str:
+        """The clip's folder, relative to the root."""
+
+    @abstractmethod
+    def frame(self, clip: FakeClip, number: int, release: str) -> str:
+        """A frame's file name without its ending."""
+
+    @staticmethod
+    def brightness(number: int) -> int:
+        return 20 + number % 100
+
+    def image(self, number: int, release: str) -> Image.Image:
+        width, height = self.raw_size if release == "raw" else self.cropped_size
+        side = min(width, height)
+        pixels = np.full((height, width, 3), 255, np.uint8)
+        top, left = (height - side) // 2, (width - side) // 2
+        pixels[top : top + side, left : left + side] = self.brightness(number)
+        image = Image.fromarray(pixels)
+        return image.convert("L") if self.grey else image
+
+    def write_table(self, root: Path, clips: Sequence[FakeClip]) -> Path:
+        book = openpyxl.Workbook()
+        for row in self.sheet(clips):
+            book.worksheets[0].append(row)
+        book.create_sheet("Sheet2")
+        book.save(root / self.table_name)
+        return root / self.table_name
+
+    def write_tree(self, root: Path, release: str = "raw", suffix: str = ".jpg") -> FakeTree:
+        root.mkdir()
+        tree = FakeTree(root, self.write_table(root, self.clips))
+        for clip in self.clips:
+            folder = root / self.folder(clip)
+            folder.mkdir(parents=True)
+            tree.folders.append(folder)
+            for number in range(clip.onset, clip.offset + 1):
+                name = self.frame(clip, number, release) + suffix
+                self.image(number, release).save(folder / name)
+            # Frames around the expression are there too, and need not even be readable.
+            for number in (clip.onset - 1, clip.offset + 1):
+                (folder / (self.frame(clip, number, release) + suffix)).touch()
+        return tree

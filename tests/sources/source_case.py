@@ -1,0 +1,252 @@
+"""The tests of every source that is a tree of frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pytest
+from PIL import Image
+
+from mersynth.sources import get_source
+from mersynth.sources.errors import PrepareError, SourceError
+from mersynth.sources.prepare import prepare
+from mersynth.store import ClipStore, StoreError
+from tests.conftest import FakeClip, FakeSource, FakeTree
+
+
+class SourceCase(FakeSource):
+    """The cases that a source's test inherits; the subclass says how its tree looks."""
+
+    def rewrite_table(self, tree: FakeTree, clip: int = 0, **changes: object) -> None:
+        clips = list(self.clips)
+        clips[clip] = dataclasses.replace(clips[clip], **changes)  # type: ignore[arg-type]
+        self.write_table(tree.root, clips)
+
+    def prepare(self, tree: FakeTree, skip_bad: bool = False) -> ClipStore:
+        out = tree.root.parent / "stores" / "new"
+        return prepare(self.source, tree.root, out, image_size=16, skip_bad=skip_bad)
+
+    def assert_stops(self, tree: FakeTree, file: str, reason: str, lost: Sequence[int]) -> None:
+        """``prepare`` names the file and the reason, writes nothing, and can leave the clip out."""
+        with pytest.raises(PrepareError, match=r"--skip-bad") as caught:
+            self.prepare(tree)
+        (problem,) = [p for p in caught.value.problems if p.fatal]
+        assert problem.file == file
+        assert re.search(reason, problem.reason), problem.reason
+        assert str(problem) in str(caught.value)
+        assert not (tree.root.parent / "stores").exists()
+
+        store = self.prepare(tree, skip_bad=True)
+        kept = [clip for i, clip in enumerate(self.clips) if i not in lost]
+        assert [clip.name for clip in store.clips] == [clip.name for clip in kept]
+        assert store.meta["header"]["skipped"] == [problem.as_dict()]
+
+    @pytest.fixture
+    def tree(self, tmp_path: Path) -> FakeTree:
+        return self.write_tree(tmp_path / "data")
+
+    @pytest.mark.parametrize("suffix", [".jpg", ".bmp", ".BMP"])
+    @pytest.mark.parametrize("release", ["raw", "cropped"])
+    def test_every_clip_is_stored(self, tmp_path: Path, release: str, suffix: str) -> None:
+        store = self.prepare(self.write_tree(tmp_path / "data", release, suffix))
+        assert store.image_size == 16
+        assert len(store) == len(self.clips)
+        for item, fake in zip(store, self.clips, strict=True):
+            clip = item.clip
+            assert clip.id == f"{self.source}/{self.folder(fake)}"
+            assert (clip.onset, clip.apex, clip.offset) == (fake.onset, fake.apex, fake.offset)
+            assert (clip.emotion, clip.aus) == (fake.emotion.lower(), str(fake.aus))
+            assert (clip.fps, clip.strength) == (200.0, "micro")
+            assert item.frames.shape == (fake.offset - fake.onset + 1, 16, 16, 3)
+            numbers = range(fake.onset, fake.offset + 1)
+            wanted = [self.brightness(number) for number in numbers]
+            np.testing.assert_allclose(item.frames[:, 8, 8], np.stack([wanted] * 3, 1), atol=3)
+            assert np.isnan(item.intensities).all()
+            assert np.isnan(item.landmarks).all()
+        header = store.meta["header"]
+        assert (header["source"], header["release"]) == (self.source, release)
+        assert (header["image_size"], header["skipped"], header["warnings"]) == (16, [], [])
+        assert header["licence"]
+        assert header["citation"]
+        assert str(tmp_path) not in (store.path / "store.json").read_text()
+
+    def test_raw_frames_are_cut_and_cropped_ones_kept_whole(self, tmp_path: Path) -> None:
+        for release in ("raw", "cropped"):
+            (tmp_path / release).mkdir()
+            tree = self.write_tree(tmp_path / release / "data", release, ".bmp")
+            store = self.prepare(tree)
+            white = (store.frames > 200).any()
+            margins = release == "cropped" and len(set(self.cropped_size)) > 1
+            assert white == margins
+            assert store.meta["header"]["geometry"].startswith("centred") == (release == "raw")
+
+    def test_missing_frame(self, tree: FakeTree) -> None:
+        first, second = tree.frames(0)[1:3]
+        first.unlink()
+        second.unlink()
+        onset = self.clips[0].onset
+        reason = f"^frames {onset + 1}, {onset + 2} of {onset}\\.\\.{self.clips[0].offset} missing"
+        self.assert_stops(tree, self.folder(self.clips[0]), reason, lost=[0])
+
+    def test_truncated_image(self, tree: FakeTree) -> None:
+        frame = tree.frames(1)[-1]
+        frame.write_bytes(frame.read_bytes()[:-40])
+        file = frame.relative_to(tree.root).as_posix()
+        self.assert_stops(tree, file, "truncated or damaged", lost=[1])
+
+    def test_frames_of_several_sizes(self, tree: FakeTree) -> None:
+        Image.new("RGB", (7, 5)).save(tree.frames(0)[1])
+        self.assert_stops(tree, self.folder(self.clips[0]), "several sizes: 7x5, ", lost=[0])
+
+    def test_frame_twice(self, tree: FakeTree) -> None:
+        frame = tree.frames(0)[0]
+        copy = frame.with_suffix(".bmp")
+        copy.write_bytes(frame.read_bytes())
+        reason = f"frame {self.clips[0].onset} comes twice, also as {copy.name}"
+        self.assert_stops(tree, frame.relative_to(tree.root).as_posix(), reason, lost=[0])
+
+    def test_row_without_folder(self, tree: FakeTree) -> None:
+        tree.folders[2].rename(tree.root.parent / "elsewhere")
+        self.assert_stops(tree, self.folder(self.clips[2]), "the tree has not", lost=[2])
+
+    def test_folder_without_row(self, tree: FakeTree) -> None:
+        self.write_table(tree.root, self.clips[:-1])
+        lost = [len(self.clips) - 1]
+        self.assert_stops(tree, self.folder(self.clips[-1]), "annotation table has not", lost)
+
+    @pytest.mark.parametrize("beside", [-1, 1])
+    def test_apex_outside(self, tree: FakeTree, beside: int) -> None:
+        clip = self.clips[0]
+        apex = clip.onset - 1 if beside < 0 else clip.offset + 1
+        self.rewrite_table(tree, apex=apex)
+        self.assert_stops(tree, self.table_name, f"apex {apex} lies outside", lost=[0])
+
+    def test_offset_before_onset(self, tree: FakeTree) -> None:
+        self.rewrite_table(tree, offset=self.clips[0].onset - 5)
+        self.assert_stops(tree, self.table_name, "lies before onset", lost=[0])
+
+    def test_onset_that_is_no_number(self, tree: FakeTree) -> None:
+        self.rewrite_table(tree, onset="early")
+        self.assert_stops(tree, self.table_name, "onsetframe 'early' is no frame number", lost=[0])
+
+    def test_unknown_emotion(self, tree: FakeTree) -> None:
+        self.rewrite_table(tree, emotion="joy")
+        self.assert_stops(tree, self.table_name, "'joy' is not one of .*surprise", lost=[0])
+
+    def test_row_twice(self, tree: FakeTree) -> None:
+        self.write_table(tree.root, [*self.clips, self.clips[0]])
+        self.assert_stops(tree, self.table_name, "stands in row .* already", lost=[])
+
+    def test_row_without_name(self, tree: FakeTree) -> None:
+        self.write_table(tree.root, [*self.clips, dataclasses.replace(self.clips[0], name="")])
+        self.assert_stops(tree, self.table_name, "no file name", lost=[])
+
+    def test_apex_not_given_is_told_and_kept(self, tree: FakeTree) -> None:
+        self.rewrite_table(tree, apex="/")
+        store = self.prepare(tree)
+        assert len(store) == len(self.clips)
+        assert store.clips[0].apex is None
+        (warning,) = store.meta["header"]["warnings"]
+        assert warning["file"] == self.table_name
+        assert warning["row"] == len(self.sheet([])) + 1
+        assert "no apex" in warning["reason"]
+
+    def test_unreadable_au_cell_is_told_and_kept(self, tree: FakeTree) -> None:
+        self.rewrite_table(tree, clip=1, aus="4+xyz9")
+        store = self.prepare(tree)
+        assert store.clips[1].aus == "4+xyz9"
+        (warning,) = store.meta["header"]["warnings"]
+        assert (warning["file"], warning["row"]) == (self.table_name, len(self.sheet([])) + 2)
+        assert "'4+xyz9': 'xyz9' cannot be read" in warning["reason"]
+
+    def test_all_problems_come_in_one_list(self, tree: FakeTree) -> None:
+        tree.frames(0)[0].unlink()
+        tree.frames(1)[0].write_bytes(b"")
+        tree.folders[2].rename(tree.root.parent / "elsewhere")
+        with pytest.raises(PrepareError, match="3 problems") as caught:
+            self.prepare(tree)
+        assert len(caught.value.problems) == 3
+
+    def test_nothing_left(self, tree: FakeTree) -> None:
+        self.write_table(tree.root, [dataclasses.replace(c, emotion="joy") for c in self.clips])
+        with pytest.raises(StoreError, match="no clip is left"):
+            self.prepare(tree, skip_bad=True)
+
+    def test_missing_root_names_every_place(self, tmp_path: Path) -> None:
+        with pytest.raises(SourceError) as caught:
+            prepare(self.source, tmp_path / "nowhere", tmp_path / "store")
+        for part in (str(tmp_path / "nowhere"), "--root", f"MERSYNTH_DATA/{self.source}"):
+            assert part in str(caught.value)
+        assert f"./data/{self.source}" in str(caught.value)
+
+    def test_missing_table_says_where_to_put_it(self, tree: FakeTree) -> None:
+        tree.table.unlink()
+        with pytest.raises(SourceError, match=re.escape(str(tree.root))) as caught:
+            self.prepare(tree)
+        assert self.table_name in str(caught.value)
+
+    def test_two_tables(self, tree: FakeTree) -> None:
+        copy = tree.root / self.table_name.replace(".xlsx", "-copy.xlsx")
+        copy.write_bytes(tree.table.read_bytes())
+        with pytest.raises(SourceError, match="several annotation tables"):
+            self.prepare(tree)
+
+    @pytest.mark.parametrize("content", [b"", b"no workbook"])
+    def test_damaged_table(self, tree: FakeTree, content: bytes) -> None:
+        tree.table.write_bytes(content)
+        with pytest.raises(SourceError, match=r"is no readable \.xlsx table"):
+            self.prepare(tree)
+
+    def test_table_without_the_columns(self, tree: FakeTree) -> None:
+        openpyxl.Workbook().save(tree.table)
+        with pytest.raises(SourceError, match="no row with the columns subject, filename"):
+            self.prepare(tree)
+
+    def test_root_without_subjects(self, tree: FakeTree) -> None:
+        tree.root.rename(tree.root.parent / "wrapped")
+        tree.root.mkdir()
+        self.write_table(tree.root, self.clips)
+        with pytest.raises(SourceError, match="holds no subject's folder") as caught:
+            self.prepare(tree)
+        assert self.folder(self.clips[0]).split("/")[0] in str(caught.value)
+
+    def test_existing_store_is_left_alone(self, tree: FakeTree) -> None:
+        store = self.prepare(tree)
+        with pytest.raises(StoreError, match="exists already"):
+            self.prepare(tree)
+        ClipStore.open(store.path, verify=True)
+
+    def test_default_places(self, tree: FakeTree, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MERSYNTH_DATA", str(tree.root.parent))
+        tree.root.rename(tree.root.parent / self.source)
+        monkeypatch.chdir(tree.root.parent)
+        store = prepare(self.source, image_size=8)
+        assert store.path.resolve() == tree.root.parent.resolve() / "stores" / self.source
+        assert len(store) == len(self.clips)
+
+    def assert_real_table(
+        self, table: Path, tmp_path: Path, clips: int, subjects: int
+    ) -> ClipStore:
+        """A tree laid out from the real table is prepared whole; all its frames are one image."""
+        root = tmp_path / self.source
+        root.mkdir()
+        (root / table.name).write_bytes(table.read_bytes())
+        Image.new("L", (2, 2)).save(root / "frame.bmp")
+        rows, _ = get_source(self.source).read_annotations(table)
+        for row in rows:
+            assert row.clip is not None
+            fake = FakeClip(row.subject, row.name, row.clip.onset, 0, row.clip.offset, "", "")
+            folder = root / row.subject / row.name
+            folder.mkdir(parents=True)
+            for number in range(row.clip.onset, row.clip.offset + 1):
+                name = f"{self.frame(fake, number, 'cropped')}.bmp"
+                (folder / name).hardlink_to(root / "frame.bmp")
+        store = prepare(self.source, root, tmp_path / "store", image_size=1)
+        assert len(store) == clips
+        assert len(store.subjects) == subjects
+        return store
