@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -158,8 +158,12 @@ class StoreWriter:
         self.done = self._next
         write_json_atomically(self._journal, {"plan": self._plan, "done": self.done})
 
-    def finish(self) -> ClipStore:
+    def finish(self, furnish: Callable[[ClipStore], None] | None = None) -> ClipStore:
         """Complete the store, move it to its place and open it.
+
+        Args:
+            furnish: called with the whole store before it is moved, for instance to draw pictures
+                into its folder.
 
         Raises:
             StoreError: if clips are missing, or something appeared at the store's path.
@@ -176,6 +180,8 @@ class StoreWriter:
         sha256 = {name: sha256_of_file(self.partial / name) for name in CHECKSUMMED_FILES}
         meta = {"schema_version": SCHEMA_VERSION, "header": self._header, "sha256": sha256}
         write_json_atomically(self.partial / "store.json", meta)
+        if furnish is not None:
+            furnish(ClipStore.open(self.partial))
         self._journal.unlink()
         if self.path.exists():
             raise StoreError(

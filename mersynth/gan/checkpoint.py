@@ -1,0 +1,164 @@
+"""Generator checkpoints: safetensors for the weights, JSON for what one must know about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.files import sha256_of_file, write_json_atomically
+from mersynth.gan.generator import Generator
+
+CARD = "generator.json"
+SHIPPED = Path(__file__).parents[1] / "checkpoints" / "phantom"
+
+
+class CheckpointError(Exception):
+    """A checkpoint is missing, damaged, or made for something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointCard:
+    """What ``generator.json`` says of the weights beside it.
+
+    Attributes:
+        image_size: side of the images, in pixels.
+        aus: AU numbers of the condition, in order.
+        generator: arguments of :class:`Generator`.
+        training_subjects: ids of the subjects whose frames were trained on.
+        unseen_subjects: ids of the subjects of the same stores that were held out.
+        seed: seed of the training.
+        step: generator steps done.
+        config: the whole resolved configuration.
+        weights: file name of the weights.
+        sha256: SHA-256 of that file.
+    """
+
+    image_size: int
+    aus: tuple[int, ...]
+    generator: dict[str, int]
+    training_subjects: tuple[str, ...]
+    unseen_subjects: tuple[str, ...]
+    seed: int
+    step: int
+    config: dict[str, Any]
+    weights: str = ""
+    sha256: str = ""
+
+
+def save_generator(folder: Path, state: Mapping[str, Tensor], card: CheckpointCard) -> None:
+    """Write weights and card; the card is replaced last, so it always names a whole file.
+
+    Args:
+        folder: the checkpoint's folder, made if missing.
+        state: state dict of the generator; stored in half precision, rounding errors of 2^-11
+            being far below what 8-bit frames show.
+        card: facts to store; ``weights`` and ``sha256`` are filled in here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"generator-{card.step:06d}.safetensors"
+    temporary = folder / f".{name}.tmp"
+    save_file({k: v.detach().half().contiguous().cpu() for k, v in state.items()}, temporary)
+    sha256 = sha256_of_file(temporary)
+    temporary.replace(folder / name)
+    write_json_atomically(folder / CARD, {**asdict(card), "weights": name, "sha256": sha256})
+    for old in folder.glob("generator-*.safetensors"):
+        if old.name != name:
+            old.unlink()
+
+
+def load_card(folder: Path) -> CheckpointCard:
+    """Read the card of a checkpoint.
+
+    Raises:
+        CheckpointError: if there is none, or it cannot be read.
+    """
+    path = folder / CARD
+    if not path.exists():
+        raise CheckpointError(
+            f"no generator at {folder} (no {CARD}); `mersynth train --out {folder}` makes one"
+        )
+    try:
+        values = json.loads(path.read_text())
+        tuples = {k: tuple(values[k]) for k in ("aus", "training_subjects", "unseen_subjects")}
+        return CheckpointCard(**{**values, **tuples})
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); train the generator again") from error
+
+
+def load_generator(
+    folder: Path, image_size: int | None = None, aus: Sequence[int] = CONDITION_AUS
+) -> tuple[Generator, CheckpointCard]:
+    """Load a generator, in float32 and evaluation mode.
+
+    Args:
+        folder: the checkpoint's folder.
+        image_size: side of the images that it is wanted for; None takes any.
+        aus: AU numbers that the conditions are made of.
+
+    Raises:
+        CheckpointError: if the checkpoint is missing, damaged, or of another size or AU list.
+    """
+    card = load_card(folder)
+    if image_size is not None and card.image_size != image_size:
+        raise CheckpointError(
+            f"the generator in {folder} makes images of {card.image_size} pixels, the store's "
+            f"frames have {image_size}; prepare the store with --image-size {card.image_size}, "
+            "or train a generator on this store"
+        )
+    if tuple(aus) != card.aus:
+        raise CheckpointError(
+            f"the generator in {folder} was trained for AUs {list(card.aus)}, wanted are "
+            f"{list(aus)}; train it again"
+        )
+    path = folder / card.weights
+    if not path.exists() or sha256_of_file(path) != card.sha256:
+        raise CheckpointError(
+            f"{path} is missing or damaged (its SHA-256 is not the one in {CARD}); train it again"
+        )
+    generator = Generator(**card.generator)
+    generator.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    return generator.eval(), card
+
+
+def find_groups(folder: Path) -> list[Path]:
+    """Folders of the generators under a checkpoint: itself, or its ``group_*`` in order.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    if (folder / CARD).exists():
+        return [folder]
+    groups = sorted(path.parent for path in folder.glob(f"group_*/{CARD}"))
+    if not groups:
+        load_card(folder)
+    return groups
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file or of a ``torch.save`` state dict.
+
+    Raises:
+        CheckpointError: if the file is missing or holds no tensors.
+    """
+    if not path.exists():
+        raise CheckpointError(f"no weights at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as weights ({error})") from error
+    except Exception as error:  # unpickling raises whatever the file's bytes lead it to
+        raise CheckpointError(f"{path} is no state dict that is safe to load ({error})") from error
+    if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
+        raise CheckpointError(f"{path} holds no state dict of tensors")
+    return values

@@ -1,0 +1,121 @@
+"""The two critics of AU-ICGAN: one judges an image, one judges a sequence (paper 3.4)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mersynth.facs.action_units import CONDITION_AUS
+
+
+class ImageVerdict(NamedTuple):
+    """What the image critic says.
+
+    Attributes:
+        realness: (B, 1, h, w), unbounded; higher is more real, a value a patch.
+        aus: (B, N), the AU intensities it reads from the image.
+    """
+
+    realness: Tensor
+    aus: Tensor
+
+
+class VideoVerdict(NamedTuple):
+    """What the video critic says.
+
+    Attributes:
+        realness: (B,), unbounded; higher is more real.
+        expression: (B, C), logits of the micro-expression classes.
+    """
+
+    realness: Tensor
+    expression: Tensor
+
+
+class ImageCritic(nn.Module):
+    """D_I with a PatchGAN realness head, and the AU intensity regression head.
+
+    Strided 4x4 convolutions doubling in width, LeakyReLU, no normalisation (the gradient penalty
+    is a penalty per sample); sizes of GANimation's critic by default.
+
+    Args:
+        image_size: side of the images in pixels, a multiple of ``2 ** depth``.
+        num_aus: number of AU intensities to read.
+        channels: width of the first layer.
+        depth: number of strided layers.
+
+    Shape:
+        - image: (B, 3, image_size, image_size) in [0, 1].
+
+    Raises:
+        ValueError: if ``image_size`` is no multiple of ``2 ** depth``.
+    """
+
+    def __init__(
+        self,
+        image_size: int = 128,
+        num_aus: int = len(CONDITION_AUS),
+        channels: int = 64,
+        depth: int = 6,
+    ) -> None:
+        super().__init__()
+        if image_size % 2**depth:
+            raise ValueError(
+                f"image_size must be a multiple of 2 ** depth = {2**depth}, got {image_size}; "
+                "change gan.image_size or gan.image_critic.depth"
+            )
+        layers: list[nn.Module] = [nn.Conv2d(3, channels, 4, 2, 1), nn.LeakyReLU(0.01)]
+        for _ in range(depth - 1):
+            layers += [nn.Conv2d(channels, 2 * channels, 4, 2, 1), nn.LeakyReLU(0.01)]
+            channels *= 2
+        self.main = nn.Sequential(*layers)
+        self.realness = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
+        self.aus = nn.Conv2d(channels, num_aus, image_size // 2**depth, bias=False)
+
+    def forward(self, image: Tensor) -> ImageVerdict:
+        """Judge images (B, 3, image_size, image_size) and read their AUs."""
+        features = self.main(2 * image - 1)  # (B, C, h, w)
+        return ImageVerdict(self.realness(features), self.aus(features).flatten(1))
+
+
+class VideoCritic(nn.Module):
+    """D_S and D_ME: a 3-D ConvNet that judges a sequence and names its micro-expression.
+
+    Beside the frames it sees their difference to the first one: a micro-movement changes a frame
+    by a percent or two, which a critic of raw frames would take long to notice. The paper gives
+    no layer sizes; these follow the image critic, with time halved where it is still long.
+
+    Args:
+        num_classes: number of micro-expression classes.
+        channels: width of the first layer.
+        depth: number of strided layers.
+
+    Shape:
+        - clip: (B, T, 3, H, W) in [0, 1].
+    """
+
+    def __init__(self, num_classes: int, channels: int = 32, depth: int = 4) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = 6
+        for i in range(depth):
+            following = channels * 2**i
+            time = 2 if i < 2 else 1
+            layers += [
+                nn.Conv3d(width, following, (3, 4, 4), (time, 2, 2), (1, 1, 1)),
+                nn.LeakyReLU(0.01),
+            ]
+            width = following
+        self.main = nn.Sequential(*layers)
+        self.realness = nn.Linear(width, 1)
+        self.expression = nn.Linear(width, num_classes)
+
+    def forward(self, clip: Tensor) -> VideoVerdict:
+        """Judge clips (B, T, 3, H, W) and name their expressions."""
+        motion = clip - clip[:, :1]
+        # Motion is about a tenth of the image's range or less: brought to the frames' scale.
+        joined = torch.cat([2 * clip - 1, 10 * motion], dim=2).transpose(1, 2)  # (B, 6, T, H, W)
+        features = self.main(joined).mean(dim=(2, 3, 4))  # (B, C)
+        return VideoVerdict(self.realness(features).flatten(), self.expression(features))

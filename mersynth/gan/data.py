@@ -1,0 +1,187 @@
+"""What a training step sees: frames with their AU intensities, and whole clips with labels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mersynth.gan.conditions import ConditionSettings, clip_curve, jitter, movement, resample
+from mersynth.store import ClipStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBatch:
+    """Pairs of frames of one clip, and the intensities to generate from the first of them.
+
+    Attributes:
+        image: (B, 3, H, W) in [0, 1], the input I_in.
+        image_aus: (B, N), its intensities, NaN where not known.
+        truth: (B, 3, H, W), another frame of the same clip.
+        truth_aus: (B, N), its intensities.
+        target_aus: (B, N) in [0, 1], the condition Y.
+        own: (B,) bool, whether Y are the intensities of ``truth``, so that ``truth`` is the ground truth.
+    """
+
+    image: Tensor
+    image_aus: Tensor
+    truth: Tensor
+    truth_aus: Tensor
+    target_aus: Tensor
+    own: Tensor
+
+    def to(self, device: torch.device) -> ImageBatch:
+        return ImageBatch(*(getattr(self, name).to(device) for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class VideoBatch:
+    """Real clips with their labels, and for each a curve of a clip of another subject.
+
+    Attributes:
+        clip: (B, K, 3, H, W) in [0, 1].
+        labels: (B,) int64, classes of ``clip``.
+        curves: (B, K, N) in [0, 1], the conditions Y_c that the first frame is to follow.
+        curve_labels: (B,) int64, classes of ``curves``.
+    """
+
+    clip: Tensor
+    labels: Tensor
+    curves: Tensor
+    curve_labels: Tensor
+
+    def to(self, device: torch.device) -> VideoBatch:
+        return VideoBatch(*(getattr(self, name).to(device) for name in self.__slots__))
+
+
+class TrainingClips:
+    """The clips of a store as training sees them: with an AU curve each.
+
+    Clips without any known AU (annotated ``?``) cannot teach a condition; they are left out and
+    counted in the log.
+
+    Args:
+        store: real clips.
+        settings: how annotations become curves.
+
+    Raises:
+        ValueError: if no clip has a known AU.
+    """
+
+    def __init__(self, store: ClipStore, settings: ConditionSettings) -> None:
+        curves = [clip_curve(item, settings) for item in store]
+        known = [i for i, curve in enumerate(curves) if not np.isnan(curve).all()]
+        if not known:
+            raise ValueError(
+                f"no clip of {store.path} has a known Action Unit, measured or annotated; "
+                "a generator cannot be trained on it"
+            )
+        if len(known) < len(curves):
+            logger.info(
+                "%d of %d clips of %s name no AU and are left out of training",
+                len(curves) - len(known),
+                len(curves),
+                store.path,
+            )
+        self.items = [store[i] for i in known]
+        self.curves = [curves[i] for i in known]
+        self.clips = [item.clip for item in self.items]
+        self.settings = settings
+        self._by_emotion: dict[str, list[int]] = {}
+        for i, clip in enumerate(self.clips):
+            self._by_emotion.setdefault(clip.emotion, []).append(i)
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        return tuple(sorted(self._by_emotion))
+
+    def draw_pairs(
+        self, rng: np.random.Generator, count: int, own_share: float, noise: float
+    ) -> list[tuple[np.ndarray, ...]]:
+        """Draw frame pairs for an :class:`ImageBatch`.
+
+        The input is the first frame of a clip half of the time, any other one else; a condition
+        that is not the clip's own is another clip's frame with uniform noise, as in GANimation.
+        """
+        pairs = []
+        for _ in range(count):
+            i, j = rng.integers(len(self.items), size=2)
+            item, curve = self.items[i], self.curves[i]
+            a = 0 if rng.random() < 0.5 else int(rng.integers(len(curve)))
+            b = int(rng.integers(len(curve)))
+            own = bool(rng.random() < own_share)
+            if own:
+                target = np.nan_to_num(curve[b])
+            else:
+                target = np.nan_to_num(self.curves[j][rng.integers(len(self.curves[j]))])
+                spread = noise * rng.uniform(-1, 1, target.shape) * target.max()
+                target = np.clip(target + spread, 0, 1)
+            pairs.append(
+                (item.frames[a], curve[a], item.frames[b], curve[b], target, np.bool_(own))
+            )
+        return pairs
+
+    def video_batch(self, rng: np.random.Generator, count: int, num_frames: int) -> VideoBatch:
+        """Draw clips, resampled to ``num_frames``, and for each the curve of a class drawn evenly."""
+        clips, labels, curves, curve_labels = [], [], [], []
+        for _ in range(count):
+            i = self._draw_of_even_class(rng)
+            j = self._draw_of_even_class(rng)
+            while self.clips[j].subject == self.clips[i].subject and len(self.subjects) > 1:
+                j = self._draw_of_even_class(rng)
+            frames = self.items[i].frames
+            chosen = np.linspace(0, len(frames) - 1, num_frames).round().astype(int)
+            clips.append(np.asarray(frames[chosen]))
+            labels.append(self.emotions.index(self.clips[i].emotion))
+            curve = jitter(resample(movement(self.curves[j]), num_frames), rng, self.settings)
+            curves.append(np.clip(np.nan_to_num(self.curves[i][:1]) + curve, 0, 1))
+            curve_labels.append(self.emotions.index(self.clips[j].emotion))
+        return VideoBatch(
+            to_float(np.stack(clips)),
+            torch.tensor(labels),
+            torch.from_numpy(np.stack(curves)),
+            torch.tensor(curve_labels),
+        )
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Ids of the subjects, sorted."""
+        return tuple(sorted({clip.subject_id for clip in self.clips}))
+
+    def _draw_of_even_class(self, rng: np.random.Generator) -> int:
+        emotion = self.emotions[rng.integers(len(self.emotions))]
+        return int(rng.choice(self._by_emotion[emotion]))
+
+
+def draw_image_batch(
+    sets: Sequence[tuple[TrainingClips, int]],
+    rng: np.random.Generator,
+    own_share: float,
+    noise: float,
+) -> ImageBatch:
+    """An :class:`ImageBatch` of so many pairs of each set (micro clips, macro faces)."""
+    pairs = [
+        pair for clips, count in sets for pair in clips.draw_pairs(rng, count, own_share, noise)
+    ]
+    image, image_aus, truth, truth_aus, target, own = (
+        np.stack(x) for x in zip(*pairs, strict=True)
+    )
+    return ImageBatch(
+        to_float(image),
+        torch.from_numpy(image_aus).float(),
+        to_float(truth),
+        torch.from_numpy(truth_aus).float(),
+        torch.from_numpy(target).float(),
+        torch.from_numpy(own),
+    )
+
+
+def to_float(frames: np.ndarray) -> Tensor:
+    """uint8 frames (..., H, W, 3) as a float32 tensor (..., 3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.array(frames)).movedim(-1, -3).float() / 255

@@ -1,0 +1,122 @@
+"""The seven losses of AU-ICGAN (paper 3.4, eq. 6 to 9), each a small callable.
+
+Symbols: I_in input image, Y its wanted AU intensities, G(I|Y) the generated image, A the
+attention mask, D_I and D_S the realness of image and sequence, D_AI the AU intensities that the
+image critic reads, D_ME the micro-expression that the video critic names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from pytorch_msssim import ssim
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def adversarial_loss(fake: Tensor) -> Tensor:
+    """L_adv (and L_sa of eq. 8), the generator's part: ``- E[D(G(I|Y))]``.
+
+    Args:
+        fake: realness of generated images or sequences, any shape.
+    """
+    return -fake.mean()
+
+
+def critic_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """L_adv and L_sa (eq. 8), the critic's part: ``E[D(G(I|Y))] - E[D(I)]``.
+
+    Args:
+        fake: realness of generated images or sequences, any shape.
+        real: realness of real ones.
+    """
+    return fake.mean() - real.mean()
+
+
+def gradient_penalty(
+    realness: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor
+) -> Tensor:
+    """Last term of eq. 8 without its weight: ``E[(||grad D(I~)||_2 - 1)^2]`` (WGAN-GP).
+
+    Args:
+        realness: the critic's realness as a function of images or clips; call it on the
+            unwrapped module with autocast off, a double backward needs both.
+        real: (B, ...).
+        fake: (B, ...).
+        mix: (B,) in [0, 1], where between fake (0) and real (1) the point I~ lies.
+    """
+    mix = mix.view(-1, *[1] * (real.dim() - 1))
+    between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(realness(between).sum(), between, create_graph=True)
+    norm = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()  # sqrt has no gradient at 0
+    return (norm - 1).square().mean()
+
+
+def consistency_loss(back: Tensor, image: Tensor) -> Tensor:
+    """L_c: ``E[||G(G(I|Y)|Y_in) - I||_1]``, the mean over pixels.
+
+    Args:
+        back: (B, 3, H, W), the generated image taken back to the input's own intensities.
+        image: (B, 3, H, W), the input.
+    """
+    return F.l1_loss(back, image)
+
+
+def attention_loss(mask: Tensor, smoothness: float) -> Tensor:
+    """L_att: ``E[mean A^2] + smoothness * E[sum of squared differences of neighbours in A]``.
+
+    The first term keeps the mask from saturating at 1 (nothing changes), the second one smooth.
+
+    Args:
+        mask: (B, 1, H, W) in [0, 1].
+        smoothness: weight of the total variation against the mean square.
+    """
+    dx = (mask[..., 1:] - mask[..., :-1]).square().sum(dim=(1, 2, 3))
+    dy = (mask[..., 1:, :] - mask[..., :-1, :]).square().sum(dim=(1, 2, 3))
+    return mask.square().mean() + smoothness * (dx + dy).mean()
+
+
+def au_intensity_loss(read: Tensor, wanted: Tensor) -> Tensor:
+    """L_AI: ``E[(D_AI(I) - Y)^2]``, the mean over batch and AUs; unmeasured (NaN) AUs count nothing.
+
+    Args:
+        read: (B, N), AU intensities read by the image critic.
+        wanted: (B, N) in [0, 1] or NaN.
+    """
+    known = ~wanted.isnan()
+    squares = (read - wanted.nan_to_num()).square() * known
+    return squares.sum() / known.sum().clamp(min=1)
+
+
+def ssim_loss(generated: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
+    """L_SSIM (eq. 6): ``E[1 - SSIM(G(I|Y), target)]``.
+
+    Args:
+        generated: (B, 3, H, W) in [0, 1].
+        target: (B, 3, H, W) in [0, 1]: I_in as eq. 6 writes, or the true frame as the text says.
+        counts: (B,) bool, samples that count; all by default.
+    """
+    window = min(11, generated.shape[-1] // 2 * 2 - 1)
+    loss = 1 - ssim(
+        generated,
+        target,
+        data_range=1.0,
+        size_average=False,
+        win_size=window,
+        nonnegative_ssim=False,
+    )  # (B,)
+    if counts is None:
+        return loss.mean()
+    return (loss * counts).sum() / counts.sum().clamp(min=1)
+
+
+def micro_expression_loss(expression: Tensor, labels: Tensor) -> Tensor:
+    """L_ME (eq. 7): ``E[||D_ME(G(I|Y)) - ME_c||_2^2]``, D_ME as probabilities, ME_c one-hot.
+
+    Args:
+        expression: (B, C) logits of the video critic.
+        labels: (B,) int64, class indices.
+    """
+    wanted = F.one_hot(labels, expression.shape[1]).to(expression.dtype)
+    return (expression.softmax(1) - wanted).square().sum(1).mean()

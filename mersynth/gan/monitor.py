@@ -1,0 +1,69 @@
+"""What one watches while a GAN trains: figures, sample pictures, and the mask's health."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.utils import save_image
+
+from mersynth.gan.data import ImageBatch
+from mersynth.gan.generator import Generator
+
+logger = logging.getLogger(__name__)
+
+#: A mean mask outside of these bounds has saturated: nothing changes, or nothing is kept.
+MASK_BOUNDS = (0.05, 0.98)
+_WARN_EVERY = 200
+
+
+class Monitor:
+    """Writes TensorBoard figures and sample grids of one training run.
+
+    Args:
+        folder: the run's folder; figures go to ``logs``, pictures to ``samples``.
+        first_step: generator steps done before; older figures behind it are dropped.
+    """
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.samples = folder / "samples"
+        self.samples.mkdir(parents=True, exist_ok=True)
+        self.writer = SummaryWriter(str(folder / "logs"), purge_step=first_step)
+        self._warned = -_WARN_EVERY
+
+    def log(self, figures: Mapping[str, Tensor], step: int) -> None:
+        """Write a step's figures; warn when the attention mask saturates."""
+        for name, value in figures.items():
+            self.writer.add_scalar(name, value.item(), step)
+        low, high = MASK_BOUNDS
+        mean = figures["mask/mean"].item()
+        if not low <= mean <= high and step - self._warned >= _WARN_EVERY:
+            self._warned = step
+            effect = "nothing changes" if mean > high else "the input is not kept"
+            logger.warning(
+                "step %d: the attention mask has saturated (mean %.3f, healthy is %.2f to %.2f): "
+                "%s. Check that AU intensities lie in 0..1 and vary; raise "
+                "gan.losses.attention if the mean is high",
+                step,
+                mean,
+                low,
+                high,
+                effect,
+            )
+
+    @torch.no_grad()
+    def draw(self, generator: Generator, images: ImageBatch, step: int, columns: int = 8) -> None:
+        """Save a grid: input, generated, mask and the clip's true frame, a column a sample."""
+        shown = slice(0, columns)
+        out = generator(images.image[shown], images.target_aus[shown])
+        rows = [images.image[shown], out.image, out.mask.expand(-1, 3, -1, -1), images.truth[shown]]
+        path = self.samples / f"step_{step:06d}.png"
+        save_image(torch.cat(rows).cpu(), path, nrow=len(out.image), padding=2)
+
+    def close(self) -> None:
+        self.writer.close()

@@ -1,0 +1,103 @@
+"""The state of a training run in one safetensors file, so that a killed run goes on unchanged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mersynth.gan.checkpoint import CheckpointError
+from mersynth.gan.trainer import Trainer
+
+STATE = "state.safetensors"
+
+
+def save_state(folder: Path, trainer: Trainer, step: int, run: Mapping[str, Any]) -> None:
+    """Write networks, their average, the optimisers' moments and the step, all or nothing.
+
+    Args:
+        folder: the run's folder.
+        trainer: what to save.
+        step: generator steps done.
+        run: JSON-able description of the run; a later :func:`load_state` must bring the same.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in _walk(trainer).items()}
+    for name, optimiser in trainer.optimisers.items():
+        for index, moments in optimiser.state_dict()["state"].items():
+            for key, value in moments.items():
+                tensors[f"optimiser/{name}/{index}/{key}"] = value.detach().cpu().contiguous()
+    temporary = folder / f".{STATE}.tmp"
+    metadata = {"step": str(step), "run": json.dumps(run, sort_keys=True)}
+    # Clones: safetensors refuses tensors that share memory.
+    save_file({name: value.clone() for name, value in tensors.items()}, temporary, metadata)
+    temporary.replace(folder / STATE)
+
+
+def load_state(folder: Path, trainer: Trainer, run: Mapping[str, Any]) -> int:
+    """Load what :func:`save_state` wrote; returns the number of generator steps done.
+
+    Raises:
+        CheckpointError: if the file cannot be read, or is of another run.
+    """
+    path = folder / STATE
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}); remove {folder} and train again"
+        ) from error
+    _check_same_run(path, json.loads(metadata["run"]), json.loads(json.dumps(run)))
+    with torch.no_grad():
+        for name, value in _walk(trainer).items():
+            value.copy_(tensors[name])
+    for name, optimiser in trainer.optimisers.items():
+        state = optimiser.state_dict()
+        prefix = f"optimiser/{name}/"
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith(prefix):
+                index, what = key.removeprefix(prefix).split("/")
+                moments.setdefault(int(index), {})[what] = value
+        optimiser.load_state_dict({**state, "state": moments})
+    return int(metadata["step"])
+
+
+def _walk(trainer: Trainer) -> dict[str, Tensor]:
+    modules = {**trainer.networks, "average": trainer.average}
+    return {
+        f"{part}/{name}": value
+        for part, module in modules.items()
+        for name, value in module.state_dict().items()
+    }
+
+
+def _check_same_run(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    old, new = _flat(stored), _flat(wanted)
+    differing = [
+        f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    if differing:
+        raise CheckpointError(
+            f"{path} is of another run: " + "; ".join(differing[:5]) + "; repeat the command that "
+            "began it, or choose another --out"
+        )
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            flat |= _flat(inner, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = inner
+    return flat

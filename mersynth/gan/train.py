@@ -1,0 +1,239 @@
+"""``mersynth train``: a store becomes a generator, or K generators for K groups of subjects."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from omegaconf import DictConfig, OmegaConf
+
+from mersynth import config as configs
+from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
+from mersynth.gan.conditions import ConditionSettings
+from mersynth.gan.data import ImageBatch, TrainingClips, draw_image_batch
+from mersynth.gan.ganimation import init_from_ganimation
+from mersynth.gan.monitor import Monitor
+from mersynth.gan.state import STATE, load_state, save_state
+from mersynth.gan.trainer import Trainer
+from mersynth.logs import progress
+from mersynth.store import ClipStore, StoreError
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    *,
+    store_path: Path,
+    out: Path,
+    subject_groups: int = 1,
+    resume: bool = False,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+) -> list[Path]:
+    """Train AU-ICGAN on a store.
+
+    Args:
+        store_path: a ClipStore of real clips.
+        out: the checkpoint's folder.
+        subject_groups: K; with K > 1, K generators are trained, each without one group of
+            subjects, in ``out/group_0`` and so on.
+        resume: continue a run of the same command that was stopped.
+        seed: of initialisation, subject groups and sampling.
+        overrides: Hydra overrides of ``configs/train.yaml``.
+
+    Returns:
+        The folders of the trained generators.
+
+    Raises:
+        ConfigError: if an override does not fit.
+        StoreError: if a store cannot be read or has another image size than the configuration.
+        CheckpointError: if ``out`` holds a run already and ``resume`` is false, or another run.
+        ValueError: if there are fewer subjects than groups.
+    """
+    config = configs.load("train", overrides)
+    store = ClipStore.open(store_path, verify=True)
+    macro = ClipStore.open(config.macro_store, verify=True) if config.macro_store else None
+    for one in (store, macro):
+        if one is not None and one.image_size != config.gan.image_size:
+            raise StoreError(
+                f"the frames of {one.path} have {one.image_size} pixels, the configuration is for "
+                f"{config.gan.image_size}: prepare the store with --image-size "
+                f"{config.gan.image_size}, or train with gan.image_size={one.image_size}"
+            )
+    if out.exists() and not resume:
+        raise CheckpointError(
+            f"{out} exists already; add --resume, remove it or choose another --out"
+        )
+    if macro is None:
+        logger.info("training on micro clips alone; macro_store=STORE adds macro faces")
+    groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
+    folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]
+    for folder, unseen in zip(folders, groups, strict=True):
+        _train_one(folder, store, macro, config, unseen, seed)
+    return folders
+
+
+def split_subjects(store: ClipStore, count: int, seed: int) -> list[tuple[str, ...]]:
+    """Split the subjects of a store into groups of about equally many clips.
+
+    Returns:
+        ``count`` tuples of subject ids, disjoint, together all subjects.
+
+    Raises:
+        ValueError: if there are fewer subjects than groups, or less than one group.
+    """
+    if not 1 <= count <= len(store.subjects):
+        raise ValueError(
+            f"--subject-groups must lie in 1..{len(store.subjects)} (the subjects of "
+            f"{store.path}), got {count}"
+        )
+    sizes = {subject: 0 for subject in store.subjects}
+    for clip in store.clips:
+        sizes[clip.subject_id] += 1
+    shuffled = np.random.default_rng(seed).permutation(np.array(store.subjects)).tolist()
+    groups: list[list[str]] = [[] for _ in range(count)]
+    for subject in sorted(shuffled, key=lambda s: -sizes[s]):
+        min(groups, key=lambda g: (sum(sizes[s] for s in g), len(g))).append(subject)
+    return [tuple(sorted(group)) for group in groups]
+
+
+def _train_one(
+    folder: Path,
+    store: ClipStore,
+    macro: ClipStore | None,
+    config: DictConfig,
+    unseen: tuple[str, ...],
+    seed: int,
+) -> None:
+    settings = ConditionSettings(**config.conditions)
+    micro_clips = TrainingClips(store.filter(lambda c: c.subject_id not in unseen), settings)
+    sets = [(micro_clips, config.batch_size)]
+    if macro is not None:
+        macro_clips = TrainingClips(macro.filter(lambda c: c.subject_id not in unseen), settings)
+        share = round(config.macro_share * config.batch_size)
+        sets = [(micro_clips, config.batch_size - share), (macro_clips, share)]
+    trained = tuple(sorted({s for clips, _ in sets for s in clips.subjects}))
+    run: dict[str, Any] = {
+        "config": OmegaConf.to_container(config, resolve=True),
+        "seed": seed,
+        "store": store.checksum,
+        "macro_store": macro.checksum if macro is not None else None,
+        "unseen_subjects": list(unseen),
+    }
+    card = CheckpointCard(
+        image_size=config.gan.image_size,
+        aus=CONDITION_AUS,
+        generator={"num_aus": len(CONDITION_AUS), **config.gan.generator},
+        training_subjects=trained,
+        unseen_subjects=unseen,
+        seed=seed,
+        step=0,
+        config=run["config"],
+    )
+    fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
+    fabric.launch()
+    with torch.random.fork_rng():  # initialisation has no generator argument
+        torch.manual_seed(seed)
+        trainer = Trainer(config, len(micro_clips.emotions), fabric)
+    if (folder / STATE).exists():
+        step = load_state(folder, trainer, run)
+    else:
+        step = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        if config.gan.init_from:
+            init_from_ganimation(trainer.networks["generator"], Path(config.gan.init_from))
+            trainer.average.load_state_dict(trainer.networks["generator"].state_dict())
+    logger.info(
+        "training %s on %s: %d micro clips, %d subjects, step %d of %d",
+        folder,
+        fabric.device,
+        len(micro_clips.items),
+        len(trained),
+        step,
+        config.steps,
+    )
+    _Run(folder, trainer, sets, config, seed, run, card).go(step)
+
+
+class _Run:
+    """The loop of one training run; every step draws from (seed, step), so a resumed run sees the
+    same batches as an unbroken one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        trainer: Trainer,
+        sets: Sequence[tuple[TrainingClips, int]],
+        config: DictConfig,
+        seed: int,
+        run: dict[str, Any],
+        card: CheckpointCard,
+    ) -> None:
+        self.folder, self.trainer, self.sets = folder, trainer, sets
+        self.config, self.seed, self.run, self.card = config, seed, run, card
+
+    def go(self, first: int) -> None:
+        config, trainer = self.config, self.trainer
+        monitor = Monitor(self.folder, first)
+        try:
+            if first == 0:
+                self._teach_reading()
+            with progress("training", config.steps - first, "steps") as advance:
+                for step in range(first, config.steps):
+                    images = self._step(step, monitor)
+                    done = step + 1
+                    if done % config.sample_every == 0 or done == config.steps:
+                        monitor.draw(trainer.average, images, done)
+                    if done % config.checkpoint_every == 0 or done == config.steps:
+                        self._save(done)
+                    advance(1)
+        finally:
+            monitor.close()
+
+    def _step(self, step: int, monitor: Monitor) -> ImageBatch:
+        config, trainer = self.config, self.trainer
+        rng = np.random.default_rng([self.seed, 1, step])
+        randomness = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        trainer.set_learning_rate(step)
+        with_video = step % config.video_every == 0
+        for _ in range(config.critic_steps):
+            images, video = self._draw(rng, with_video)
+            critic = trainer.critic_step(images, video, randomness)
+        images, video = self._draw(rng, with_video)
+        result = trainer.generator_step(images, video)
+        monitor.log(critic.figures | result.figures, step + 1)
+        return images
+
+    def _teach_reading(self) -> None:
+        rng = np.random.default_rng([self.seed, 0])
+        total = self.config.au_reading_steps
+        with progress("learning to read AUs", total, "steps") as advance:
+            for _ in range(total):
+                result = self.trainer.au_reading_step(self._draw(rng, with_video=False)[0])
+                advance(1)
+        if total:
+            logger.info("the image critic reads AUs with L_AI %.4f", result.figures["critic/L_AI"])
+
+    def _draw(self, rng: np.random.Generator, with_video: bool) -> tuple[ImageBatch, Any]:
+        config, device = self.config, self.trainer.fabric.device
+        images = draw_image_batch(self.sets, rng, config.own_share, config.condition_noise)
+        video = None
+        if with_video:
+            micro = self.sets[0][0]
+            video = micro.video_batch(rng, config.video_batch_size, config.gan.num_frames).to(
+                device
+            )
+        return images.to(device), video
+
+    def _save(self, step: int) -> None:
+        save_state(self.folder, self.trainer, step, self.run)
+        card = dataclasses.replace(self.card, step=step)
+        save_generator(self.folder, self.trainer.average.state_dict(), card)

@@ -1,0 +1,211 @@
+"""One critic step and one generator step of AU-ICGAN (eq. 9, 10)."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from mersynth.gan import losses
+from mersynth.gan.critics import ImageCritic, VideoCritic
+from mersynth.gan.data import ImageBatch, VideoBatch
+from mersynth.gan.generator import Generated, Generator
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """The figures of a step, and what the generator made in it.
+
+    Attributes:
+        figures: name to value, detached scalars.
+        generated: the generator's output for the image batch; None for a critic step.
+    """
+
+    figures: dict[str, Tensor]
+    generated: Generated | None = None
+
+
+class Trainer:
+    """Generator, critics, their optimisers and the moving average of the generator.
+
+    Args:
+        config: the resolved training configuration (``configs/train.yaml``).
+        num_classes: number of micro-expression classes for the video critic.
+        fabric: launched Lightning Fabric of one device.
+    """
+
+    def __init__(self, config: DictConfig, num_classes: int, fabric: Fabric) -> None:
+        gan = config.gan
+        self.config = config
+        self.weights = gan.losses
+        self.fabric = fabric
+        self.networks: dict[str, nn.Module] = {
+            "generator": Generator(**gan.generator),
+            "image_critic": ImageCritic(gan.image_size, **gan.image_critic),
+            "video_critic": VideoCritic(num_classes, **gan.video_critic),
+        }
+        self.average = copy.deepcopy(self.networks["generator"]).requires_grad_(False).eval()
+        self.average.to(fabric.device)
+        critics = [
+            *self.networks["image_critic"].parameters(),
+            *self.networks["video_critic"].parameters(),
+        ]
+        kind: dict[str, Any] = {"betas": tuple(config.betas)}
+        optimisers = {
+            "generator": torch.optim.Adam(
+                self.networks["generator"].parameters(), config.learning_rate, **kind
+            ),
+            "critics": torch.optim.Adam(critics, config.critic_learning_rate, **kind),
+        }
+        for name in ("generator", "image_critic"):
+            self.networks[name].to(memory_format=torch.channels_last)
+        self.generator, generator_optimiser = fabric.setup(
+            self.networks["generator"], optimisers["generator"]
+        )
+        self.image_critic = fabric.setup_module(self.networks["image_critic"])
+        self.video_critic = fabric.setup_module(self.networks["video_critic"])
+        self.optimisers = {
+            "generator": generator_optimiser,
+            "critics": fabric.setup_optimizers(optimisers["critics"]),
+        }
+
+    def set_learning_rate(self, step: int) -> None:
+        """Constant, then falling linearly to zero over the last third of the steps."""
+        share = min(1.0, 3 * (1 - step / self.config.steps))
+        rates = {
+            "generator": self.config.learning_rate,
+            "critics": self.config.critic_learning_rate,
+        }
+        for name, optimiser in self.optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = share * rates[name]
+
+    def critic_step(
+        self, images: ImageBatch, video: VideoBatch | None, randomness: torch.Generator
+    ) -> StepResult:
+        """max_D: realness and AU reading of the image critic; with a video batch the same for the
+        video critic. ``randomness`` draws the points of the gradient penalty.
+        """
+        weights = self.weights
+        with torch.no_grad():
+            fake = self.generator(images.image, images.target_aus).image
+        real_verdict = self.image_critic(images.truth)
+        fake_verdict = self.image_critic(fake)
+        figures = {
+            "critic/L_adv": losses.critic_loss(fake_verdict.realness, real_verdict.realness),
+            "critic/L_AI": losses.au_intensity_loss(real_verdict.aus, images.truth_aus),
+            "critic/penalty": self._penalty("image_critic", images.truth, fake, randomness),
+        }
+        total = (
+            weights.adversarial * figures["critic/L_adv"]
+            + weights.adversarial * weights.gradient_penalty * figures["critic/penalty"]
+            + weights.au_intensity * figures["critic/L_AI"]
+        )
+        if video is not None:
+            with torch.no_grad():
+                fake = self._generate_clip(video)
+            real_sequence = self.video_critic(video.clip)
+            fake_sequence = self.video_critic(fake)
+            figures |= {
+                "critic/L_sa": losses.critic_loss(fake_sequence.realness, real_sequence.realness),
+                "critic/L_ME": losses.micro_expression_loss(real_sequence.expression, video.labels),
+                "critic/penalty_sa": self._penalty("video_critic", video.clip, fake, randomness),
+            }
+            total = (
+                total
+                + weights.sequence * figures["critic/L_sa"]
+                + weights.sequence * weights.gradient_penalty * figures["critic/penalty_sa"]
+                + weights.micro_expression * figures["critic/L_ME"]
+            )
+        self._update("critics", total)
+        return StepResult({name: value.detach() for name, value in figures.items()})
+
+    def au_reading_step(self, images: ImageBatch) -> StepResult:
+        """Teach the image critic to read AUs from real frames, before the generator asks it."""
+        loss = losses.au_intensity_loss(self.image_critic(images.truth).aus, images.truth_aus)
+        self._update("critics", self.weights.au_intensity * loss)
+        return StepResult({"critic/L_AI": loss.detach()})
+
+    def generator_step(self, images: ImageBatch, video: VideoBatch | None) -> StepResult:
+        """min_G of eq. 9; L_ME and L_sa when there is a video batch."""
+        weights = self.weights
+        out = self.generator(images.image, images.target_aus)
+        verdict = self.image_critic(out.image)
+        back = self.generator(out.image, images.image_aus.nan_to_num())
+        if weights.ssim_target == "truth":
+            ssim = losses.ssim_loss(out.image, images.truth, images.own)
+        else:
+            ssim = losses.ssim_loss(out.image, images.image)
+        figures = {
+            "L_adv": losses.adversarial_loss(verdict.realness),
+            "L_c": losses.consistency_loss(back.image, images.image),
+            "L_att": losses.attention_loss(out.mask, weights.attention_smoothness)
+            + losses.attention_loss(back.mask, weights.attention_smoothness),
+            "L_AI": losses.au_intensity_loss(verdict.aus, images.target_aus),
+            "L_SSIM": ssim,
+        }
+        total = (
+            weights.adversarial * figures["L_adv"]
+            + weights.consistency * figures["L_c"]
+            + weights.attention * figures["L_att"]
+            + weights.au_intensity * figures["L_AI"]
+            + weights.ssim * figures["L_SSIM"]
+        )
+        if video is not None:
+            sequence = self.video_critic(self._generate_clip(video))
+            figures |= {
+                "L_ME": losses.micro_expression_loss(sequence.expression, video.curve_labels),
+                "L_sa": losses.adversarial_loss(sequence.realness),
+            }
+            total = (
+                total
+                + weights.micro_expression * figures["L_ME"]
+                + weights.sequence * figures["L_sa"]
+            )
+        self._update("generator", total)
+        self._update_average()
+        figures |= {"total": total, "mask/mean": out.mask.mean(), "mask/std": out.mask.std()}
+        detached = Generated(*(value.detach() for value in out))
+        return StepResult({name: value.detach() for name, value in figures.items()}, detached)
+
+    def _generate_clip(self, video: VideoBatch) -> Tensor:
+        batch, frames = video.curves.shape[:2]
+        onset = video.clip[:, :1].expand(-1, frames, -1, -1, -1)
+        image = self.generator(onset.flatten(0, 1), video.curves.flatten(0, 1)).image
+        return image.unflatten(0, (batch, frames))  # (B, K, 3, H, W)
+
+    def _penalty(
+        self, critic: str, real: Tensor, fake: Tensor, randomness: torch.Generator
+    ) -> Tensor:
+        # A double backward does not pass Fabric's wrapper under mixed precision, hence the bare
+        # module in full precision.
+        mix = torch.rand(len(real), generator=randomness).to(real.device)
+        module = self.networks[critic]
+        with torch.autocast(real.device.type, enabled=False):
+            return losses.gradient_penalty(
+                lambda x: module(x).realness, real.float(), fake.float(), mix
+            )
+
+    def _update(self, name: str, total: Tensor) -> None:
+        if not total.isfinite():
+            raise FloatingPointError(
+                f"the {name} loss became {total.item()}; lower learning_rate or the loss weights "
+                "(gan.losses), then continue from the last checkpoint with --resume"
+            )
+        optimiser = self.optimisers[name]
+        optimiser.zero_grad()
+        self.fabric.backward(total)
+        optimiser.step()
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = self.config.ema_decay
+        for kept, new in zip(
+            self.average.parameters(), self.networks["generator"].parameters(), strict=True
+        ):
+            kept.lerp_(new, 1 - decay)

@@ -1,0 +1,1 @@
+"""From a generator and a store to a balanced synthetic store."""

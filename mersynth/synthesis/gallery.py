@@ -1,0 +1,139 @@
+"""Pictures of a synthetic store: contact sheet, GIFs and a page."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from mersynth.gan.data import to_float
+from mersynth.gan.generator import Generator
+from mersynth.store import ClipStore, StoredClip
+
+_TILE = 160
+_GAP = 6
+_MARGIN = 132
+_HEAD = 34
+_INK, _PAPER, _GREY = (32, 33, 36), (255, 255, 255), (110, 113, 120)
+#: How much the picture of the difference exaggerates.
+DIFFERENCE_GAIN = 5
+_COLUMNS = ("onset", "apex", f"difference x{DIFFERENCE_GAIN}", "mask")
+
+
+def draw_gallery(store: ClipStore, generator: Generator, scheme: str) -> None:
+    """Draw ``contact_sheet.png``, ``gifs/`` and ``gallery.html`` into a synthetic store's folder.
+
+    Args:
+        store: a synthetic store.
+        generator: one that made clips of it, on the CPU; shows its attention masks.
+        scheme: name of the label scheme, for the page.
+    """
+    emotions = list(dict.fromkeys(clip.emotion for clip in store.clips))
+    shown = [_strongest(store, emotion, count=3) for emotion in emotions]
+    contact_sheet([items[0] for items in shown], generator).save(store.path / "contact_sheet.png")
+    gifs = store.path / "gifs"
+    gifs.mkdir(exist_ok=True)
+    for items in shown:
+        for item in items:
+            save_gif(item.frames, gifs / f"{_file_name(item)}.gif")
+    (store.path / "gallery.html").write_text(_page(store, shown, scheme))
+
+
+def contact_sheet(items: Sequence[StoredClip], generator: Generator) -> Image.Image:
+    """A row a clip: onset, apex, their difference magnified, attention mask at the apex."""
+    width = _MARGIN + len(_COLUMNS) * (_TILE + _GAP)
+    sheet = Image.new("RGB", (width, _HEAD + len(items) * (_TILE + _GAP)), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    title, small = ImageFont.load_default(17), ImageFont.load_default(14)
+    for column, name in enumerate(_COLUMNS):
+        x = _MARGIN + column * (_TILE + _GAP)
+        draw.text((x + _TILE / 2, _HEAD / 2), name, _GREY, small, anchor="mm")
+    for row, item in enumerate(items):
+        y = _HEAD + row * (_TILE + _GAP)
+        draw.text((12, y + _TILE / 2 - 10), item.clip.emotion, _INK, title, anchor="lm")
+        draw.text((12, y + _TILE / 2 + 12), f"AU {item.clip.aus}", _GREY, small, anchor="lm")
+        for column, tile in enumerate(_tiles(item, generator)):
+            enlarged = Image.fromarray(tile).resize((_TILE, _TILE), Image.Resampling.LANCZOS)
+            sheet.paste(enlarged, (_MARGIN + column * (_TILE + _GAP), y))
+    return sheet
+
+
+def save_gif(frames: np.ndarray, path: Path, side: int = 192, milliseconds: int = 70) -> None:
+    """Save frames (T, H, W, 3) uint8 as a looping GIF, slowed down for the eye."""
+    images = [
+        Image.fromarray(frame).resize((side, side), Image.Resampling.LANCZOS) for frame in frames
+    ]
+    # One palette for all frames: a palette each would flicker more than the face moves.
+    palette = images[len(images) // 2].quantize(256, dither=Image.Dither.NONE)
+    indexed = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    pauses = [milliseconds] * (len(indexed) - 1) + [6 * milliseconds]
+    indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=pauses, loop=0)
+
+
+def _strongest(store: ClipStore, emotion: str, count: int) -> list[StoredClip]:
+    """Clips of a class with the strongest apexes, of different subjects."""
+    chosen: dict[str, tuple[float, int]] = {}
+    for i, clip in enumerate(store.clips):
+        if clip.emotion == emotion:
+            strength = float(store[i].intensities.sum(axis=1).max())
+            chosen[clip.subject_id] = max(chosen.get(clip.subject_id, (-1.0, i)), (strength, i))
+    return [store[i] for _, i in sorted(chosen.values(), reverse=True)[:count]]
+
+
+@torch.inference_mode()
+def _tiles(item: StoredClip, generator: Generator) -> list[np.ndarray]:
+    apex = item.clip.apex_index or 0
+    onset_frame, apex_frame = item.frames[0], item.frames[apex]
+    change = apex_frame.astype(float) - onset_frame
+    difference = np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
+    condition = torch.from_numpy(np.array(item.intensities[apex]))[None]
+    mask = generator(to_float(onset_frame)[None], condition).mask[0, 0].numpy()
+    grey = np.repeat((255 * mask).astype(np.uint8)[..., None], 3, axis=-1)
+    return [np.array(onset_frame), np.array(apex_frame), difference, grey]
+
+
+def _file_name(item: StoredClip) -> str:
+    return f"{item.clip.emotion}_{item.clip.subject}_{item.clip.name}"
+
+
+def _page(store: ClipStore, shown: Sequence[Sequence[StoredClip]], scheme: str) -> str:
+    rows = []
+    for items in shown:
+        clips = sum(clip.emotion == items[0].clip.emotion for clip in store.clips)
+        figures = "".join(
+            f'<figure><img src="gifs/{html.escape(_file_name(item))}.gif" alt="">'
+            f"<figcaption>face {html.escape(item.clip.subject)}, AU {html.escape(item.clip.aus)}, "
+            f"after {html.escape(item.clip.template or 'a prototype')}</figcaption></figure>"
+            for item in items
+        )
+        name = html.escape(items[0].clip.emotion)
+        rows.append(f"<section><h2>{name} <small>{clips} clips</small></h2>{figures}</section>")
+    card = html.escape(json.dumps(store.meta["header"], indent=2, sort_keys=True))
+    return _TEMPLATE.format(
+        title=f"{len(store)} synthetic clips, {scheme} classes",
+        rows="\n".join(rows),
+        card=card,
+    )
+
+
+_TEMPLATE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #202124; max-width: 64rem; margin: 2rem auto;
+  padding: 0 1rem; }}
+small, figcaption {{ color: #6e7178; font-weight: normal; font-size: .8rem; }}
+figure {{ display: inline-block; width: 192px; margin: 0 1rem 1rem 0; vertical-align: top; }}
+figure img {{ width: 192px; height: 192px; border-radius: 4px; }}
+img {{ max-width: 100%; }} pre {{ background: #f4f5f7; padding: 1rem; overflow: auto; }}
+</style></head><body>
+<h1>{title}</h1>
+<p>Onset, apex, their difference magnified, and where the generator painted (dark in the mask).</p>
+<img src="contact_sheet.png" alt="contact sheet">
+{rows}
+<h2>Card</h2><pre>{card}</pre>
+</body></html>
+"""

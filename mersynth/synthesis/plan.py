@@ -1,0 +1,257 @@
+"""Who shows what, how often: the plan of a balanced synthetic store (paper 4.2)."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mersynth.clips import Clip
+from mersynth.facs.action_units import condition_vector, parse_au_cell
+from mersynth.facs.emotions import classes, label, prototypes
+
+logger = logging.getLogger(__name__)
+
+#: A face that fewer clips of a class fit than this also follows the class's AU prototypes.
+ENOUGH_TEMPLATES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Where an AU curve comes from: a clip of the store, or a prototype.
+
+    Attributes:
+        aus: the AU cell, of the clip or of the prototype.
+        clip: id of the clip; None for a prototype.
+        subject: id of that clip's subject; None for a prototype.
+    """
+
+    aus: str
+    clip: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedClip:
+    """One clip to generate.
+
+    Attributes:
+        emotion: its class in the label scheme.
+        subject: id of the subject whose face it wears.
+        face: id of the clip whose first frame is that face.
+        template: where its AU curve comes from; never a clip of the same subject.
+        group: which generator makes it.
+        number: its place in the plan, from 0.
+    """
+
+    emotion: str
+    subject: str
+    face: str
+    template: Template
+    group: int
+    number: int
+
+
+def make_plan(
+    clips: Sequence[Clip],
+    scheme: str,
+    per_class: int,
+    seed: int,
+    unseen: Sequence[Sequence[str]] = ((),),
+) -> list[PlannedClip]:
+    """Plan a balanced set of synthetic clips; with K generators, one such set for each.
+
+    Within a set every class has ``per_class`` clips; for each class the subjects share them so
+    that no two differ by more than one; templates of a class are used evenly, and never on the
+    face of their own subject. The set of a generator that never saw some subjects uses neither
+    their faces nor their curves, so that it may serve any fold that tests one of them.
+
+    Args:
+        clips: real clips.
+        scheme: label scheme (``facs.emotions.SCHEMES``).
+        per_class: clips for each class, 1 or more.
+        seed: of every choice that evenness leaves open.
+        unseen: for each generator, the ids of the subjects that it never saw.
+
+    Returns:
+        The plan, class by class within a set.
+
+    Raises:
+        ValueError: if ``per_class`` is not positive, or a class can have no template for some face.
+    """
+    if per_class < 1:
+        raise ValueError(f"--per-class must be 1 or more, got {per_class}")
+    plan: list[PlannedClip] = []
+    for group, hidden in enumerate(unseen):
+        rng = np.random.default_rng([seed, group])
+        kept = [clip for clip in clips if clip.subject_id not in set(hidden)]
+        plan += _plan_set(kept, scheme, per_class, rng, group, len(plan))
+    return plan
+
+
+def _plan_set(
+    clips: Sequence[Clip],
+    scheme: str,
+    per_class: int,
+    rng: np.random.Generator,
+    group: int,
+    first: int,
+) -> list[PlannedClip]:
+    faces: dict[str, list[str]] = {}
+    for clip in clips:
+        faces.setdefault(clip.subject_id, []).append(clip.id)
+    subjects = rng.permutation(sorted(faces)).tolist()
+    if per_class < len(subjects):
+        logger.warning(
+            "%d clips a class are fewer than the %d subjects: not every subject shows every class",
+            per_class,
+            len(subjects),
+        )
+    templates = templates_of(clips, scheme)
+    faces_used: Counter[str] = Counter()
+    planned: list[PlannedClip] = []
+    turn = 0  # the subjects with one clip more than others differ from class to class
+    for emotion, choices in templates.items():
+        wearers = [subjects[(turn + i) % len(subjects)] for i in range(per_class)]
+        turn += per_class
+        for subject, template in zip(
+            wearers, _assign_templates(wearers, choices, emotion, rng), strict=True
+        ):
+            face = faces[subject][faces_used[subject] % len(faces[subject])]
+            faces_used[subject] += 1
+            number = first + len(planned)
+            planned.append(PlannedClip(emotion, subject, face, template, group, number))
+    return planned
+
+
+def templates_of(clips: Sequence[Clip], scheme: str) -> dict[str, list[Template]]:
+    """The clips to take AU curves from, for each class of the scheme, in the scheme's order.
+
+    A clip whose annotation names no condition AU (``?``, or only AUs such as 38) shows nothing
+    that the generator could be asked for, and is no template; such clips are counted in the log.
+
+    Raises:
+        ValueError: if there are no clips, or their database has no such scheme.
+    """
+    if not clips:
+        raise ValueError("a plan needs clips; the store has none (left)")
+    source = clips[0].source
+    found: dict[str, list[Template]] = {name: [] for name in classes(source, scheme)}
+    silent = 0
+    for clip in clips:
+        emotion = label(clip.source, clip.emotion, scheme)
+        if emotion is None:
+            continue
+        if names_condition_au(clip.aus):
+            found[emotion].append(Template(clip.aus, clip.id, clip.subject_id))
+        else:
+            silent += 1
+    if silent:
+        logger.info("%d clips name none of the 20 condition AUs and are no templates", silent)
+    return found
+
+
+def names_condition_au(cell: str) -> bool:
+    """Whether an AU cell names one of the 20 condition AUs."""
+    vector = condition_vector(parse_au_cell(cell), unlettered=1.0)
+    return bool(np.nan_to_num(vector).any())
+
+
+def _assign_templates(
+    wearers: Sequence[str],
+    templates: Sequence[Template],
+    emotion: str,
+    rng: np.random.Generator,
+) -> list[Template]:
+    """A template of another subject for each wearer, all templates as evenly as possible.
+
+    Faces that fewest templates fit are served first, each with the least used one that fits.
+    """
+    prototypical = [
+        Template(prototype.aus)
+        for prototype in prototypes(emotion)
+        if names_condition_au(prototype.aus)
+    ]
+    order = rng.permutation(len(templates)).tolist()
+    pool = [templates[i] for i in order] + prototypical
+    fitting: dict[str, list[int]] = {}
+    scarce: list[str] = []
+    for subject in dict.fromkeys(wearers):
+        clips = [i for i in range(len(templates)) if pool[i].subject != subject]
+        if len(clips) < ENOUGH_TEMPLATES:
+            scarce.append(subject)
+            clips += range(len(templates), len(pool))
+        fitting[subject] = clips
+        if not fitting[subject]:
+            raise ValueError(
+                f"class {emotion!r} has neither a clip of a subject other than {subject} nor an AU "
+                "prototype: that face has no curve to follow; choose another --classes"
+            )
+    if scarce:
+        logger.info(
+            "class %s: fewer than %d clips' AU curves fit the faces of %s; %d prototypes serve too",
+            emotion,
+            ENOUGH_TEMPLATES,
+            ", ".join(sorted(scarce)),
+            len(prototypical),
+        )
+    used = [0] * len(pool)
+    chosen: dict[int, Template] = {}
+    places = rng.permutation(len(wearers)).tolist()
+    for place in sorted(places, key=lambda p: len(fitting[wearers[p]])):
+        best = min(fitting[wearers[place]], key=lambda i: used[i])
+        used[best] += 1
+        chosen[place] = pool[best]
+    return [chosen[place] for place in range(len(wearers))]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """A row of the table that ``--dry-run`` prints.
+
+    Attributes:
+        group: which generator's set.
+        emotion: class.
+        real: clips of that class in the real store.
+        synthetic: planned clips.
+        subjects: how many subjects show it.
+        per_subject: fewest and most clips of a subject.
+        templates: how many AU curves are used.
+        per_template: fewest and most uses of a curve.
+    """
+
+    group: int
+    emotion: str
+    real: int
+    synthetic: int
+    subjects: int
+    per_subject: tuple[int, int]
+    templates: int
+    per_template: tuple[int, int]
+
+
+def summarise(plan: Sequence[PlannedClip], real: Mapping[str, int]) -> list[PlanSummary]:
+    """Count a plan, a row a set and class; ``real`` counts the real clips of each class."""
+    rows: dict[tuple[int, str], list[PlannedClip]] = {}
+    for item in plan:
+        rows.setdefault((item.group, item.emotion), []).append(item)
+    summary = []
+    for (group, emotion), items in rows.items():
+        faces = Counter(item.subject for item in items)
+        curves = Counter(item.template for item in items)
+        summary.append(
+            PlanSummary(
+                group,
+                emotion,
+                real.get(emotion, 0),
+                len(items),
+                len(faces),
+                (min(faces.values()), max(faces.values())),
+                len(curves),
+                (min(curves.values()), max(curves.values())),
+            )
+        )
+    return summary
