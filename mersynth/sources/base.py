@@ -68,7 +68,7 @@ class Source(ABC):
     @property
     def tree(self) -> str:
         """The tree that is expected, as a user should lay it out."""
-        return inspect.getdoc(type(self)) or ""
+        return (inspect.getdoc(type(self)) or "").replace("::\n\n", "")
 
     @abstractmethod
     def subject_folder(self, subject: str) -> str:

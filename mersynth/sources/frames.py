@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 
 def check_frame(path: Path) -> tuple[int, int]:
@@ -63,6 +63,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             yield image
-    # Pillow raises each of these on damaged files, by format and place of the damage.
+    # Pillow raises each of these on damaged files, by format and place of the damage. What an error
+    # says of the path is left out: the reason is kept in stores, which may travel.
+    except UnidentifiedImageError as error:
+        raise ValueError("the image is truncated or damaged (no known format)") from error
     except (OSError, SyntaxError, EOFError, struct.error) as error:
-        raise ValueError(f"the image is truncated or damaged ({error})") from error
+        detail = getattr(error, "strerror", None) or error
+        raise ValueError(f"the image is truncated or damaged ({detail})") from error

@@ -99,6 +99,13 @@ class SourceCase(FakeSource):
         file = frame.relative_to(tree.root).as_posix()
         self.assert_stops(tree, file, "truncated or damaged", lost=[1])
 
+    @pytest.mark.parametrize("content", [b"", b"no image"])
+    def test_file_that_is_no_image(self, tree: FakeTree, content: bytes) -> None:
+        frame = tree.frames(1)[0]
+        frame.write_bytes(content)
+        file = frame.relative_to(tree.root).as_posix()
+        self.assert_stops(tree, file, r"damaged \(no known format\)$", lost=[1])
+
     def test_frames_of_several_sizes(self, tree: FakeTree) -> None:
         Image.new("RGB", (7, 5)).save(tree.frames(0)[1])
         self.assert_stops(tree, self.folder(self.clips[0]), "several sizes: 7x5, ", lost=[0])
