@@ -78,6 +78,7 @@ class Clip:
 
     @property
     def num_frames(self) -> int:
+        """Frames from onset to offset, both included."""
         return self.offset - self.onset + 1
 
     @property
@@ -87,4 +88,5 @@ class Clip:
 
     @property
     def is_synthetic(self) -> bool:
+        """Whether a generator made it."""
         return self.generator is not None

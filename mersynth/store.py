@@ -5,9 +5,10 @@ A store is a folder::
     my_store/
         clips.parquet     a row a clip: the fields of Clip
         frames.npy        (F, H, W, 3) uint8, RGB; the frames of all clips, one clip after another
-        intensities.npy   (F, 20) float32, AU intensities in [0, 1], columns as CONDITION_AUS; NaN = not measured
+        intensities.npy   (F, 20) float32, AU intensities in [0, 1], columns as CONDITION_AUS;
+                          NaN = not measured
         landmarks.npy     (F, 68, 2) float32, (x, y) in pixels; NaN = not measured
-        store.json        schema version, header (source, licence, seed, config ...), SHA-256 of each file
+        store.json        schema version, header (source, licence, seed ...), SHA-256 of each file
 
 A store is written beside its final place, in ``.<name>.partial``, and renamed when it is whole:
 a folder of that name is always a complete store.

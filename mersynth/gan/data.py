@@ -26,7 +26,7 @@ class ImageBatch:
         truth: (B, 3, H, W), another frame of the same clip.
         truth_aus: (B, N), its intensities.
         target_aus: (B, N) in [0, 1], the condition Y.
-        own: (B,) bool, whether Y are the intensities of ``truth``, so that ``truth`` is the ground truth.
+        own: (B,) bool, whether Y is ``truth_aus``, so that ``truth`` is the ground truth.
     """
 
     image: Tensor
@@ -37,6 +37,7 @@ class ImageBatch:
     own: Tensor
 
     def to(self, device: torch.device) -> ImageBatch:
+        """The batch on another device."""
         return ImageBatch(*(getattr(self, name).to(device) for name in self.__slots__))
 
 
@@ -57,6 +58,7 @@ class VideoBatch:
     curve_labels: Tensor
 
     def to(self, device: torch.device) -> VideoBatch:
+        """The batch on another device."""
         return VideoBatch(*(getattr(self, name).to(device) for name in self.__slots__))
 
 
@@ -99,6 +101,7 @@ class TrainingClips:
 
     @property
     def emotions(self) -> tuple[str, ...]:
+        """Labels of the clips, sorted; their positions are the classes of the video critic."""
         return tuple(sorted(self._by_emotion))
 
     def draw_pairs(
@@ -123,12 +126,12 @@ class TrainingClips:
                 spread = noise * rng.uniform(-1, 1, target.shape) * target.max()
                 target = np.clip(target + spread, 0, 1)
             pairs.append(
-                (item.frames[a], curve[a], item.frames[b], curve[b], target, np.bool_(own))
+                (item.frames[a], curve[a], item.frames[b], curve[b], target, np.array(own))
             )
         return pairs
 
     def video_batch(self, rng: np.random.Generator, count: int, num_frames: int) -> VideoBatch:
-        """Draw clips, resampled to ``num_frames``, and for each the curve of a class drawn evenly."""
+        """Draw clips, resampled to ``num_frames``, and a curve for each; classes come evenly."""
         clips, labels, curves, curve_labels = [], [], [], []
         for _ in range(count):
             i = self._draw_of_even_class(rng)

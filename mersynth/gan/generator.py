@@ -67,6 +67,7 @@ class Generator(nn.Module):
         self.mask = nn.Conv2d(width, 1, 7, padding=3, bias=False)
 
     def forward(self, image: Tensor, aus: Tensor) -> Generated:
+        """Move the faces of images (B, 3, H, W) to the intensities (B, num_aus)."""
         _, _, height, width = image.shape
         signed = 2 * image - 1  # (B, 3, H, W) in [-1, 1], the range of tanh
         tiled = aus[:, :, None, None].expand(-1, -1, height, width)  # (B, N, H, W)
@@ -91,6 +92,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to the same shape."""
         return x + self.main(x)
 
 

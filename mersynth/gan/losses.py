@@ -78,7 +78,7 @@ def attention_loss(mask: Tensor, smoothness: float) -> Tensor:
 
 
 def au_intensity_loss(read: Tensor, wanted: Tensor) -> Tensor:
-    """L_AI: ``E[(D_AI(I) - Y)^2]``, the mean over batch and AUs; unmeasured (NaN) AUs count nothing.
+    """L_AI: ``E[(D_AI(I) - Y)^2]``, the mean over batch and AUs; NaN (not measured) counts nothing.
 
     Args:
         read: (B, N), AU intensities read by the image critic.

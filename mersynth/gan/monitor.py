@@ -66,4 +66,5 @@ class Monitor:
         save_image(torch.cat(rows).cpu(), path, nrow=len(out.image), padding=2)
 
     def close(self) -> None:
+        """Finish the TensorBoard file."""
         self.writer.close()

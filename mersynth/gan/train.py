@@ -18,7 +18,6 @@ from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
 from mersynth.gan.conditions import ConditionSettings
 from mersynth.gan.data import ImageBatch, TrainingClips, draw_image_batch
-from mersynth.gan.ganimation import init_from_ganimation
 from mersynth.gan.monitor import Monitor
 from mersynth.gan.state import STATE, load_state, save_state
 from mersynth.gan.trainer import Trainer
@@ -148,8 +147,7 @@ def _train_one(
         step = 0
         folder.mkdir(parents=True, exist_ok=True)
         if config.gan.init_from:
-            init_from_ganimation(trainer.networks["generator"], Path(config.gan.init_from))
-            trainer.average.load_state_dict(trainer.networks["generator"].state_dict())
+            trainer.start_from(Path(config.gan.init_from))
     logger.info(
         "training %s on %s: %d micro clips, %d subjects, step %d of %d",
         folder,
@@ -163,8 +161,9 @@ def _train_one(
 
 
 class _Run:
-    """The loop of one training run; every step draws from (seed, step), so a resumed run sees the
-    same batches as an unbroken one.
+    """The loop of one training run.
+
+    Every step draws from (seed, step), so that a resumed run sees the batches of an unbroken one.
     """
 
     def __init__(

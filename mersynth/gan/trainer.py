@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from mersynth.gan import losses
 from mersynth.gan.critics import ImageCritic, VideoCritic
 from mersynth.gan.data import ImageBatch, VideoBatch
+from mersynth.gan.ganimation import init_from_ganimation
 from mersynth.gan.generator import Generated, Generator
 
 
@@ -44,12 +46,13 @@ class Trainer:
         self.config = config
         self.weights = gan.losses
         self.fabric = fabric
+        bare = Generator(**gan.generator)
         self.networks: dict[str, nn.Module] = {
-            "generator": Generator(**gan.generator),
+            "generator": bare,
             "image_critic": ImageCritic(gan.image_size, **gan.image_critic),
             "video_critic": VideoCritic(num_classes, **gan.video_critic),
         }
-        self.average = copy.deepcopy(self.networks["generator"]).requires_grad_(False).eval()
+        self.average = copy.deepcopy(bare).requires_grad_(False).eval()
         self.average.to(fabric.device)
         critics = [
             *self.networks["image_critic"].parameters(),
@@ -74,6 +77,11 @@ class Trainer:
             "critics": fabric.setup_optimizers(optimisers["critics"]),
         }
 
+    def start_from(self, path: Path) -> None:
+        """Start generator and average from a published GANimation generator."""
+        init_from_ganimation(self.average, path)
+        self.networks["generator"].load_state_dict(self.average.state_dict())
+
     def set_learning_rate(self, step: int) -> None:
         """Constant, then falling linearly to zero over the last third of the steps."""
         share = min(1.0, 3 * (1 - step / self.config.steps))
@@ -88,8 +96,12 @@ class Trainer:
     def critic_step(
         self, images: ImageBatch, video: VideoBatch | None, randomness: torch.Generator
     ) -> StepResult:
-        """max_D: realness and AU reading of the image critic; with a video batch the same for the
-        video critic. ``randomness`` draws the points of the gradient penalty.
+        """max_D: the image critic, and with a video batch the video critic too.
+
+        Args:
+            images: real and input images.
+            video: real clips and curves, or None.
+            randomness: draws the points of the gradient penalty.
         """
         weights = self.weights
         with torch.no_grad():
