@@ -92,11 +92,11 @@ def paint(place: Tensor, ear: Tensor, subject: PhantomSubject) -> Surface:
     nostril = torch.exp(-(((side - 0.72) / 0.34) ** 2 + ((y + 1.95) / 0.15) ** 2))
     skin = skin * (1 - 0.85 * nostril * face)
     gloss = 0.5 + 0.6 * bump(0.0, 0.2, 0.7, 2.2) + 0.4 * bump(0, 6.2, 3, 1.2) + 0.1 * middle
-    relief = 0.006 * fine + 0.004 * noise(x, y, 0.1) + 0.004 * middle
+    relief = 0.004 * fine + 0.003 * noise(x, y, 0.1) + 0.004 * middle
 
     albedo, beard = _beard(skin, x, y, subject, noise)
     lips = _lips(side, y) * face
-    crease = 1 - 0.12 * noise(x, y, 0.1, 0.7).abs()
+    crease = 1 - 0.06 * noise(x, y, 0.09, 0.7).abs()
     albedo = torch.lerp(albedo, _rgb(subject.lips, x) * crease, lips * 0.85)
     gloss = gloss * (1 - 0.6 * beard) + 0.5 * lips
     line = torch.exp(-(((y - LIP_LINE) / 0.1) ** 2)) * torch.sigmoid((2.35 - side) / 0.1)
@@ -109,7 +109,7 @@ def paint(place: Tensor, ear: Tensor, subject: PhantomSubject) -> Surface:
     relief = relief + 0.02 * brow * strand
 
     hair, locks = _hair(x, y, z, ear, subject, noise)
-    colour = _rgb(subject.hair, x) * (1 + 0.45 * locks).clamp(0.2, 2.2)
+    colour = _rgb(subject.hair, x) * (1 + 0.32 * locks).clamp(0.3, 2.0)
     cover = hair * (0.55 if subject.hair_length == 0 else 1.0)
     albedo = torch.lerp(albedo, colour, cover)
     gloss = gloss * (1 - 0.55 * hair)
@@ -160,8 +160,8 @@ def _beard(
 ) -> tuple[Tensor, Tensor]:
     side = x.abs()
     jaw = torch.sigmoid((interpolate(side, (0, 1.5, 3.2, 5, 6.5, 7.5), (-5.6, -5.3, -4.6, -3.4, -1.5, 0.5)) - y) / 0.35)
-    lip = torch.exp(-(((y + 2.85) / 0.42) ** 4)) * torch.sigmoid((2.9 - side) / 0.25)
-    beside = torch.exp(-(((side - 3.0) / 0.45) ** 2)) * torch.sigmoid((-2.8 - y) / 0.2)
+    lip = torch.exp(-(((y + 2.85 + 0.06 * side**2) / 0.42) ** 4)) * torch.sigmoid((2.6 - side) / 0.3)
+    beside = torch.exp(-(((side - 2.9) / 0.4) ** 2)) * torch.sigmoid((-3.2 - y) / 0.25)
     grain = noise(x, y, 0.07, 0.14)
     cover = torch.maximum(torch.maximum(jaw, lip), beside * torch.sigmoid((y + 6) / 0.2))
     cover = cover * (1 - _lips(side, y)) * subject.beard * (0.9 + 0.2 * grain).clamp(0, 1)
@@ -172,7 +172,7 @@ def _beard(
 def _hair(
     x: Tensor, y: Tensor, z: Tensor, ear: Tensor, subject: PhantomSubject, noise: Noise
 ) -> tuple[Tensor, Tensor]:
-    ragged = 0.16 * noise(x, y, 0.8) + 0.05 * noise(x, y, 0.15)
+    ragged = 0.12 * noise(x, y, 1.1) + 0.04 * noise(x, y, 0.15)
     away = hair_line(torch.stack([x, y, z], -1), subject) + ragged
     cover = torch.sigmoid(away / (0.14 if subject.hair_length else 0.4)) * (1 - ear)
     # Locks run from the crown down: narrow across, long along.

@@ -135,8 +135,8 @@ def _paint_balls(points: Tensor, subject: PhantomSubject, camera: Camera, lights
     for eye in (0, 1):
         corners = points[[_UPPER[eye][0], _UPPER[eye][-1]]]
         centre = corners.mean(0)
-        across, up = (x - centre[0]) / k, (centre[1] - y) / k + 0.0
-        up = up - 0.1
+        inwards = 0.06 if eye == 0 else -0.06
+        across, up = (x - centre[0]) / k - inwards, (centre[1] - y) / k - 0.1
         forward = (_BALL_RADIUS**2 - across**2 - up**2).clamp(min=0.05).sqrt()
         normal = torch.stack([across, up, forward]) / _BALL_RADIUS
         r = (across**2 + up**2).sqrt()
@@ -144,7 +144,9 @@ def _paint_balls(points: Tensor, subject: PhantomSubject, camera: Camera, lights
         edge = 0.5 / k + 0.03
         pale = torch.tensor([0.62, 0.58, 0.56], device=x.device)[:, None, None]
         veins = torch.tensor([0.0, 0.14, 0.13], device=x.device)[:, None, None]
-        white = pale - veins * (across.abs() / 1.25).clamp(0, 1) ** 2
+        inwards = across if eye == 0 else -across
+        white = pale - veins * ((across.abs() / 1.25).clamp(0, 1) ** 2)
+        white = white - 1.6 * veins * torch.sigmoid((inwards - 1.2) / 0.08)
         iris = torch.tensor(subject.eyes, device=x.device)[:, None, None]
         rays = 1 + 0.22 * torch.sin(turn * 17 + subject.seed) + 0.15 * torch.sin(turn * 31)
         ring = 1 - 0.65 * torch.sigmoid((r - 0.88 * _IRIS_RADIUS) / 0.05)
@@ -153,8 +155,8 @@ def _paint_balls(points: Tensor, subject: PhantomSubject, camera: Camera, lights
         colour = colour * (1 - 0.96 * torch.sigmoid((0.23 - r) / edge))
         light, _ = lights.shade(normal[None], torch.ones_like(x))
         colour = colour * light[0] * 0.95
-        lx, ly, _ = subject.light
-        spot = ((across - 0.3 * lx) ** 2 + (up - 0.32 * ly) ** 2).sqrt()
-        colour = colour + 0.9 * torch.sigmoid((0.1 - spot) / edge)
+        lx = 0.3 if subject.light[0] > 0 else -0.3
+        spot = ((across - lx) ** 2 + (up - 0.26) ** 2).sqrt()
+        colour = colour + 0.8 * torch.sigmoid((0.085 - spot) / (0.7 * edge))
         total = torch.where(((x - centre[0]).abs() < 2.2 * k)[None], colour, total)
     return total

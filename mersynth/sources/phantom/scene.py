@@ -86,14 +86,14 @@ def build_scene(subject: PhantomSubject, size: int, device: torch.device) -> Sce
     by_au, by_age = fold_heights(place[:2])
     ear = coarse.interpolate(head.ear[:, None])[0]
     by_au = (by_au * (1 - ear)).flatten(0, 1)
-    rest = relief + subject.age * 0.5 * by_age * (1 - ear)
+    rest = relief + (0.2 + 0.5 * subject.age) * by_age * (1 - ear)
     normal = _tilt(normal, rest, camera)
     bump = slopes(by_au, camera.pixels_per_cm) * normal[2]
     normal_motion[:, :2] -= bump
     gains = torch.tensor(subject.gain, device=device).reshape(40, 1, 1, 1)
 
     depth = torch.where(coarse.covered, shape_map[2], torch.tensor(_FAR, device=device))
-    openness = _openness(depth, camera) * (1 + 1.2 * rest.clamp(-0.3, 0))
+    openness = _openness(depth, normal[2], camera) * torch.exp(2.5 * rest.clamp(-0.3, 0))
     gloss = torch.nn.functional.avg_pool2d(surface.gloss[None], DETAIL)[0]
     alpha = torch.nn.functional.avg_pool2d(texture[3:4], DETAIL)[0]
     return Scene(
@@ -179,14 +179,15 @@ def _tilt(normal: Tensor, height: Tensor, camera: Camera) -> Tensor:
     return torch.nn.functional.normalize(tilted, dim=0)
 
 
-def _openness(depth: Tensor, camera: Camera) -> Tensor:
+def _openness(depth: Tensor, facing: Tensor, camera: Camera) -> Tensor:
     """Ambient occlusion: a place that lies behind the mean of its surroundings is darker."""
     near = fill_holes(depth[None], depth > _FAR)
     total = torch.zeros_like(near)
     for reach, strength in ((0.45, 0.9), (1.1, 0.4), (2.4, 0.16)):
         behind = blur(near, reach * camera.pixels_per_cm) - near
         total = total + strength * behind.clamp(min=0.0)
-    return torch.exp(-total)[0].clamp(min=0.4)
+    steep = ((facing - 0.15) * 2.5).clamp(0, 1)  # at the outline the surroundings are no hollow
+    return torch.exp(-total[0] * steep).clamp(min=0.4)
 
 
 def _cast_shadow(depth: Tensor, key: Tensor, camera: Camera) -> Tensor:
