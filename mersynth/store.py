@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-NUM_LANDMARKS = 68
 CHECKSUMMED_FILES = ("clips.parquet", "frames.npy", "intensities.npy", "landmarks.npy")
 
 

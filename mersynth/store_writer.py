@@ -14,11 +14,11 @@ import numpy as np
 
 from mersynth.clips import Clip
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.landmarks import NUM_LANDMARKS
 from mersynth.files import checksum_of, sha256_of_file, write_json_atomically
 from mersynth.store import (
     CHECKSUMMED_FILES,
     CLIP_FIELDS,
-    NUM_LANDMARKS,
     SCHEMA_VERSION,
     ClipStore,
     StoreError,

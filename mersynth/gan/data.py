@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mersynth.dataset import to_float
 from mersynth.gan.conditions import ConditionSettings, clip_curve, jitter, movement, resample
 from mersynth.store import ClipStore
 
@@ -112,7 +113,7 @@ class TrainingClips:
         The input is the first frame of a clip half of the time, any other one else; a condition
         that is not the clip's own is another clip's frame with uniform noise, as in GANimation.
         """
-        pairs = []
+        pairs: list[tuple[np.ndarray, ...]] = []
         for _ in range(count):
             i, j = rng.integers(len(self.items), size=2)
             item, curve = self.items[i], self.curves[i]
@@ -183,8 +184,3 @@ def draw_image_batch(
         torch.from_numpy(target).float(),
         torch.from_numpy(own),
     )
-
-
-def to_float(frames: np.ndarray) -> Tensor:
-    """uint8 frames (..., H, W, 3) as a float32 tensor (..., 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.array(frames)).movedim(-1, -3).float() / 255

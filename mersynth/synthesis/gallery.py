@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from mersynth.gan.data import to_float
+from mersynth.dataset import to_float
 from mersynth.gan.generator import Generator
 from mersynth.store import ClipStore, StoredClip
 

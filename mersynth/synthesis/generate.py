@@ -15,6 +15,7 @@ from torch import Tensor
 from mersynth import __version__, paths
 from mersynth import config as configs
 from mersynth.clips import Clip
+from mersynth.dataset import to_float, to_uint8
 from mersynth.facs.emotions import label
 from mersynth.gan.checkpoint import (
     SHIPPED,
@@ -32,7 +33,6 @@ from mersynth.gan.conditions import (
     prototype_curve,
     resample,
 )
-from mersynth.gan.data import to_float
 from mersynth.gan.generator import Generator
 from mersynth.logs import progress
 from mersynth.store import ClipStore, StoredClip, StoreError
@@ -223,11 +223,6 @@ def render_curves(generator: Generator, faces: Tensor, curves: Tensor) -> Tensor
     batch, frames = curves.shape[:2]
     images = faces[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1)
     return generator(images, curves.flatten(0, 1)).image.unflatten(0, (batch, frames))
-
-
-def to_uint8(clip: Tensor) -> np.ndarray:
-    """A clip (T, 3, H, W) in [0, 1] as stored frames (T, H, W, 3) uint8."""
-    return (clip * 255).round().clamp(0, 255).byte().movedim(-3, -1).cpu().numpy()
 
 
 def _checkpoint_folder(checkpoint: Path | None, name: str) -> Path:

@@ -1,0 +1,75 @@
+"""Starting from a published GANimation generator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.gan.checkpoint import CheckpointError
+from mersynth.gan.ganimation import GANIMATION_AUS, init_from_ganimation
+from mersynth.gan.generator import Generator
+
+
+def published_state(blocks: int = 1) -> dict[str, torch.Tensor]:
+    """A state dict with the names that GANimation publishes, of a small generator."""
+    torch.manual_seed(1)
+    generator = Generator(num_aus=len(GANIMATION_AUS), channels=8, blocks=blocks)
+    names = {"trunk.": "main.", "colour.": "img_reg.0.", "mask.": "attetion_reg.0."}
+    state = {}
+    for name, value in generator.state_dict().items():
+        ours = next(prefix for prefix in names if name.startswith(prefix))
+        state[names[ours] + name.removeprefix(ours)] = torch.randn_like(value)
+    return state
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_shared_aus_take_their_channels(tmp_path: Path, prefix: str) -> None:
+    state = published_state()
+    torch.save({prefix + name: value for name, value in state.items()}, tmp_path / "net_G.pth")
+    generator = Generator(channels=8, blocks=1)
+    missing = init_from_ganimation(generator, tmp_path / "net_G.pth")
+    assert missing == (11, 24, 28, 43)
+    own = generator.state_dict()
+    torch.testing.assert_close(own["mask.weight"], state["attetion_reg.0.weight"])
+    torch.testing.assert_close(own["trunk.9.main.0.weight"], state["main.9.main.0.weight"])
+    for au in (1, 12, 26):
+        ours, theirs = 3 + CONDITION_AUS.index(au), 3 + GANIMATION_AUS.index(au)
+        torch.testing.assert_close(
+            own["trunk.0.weight"][:, ours], state["main.0.weight"][:, theirs]
+        )
+
+
+def test_same_answer_for_shared_aus(tmp_path: Path) -> None:
+    """With only shared AUs asked for, ours is the published generator."""
+    state = published_state()
+    save_file(state, tmp_path / "net_G.safetensors")
+    ours = Generator(channels=8, blocks=1)
+    init_from_ganimation(ours, tmp_path / "net_G.safetensors")
+    theirs = Generator(num_aus=17, channels=8, blocks=1)
+    back = {"main.": "trunk.", "img_reg.0.": "colour.", "attetion_reg.0.": "mask."}
+    for name, value in state.items():
+        prefix = next(p for p in back if name.startswith(p))
+        theirs.state_dict()[back[prefix] + name.removeprefix(prefix)].copy_(value)
+    image, wanted = torch.rand(1, 3, 16, 16), torch.zeros(1, 20)
+    wanted[0, CONDITION_AUS.index(12)] = 0.7
+    published = torch.zeros(1, 17)
+    published[0, GANIMATION_AUS.index(12)] = 0.7
+    torch.testing.assert_close(ours(image, wanted).image, theirs(image, published).image)
+
+
+def test_wrong_files_are_refused(tmp_path: Path) -> None:
+    torch.save(published_state(blocks=2), tmp_path / "large.pth")
+    with pytest.raises(CheckpointError, match=r"trunk\.\S+ has shape"):
+        init_from_ganimation(Generator(channels=8, blocks=1), tmp_path / "large.pth")
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(CheckpointError, match=r"text.pth"):
+        init_from_ganimation(Generator(channels=8, blocks=1), tmp_path / "text.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(CheckpointError, match=r"no state dict"):
+        init_from_ganimation(Generator(channels=8, blocks=1), tmp_path / "list.pth")
+    with pytest.raises(CheckpointError, match=r"no weights at"):
+        init_from_ganimation(Generator(channels=8, blocks=1), tmp_path / "none.pth")

@@ -1,0 +1,53 @@
+"""Generator and critics: sizes of the ancestor, shapes, and what the mask means."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mersynth.gan.critics import ImageCritic, VideoCritic
+from mersynth.gan.generator import Generator
+
+
+def parameters(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_default_generator_has_the_ancestors_size() -> None:
+    ancestor = 8_428_160  # GANimation with 17 AUs; three more AUs are three input channels more
+    assert parameters(Generator(num_aus=17)) == pytest.approx(ancestor, rel=0.01)
+    assert parameters(Generator()) - parameters(Generator(num_aus=17)) == 3 * 64 * 7 * 7
+
+
+@pytest.mark.parametrize("size", [32, 48])
+def test_generator_blends_input_and_colour(size: int) -> None:
+    torch.manual_seed(0)
+    image, aus = torch.rand(2, 3, size, size), torch.rand(2, 20)
+    out = Generator(channels=8, blocks=1)(image, aus)
+    assert out.image.shape == image.shape
+    assert out.mask.shape == (2, 1, size, size)
+    assert out.image.min() >= 0 and out.image.max() <= 1
+    torch.testing.assert_close(out.image, out.mask * image + (1 - out.mask) * out.colour)
+
+
+def test_generator_follows_the_condition() -> None:
+    torch.manual_seed(0)
+    generator, image = Generator(channels=8, blocks=1), torch.rand(1, 3, 32, 32)
+    rest, moved = torch.zeros(1, 20), torch.eye(20)[:1]
+    assert not torch.allclose(generator(image, rest).image, generator(image, moved).image)
+
+
+def test_image_critic() -> None:
+    verdict = ImageCritic(64, channels=8, depth=4)(torch.rand(2, 3, 64, 64))
+    assert verdict.realness.shape == (2, 1, 4, 4)
+    assert verdict.aus.shape == (2, 20)
+    with pytest.raises(ValueError, match=r"multiple of 2 \*\* depth = 64, got 100"):
+        ImageCritic(100)
+
+
+@pytest.mark.parametrize("frames", [4, 16])
+def test_video_critic(frames: int) -> None:
+    critic = VideoCritic(num_classes=5, channels=4, depth=3)
+    verdict = critic(torch.rand(2, frames, 3, 32, 32))
+    assert verdict.realness.shape == (2,)
+    assert verdict.expression.shape == (2, 5)

@@ -1,0 +1,187 @@
+"""Training: it runs, goes on after a kill, keeps subjects apart and refuses what does not fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mersynth.config import ConfigError
+from mersynth.gan.checkpoint import CARD, CheckpointError, load_card, load_generator
+from mersynth.gan.monitor import Monitor
+from mersynth.gan.state import STATE
+from mersynth.gan.train import split_subjects, train
+from mersynth.store import StoreError
+from tests.tiny_store import tiny_clips, write_tiny_store
+
+QUICK = ["gan=tiny", "batch_size=4", "critic_steps=1", "au_reading_steps=2", "accelerator=cpu"]
+
+
+def quick(steps: int, every: int = 1000) -> list[str]:
+    return [*QUICK, f"steps={steps}", f"checkpoint_every={every}", "sample_every=1000"]
+
+
+def weights(folder: Path) -> str:
+    return load_card(folder).sha256
+
+
+def test_same_seed_same_weights(tmp_path: Path) -> None:
+    write_tiny_store(tmp_path / "s")
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(store_path=tmp_path / "s", out=tmp_path / name, seed=seed, overrides=quick(2))
+    assert weights(tmp_path / "a") == weights(tmp_path / "b") != weights(tmp_path / "c")
+
+
+def test_card_says_what_was_trained(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    train(store_path=store.path, out=tmp_path / "c", seed=7, overrides=quick(1))
+    generator, card = load_generator(tmp_path / "c", image_size=32)
+    assert card.training_subjects == store.subjects
+    assert (card.image_size, card.seed, card.step, card.unseen_subjects) == (32, 7, 1, ())
+    assert card.config["gan"]["generator"]["channels"] == 8
+    assert generator(torch.rand(1, 3, 32, 32), torch.zeros(1, 20)).image.shape == (1, 3, 32, 32)
+    assert (tmp_path / "c" / "samples" / "step_000001.png").exists()
+    assert list((tmp_path / "c" / "logs").iterdir())
+
+
+def test_subject_groups_never_see_their_own_subjects(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    folders = train(store_path=store.path, out=tmp_path / "c", subject_groups=2, overrides=quick(1))
+    cards = [load_card(folder) for folder in folders]
+    assert [folder.name for folder in folders] == ["group_0", "group_1"]
+    for card in cards:
+        assert not set(card.unseen_subjects) & set(card.training_subjects)
+        assert sorted((*card.unseen_subjects, *card.training_subjects)) == list(store.subjects)
+    assert sorted(cards[0].unseen_subjects + cards[1].unseen_subjects) == list(store.subjects)
+
+
+def test_groups_have_about_equally_many_clips(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=9)[:-12]  # the last subjects have fewer clips or none
+    store = write_tiny_store(tmp_path / "s", clips, image_size=8)
+    groups = split_subjects(store, 3, seed=0)
+    sizes = [sum(clip.subject_id in group for clip in clips) for group in groups]
+    assert sum(sizes) == len(clips) and max(sizes) - min(sizes) <= 5
+    assert groups == split_subjects(store, 3, seed=0)
+    for count in (0, 99):
+        with pytest.raises(ValueError, match=rf"got {count}"):
+            split_subjects(store, count, seed=0)
+
+
+def test_macro_faces_join_in(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2))
+    macro = write_tiny_store(tmp_path / "m", tiny_clips(subjects=3), measured=True)
+    overrides = [*quick(1), f"macro_store={macro.path}"]
+    train(store_path=store.path, out=tmp_path / "c", overrides=overrides)
+    assert load_card(tmp_path / "c").training_subjects == macro.subjects
+
+
+def test_resume_after_kill_gives_the_same_weights(tmp_path: Path) -> None:
+    write_tiny_store(tmp_path / "s")
+    train(store_path=tmp_path / "s", out=tmp_path / "whole", overrides=quick(40, every=5))
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "mersynth", "train", "--store", str(tmp_path / "s")]
+    command += ["--out", str(out), *quick(40, every=5)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not (out / STATE).exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert load_card(out).step < 40 if (out / CARD).exists() else True
+    train(store_path=tmp_path / "s", out=out, resume=True, overrides=quick(40, every=5))
+    assert weights(out) == weights(tmp_path / "whole")
+    one, other = load_file(out / STATE), load_file(tmp_path / "whole" / STATE)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+def test_resume_of_another_run_is_refused(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    train(store_path=store.path, out=tmp_path / "c", overrides=quick(1))
+    with pytest.raises(CheckpointError, match=r"config.steps was 1, is 2"):
+        train(store_path=store.path, out=tmp_path / "c", resume=True, overrides=quick(2))
+    with pytest.raises(CheckpointError, match=r"seed was 0, is 5"):
+        train(store_path=store.path, out=tmp_path / "c", resume=True, seed=5, overrides=quick(1))
+    with pytest.raises(CheckpointError, match=r"exists already; add --resume"):
+        train(store_path=store.path, out=tmp_path / "c", overrides=quick(1))
+    (tmp_path / "c" / STATE).write_bytes(b"rubbish")
+    with pytest.raises(CheckpointError, match=r"cannot be read"):
+        train(store_path=store.path, out=tmp_path / "c", resume=True, overrides=quick(1))
+
+
+def test_wrong_image_size_is_refused(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s", image_size=16)
+    with pytest.raises(StoreError, match=r"have 16 pixels, the configuration is for 32"):
+        train(store_path=store.path, out=tmp_path / "c", overrides=quick(1))
+    assert not (tmp_path / "c").exists()
+
+
+def test_wrong_override_is_refused(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    with pytest.raises(ConfigError, match="stepps"):
+        train(store_path=store.path, out=tmp_path / "c", overrides=["stepps=3"])
+
+
+def test_clips_without_aus_cannot_train(tmp_path: Path) -> None:
+    clips = [clip for clip in tiny_clips(subjects=1) if clip.emotion == "anger"]
+    import dataclasses
+
+    store = write_tiny_store(tmp_path / "s", [dataclasses.replace(c, aus="?") for c in clips])
+    with pytest.raises(ValueError, match="no clip of .* has a known Action Unit"):
+        train(store_path=store.path, out=tmp_path / "c", overrides=quick(1))
+
+
+def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    folder = tmp_path / "c"
+    train(store_path=store.path, out=folder, overrides=quick(1))
+    with pytest.raises(CheckpointError, match=r"images of 32 pixels, the store's frames have 64"):
+        load_generator(folder, image_size=64)
+    with pytest.raises(CheckpointError, match=r"wanted are \[1, 2\]"):
+        load_generator(folder, aus=(1, 2))
+    card = load_card(folder)
+    (folder / card.weights).write_bytes(b"rubbish")
+    with pytest.raises(CheckpointError, match=r"missing or damaged"):
+        load_generator(folder)
+    (folder / CARD).write_text(json.dumps({"aus": []}))
+    with pytest.raises(CheckpointError, match=r"generator.json is damaged"):
+        load_generator(folder)
+    with pytest.raises(CheckpointError, match=r"no generator at .*none"):
+        load_generator(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("mean", "warned"), [(0.5, False), (0.999, True), (0.01, True)])
+def test_saturated_mask_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mean: float, warned: bool
+) -> None:
+    monitor = Monitor(tmp_path, first_step=0)
+    monitor.log({"mask/mean": torch.tensor(mean)}, step=1)
+    monitor.close()
+    assert ("has saturated" in caplog.text) == warned
+
+
+@pytest.mark.gpu
+def test_training_on_a_gpu_lowers_what_it_minimises(tmp_path: Path) -> None:
+    write_tiny_store(tmp_path / "s", measured=True)
+    overrides = [*quick(30), "accelerator=gpu", "precision=bf16-mixed"]
+    train(store_path=tmp_path / "s", out=tmp_path / "c", overrides=overrides)
+    state = load_file(tmp_path / "c" / STATE)
+    assert all(np.isfinite(value.float().numpy()).all() for value in state.values())
+
+
+def test_environment_is_left_alone(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    before = (torch.random.get_rng_state().clone(), dict(os.environ), torch.get_num_threads())
+    train(store_path=store.path, out=tmp_path / "c", overrides=quick(1))
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert before[1] == dict(os.environ)
+    assert before[2] == torch.get_num_threads()

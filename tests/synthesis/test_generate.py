@@ -1,0 +1,162 @@
+"""Generation: provenance, same bytes from the same seed, resuming, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mersynth.gan.checkpoint import CheckpointError, load_card, load_generator
+from mersynth.gan.train import train
+from mersynth.store import ClipStore, StoreError
+from mersynth.synthesis.generate import generate
+from tests.tiny_store import tiny_clips, write_tiny_store
+
+OVERRIDES = ["num_frames=4", "batch_clips=2", "device=cpu"]
+TRAIN = ["gan=tiny", "batch_size=4", "critic_steps=1", "au_reading_steps=0", "steps=1"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store, a generator for it, and a pair of generators for two groups."""
+    folder = tmp_path_factory.mktemp("generate")
+    store = write_tiny_store(folder / "samm", tiny_clips(subjects=6, each=2))
+    one = [*TRAIN, "accelerator=cpu"]
+    train(store_path=store.path, out=folder / "one", overrides=one)
+    train(store_path=store.path, out=folder / "two", subject_groups=2, overrides=one)
+    return folder
+
+
+def run(place: Path, out: Path, checkpoint: str = "one", **changes: object) -> ClipStore:
+    settings = {"per_class": 7, "store": place / "samm", "checkpoint": place / checkpoint}
+    store = generate(**(settings | {"out": out, "overrides": OVERRIDES} | changes))
+    assert store is not None
+    return store
+
+
+def test_store_is_balanced_and_tells_its_provenance(place: Path, tmp_path: Path) -> None:
+    store = run(place, tmp_path / "s", seed=5)
+    real = ClipStore.open(place / "samm")
+    card = load_card(place / "one")
+    counts = Counter(clip.emotion for clip in store.clips)
+    assert set(counts.values()) == {7} and len(counts) == 5
+    for item in store:
+        clip = item.clip
+        assert clip.is_synthetic and clip.generator == card.sha256
+        assert clip.template and clip.template.rsplit("/", 1)[0] != clip.subject_id
+        assert clip.unseen == ()
+        assert len(item.frames) == 4
+        assert 0 < item.intensities.max() <= 1
+        assert clip.apex_index == item.intensities.sum(axis=1).argmax()
+    header = ClipStore.open(store.path, verify=True).meta["header"]
+    assert header["seed"] == 5 and header["scheme"] == "five"
+    assert header["real_store"]["checksum"] == real.checksum
+    assert header["real_store"]["header"]["licence"] == "none"
+    assert header["generators"][0]["sha256"] == card.sha256
+
+
+def test_frames_are_what_the_generator_makes_of_face_and_curve(place: Path, tmp_path: Path) -> None:
+    store = run(place, tmp_path / "s")
+    generator, _ = load_generator(place / "one")
+    item = store[3]
+    real = ClipStore.open(place / "samm").filter(lambda c: c.subject == item.clip.subject)
+    curve = torch.from_numpy(np.array(item.intensities))
+    candidates = []
+    for face in real:
+        image = torch.from_numpy(np.array(face.frames[0])).permute(2, 0, 1)[None] / 255
+        with torch.inference_mode():
+            out = generator(image.expand(len(curve), -1, -1, -1), curve).image
+        made = (out * 255).round().permute(0, 2, 3, 1).numpy()
+        candidates.append(np.abs(made - item.frames).max())
+    assert min(candidates) <= 1
+
+
+def test_same_seed_same_bytes(place: Path, tmp_path: Path) -> None:
+    checksums = [
+        run(place, tmp_path / str(i), seed=seed).checksum for i, seed in enumerate((1, 1, 2))
+    ]
+    assert checksums[0] == checksums[1] != checksums[2]
+
+
+def test_a_set_for_each_subject_group(place: Path, tmp_path: Path) -> None:
+    store = run(place, tmp_path / "s", checkpoint="two")
+    cards = {load_card(place / "two" / g).sha256: g for g in ("group_0", "group_1")}
+    assert len(cards) == 2
+    assert set(Counter((c.generator, c.emotion) for c in store.clips).values()) == {7}
+    for clip in store.clips:
+        card = load_card(place / "two" / cards[clip.generator])
+        assert clip.unseen == card.unseen_subjects
+        assert clip.subject_id not in clip.unseen
+        assert clip.template is None or clip.template.rsplit("/", 1)[0] not in clip.unseen
+
+
+def test_kill_and_resume_leave_neither_duplicate_nor_gap(place: Path, tmp_path: Path) -> None:
+    whole = run(place, tmp_path / "whole", per_class=60)
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "mersynth", "generate", "--store", str(place / "samm")]
+    command += ["--checkpoint", str(place / "one"), "--out", str(out), "--per-class", "60"]
+    command += OVERRIDES
+    journal = tmp_path / ".killed.partial" / "journal.json"
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (journal.exists() and _done(journal)):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    with pytest.raises(StoreError, match="add --resume"):
+        run(place, out, per_class=60)
+    with pytest.raises(StoreError, match="another store"):
+        run(place, out, per_class=60, seed=9, resume=True)
+    assert run(place, out, per_class=60, resume=True).checksum == whole.checksum
+
+
+def _done(journal: Path) -> int:
+    return int(json.loads(journal.read_text())["done"])
+
+
+def test_dry_run_shows_the_plan_and_writes_nothing(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"store": place / "samm", "checkpoint": place / "one", "out": tmp_path / "s"}
+    assert generate(per_class=12, dry_run=True, **settings) is None
+    shown = capsys.readouterr().err
+    assert "contempt" in shown and "per subject" in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures(place: Path, tmp_path: Path) -> None:
+    store = run(place, tmp_path / "s")
+    with Image.open(store.path / "contact_sheet.png") as sheet:
+        assert sheet.width > 600 and sheet.height > 5 * 160
+    gifs = sorted((store.path / "gifs").glob("*.gif"))
+    assert len(gifs) == 15
+    with Image.open(gifs[0]) as gif:
+        assert gif.n_frames == 4
+    page = (store.path / "gallery.html").read_text()
+    assert all(f"gifs/{path.name}" in page for path in gifs)
+    assert "35 synthetic clips, five classes" in page
+
+
+def test_missing_things_name_the_command_that_makes_them(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=r"`mersynth train --store stores/samm` makes it"):
+        generate(per_class=3, source="samm")
+    with pytest.raises(StoreError, match=r"`mersynth prepare --source samm` makes it"):
+        generate(per_class=3, source="samm", checkpoint=place / "one")
+    with pytest.raises(CheckpointError, match=r"no generator at .*nowhere"):
+        generate(per_class=3, store=place / "samm", checkpoint=tmp_path / "nowhere")
+    small = write_tiny_store(tmp_path / "small", image_size=16)
+    with pytest.raises(CheckpointError, match=r"32 pixels, the frames of \S+ have 16"):
+        generate(per_class=3, store=small.path, checkpoint=place / "one")
+    assert not (tmp_path / "stores").exists()

@@ -1,0 +1,122 @@
+"""The plan: balance over classes, subjects and templates, and nobody's own movement on a face."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mersynth.clips import Clip
+from mersynth.facs.emotions import classes
+from mersynth.sources import get_source
+from mersynth.synthesis.plan import make_plan, summarise, templates_of
+from tests.tiny_store import tiny_clips
+
+
+def spread(counts: Counter) -> int:
+    return max(counts.values()) - min(counts.values())
+
+
+@pytest.mark.parametrize("per_class", [7, 20, 33])
+def test_balance(per_class: int) -> None:
+    clips = tiny_clips(subjects=7, each=2)
+    plan = make_plan(clips, "five", per_class, seed=0)
+    assert Counter(item.emotion for item in plan) == dict.fromkeys(
+        classes("samm", "five"), per_class
+    )
+    for emotion in classes("samm", "five"):
+        items = [item for item in plan if item.emotion == emotion]
+        faces = Counter(item.subject for item in items)
+        assert len(faces) == 7 and spread(faces) <= 1
+        curves = Counter(item.template for item in items)
+        assert max(curves.values()) - per_class / 14 < 1.0
+    assert [item.number for item in plan] == list(range(len(plan)))
+
+
+def test_a_face_follows_somebody_else() -> None:
+    for item in make_plan(tiny_clips(subjects=4, each=3), "five", 40, seed=1):
+        assert item.template.subject != item.subject
+        assert item.face.startswith(item.subject)
+
+
+def test_subjects_show_what_they_never_showed() -> None:
+    clips = tiny_clips(subjects=6)
+    shown = {0: "anger", 1: "surprise"}
+    clips = [c for c in clips if shown.get(int(c.subject), c.emotion) == c.emotion]
+    plan = make_plan(clips, "five", 12, seed=0)
+    of_subject_0 = {item.emotion for item in plan if item.subject == "samm/000"}
+    assert of_subject_0 == set(classes("samm", "five"))
+
+
+def test_same_seed_same_plan() -> None:
+    clips = tiny_clips()
+    assert make_plan(clips, "five", 9, seed=3) == make_plan(clips, "five", 9, seed=3)
+    assert make_plan(clips, "five", 9, seed=3) != make_plan(clips, "five", 9, seed=4)
+
+
+def test_a_set_for_each_generator_without_its_unseen_subjects() -> None:
+    unseen = [("samm/000", "samm/001"), ("samm/002", "samm/003", "samm/004", "samm/005")]
+    plan = make_plan(tiny_clips(subjects=6, each=3), "five", 10, seed=0, unseen=unseen)
+    assert Counter((item.group, item.emotion) for item in plan) == {
+        (group, emotion): 10 for group in (0, 1) for emotion in classes("samm", "five")
+    }
+    for item in plan:
+        assert item.subject not in unseen[item.group]
+        assert item.template.subject not in unseen[item.group]
+
+
+def test_scarce_classes_take_prototypes_too() -> None:
+    clips = [c for c in tiny_clips(subjects=6) if c.emotion != "surprise" or c.subject == "000"]
+    plan = make_plan(clips, "five", 30, seed=0)
+    surprise = [item for item in plan if item.emotion == "surprise"]
+    assert {item.template.clip for item in surprise} == {None, "samm/000/surprise_0"}
+    own = [item for item in surprise if item.subject == "samm/000"]
+    assert own and all(item.template.clip is None for item in own)
+    assert all(item.template.clip for item in plan if item.emotion == "anger")
+
+
+def test_others_have_no_prototype_to_fall_back_on() -> None:
+    clips = [c for c in tiny_clips(subjects=3) if c.emotion != "other" or c.subject == "000"]
+    with pytest.raises(ValueError, match=r"'others' has neither .* than samm/000 nor an AU proto"):
+        make_plan(clips, "five", 6, seed=0)
+
+
+def test_clips_that_show_no_condition_au_are_no_templates() -> None:
+    clips = tiny_clips(subjects=4)
+    silent = [dataclasses.replace(c, aus=a) for c, a in zip(clips, ("?", "38", ""), strict=False)]
+    found = templates_of([*silent, *clips[3:]], "five")
+    assert sum(len(templates) for templates in found.values()) == len(clips) - 3
+
+
+def test_wrong_requests_are_refused() -> None:
+    with pytest.raises(ValueError, match="--per-class must be 1 or more, got 0"):
+        make_plan(tiny_clips(), "five", 0, seed=0)
+    with pytest.raises(ValueError, match="a plan needs clips"):
+        make_plan([], "five", 5, seed=0)
+
+
+def test_summary_counts_the_plan() -> None:
+    plan = make_plan(tiny_clips(subjects=5), "five", 12, seed=0)
+    rows = summarise(plan, {"anger": 5})
+    anger = next(row for row in rows if row.emotion == "anger")
+    assert (anger.real, anger.synthetic, anger.subjects, anger.per_subject) == (5, 12, 5, (2, 3))
+    assert anger.per_template == (2, 3)
+
+
+@pytest.mark.parametrize("scheme", ["three", "five", "native"])
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [("samm", "SAMM_Micro_FACS_Codes_v2.xlsx"), ("casme2", "CASME2-coding-20140508.xlsx")],
+)
+def test_real_tables_give_balanced_plans(
+    annotations: Path, name: str, table: str, scheme: str
+) -> None:
+    rows, _ = get_source(name).read_annotations(annotations / table)
+    clips: list[Clip] = [row.clip for row in rows]
+    plan = make_plan(clips, scheme, 300, seed=0)
+    for row in summarise(plan, {}):
+        assert row.synthetic == 300
+        assert row.per_subject[1] - row.per_subject[0] <= 1
+        assert row.per_template[1] - row.per_template[0] <= 1

@@ -1,0 +1,182 @@
+"""ClipStore: what is written comes back, and what is broken is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mersynth.clips import Clip
+from mersynth.store import ClipStore, StoreError
+from mersynth.store_writer import StoreWriter, merge
+from tests.tiny_store import tiny_clips, write_tiny_store
+
+
+def frames_of(clip: Clip, value: int, side: int = 8) -> np.ndarray:
+    return np.full((clip.num_frames, side, side, 3), value, np.uint8)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=2)
+    clips[0] = dataclasses.replace(
+        clips[0], apex=None, template="samm/001/x", generator="ab", unseen=("samm/000", "samm/001")
+    )
+    rng = np.random.default_rng(0)
+    intensities = rng.random((6, 20), dtype=np.float32)
+    landmarks = rng.random((6, 68, 2), dtype=np.float32)
+    with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}) as writer:
+        for value, clip in enumerate(clips):
+            writer.add(frames_of(clip, value), intensities, landmarks if value else None)
+        writer.finish()
+    store = ClipStore.open(tmp_path / "s", verify=True)
+    assert store.clips == tuple(clips)
+    assert store.image_size == 8
+    assert store.subjects == ("samm/000", "samm/001")
+    for value, item in enumerate(store):
+        assert (item.frames == value).all()
+        np.testing.assert_array_equal(item.intensities, intensities)
+    assert np.isnan(store[0].landmarks).all()
+    np.testing.assert_array_equal(store[1].landmarks, landmarks)
+    assert store.table["id"].tolist() == [clip.id for clip in clips]
+    assert not store.frames.flags.writeable
+
+
+def test_same_content_has_the_same_checksum(tmp_path: Path) -> None:
+    one, two = write_tiny_store(tmp_path / "1"), write_tiny_store(tmp_path / "2")
+    other = write_tiny_store(tmp_path / "3", tiny_clips(subjects=4))
+    assert one.checksum == two.checksum != other.checksum
+
+
+def test_filter_is_a_view_of_the_right_clips(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    angry = store.filter(lambda clip: clip.emotion == "anger")
+    assert len(angry) == 5
+    whole = {item.clip.id: item.frames for item in store}
+    for item in angry:
+        np.testing.assert_array_equal(item.frames, whole[item.clip.id])
+
+
+def test_merge_keeps_clips_and_headers(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=2)
+    parts = [
+        write_tiny_store(tmp_path / "a", clips[:4]),
+        write_tiny_store(tmp_path / "b", clips[4:]),
+    ]
+    merged = merge(parts, tmp_path / "m")
+    assert merged.clips == tuple(clips)
+    np.testing.assert_array_equal(merged[4].frames, parts[1][0].frames)
+    assert [p["header"]["licence"] for p in merged.meta["header"]["parts"]] == ["none", "none"]
+    with pytest.raises(StoreError, match="comes twice"):
+        merge([parts[0], parts[0]], tmp_path / "twice")
+    odd = write_tiny_store(tmp_path / "odd", clips[4:], image_size=16)
+    with pytest.raises(StoreError, match=r"\[16, 32\]"):
+        merge([parts[0], odd], tmp_path / "sizes")
+
+
+def test_nothing_appears_until_whole(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=1)
+    with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}) as writer:
+        writer.add(frames_of(clips[0], 1))
+        with pytest.raises(StoreError, match=r"1 of 5 clips were added"):
+            writer.finish()
+    assert not (tmp_path / "s").exists()
+
+
+def test_resume_goes_on_behind_the_last_commit(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=1)
+    header = {"source": "samm"}
+    with StoreWriter(tmp_path / "whole", clips, 8, header) as writer:
+        for value, clip in enumerate(clips):
+            writer.add(frames_of(clip, value))
+        whole = writer.finish()
+    with StoreWriter(tmp_path / "s", clips, 8, header) as writer:
+        writer.add(frames_of(clips[0], 0))
+        writer.add(frames_of(clips[1], 1))
+        writer.commit()
+        writer.add(frames_of(clips[2], 77))  # not committed: lost
+    with StoreWriter(tmp_path / "s", clips, 8, header, resume=True) as writer:
+        assert writer.done == 2
+        for value in range(2, 5):
+            writer.add(frames_of(clips[value], value))
+        assert writer.finish().checksum == whole.checksum
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_resume_refuses_another_plan(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=1)
+    StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"})
+    with pytest.raises(StoreError, match="another store"):
+        StoreWriter(tmp_path / "s", clips, 8, {"source": "casme2"}, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frames": np.zeros((5, 8, 8, 3), np.uint8)}, r"\(6, 8, 8, 3\), got \(5, 8, 8, 3\)"),
+        ({"frames": np.zeros((6, 8, 8, 3), np.float32)}, "uint8, got float32"),
+        ({"intensities": np.full((6, 20), 1.5)}, r"\[0, 1\], got 1.500"),
+        ({"landmarks": np.zeros((6, 5, 2))}, r"\(6, 68, 2\), got \(6, 5, 2\)"),
+    ],
+)
+def test_wrong_arrays_are_named(tmp_path: Path, change: dict, message: str) -> None:
+    good = {"frames": np.zeros((6, 8, 8, 3), np.uint8)}
+    with (
+        StoreWriter(tmp_path / "s", tiny_clips(), 8, {"source": "samm"}) as writer,
+        pytest.raises(ValueError, match=message),
+    ):
+        writer.add(**(good | change))
+
+
+def test_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
+    write_tiny_store(tmp_path / "s")
+    with pytest.raises(StoreError, match="exists already"):
+        write_tiny_store(tmp_path / "s")
+
+
+def test_damage_is_found(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    with (store.path / "frames.npy").open("r+b") as file:
+        file.seek(500)
+        file.write(b"x")
+    ClipStore.open(store.path)
+    with pytest.raises(StoreError, match=r"frames.npy is damaged"):
+        ClipStore.open(store.path, verify=True)
+    (store.path / "landmarks.npy").write_bytes(b"rubbish")
+    with pytest.raises(StoreError, match=r"landmarks.npy cannot be read"):
+        ClipStore.open(store.path)
+    (store.path / "landmarks.npy").unlink()
+    with pytest.raises(StoreError, match=r"landmarks.npy cannot be read"):
+        ClipStore.open(store.path)
+
+
+def test_wrong_folders_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no store at .*none"):
+        ClipStore.open(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StoreError, match=r"no store.json"):
+        ClipStore.open(tmp_path / "empty")
+    store = write_tiny_store(tmp_path / "s")
+    meta = json.loads((store.path / "store.json").read_text())
+    (store.path / "store.json").write_text(json.dumps({**meta, "schema_version": 99}))
+    with pytest.raises(StoreError, match=r"schema version 99, this mersynth reads 1"):
+        ClipStore.open(store.path)
+    (store.path / "store.json").write_text("{")
+    with pytest.raises(StoreError, match=r"store.json is damaged"):
+        ClipStore.open(store.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"offset": 3}, "offset 3 lies before onset 10"),
+        ({"apex": 99}, "apex 99 lies outside"),
+        ({"fps": 0.0}, "fps must be positive"),
+        ({"strength": "huge"}, "'micro' or 'macro', got 'huge'"),
+    ],
+)
+def test_impossible_clips_are_refused(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(tiny_clips()[0], **change)
