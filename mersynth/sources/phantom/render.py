@@ -39,7 +39,7 @@ class Rendered:
 
     Attributes:
         frames: (T, 3, H, W) RGB in [0, 1].
-        landmarks: (T, 68, 2) x, y in pixels, iBUG's points. A pixel's centre lies at half pixels.
+        landmarks: (T, 68, 2) x, y in pixels, iBUG's points; the first pixel's centre at 0.
         flow: (T, 2, H, W) x, y in pixels: where the place that frame 0 shows at a pixel has moved
             to in frame t. None unless asked for.
     """
@@ -308,7 +308,8 @@ class PhantomRenderer:
         lower = torch.zeros(68, 1, dtype=torch.bool, device=self.device)
         lower[list(_LOWER_LIP)] = True
         count = len(motion.pose)
-        return self._forward(motion, points.expand(count, -1, -1, -1), lower)[..., 0].mT
+        moved = self._forward(motion, points.expand(count, -1, -1, -1), lower)
+        return moved[..., 0].mT - 0.5  # maps have the first pixel's centre at 0.5
 
     def _seen_at(self, motion: _Motion) -> _Seen:
         """What each pixel of one frame shows."""

@@ -1,0 +1,1 @@
+"""The phantom: rendered heads whose Action Units, landmarks and motion are known."""

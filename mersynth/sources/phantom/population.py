@@ -1,0 +1,296 @@
+"""A population of phantom subjects and the clips that they show: the built-in data set."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import mersynth
+from mersynth import logs
+from mersynth.clips import Clip, Strength
+from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.emotions import native_labels
+from mersynth.sources.phantom.motion import clip_motion, letter_of, peak_intensities
+from mersynth.sources.phantom.render import PhantomRenderer
+from mersynth.sources.phantom.subject import PhantomSubject, subject_name
+from mersynth.store import ClipStore
+from mersynth.store_writer import StoreWriter
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_COUNTS: Mapping[str, int] = {
+    "contempt": 12,
+    "happiness": 26,
+    "anger": 57,
+    "surprise": 15,
+    "other": 26,
+}
+"""SAMM's five best filled classes and their counts."""
+
+# Emotion: AU cells and how often each is seen. Modelled on what SAMM's coders wrote: few AUs, often
+# one, often on one side, and the same AU under several emotions.
+CELLS: dict[str, dict[str, float]] = {
+    "anger": {"7": 22, "4": 12, "4+7": 14, "7+43": 4, "4+7+43": 2, "4+6+7+9": 2, "L4": 1,
+              "A7": 2, "L7": 1, "17": 1, "T23": 1, "4+17": 2, "7+24": 1},
+    "happiness": {"12": 9, "L12": 4, "R12": 3, "6+12": 6, "A12": 3, "R6+R12": 1, "7+12": 2,
+                  "12+24": 1, "L12+25": 1, "10+12": 1, "12+25": 2},
+    "contempt": {"L14": 4, "R14": 4, "14": 2, "A14": 1, "R14+17": 1, "L12+L14": 1, "14+25": 1,
+                 "L14+24": 1},
+    "surprise": {"5": 6, "1+2": 5, "1+2+5": 3, "25+26": 2, "26": 1, "5+24": 1, "1+2+L14": 1,
+                 "5+25": 1},
+    "other": {"L2": 5, "R2": 4, "24": 5, "17": 2, "20": 1, "2": 1, "25": 2, "4": 2, "7": 1,
+              "14": 1, "28": 1, "11": 1, "12+17": 1, "23": 1, "1": 1},
+    "disgust": {"9": 3, "10": 3, "4+9": 2, "L10": 1, "9+10": 2, "A9+12": 1, "R10+25+26": 1},
+    "fear": {"20": 3, "L20": 1, "R20": 2, "7+20+26": 1, "5+20+25": 1, "1+2+4": 1},
+    "sadness": {"1": 2, "A1": 2, "17": 1, "15+17": 2, "1+4": 2, "1+15": 1, "12+15": 1},
+}  # fmt: skip
+_SECONDS: dict[Strength, tuple[float, float, float]] = {
+    "micro": (0.36, 0.15, 0.5),  # median, shortest, longest
+    "macro": (0.65, 0.4, 1.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSpec:
+    """A clip that can be rendered: everything but the pixels.
+
+    Attributes:
+        clip: the annotation.
+        subject: number of the phantom subject.
+        seed: seed of the clip's motion and noise.
+    """
+
+    clip: Clip
+    subject: int
+    seed: tuple[int, ...]
+
+
+def clip_specs(
+    *,
+    seed: int = 0,
+    subjects: int = 28,
+    counts: Mapping[str, int] = DEFAULT_COUNTS,
+    strength: Strength = "micro",
+    first_subject: int = 0,
+    fps: float = 100.0,
+    max_frames: int | None = None,
+) -> list[ClipSpec]:
+    """Plan a population's clips; nothing is rendered.
+
+    As in real data some subjects show many clips and some few, and few subjects show every emotion.
+
+    Args:
+        seed: determines the plan.
+        subjects: number of subjects, each with a clip at least.
+        counts: number of clips of each emotion (labels of SAMM).
+        strength: ``"micro"`` or ``"macro"``.
+        first_subject: number of the first subject.
+        fps: frames a second.
+        max_frames: longest clip, in frames.
+
+    Returns:
+        The clips, those of a subject together.
+
+    Raises:
+        ValueError: if an emotion is unknown, a count negative, or there are fewer clips than
+            subjects.
+    """
+    for emotion, count in counts.items():
+        if emotion not in CELLS or count < 0:
+            raise ValueError(
+                f"counts: {emotion!r}: {count} must be 0 or more clips of one of "
+                f"{', '.join(native_labels('phantom'))}"
+            )
+    labels = [emotion for emotion, count in counts.items() for _ in range(count)]
+    if not 1 <= subjects <= len(labels):
+        raise ValueError(f"subjects must lie in 1..{len(labels)} (the clips), got {subjects}")
+    rng = np.random.default_rng([seed, first_subject, subjects])
+    share = rng.lognormal(0.0, 0.7, subjects)
+    extra = rng.choice(subjects, size=len(labels) - subjects, p=share / share.sum())
+    owners = np.sort(np.concatenate([np.arange(subjects), extra]))
+    specs: list[ClipSpec] = []
+    order = rng.permutation(len(labels))
+    for index, owner in enumerate(owners):
+        number = first_subject + int(owner)
+        place = index - int(np.searchsorted(owners, owner))
+        clip = _plan_clip(number, place, labels[order[index]], strength, fps, max_frames, rng)
+        specs.append(ClipSpec(clip, number, (seed, number, place)))
+    return specs
+
+
+def render_clip(
+    spec: ClipSpec, image_size: int = 128, device: str | torch.device = "cpu"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Render a clip.
+
+    Args:
+        spec: which clip.
+        image_size: side of the frames, in pixels.
+        device: where to render. Sensor noise differs between kinds of devices, all else does not.
+
+    Returns:
+        Frames (T, H, W, 3) uint8; true AU intensities (T, 20) float32 in [0, 1]; true landmarks
+        (T, 68, 2) float32, pixels.
+    """
+    renderer = _renderer(spec.subject, image_size, str(device))
+    rng = np.random.default_rng(spec.seed)
+    clip = spec.clip
+    peaks = peak_intensities(clip.aus, clip.strength, renderer.subject.expressiveness, rng)
+    apex = (clip.num_frames - 1) // 2 if clip.apex_index is None else clip.apex_index
+    motion = clip_motion(peaks, clip.num_frames, apex, clip.fps, rng)
+    rendered = renderer.render(
+        *(torch.from_numpy(v) for v in (motion.aus, motion.pose, motion.blink, motion.light)),
+        noise_generator=_noise(rng, device),
+    )
+    return _bytes(rendered.frames), motion.intensities, rendered.landmarks.cpu().numpy()
+
+
+def render_macro_faces(
+    subject: int,
+    count: int,
+    rng: np.random.Generator,
+    image_size: int = 128,
+    device: str | torch.device = "cpu",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Faces of one subject with strong, mixed expressions: what the paper takes AffectNet for.
+
+    Half of them show an emotion's AUs, half a random set of up to four; one in ten is neutral.
+
+    Args:
+        subject: number of the phantom subject.
+        count: number of faces.
+        rng: draws the expressions, poses and lights.
+        image_size: side of the frames, in pixels.
+        device: where to render.
+
+    Returns:
+        Frames (count, H, W, 3) uint8 and AU intensities (count, 20) float32 in [0, 1].
+    """
+    aus = np.stack([_macro_peaks(rng) for _ in range(count)])
+    pose = rng.normal(0.0, [0.012, 0.012, 0.03, 0.07, 0.05], (count, 5))
+    light = rng.uniform(0.85, 1.12, count)
+    renderer = _renderer(subject, image_size, str(device))
+    rendered = renderer.render(
+        torch.from_numpy(aus),
+        torch.from_numpy(pose),
+        light=torch.from_numpy(light),
+        noise_generator=_noise(rng, device),
+    )
+    return _bytes(rendered.frames), aus.max(2).astype(np.float32)
+
+
+def write_store(
+    out: Path,
+    *,
+    image_size: int = 128,
+    seed: int = 0,
+    subjects: int = 28,
+    counts: Mapping[str, int] = DEFAULT_COUNTS,
+    strength: Strength = "micro",
+    first_subject: int = 0,
+    fps: float = 100.0,
+    max_frames: int | None = None,
+    device: str | torch.device = "cpu",
+) -> ClipStore:
+    """Render a population into a new store; for the arguments see :func:`clip_specs`.
+
+    Raises:
+        ValueError: as :func:`clip_specs`.
+        StoreError: if ``out`` exists.
+    """
+    specs = clip_specs(
+        seed=seed,
+        subjects=subjects,
+        counts=counts,
+        strength=strength,
+        first_subject=first_subject,
+        fps=fps,
+        max_frames=max_frames,
+    )
+    header = {
+        "source": "phantom",
+        "image_size": image_size,
+        "seed": seed,
+        "subjects": subjects,
+        "first_subject": first_subject,
+        "counts": dict(counts),
+        "strength": strength,
+        "licence": "rendered, no real person: free to use",
+        "mersynth": mersynth.__version__,
+    }
+    total = sum(spec.clip.num_frames for spec in specs)
+    with (
+        StoreWriter(out, [spec.clip for spec in specs], image_size, header) as writer,
+        logs.progress("rendering the phantom", total=total, unit="frames") as advance,
+    ):
+        for spec in specs:
+            writer.add(*render_clip(spec, image_size, device))
+            advance(spec.clip.num_frames)
+        return writer.finish()
+
+
+def _plan_clip(
+    number: int,
+    place: int,
+    emotion: str,
+    strength: Strength,
+    fps: float,
+    max_frames: int | None,
+    rng: np.random.Generator,
+) -> Clip:
+    cells, weights = list(CELLS[emotion]), np.array(list(CELLS[emotion].values()))
+    cell = cells[rng.choice(len(cells), p=weights / weights.sum())]
+    if rng.random() < 0.5:  # coders often give no letter
+        cell = "+".join(f"{part}{letter_of(rng.uniform(0.2, 0.9))}" for part in cell.split("+"))
+    median, shortest, longest = _SECONDS[strength]
+    seconds = np.clip(median * rng.lognormal(0.0, 0.25), shortest, longest)
+    count = max(3, round(seconds * fps))
+    count = count if max_frames is None else max(3, min(count, max_frames))
+    onset = int(rng.integers(10, 200))
+    apex = onset + int(np.clip(round(rng.uniform(0.3, 0.65) * (count - 1)), 1, count - 2))
+    return Clip(
+        source="phantom",
+        subject=subject_name(number),
+        name=f"{subject_name(number)}_{place:02d}",
+        onset=onset,
+        apex=apex,
+        offset=onset + count - 1,
+        emotion=emotion,
+        aus=cell,
+        fps=fps,
+        strength=strength,
+    )
+
+
+def _macro_peaks(rng: np.random.Generator) -> np.ndarray:
+    if rng.random() < 0.1:
+        return np.zeros((len(CONDITION_AUS), 2))
+    if rng.random() < 0.5:
+        emotions = list(CELLS)
+        cells = list(CELLS[emotions[rng.integers(len(emotions))]])
+        cell = cells[rng.integers(len(cells))]
+    else:
+        chosen = rng.choice(CONDITION_AUS, size=rng.integers(1, 5), replace=False)
+        cell = "+".join(str(au) for au in chosen)
+    peaks = peak_intensities(cell, "macro", 1.0, rng)
+    return np.clip(peaks * rng.uniform(0.3, 1.35), 0.0, 1.0)
+
+
+@functools.lru_cache(maxsize=4)
+def _renderer(subject: int, image_size: int, device: str) -> PhantomRenderer:
+    return PhantomRenderer(PhantomSubject.sample(subject), image_size, device)
+
+
+def _noise(rng: np.random.Generator, device: str | torch.device) -> torch.Generator:
+    return torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+
+
+def _bytes(frames: torch.Tensor) -> np.ndarray:
+    """(T, 3, H, W) in [0, 1] as (T, H, W, 3) uint8."""
+    return (frames * 255).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
