@@ -78,7 +78,7 @@ def paint(place: Tensor, ear: Tensor, subject: PhantomSubject) -> Surface:
 
     low, middle, fine = noise(x, y, 2.2), noise(x, y, 0.5), noise(x, y, 0.16)
     skin = _rgb(subject.skin, x) * (
-        1 + subject.mottle * (0.035 * low + 0.035 * middle + 0.03 * fine)
+        1 + subject.mottle * (0.03 * low + 0.022 * middle + 0.022 * fine)
     )
     red = bump(4.3, -0.9, 1.6, 1.3) + 0.9 * bump(0, -0.9, 1.0, 0.9) + 0.5 * bump(0, -7.2, 1.4, 1.0)
     red = (red * face + 0.8 * ear + 0.15 * low) * subject.blush
@@ -88,7 +88,7 @@ def paint(place: Tensor, ear: Tensor, subject: PhantomSubject) -> Surface:
     spots = (noise(x, y, 0.2) - 1.55).clamp(0, 0.4) * 2.5 * (bump(3, 0, 3.0, 1.8) + 0.2 * middle)
     skin = skin * torch.exp(-subject.freckles * spots.clamp(min=0) * _rgb((0.35, 0.6, 0.7), x))
     moles = ((noise(x, y, 0.24) - 4.1) * 4).clamp(0, 1)
-    skin = skin * (1 - 0.6 * moles * face)
+    skin = skin * (1 - 0.6 * moles * face * torch.sigmoid((side - 2.0) / 0.1))
     nostril = torch.exp(-(((side - 0.72) / 0.34) ** 2 + ((y + 1.95) / 0.15) ** 2))
     skin = skin * (1 - 0.85 * nostril * face)
     gloss = 0.5 + 0.6 * bump(0.0, 0.2, 0.7, 2.2) + 0.4 * bump(0, 6.2, 3, 1.2) + 0.1 * middle

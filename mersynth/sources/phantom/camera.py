@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SPAN = 22.5  # width of what the image shows at the face's depth, cm
+SPAN = 20.0  # width of what the image shows at the face's depth, cm
 _FACE_DEPTH = 4.0  # cm
 _DISTANCE = 90.0  # of the camera, cm
-_CENTRE_HEIGHT = 0.3  # cm
+CENTRE_HEIGHT = -0.5  # what the camera looks at, cm
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class Camera:
         """(..., 3) positions in cm as (..., 2) x (right), y (down) in pixels."""
         x, y, z = points.unbind(-1)
         k = self.scale(z)
-        return torch.stack([self.size / 2 + x * k, self.size / 2 - (y - _CENTRE_HEIGHT) * k], -1)
+        return torch.stack([self.size / 2 + x * k, self.size / 2 - (y - CENTRE_HEIGHT) * k], -1)
 
     def project_motion(self, points: Tensor, motion: Tensor) -> Tensor:
         """First-order image motion (..., 2), pixels, of (..., 3) small displacements in cm."""
         x, y, z = points.unbind(-1)
         dx, dy, dz = motion.unbind(-1)
         k, near = self.scale(z), dz / (_DISTANCE - z)
-        return torch.stack([k * (dx + x * near), -k * (dy + (y - _CENTRE_HEIGHT) * near)], -1)
+        return torch.stack([k * (dx + x * near), -k * (dy + (y - CENTRE_HEIGHT) * near)], -1)
 
 
 def sample(maps: Tensor, points: Tensor, size: int) -> Tensor:

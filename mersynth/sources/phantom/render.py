@@ -242,7 +242,8 @@ class PhantomRenderer:
         scene, size = self.scene, self.image_size
         weights = aus.flatten(1)
         normal = (weights @ scene.normal_motion.flatten(1)).reshape(-1, 3, size, size)
-        normal = torch.nn.functional.normalize(normal.add_(scene.normal), dim=1)
+        normal += scene.normal
+        normal *= normal.square().sum(1, keepdim=True).clamp_(min=1e-8).rsqrt_()
         diffuse, shine = scene.lights.shade(normal, scene.shadow)
         folds = (weights @ scene.fold_shade.flatten(1)).reshape(-1, 1, size, size)
         diffuse *= torch.exp(-folds) * scene.openness

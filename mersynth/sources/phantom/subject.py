@@ -93,7 +93,7 @@ class PhantomSubject:
         rng = np.random.default_rng([seed, 0x9E3779B9])
         shape = np.clip(rng.normal(size=NUM_SHAPE_MODES), -2.0, 2.0)
         melanin = rng.beta(1.3, 1.9)
-        skin = _blend(_SKIN, melanin) * rng.uniform(0.94, 1.06, 3)
+        skin = _blend(_SKIN, melanin) * rng.uniform(0.94, 1.06) * rng.uniform(0.98, 1.02, 3)
         hair_odds = np.array(_HAIR_ODDS) * (np.array([1, 1, 1, 1, 1, 1, 1.0]) if melanin < 0.5
                                             else np.array([3, 1, 0, 0, 0, 0, 0.4]))
         hair = np.array(_HAIR[rng.choice(len(_HAIR), p=hair_odds / hair_odds.sum())])
@@ -181,6 +181,7 @@ def deform(canonical: Tensor, subject: PhantomSubject) -> Tensor:
     new_z = new_z + 0.3 * s[18] * bump(0.0, -8.0, 2.2, 1.6) + 0.25 * s[19] * bump(2.5, 4.6, 3.0, 0.9)
     new_z = new_z + 0.4 * s[20] * bump(4.4, -2.2, 1.8, 2.2) + 0.2 * s[21] * bump(4.8, 0.4, 1.6, 1.2)
     new_z = new_z + 0.22 * s[22] * bump(0.0, -4.3, 1.8, 1.0) - 0.25 * s[23] * bump(3.2, 2.7, 1.3, 0.9)
+    new_z = new_z + 0.2 * bump(0.0, -4.85, 1.5, 0.3) + 0.12 * bump(0.0, -3.75, 1.4, 0.25)
     return torch.stack([new_x, new_y, new_z], -1)
 
 
