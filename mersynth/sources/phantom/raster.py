@@ -59,8 +59,13 @@ def rasterize(points: Tensor, depth: Tensor, faces: Tensor, size: int) -> Raster
     covered = torch.isfinite(nearest).reshape(size, size)
     corners = torch.zeros(size * size, 3, dtype=torch.long, device=device)
     weights = torch.zeros(size * size, 3, device=device)
-    for pixel, face, weight, z in found:
+    # On an edge two triangles are equally near: the first counts, whatever the order of writing.
+    first = torch.full((size * size,), len(faces), device=device)
+    for pixel, face, _, z in found:
         front = z == nearest[pixel]
+        first.scatter_reduce_(0, pixel[front], face[front], "amin")
+    for pixel, face, weight, z in found:
+        front = (z == nearest[pixel]) & (face == first[pixel])
         corners[pixel[front]] = faces[face[front]]
         weights[pixel[front]] = weight[front]
     return Raster(covered, corners.reshape(size, size, 3), weights.reshape(size, size, 3))

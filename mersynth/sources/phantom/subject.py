@@ -165,9 +165,10 @@ def deform(canonical: Tensor, subject: PhantomSubject) -> Tensor:
     scale_x = scale_x + 0.13 * s[3] * nose + 0.09 * s[4] * bump(0.0, -4.3, 2.6, 1.6)
     new_x = x * scale_x
     y = y + 0.22 * (y - 2.65) * bump(3.2, 2.65, 1.5, 0.8)  # the average eye, a little larger
-    new_x = new_x + 0.16 * x.sign() * (side - 3.2) * bump(3.2, 2.65, 1.5, 0.9)
+    off_centre = torch.tanh(x / 0.8)  # the sign of x, without a tear at the mid-line
+    new_x = new_x + 0.16 * off_centre * (side - 3.2) * bump(3.2, 2.65, 1.2, 0.9)
     new_x = new_x + 0.07 * x * bump(0.0, -4.3, 2.8, 1.6)
-    new_x = new_x + x.sign() * 0.13 * s[5] * bump(3.2, 2.7, 2.2, 1.8)  # distance of the eyes
+    new_x = new_x + off_centre * 0.13 * s[5] * bump(3.2, 2.7, 2.2, 1.8)  # distance of the eyes
     new_x = new_x + 0.07 * s[6] * torch.sin(y / 3.0)  # a face is never quite symmetric
     new_y = y + 0.45 * s[7] * lower - 0.3 * s[8] * bump(0.0, -9.0, 2.5, 1.8)
     new_y = new_y + 0.28 * s[9] * bump(0.0, -1.3, 1.8, 1.4)  # length of the nose
