@@ -19,6 +19,9 @@ _LIP_BOTTOM = (-5.34, -5.33, -5.26, -5.02, -4.78, -4.52, -4.35, -4.2)
 _BROW_X = (0.9, 1.3, 2.2, 3.4, 4.4, 5.2, 5.8)
 _BROW_Y = (4.35, 4.5, 4.8, 5.0, 4.85, 4.45, 4.0)
 _BROW_T = (0.5, 1.0, 1.05, 0.95, 0.75, 0.5, 0.2)
+# Upper border of the beard: |x|, height.
+_BEARD_X = (0.0, 1.5, 3.2, 5.0, 6.5, 7.5)
+_BEARD_Y = (-5.6, -5.3, -4.6, -3.4, -1.5, 0.5)
 # Hair line: |x|, height.
 _HAIR_X = (0.0, 2.0, 3.8, 5.2, 6.1, 6.7, 7.2, 7.5, 8.2)
 _HAIR_Y = (7.75, 7.85, 7.4, 6.5, 5.2, 3.7, 2.2, 0.9, 0.4)
@@ -49,7 +52,9 @@ class Noise:
         self._table = torch.randn(8, 1, 64, 64, generator=generator).to(device)
         self._next = 0
 
-    def __call__(self, x: Tensor, y: Tensor, scale_x: float, scale_y: float | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, y: Tensor, scale_x: float, scale_y: float | None = None
+    ) -> Tensor:
         """Values of about unit variance with grains of the given size, at positions (H, W)."""
         table = F.pad(self._table[self._next % 8][None], (2, 2, 2, 2), mode="circular")
         shift = 13.7 * self._next
@@ -143,9 +148,7 @@ def _lips(side: Tensor, y: Tensor) -> Tensor:
     return torch.sigmoid((top - y) / 0.06) * torch.sigmoid((y - bottom) / 0.08)
 
 
-def _brows(
-    side: Tensor, y: Tensor, subject: PhantomSubject, noise: Noise
-) -> tuple[Tensor, Tensor]:
+def _brows(side: Tensor, y: Tensor, subject: PhantomSubject, noise: Noise) -> tuple[Tensor, Tensor]:
     middle = interpolate(side, _BROW_X, _BROW_Y) + subject.brow_height
     middle = middle + subject.brow_tilt * (side - 3.2) / 2.5
     half = 0.5 * subject.brow_thickness * interpolate(side, _BROW_X, _BROW_T)
@@ -159,8 +162,9 @@ def _beard(
     skin: Tensor, x: Tensor, y: Tensor, subject: PhantomSubject, noise: Noise
 ) -> tuple[Tensor, Tensor]:
     side = x.abs()
-    jaw = torch.sigmoid((interpolate(side, (0, 1.5, 3.2, 5, 6.5, 7.5), (-5.6, -5.3, -4.6, -3.4, -1.5, 0.5)) - y) / 0.35)
-    lip = torch.exp(-(((y + 2.85 + 0.06 * side**2) / 0.42) ** 4)) * torch.sigmoid((2.6 - side) / 0.3)
+    jaw = torch.sigmoid((interpolate(side, _BEARD_X, _BEARD_Y) - y) / 0.35)
+    lip = torch.exp(-(((y + 2.85 + 0.06 * side**2) / 0.42) ** 4))
+    lip = lip * torch.sigmoid((2.6 - side) / 0.3)
     beside = torch.exp(-(((side - 2.9) / 0.4) ** 2)) * torch.sigmoid((-3.2 - y) / 0.25)
     grain = noise(x, y, 0.07, 0.14)
     cover = torch.maximum(torch.maximum(jaw, lip), beside * torch.sigmoid((y + 6) / 0.2))

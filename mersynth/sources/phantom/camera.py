@@ -26,6 +26,7 @@ class Camera:
 
     @property
     def pixels_per_cm(self) -> float:
+        """Pixels a centimetre at the face's depth."""
         return self.size / SPAN
 
     def scale(self, z: Tensor) -> Tensor:

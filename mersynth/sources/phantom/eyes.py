@@ -12,7 +12,10 @@ from mersynth.sources.phantom.lights import Lights
 from mersynth.sources.phantom.subject import PhantomSubject
 
 # Rims of the opening from the outer to the inner corner; the subject's right eye, then the left.
-_UPPER = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (263, 466, 388, 387, 386, 385, 384, 398, 362))
+_UPPER = (
+    (33, 246, 161, 160, 159, 158, 157, 173, 133),
+    (263, 466, 388, 387, 386, 385, 384, 398, 362),
+)
 _LOWER = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (263, 249, 390, 373, 374, 380, 381, 382, 362))
 _BALL_RADIUS = 1.25  # cm
 _IRIS_RADIUS = 0.58  # cm
@@ -72,7 +75,8 @@ def slide(y: Tensor, from_levels: Tensor, to_levels: Tensor) -> Tensor:
 
     Args:
         y: (T, ...) heights in pixels.
-        from_levels, to_levels: (4, T, ...) the four levels before and after.
+        from_levels: (4, T, ...) the four levels that ``y`` was seen with.
+        to_levels: (4, T, ...) where the levels move to.
     """
     moved = y
     for k in range(3):
@@ -88,6 +92,9 @@ def make_eyes(shape: Tensor, subject: PhantomSubject, camera: Camera, lights: Li
 
     Args:
         shape: (V, 3) the subject's head, cm, whose first 468 vertices are MediaPipe's.
+        subject: whose eyes.
+        camera: which sees them.
+        lights: which light them.
     """
     points = camera.project(shape[:468])
     curves = torch.stack([_curves(points, eye, subject, camera) for eye in (0, 1)])
@@ -114,10 +121,8 @@ def _curves(points: Tensor, eye: int, subject: PhantomSubject, camera: Camera) -
         """A rim's distance from the line between the corners: a smooth fit through its points."""
         t = (rim[:, 0] - outer[0]) / (inner[0] - outer[0])
         off = rim[:, 1] - torch.lerp(outer[1], inner[1], t)
-        basis = torch.stack([t * (1 - t), t * (1 - t) * (t - 0.5), (t * (1 - t)) ** 2], 1)
-        weights = torch.linalg.lstsq(basis, off[:, None]).solution
-        s = share
-        return torch.stack([s * (1 - s), s * (1 - s) * (s - 0.5), (s * (1 - s)) ** 2], 1) @ weights[:, 0]
+        weights = torch.linalg.lstsq(_arches(t), off[:, None]).solution
+        return _arches(share) @ weights[:, 0]
 
     high = base + subject.aperture * bow(upper).clamp(max=0)
     low = base + subject.aperture * bow(lower).clamp(min=0)
@@ -126,6 +131,12 @@ def _curves(points: Tensor, eye: int, subject: PhantomSubject, camera: Camera) -
     crease = high - k * (0.5 * open_share.sqrt())
     foot = low + k * (0.6 * open_share.sqrt())
     return torch.stack([crease, high, low, foot])
+
+
+def _arches(t: Tensor) -> Tensor:
+    """Three curves over [0, 1] that are 0 at both ends: (N,) to (N, 3)."""
+    arch = t * (1 - t)
+    return torch.stack([arch, arch * (t - 0.5), arch**2], 1)
 
 
 def _paint_balls(points: Tensor, subject: PhantomSubject, camera: Camera, lights: Lights) -> Tensor:

@@ -105,7 +105,7 @@ def fold_heights(place: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _profile(fold: Fold, side: Tensor, y: Tensor) -> Tensor:
-    """A furrow with a bulge on each side (like a Gaussian's second derivative), fading at its ends."""
+    """A furrow with a bulge on each side, fading at its ends."""
     best, share = torch.full_like(side, torch.inf), torch.zeros_like(side)
     lengths = [math.dist(a, b) for a, b in itertools.pairwise(fold.points)]
     total, before = sum(lengths), 0.0
@@ -116,7 +116,8 @@ def _profile(fold: Fold, side: Tensor, y: Tensor) -> Tensor:
         share = torch.where(distance2 < best, (before + along * length) / total, share)
         best = torch.minimum(best, distance2)
         before += length
-    start = 1.0 if fold.points[0][0] == 0.0 else 0.0  # what begins at the mid-line goes on beyond it
+    # What begins at the mid-line goes on beyond it, and does not fade there.
+    start = 1.0 if fold.points[0][0] == 0.0 else 0.0
     ends = torch.minimum(share + start, 1 - share) * 3
     q = best / fold.width**2
     return -fold.depth * ends.clamp(0.1, 1) * (1 - 0.45 * q) * torch.exp(-q / 2)

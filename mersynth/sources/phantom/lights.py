@@ -30,6 +30,7 @@ class Lights:
 
     @classmethod
     def of(cls, subject: PhantomSubject, device: torch.device) -> Lights:
+        """The lights of the room that a subject sits in."""
         key = torch.tensor(subject.light, device=device)
         fill = torch.tensor([-0.8 * subject.light[0] - 0.1, 0.1, 0.7], device=device)
         half = key + torch.tensor([0.0, 0.0, 1.0], device=device)
@@ -47,10 +48,11 @@ class Lights:
             Diffuse light (T, 3, H, W), to be multiplied by the albedo, and highlights (T, 1, H, W).
         """
         key, fill, ambient = self.strength
-        towards = torch.einsum("tchw,kc->tkhw", normal, torch.stack([self.key, self.fill, self.half]))
+        directions = torch.stack([self.key, self.fill, self.half])
+        towards = torch.einsum("tchw,kc->tkhw", normal, directions)
         wrap = torch.tensor(_WRAP, device=normal.device)[:, None, None]
         diffuse = ((towards[:, :1] + wrap) / (1 + wrap)).clamp_(min=0.0).mul_(key * shadow)
-        diffuse += ((towards[:, 1:2] + 0.3).clamp(min=0.0) * (fill / 1.3))
+        diffuse += (towards[:, 1:2] + 0.3).clamp(min=0.0) * (fill / 1.3)
         diffuse += ambient * (0.8 + 0.2 * normal[:, 1:2])
         shine = towards[:, 2:].clamp(min=0.0).square().square().square()
         shine = (shine * shine * 0.6 + 0.08 * shine) * (key * shadow)

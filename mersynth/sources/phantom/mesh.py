@@ -66,7 +66,8 @@ def head_mesh() -> HeadMesh:
     for side in (-1.0, 1.0):
         ear, ear_faces = _ear(side)
         faces = torch.cat([faces, ear_faces + len(rows)])
-        rows = torch.cat([rows, torch.cat([ear, torch.ones(len(ear), 1), torch.zeros(len(ear), 1)], 1)])
+        flags = torch.tensor([1.0, 0.0]).expand(len(ear), 2)
+        rows = torch.cat([rows, torch.cat([ear, flags], 1)])
     return HeadMesh(rows[:, :3], faces, rows[:, 3], rows[:, 4])
 
 

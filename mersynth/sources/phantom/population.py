@@ -145,8 +145,11 @@ def render_clip(
     apex = (clip.num_frames - 1) // 2 if clip.apex_index is None else clip.apex_index
     motion = clip_motion(peaks, clip.num_frames, apex, clip.fps, rng)
     rendered = renderer.render(
-        *(torch.from_numpy(v) for v in (motion.aus, motion.pose, motion.blink, motion.light)),
-        noise_generator=_noise(rng, device),
+        torch.from_numpy(motion.aus),
+        torch.from_numpy(motion.pose),
+        torch.from_numpy(motion.blink),
+        torch.from_numpy(motion.light),
+        _noise(rng, device),
     )
     return _bytes(rendered.frames), motion.intensities, rendered.landmarks.cpu().numpy()
 

@@ -85,7 +85,8 @@ def _candidates(
         return d[..., 0] * e[..., 1] - d[..., 1] * e[..., 0]
 
     weight = torch.stack([cross(b, c), cross(c, a), cross(a, b)], -1) / area[part][:, None, None]
-    inside = (weight >= -1e-4).all(-1)  # no crack between neighbours by rounding & (place < size).all(-1)
+    # A little tolerance, or rounding would leave cracks between neighbours.
+    inside = (weight >= -1e-4).all(-1) & (place < size).all(-1)
     row, column = inside.nonzero(as_tuple=True)
     pixel = (place[row, column, 1] * size + place[row, column, 0]).long()
     face, weight = part[row], weight[row, column]

@@ -14,10 +14,9 @@ from torch import Tensor
 
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.sources.phantom.camera import pixel_centres, sample
-from mersynth.sources.phantom.eyes import slide
-from mersynth.sources.phantom.muscles import lid_motion
 from mersynth.sources.phantom.scene import Scene, build_scene
 from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.sources.phantom.warp import Motion
 
 # MediaPipe's vertices for iBUG's 68 points.
 LANDMARK_VERTICES = (
@@ -29,7 +28,7 @@ LANDMARK_VERTICES = (
     78, 82, 13, 312, 308, 317, 14, 87,
 )  # fmt: skip
 _LOWER_LIP = (*range(55, 60), *range(65, 68))
-_ITERATIONS = 5
+_TEETH_DEPTH = 4.6  # cm
 _BATCH_PIXELS = 1 << 19  # pixels rendered at once: enough to be fast, little enough for the cache
 
 
@@ -47,16 +46,6 @@ class Rendered:
     frames: Tensor
     landmarks: Tensor
     flow: Tensor | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Motion:
-    """What moves in some frames: image motion of both lips' sides, pose and lids."""
-
-    upper: Tensor  # (T, 2, S, S) pixels
-    lower: Tensor
-    pose: Tensor  # (T, 5)
-    lids: Tensor  # (T, 2, 2) subject's right and left eye; closing, rising
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +90,6 @@ class PhantomRenderer:
         self.image_size = image_size
         self.device = torch.device(device)
         self.scene: Scene = build_scene(subject, image_size, self.device)
-        self._lid_motion = lid_motion().to(self.device)
         self._exposure = 1.0
         self._exposure = self._expose()
 
@@ -140,10 +128,10 @@ class PhantomRenderer:
         blink = torch.zeros(count) if blink is None else blink
         light = torch.ones(count) if light is None else light
         pose, blink, light = (v.to(self.device, torch.float32) for v in (pose, blink, light))
-        onset = self._seen_at(self._motion(aus[:1], pose[:1], blink[:1])) if flow else None
+        onset = self._seen_at(Motion.of(self.scene, aus[:1], pose[:1], blink[:1])) if flow else None
         frames, landmarks, flows = [], [], []
         for rows in torch.arange(count, device=self.device).split(frames_each):
-            motion = self._motion(aus[rows], pose[rows], blink[rows])
+            motion = Motion.of(self.scene, aus[rows], pose[rows], blink[rows])
             frames.append(self._draw(aus[rows], motion, light[rows], noise_generator))
             landmarks.append(self._landmarks(motion))
             if onset is not None:
@@ -165,51 +153,12 @@ class PhantomRenderer:
             )
         return aus.to(self.device, torch.float32)
 
-    def _motion(self, aus: Tensor, pose: Tensor, blink: Tensor) -> _Motion:
-        scene = self.scene
-        weights = torch.cat([aus.flatten(1), pose[:, 3:]], 1)  # (T, 42)
-        upper, lower = (
-            torch.einsum("tk,kchw->tchw", weights, field) for field in (scene.upper, scene.lower)
-        )
-        lids = torch.einsum("tas,al->tsl", aus, self._lid_motion).flip(1)  # right, left
-        closing = lids[..., 0].clamp(-0.5, 1.0)
-        closing = closing + blink[:, None] * (1 - closing)
-        rising = lids[..., 1].clamp(0.0, 0.8)
-        return _Motion(upper, lower, pose, torch.stack([closing, rising], -1))
-
-    # --- from the frame to the neutral face ------------------------------------------------------
-
-    def _unpose(self, pose: Tensor, points: Tensor) -> Tensor:
-        """Take shift and roll out of (T, 2, H, W) points."""
-        half = self.image_size / 2
-        shifted = points - half - pose[:, :2, None, None] * self.image_size
-        return _turn(shifted, -pose[:, 2]) + half
-
-    def _pose(self, pose: Tensor, points: Tensor) -> Tensor:
-        half = self.image_size / 2
-        turned = _turn(points - half, pose[:, 2])
-        return turned + half + pose[:, :2, None, None] * self.image_size
-
-    def _invert(self, motion: _Motion) -> tuple[Tensor, Tensor]:
-        """Places on the face that the frames' pixels show, before the lids: upper and lower side."""
-        size = self.image_size
-        target = self._unpose(motion.pose, pixel_centres(size, self.device)[None])
-        places = []
-        for field in (motion.upper, motion.lower):
-            place = target
-            for _ in range(_ITERATIONS):
-                place = target - sample(field, place, size)
-            places.append(place)
-        return places[0], places[1]
-
-    # --- the picture -----------------------------------------------------------------------------
-
     def _draw(
-        self, aus: Tensor, motion: _Motion, light: Tensor, noise: torch.Generator | None
+        self, aus: Tensor, motion: Motion, light: Tensor, noise: torch.Generator | None
     ) -> Tensor:
         scene, size = self.scene, self.image_size
-        upper, lower = self._invert(motion)
-        upper, eyes = self._slide_lids(upper, motion)
+        upper, lower = motion.invert()
+        upper, eyes = motion.close_lids(upper)
         shaded = self._shade(aus)  # (T, 4, S, S)
 
         def look_up(place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -223,7 +172,7 @@ class PhantomRenderer:
         colour_low, cover_low, above_low = look_up(lower[:, :, top:])
         share = sample(scene.mouth_share[None, None], lower[:, :, top:], size)
         gap = (share * 12).clamp(max=1.0) * above_low * (1 - above[:, :, top:])
-        inside = sample(scene.inside[None], self._behind(motion, 4.6)[:, :, top:], size)
+        inside = sample(scene.inside[None], motion.behind(_TEETH_DEPTH)[:, :, top:], size)
         inside = inside * (0.35 + 0.65 * share.sqrt())
         colour_low = torch.lerp(colour_low, inside, gap)
         mix = above[:, :, top:]
@@ -249,27 +198,9 @@ class PhantomRenderer:
         diffuse *= torch.exp(-folds) * scene.openness
         return torch.cat([diffuse, shine * scene.gloss], 1)
 
-    def _behind(self, motion: _Motion, depth: float) -> Tensor:
-        """Places in the neutral image of what turns with the head at a depth, but has no muscle."""
-        target = self._unpose(motion.pose, pixel_centres(self.image_size, self.device)[None])
-        k = self.scene.camera.pixels_per_cm * depth
-        turn = torch.stack([motion.pose[:, 3], -motion.pose[:, 4]], 1) * k
-        return target - turn[:, :, None, None]
-
-    def _slide_lids(self, place: Tensor, motion: _Motion) -> tuple[Tensor, list[Tensor]]:
-        """Take the lids' motion out of places; for each eye's box its moved levels (4, T, h, w)."""
-        place = place.clone()
-        found = []
-        for eye, (top, bottom, left, right) in enumerate(self.scene.eyes.boxes):
-            x, y = place[:, 0, top:bottom, left:right], place[:, 1, top:bottom, left:right]
-            rest, moved = self.scene.eyes.levels(x, eye, *motion.lids[:, eye].unbind(-1))
-            found.append(torch.cat([moved, (rest[2] - rest[1])[None], y[None]]))
-            place[:, 1, top:bottom, left:right] = slide(y, moved, rest)
-        return place, found
-
-    def _draw_eyes(self, colour: Tensor, eyes: list[Tensor], motion: _Motion) -> None:
+    def _draw_eyes(self, colour: Tensor, eyes: list[Tensor], motion: Motion) -> None:
         scene, k = self.scene, self.scene.camera.pixels_per_cm
-        behind = self._behind(motion, scene.eyes.depth)
+        behind = motion.behind(scene.eyes.depth)
         edge = max(1.0, 0.1 * k)
         lash = max(0.55, 0.085 * k)
         for levels, (top, bottom, left, right) in zip(eyes, scene.eyes.boxes, strict=True):
@@ -285,38 +216,20 @@ class PhantomRenderer:
             dark = dark + 0.35 * torch.exp(-(((y - lower) / (0.8 * lash)) ** 2))
             colour[box] = skin * (1 - (dark * present.sqrt()).clamp(max=0.9))[:, None]
 
-    # --- truth -----------------------------------------------------------------------------------
-
-    def _forward(self, motion: _Motion, points: Tensor, lower: Tensor) -> Tensor:
-        """Where places (T, 2, H, W) of the neutral face are in the frames; lower: (H, W) bool."""
-        points = points.clone()
-        x, y = points[:, 0].clone(), points[:, 1].clone()
-        for eye in (0, 1):
-            top, bottom, left, right = self.scene.eyes.boxes[eye]
-            rest, moved = self.scene.eyes.levels(x, eye, *motion.lids[:, eye].unbind(-1))
-            here = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
-            points[:, 1] = torch.where(here, slide(y, rest, moved), points[:, 1])
-        shift = torch.where(
-            lower,
-            sample(motion.lower, points, self.image_size),
-            sample(motion.upper, points, self.image_size),
-        )
-        return self._pose(motion.pose, points + shift)
-
-    def _landmarks(self, motion: _Motion) -> Tensor:
+    def _landmarks(self, motion: Motion) -> Tensor:
         chosen = list(LANDMARK_VERTICES)
         points = self.scene.vertices[chosen].T[None, :, :, None]  # (1, 2, 68, 1)
         lower = torch.zeros(68, 1, dtype=torch.bool, device=self.device)
         lower[list(_LOWER_LIP)] = True
         count = len(motion.pose)
-        moved = self._forward(motion, points.expand(count, -1, -1, -1), lower)
+        moved = motion.forward(points.expand(count, -1, -1, -1), lower)
         return moved[..., 0].mT - 0.5  # maps have the first pixel's centre at 0.5
 
-    def _seen_at(self, motion: _Motion) -> _Seen:
+    def _seen_at(self, motion: Motion) -> _Seen:
         """What each pixel of one frame shows."""
         scene, size = self.scene, self.image_size
-        upper, lower = self._invert(motion)
-        upper, eyes = self._slide_lids(upper, motion)
+        upper, lower = motion.invert()
+        upper, eyes = motion.close_lids(upper)
         on_lower = sample(scene.texture[None, 4:], upper, size)[0, 0] < 0.5
         place = torch.where(on_lower, lower, upper)
         cover = sample(scene.texture[None, 3:4], place, size)[0, 0] > 0.5
@@ -324,14 +237,13 @@ class PhantomRenderer:
         for levels, (top, bottom, left, right) in zip(eyes, scene.eyes.boxes, strict=True):
             _, high, low, _, opening, y = levels[:, 0]
             ball[top:bottom, left:right] = (y > high) & (y < low) & (opening > 0.5)
-        return _Seen(place, on_lower, cover, ball, self._behind(motion, scene.eyes.depth))
+        return _Seen(place, on_lower, cover, ball, motion.behind(scene.eyes.depth))
 
-    def _flow(self, seen: _Seen, motion: _Motion) -> Tensor:
+    def _flow(self, seen: _Seen, motion: Motion) -> Tensor:
         """Where what was seen has moved to, less where it was: (T, 2, H, W)."""
         count = len(motion.pose)
-        skin = self._forward(motion, seen.place.expand(count, -1, -1, -1), seen.on_lower)
-        turn = self._behind(motion, 0.0) - self._behind(motion, self.scene.eyes.depth)
-        ball = self._pose(motion.pose, seen.behind + turn)
+        skin = motion.forward(seen.place.expand(count, -1, -1, -1), seen.on_lower)
+        ball = motion.follow(seen.behind, self.scene.eyes.depth)
         here = pixel_centres(self.image_size, self.device)
         return (torch.where(seen.ball, ball, skin) - here) * seen.cover
 
@@ -341,10 +253,3 @@ class PhantomRenderer:
         quarter = self.image_size // 4
         level = picture[:, quarter:-quarter, quarter:-quarter].square().mean().item()
         return float((0.3 / max(level, 1e-3)) ** 0.6)
-
-
-def _turn(points: Tensor, angle: Tensor) -> Tensor:
-    """Rotate (T, 2, H, W) points clockwise in the image (y is down) by (T,) radians."""
-    cos, sin = (v[:, None, None] for v in (angle.cos(), angle.sin()))
-    x, y = points.unbind(1)
-    return torch.stack([cos * x - sin * y, sin * x + cos * y], 1)

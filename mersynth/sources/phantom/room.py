@@ -14,13 +14,14 @@ _CORNERS = (78, 308)
 _MIDDLE = (13, 14)
 
 
-def paint_room(
-    cover: Tensor, subject: PhantomSubject, camera: Camera, lights: Lights
-) -> Tensor:
+def paint_room(cover: Tensor, subject: PhantomSubject, camera: Camera, lights: Lights) -> Tensor:
     """Wall, shoulders, neck and long hair, lit: (3, S, S) linear light.
 
     Args:
         cover: (S, S) cover by the head, which throws a shadow on the neck.
+        subject: whose room.
+        camera: which sees it.
+        lights: which light it.
     """
     size, device = camera.size, cover.device
     k = camera.pixels_per_cm
@@ -52,7 +53,8 @@ def paint_room(
     shadow = 1 - 0.62 * blur(under[None], 0.7 * k)
     cords = 1 - 0.10 * torch.exp(-(((x.abs() - 2.6 + 0.25 * (y + 10)) / 0.5) ** 2))
     neck = colour(subject.skin) * 0.9 * light[0] * shadow * cords * (1 + 0.02 * noise(x, y, 0.8))
-    out = torch.lerp(out, neck, torch.sigmoid((radius - x.abs()) / soft) * torch.sigmoid((-4 - y) / 0.3))
+    column = torch.sigmoid((radius - x.abs()) / soft) * torch.sigmoid((-4 - y) / 0.3)
+    out = torch.lerp(out, neck, column)
 
     collar = -10.15 - 0.75 * (1 - (x / 5.2) ** 2).clamp(min=0) - 0.1 * (x.abs() - 5).clamp(min=0)
     folds = 1 + 0.08 * noise(x, y, 1.2, 3.0)
@@ -66,6 +68,8 @@ def paint_mouth(points: Tensor, camera: Camera, lights: Lights) -> Tensor:
 
     Args:
         points: (V, 2) the vertices in pixels, the first 468 MediaPipe's.
+        camera: which sees it.
+        lights: which light it.
     """
     left, right = points[list(_CORNERS)]
     middle = points[list(_MIDDLE)].mean(0)
@@ -81,7 +85,7 @@ def paint_mouth(points: Tensor, camera: Camera, lights: Lights) -> Tensor:
     tongue = torch.sigmoid((-0.75 - y - 0.12 * x**2) / 0.12) * torch.sigmoid((1.5 - x.abs()) / 0.2)
     out = torch.lerp(out, colour(0.26, 0.08, 0.07) * torch.ones_like(x), tongue * 0.8)
     edge = 0.3 - 0.04 * x**2
-    gaps = 1 - 0.25 * torch.exp(-((((x.abs() + 0.0) % 0.82 - 0.41).abs() - 0.41) ** 2) / 0.0015)
+    gaps = 1 - 0.25 * torch.exp(-(((x.abs() % 0.82 - 0.41).abs() - 0.41) ** 2) / 0.0015)
     teeth = torch.sigmoid((y + edge) / 0.05) * torch.sigmoid((2.0 - x.abs()) / 0.15)
     ivory = colour(0.66, 0.6, 0.5) * (1 - 0.14 * x**2).clamp(min=0.15) * gaps
     out = torch.lerp(out, ivory, teeth)

@@ -13,9 +13,11 @@ NUM_SHAPE_MODES = 24
 _HAIR = ((0.012, 0.009, 0.008), (0.035, 0.02, 0.012), (0.09, 0.05, 0.025), (0.2, 0.12, 0.05),
          (0.38, 0.27, 0.12), (0.16, 0.055, 0.02), (0.3, 0.29, 0.28))  # fmt: skip
 _HAIR_ODDS = (0.3, 0.27, 0.17, 0.09, 0.06, 0.04, 0.07)
+_DARK_HAIR_ODDS = (0.9, 0.27, 0.0, 0.0, 0.0, 0.0, 0.028)  # of dark skin
 _EYES = ((0.06, 0.03, 0.015), (0.13, 0.07, 0.025), (0.14, 0.16, 0.06), (0.12, 0.2, 0.3),
          (0.22, 0.27, 0.3))  # fmt: skip
 _EYE_ODDS = (0.45, 0.25, 0.1, 0.12, 0.08)
+_DARK_EYE_ODDS = (0.45, 0.075, 0.0, 0.0, 0.0)
 _SHIRTS = ((0.5, 0.5, 0.52), (0.02, 0.02, 0.025), (0.05, 0.08, 0.2), (0.3, 0.05, 0.05),
            (0.1, 0.2, 0.12), (0.7, 0.68, 0.65))  # fmt: skip
 # Linear-light albedo of skin from the palest to the darkest.
@@ -94,19 +96,20 @@ class PhantomSubject:
         shape = np.clip(rng.normal(size=NUM_SHAPE_MODES), -2.0, 2.0)
         melanin = rng.beta(1.3, 1.9)
         skin = _blend(_SKIN, melanin) * rng.uniform(0.94, 1.06) * rng.uniform(0.98, 1.02, 3)
-        hair_odds = np.array(_HAIR_ODDS) * (np.array([1, 1, 1, 1, 1, 1, 1.0]) if melanin < 0.5
-                                            else np.array([3, 1, 0, 0, 0, 0, 0.4]))
+        hair_odds = np.array(_HAIR_ODDS if melanin < 0.5 else _DARK_HAIR_ODDS)
         hair = np.array(_HAIR[rng.choice(len(_HAIR), p=hair_odds / hair_odds.sum())])
-        eye_odds = np.array(_EYE_ODDS) * (np.ones(5) if melanin < 0.45
-                                          else np.array([1, 0.3, 0, 0, 0]))
+        eye_odds = np.array(_EYE_ODDS if melanin < 0.45 else _DARK_EYE_ODDS)
         eyes = np.array(_EYES[rng.choice(len(_EYES), p=eye_odds / eye_odds.sum())])
         length = int(rng.choice(3, p=[0.08, 0.52, 0.4]))
         beard_odds = [0.45, 0.35, 0.2] if length < 2 else [1.0, 0.0, 0.0]
         beard = (0.0, rng.uniform(0.15, 0.5), rng.uniform(0.7, 1.0))[rng.choice(3, p=beard_odds)]
         red = np.array([1.0, 0.62, 0.62]) if length < 2 else np.array([1.05, 0.5, 0.53])
         azimuth, elevation = rng.uniform(-0.85, 0.85), rng.uniform(0.25, 0.75)
-        light = (math.sin(azimuth) * math.cos(elevation), math.sin(elevation),
-                 math.cos(azimuth) * math.cos(elevation))
+        light = (
+            math.sin(azimuth) * math.cos(elevation),
+            math.sin(elevation),
+            math.cos(azimuth) * math.cos(elevation),
+        )
         grey = rng.choice([0.06, 0.25, 0.45, 0.62])
         sides = rng.normal(1.0, 0.12, (20, 1)) + rng.normal(0.0, 0.05, (20, 2))
         return cls(
@@ -176,12 +179,17 @@ def deform(canonical: Tensor, subject: PhantomSubject) -> Tensor:
     new_y = new_y + 0.5 * s[11] * torch.sigmoid((y - 7.0) / 1.2)  # forehead
     new_y = new_y + 0.05 * s[12] * torch.tanh(x / 3.0)
     fold = (y + 4.28).clamp(-1.2, 1.2)  # thickness of the lips, about the line between them
-    new_y = new_y + 0.24 * fold * (s[13] * (y > -4.28) + s[14] * (y <= -4.28)) * bump(0.0, -4.3, 2.0, 1.1)
-    new_y = new_y + 0.12 * s[15] * torch.tanh((side - 3.2) / 1.0) * bump(3.2, 2.7, 1.6, 1.0)  # slant
-    new_z = z + 0.45 * s[16] * nose + 0.25 * s[17] * bump(0.0, 1.6, 0.8, 1.6)
-    new_z = new_z + 0.3 * s[18] * bump(0.0, -8.0, 2.2, 1.6) + 0.25 * s[19] * bump(2.5, 4.6, 3.0, 0.9)
-    new_z = new_z + 0.4 * s[20] * bump(4.4, -2.2, 1.8, 2.2) + 0.2 * s[21] * bump(4.8, 0.4, 1.6, 1.2)
-    new_z = new_z + 0.22 * s[22] * bump(0.0, -4.3, 1.8, 1.0) - 0.25 * s[23] * bump(3.2, 2.7, 1.3, 0.9)
+    thickness = torch.where(y > -4.28, s[13], s[14])
+    new_y = new_y + 0.24 * fold * thickness * bump(0.0, -4.3, 2.0, 1.1)
+    slant = torch.tanh(side - 3.2) * bump(3.2, 2.7, 1.6, 1.0)
+    new_y = new_y + 0.12 * s[15] * slant
+    new_z = z + 0.45 * s[16] * nose + 0.25 * s[17] * bump(0.0, 1.6, 0.8, 1.6)  # nose, its bridge
+    new_z = new_z + 0.3 * s[18] * bump(0.0, -8.0, 2.2, 1.6)  # chin
+    new_z = new_z + 0.25 * s[19] * bump(2.5, 4.6, 3.0, 0.9)  # brow ridge
+    new_z = new_z + 0.4 * s[20] * bump(4.4, -2.2, 1.8, 2.2)  # cheeks
+    new_z = new_z + 0.2 * s[21] * bump(4.8, 0.4, 1.6, 1.2)  # cheek bones
+    new_z = new_z + 0.22 * s[22] * bump(0.0, -4.3, 1.8, 1.0)  # lips
+    new_z = new_z - 0.25 * s[23] * bump(3.2, 2.7, 1.3, 0.9)  # depth of the eyes
     new_z = new_z + 0.2 * bump(0.0, -4.85, 1.5, 0.3) + 0.12 * bump(0.0, -3.75, 1.4, 0.25)
     return torch.stack([new_x, new_y, new_z], -1)
 

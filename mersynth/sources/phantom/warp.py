@@ -1,0 +1,130 @@
+"""Where things are in a frame: from the frame's pixels to the neutral face, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mersynth.sources.phantom.camera import pixel_centres, sample
+from mersynth.sources.phantom.eyes import slide
+from mersynth.sources.phantom.muscles import lid_motion
+from mersynth.sources.phantom.scene import Scene
+
+_ITERATIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What moves in some frames of a scene.
+
+    Attributes:
+        scene: whose motion.
+        upper: (T, 2, S, S) image motion in pixels at each place of the neutral face, as the upper
+            lip follows.
+        lower: (T, 2, S, S) the same, as the lower lip follows.
+        pose: (T, 5) shift right and down (share of the side), roll, yaw, pitch (radians).
+        lids: (T, 2, 2) the subject's right and left eye; closing of the upper lid, rise of the
+            lower.
+    """
+
+    scene: Scene
+    upper: Tensor
+    lower: Tensor
+    pose: Tensor
+    lids: Tensor
+
+    @classmethod
+    def of(cls, scene: Scene, aus: Tensor, pose: Tensor, blink: Tensor) -> Motion:
+        """The motion of (T, 20, 2) AU intensities, (T, 5) pose and (T,) blink."""
+        weights = torch.cat([aus.flatten(1), pose[:, 3:]], 1)  # (T, 42)
+        upper, lower = (
+            torch.einsum("tk,kchw->tchw", weights, field) for field in (scene.upper, scene.lower)
+        )
+        lids = torch.einsum("tas,al->tsl", aus, lid_motion().to(aus)).flip(1)  # right, left
+        closing = lids[..., 0].clamp(-0.5, 1.0)
+        closing = closing + blink[:, None] * (1 - closing)
+        rising = lids[..., 1].clamp(0.0, 0.8)
+        return cls(scene, upper, lower, pose, torch.stack([closing, rising], -1))
+
+    def invert(self) -> tuple[Tensor, Tensor]:
+        """Places (T, 2, S, S) on the face that the pixels show, lids apart: upper, lower side.
+
+        The fixed point of ``place = pixel - motion(place)``.
+        """
+        target = self._unpose(self._pixels())
+        places = []
+        for field in (self.upper, self.lower):
+            place = target
+            for _ in range(_ITERATIONS):
+                place = target - sample(field, place, self.scene.camera.size)
+            places.append(place)
+        return places[0], places[1]
+
+    def behind(self, depth: float) -> Tensor:
+        """Places (T, 2, S, S) in the neutral image of what has no muscle, at a depth in cm."""
+        return self._unpose(self._pixels()) - self._turn(depth)
+
+    def follow(self, behind: Tensor, depth: float) -> Tensor:
+        """Where places (1 or T, 2, S, S) without muscle, at a depth in cm, are in the frames."""
+        return self._pose(behind + self._turn(depth))
+
+    def close_lids(self, place: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Take the lids' motion out of places (T, 2, S, S).
+
+        Returns:
+            The places on the neutral face, and for each eye's box (6, T, h, w): the four levels of
+            its lids as moved, its opening at rest, and y of the places with the lids' motion.
+        """
+        place = place.clone()
+        found = []
+        for eye, (top, bottom, left, right) in enumerate(self.scene.eyes.boxes):
+            x, y = place[:, 0, top:bottom, left:right], place[:, 1, top:bottom, left:right]
+            rest, moved = self.scene.eyes.levels(x, eye, *self.lids[:, eye].unbind(-1))
+            found.append(torch.cat([moved, (rest[2] - rest[1])[None], y[None]]))
+            place[:, 1, top:bottom, left:right] = slide(y, moved, rest)
+        return place, found
+
+    def forward(self, points: Tensor, on_lower: Tensor) -> Tensor:
+        """Where places of the neutral face are in the frames.
+
+        Args:
+            points: (T, 2, H, W) pixels of the neutral image.
+            on_lower: (H, W) True on the lower lip's side.
+        """
+        points = points.clone()
+        x, y = points[:, 0].clone(), points[:, 1].clone()
+        for eye, (top, bottom, left, right) in enumerate(self.scene.eyes.boxes):
+            rest, moved = self.scene.eyes.levels(x, eye, *self.lids[:, eye].unbind(-1))
+            here = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+            points[:, 1] = torch.where(here, slide(y, rest, moved), points[:, 1])
+        size = self.scene.camera.size
+        lower, upper = sample(self.lower, points, size), sample(self.upper, points, size)
+        return self._pose(points + torch.where(on_lower, lower, upper))
+
+    def _pixels(self) -> Tensor:
+        return pixel_centres(self.scene.camera.size, self.pose.device)[None]
+
+    def _turn(self, depth: float) -> Tensor:
+        """Image motion of what lies at a depth by yaw and pitch."""
+        turn = torch.stack([self.pose[:, 3], -self.pose[:, 4]], 1)
+        return turn[:, :, None, None] * (self.scene.camera.pixels_per_cm * depth)
+
+    def _unpose(self, points: Tensor) -> Tensor:
+        half = self.scene.camera.size / 2
+        return _rotate(points - half - self._shift(), -self.pose[:, 2]) + half
+
+    def _pose(self, points: Tensor) -> Tensor:
+        half = self.scene.camera.size / 2
+        return _rotate(points - half, self.pose[:, 2]) + half + self._shift()
+
+    def _shift(self) -> Tensor:
+        return self.pose[:, :2, None, None] * self.scene.camera.size
+
+
+def _rotate(points: Tensor, angle: Tensor) -> Tensor:
+    """Rotate (T, 2, H, W) points clockwise in the image (y is down) by (T,) radians."""
+    cos, sin = (v[:, None, None] for v in (angle.cos(), angle.sin()))
+    x, y = points.unbind(1)
+    return torch.stack([cos * x - sin * y, sin * x + cos * y], 1)
