@@ -18,9 +18,11 @@ def test_batches_have_the_field_s_layout(tmp_path: Path) -> None:
     batch = next(iter(DataLoader(ClipDataset(store, num_frames=4), batch_size=3)))
     assert batch["clip"].shape == (3, 4, 3, 32, 32)
     assert batch["clip"].dtype == torch.float32
-    assert batch["clip"].min() >= 0 and batch["clip"].max() <= 1
+    assert batch["clip"].min() >= 0
+    assert batch["clip"].max() <= 1
     assert batch["aus"].shape == (3, 4, 20)
-    assert batch["landmarks"].shape == (3, 4, 68, 2) and batch["landmarks"].isnan().all()
+    assert batch["landmarks"].shape == (3, 4, 68, 2)
+    assert batch["landmarks"].isnan().all()
 
 
 def test_frames_run_from_onset_to_offset(tmp_path: Path) -> None:
@@ -49,7 +51,7 @@ def test_round_trip_of_frames() -> None:
 def test_what_makes_no_dataset_is_refused(tmp_path: Path) -> None:
     others = [clip for clip in tiny_clips() if clip.emotion == "other"]
     store = write_tiny_store(tmp_path / "s", others)
-    with pytest.raises(ValueError, match="no clip of .* in the label scheme 'three'"):
+    with pytest.raises(ValueError, match=r"no clip of .* in the label scheme 'three'"):
         ClipDataset(store, scheme="three")
     with pytest.raises(ValueError, match="num_frames must be 1 or more, got 0"):
         ClipDataset(store, num_frames=0)

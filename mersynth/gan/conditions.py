@@ -28,8 +28,8 @@ class ConditionSettings:
             of the AU's peak.
     """
 
-    unlettered: float = 0.5
-    micro_gain: float = 0.3
+    unlettered: float = 0.55
+    micro_gain: float = 0.42
     scale_jitter: float = 0.2
     timing_jitter: float = 0.1
     noise: float = 0.05

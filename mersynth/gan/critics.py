@@ -117,5 +117,8 @@ class VideoCritic(nn.Module):
         motion = clip - clip[:, :1]
         # Motion is about a tenth of the image's range or less: brought to the frames' scale.
         joined = torch.cat([2 * clip - 1, 10 * motion], dim=2).transpose(1, 2)  # (B, 6, T, H, W)
-        features = self.main(joined).mean(dim=(2, 3, 4))  # (B, C)
-        return VideoVerdict(self.realness(features).flatten(), self.expression(features))
+        # In full precision: in bfloat16 on a CPU the gradients of 3-D convolutions were not always
+        # finite, and the motion it looks for is small.
+        with torch.autocast(clip.device.type, enabled=False):
+            features = self.main(joined.float()).mean(dim=(2, 3, 4))  # (B, C)
+            return VideoVerdict(self.realness(features).flatten(), self.expression(features))

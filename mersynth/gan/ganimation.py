@@ -39,6 +39,9 @@ def init_from_ganimation(generator: Generator, path: Path) -> tuple[int, ...]:
         CheckpointError: if names or shapes differ; the first ones that do are named.
     """
     published = {_our_name(name): value for name, value in load_tensors(path).items()}
+    if "colour" in published and "mask" in published:
+        heads = [published.pop("colour"), published.pop("mask")]
+        published["heads.weight"] = torch.cat(heads)
     own = generator.state_dict()
     first = "trunk.0.weight"
     differing = _differing(published, own, first)
@@ -64,9 +67,12 @@ def init_from_ganimation(generator: Generator, path: Path) -> tuple[int, ...]:
     return missing
 
 
+_NAMES = (("main.", "trunk."), ("img_reg.0.weight", "colour"), ("attetion_reg.0.weight", "mask"))
+
+
 def _our_name(name: str) -> str:
     name = name.removeprefix("module.")
-    for theirs, ours in (("main.", "trunk."), ("img_reg.0", "colour"), ("attetion_reg.0", "mask")):
+    for theirs, ours in _NAMES:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
     return name

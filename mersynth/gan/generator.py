@@ -63,8 +63,7 @@ class Generator(nn.Module):
             ]
             width //= 2
         self.trunk = nn.Sequential(*layers)
-        self.colour = nn.Conv2d(width, 3, 7, padding=3, bias=False)
-        self.mask = nn.Conv2d(width, 1, 7, padding=3, bias=False)
+        self.heads = nn.Conv2d(width, 3 + 1, 7, padding=3, bias=False)  # colour and mask
 
     def forward(self, image: Tensor, aus: Tensor) -> Generated:
         """Move the faces of images (B, 3, H, W) to the intensities (B, num_aus)."""
@@ -72,10 +71,9 @@ class Generator(nn.Module):
         signed = 2 * image - 1  # (B, 3, H, W) in [-1, 1], the range of tanh
         tiled = aus[:, :, None, None].expand(-1, -1, height, width)  # (B, N, H, W)
         features = self.trunk(torch.cat([signed, tiled.to(signed.dtype)], dim=1))  # (B, C, H, W)
-        # The heads run in full precision: bfloat16 keeps 8 bits, a micro-movement needs more.
-        with torch.autocast(image.device.type, enabled=False):
-            colour = (torch.tanh(self.colour(features.float())) + 1) / 2
-            mask = torch.sigmoid(self.mask(features.float()))
+        colour, mask = self.heads(features).float().split([3, 1], dim=1)
+        colour = (torch.tanh(colour) + 1) / 2
+        mask = torch.sigmoid(mask)
         return Generated(mask * image + (1 - mask) * colour, mask, colour)
 
 
@@ -88,7 +86,7 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             *_norm_relu(channels),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.InstanceNorm2d(channels, affine=True),
+            _instance_norm(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,4 +95,9 @@ class ResidualBlock(nn.Module):
 
 
 def _norm_relu(channels: int) -> list[nn.Module]:
-    return [nn.InstanceNorm2d(channels, affine=True), nn.ReLU(inplace=True)]
+    return [_instance_norm(channels), nn.ReLU(inplace=True)]
+
+
+def _instance_norm(channels: int) -> nn.Module:
+    # A group a channel is instance normalisation; this form of it is several times faster on a CPU.
+    return nn.GroupNorm(channels, channels)

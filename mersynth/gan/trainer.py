@@ -65,8 +65,6 @@ class Trainer:
             ),
             "critics": torch.optim.Adam(critics, config.critic_learning_rate, **kind),
         }
-        for name in ("generator", "image_critic"):
-            self.networks[name].to(memory_format=torch.channels_last)
         self.generator, generator_optimiser = fabric.setup(
             self.networks["generator"], optimisers["generator"]
         )
@@ -148,14 +146,15 @@ class Trainer:
         weights = self.weights
         out = self.generator(images.image, images.target_aus)
         verdict = self.image_critic(out.image)
-        back = self.generator(out.image, images.image_aus.nan_to_num())
+        some = slice(None, None, weights.consistency_every)
+        back = self.generator(out.image[some], images.image_aus[some].nan_to_num())
         if weights.ssim_target == "truth":
             ssim = losses.ssim_loss(out.image, images.truth, images.own)
         else:
             ssim = losses.ssim_loss(out.image, images.image)
         figures = {
             "L_adv": losses.adversarial_loss(verdict.realness),
-            "L_c": losses.consistency_loss(back.image, images.image),
+            "L_c": losses.consistency_loss(back.image, images.image[some]),
             "L_att": losses.attention_loss(out.mask, weights.attention_smoothness)
             + losses.attention_loss(back.mask, weights.attention_smoothness),
             "L_AI": losses.au_intensity_loss(verdict.aus, images.target_aus),

@@ -33,9 +33,11 @@ def stored(aus: str, intensities: np.ndarray | None = None, **changes: object) -
 
 def test_course_rises_to_the_apex_and_returns() -> None:
     course = expression_course(11, apex=3)
-    assert course.argmax() == 3 and course[3] == pytest.approx(1)
+    assert course.argmax() == 3
+    assert course[3] == pytest.approx(1)
     assert course[0] == course[-1] == pytest.approx(0, abs=1e-6)
-    assert (np.diff(course[:4]) > 0).all() and (np.diff(course[3:]) < 0).all()
+    assert (np.diff(course[:4]) > 0).all()
+    assert (np.diff(course[3:]) < 0).all()
     assert expression_course(5, apex=4).argmax() == 4
     assert expression_course(5, apex=0).argmax() == 0
     assert expression_course(1, apex=0).tolist() == [1]
@@ -83,11 +85,14 @@ def test_jitter_varies_within_its_bounds() -> None:
     drawn = [jitter(curve, np.random.default_rng(i), SETTINGS) for i in range(50)]
     resting = [i for au, i in COLUMN.items() if au not in (4, 7)]
     for one in drawn:
-        assert one.shape == curve.shape and one.min() >= 0 and one.max() <= 1
+        assert one.shape == curve.shape
+        assert one.min() >= 0
+        assert one.max() <= 1
         assert (one[:, resting] == 0).all()
         assert abs(one.sum(axis=1).argmax() - 8) <= 4
     peaks = np.array([one.max() for one in drawn]) / curve.max()
-    assert 0.6 < peaks.min() < 0.9 and 1.1 < peaks.max() < 1.5
+    assert 0.6 < peaks.min() < 0.9
+    assert 1.1 < peaks.max() < 1.5
     np.testing.assert_array_equal(jitter(curve, np.random.default_rng(3), SETTINGS), drawn[3])
 
 

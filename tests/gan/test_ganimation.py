@@ -18,12 +18,12 @@ def published_state(blocks: int = 1) -> dict[str, torch.Tensor]:
     """A state dict with the names that GANimation publishes, of a small generator."""
     torch.manual_seed(1)
     generator = Generator(num_aus=len(GANIMATION_AUS), channels=8, blocks=blocks)
-    names = {"trunk.": "main.", "colour.": "img_reg.0.", "mask.": "attetion_reg.0."}
-    state = {}
-    for name, value in generator.state_dict().items():
-        ours = next(prefix for prefix in names if name.startswith(prefix))
-        state[names[ours] + name.removeprefix(ours)] = torch.randn_like(value)
-    return state
+    state = {
+        name.replace("trunk.", "main."): torch.randn_like(value)
+        for name, value in generator.state_dict().items()
+    }
+    heads = state.pop("heads.weight")
+    return {**state, "img_reg.0.weight": heads[:3], "attetion_reg.0.weight": heads[3:]}
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -34,7 +34,7 @@ def test_shared_aus_take_their_channels(tmp_path: Path, prefix: str) -> None:
     missing = init_from_ganimation(generator, tmp_path / "net_G.pth")
     assert missing == (11, 24, 28, 43)
     own = generator.state_dict()
-    torch.testing.assert_close(own["mask.weight"], state["attetion_reg.0.weight"])
+    torch.testing.assert_close(own["heads.weight"][3:], state["attetion_reg.0.weight"])
     torch.testing.assert_close(own["trunk.9.main.0.weight"], state["main.9.main.0.weight"])
     for au in (1, 12, 26):
         ours, theirs = 3 + CONDITION_AUS.index(au), 3 + GANIMATION_AUS.index(au)
@@ -50,10 +50,9 @@ def test_same_answer_for_shared_aus(tmp_path: Path) -> None:
     ours = Generator(channels=8, blocks=1)
     init_from_ganimation(ours, tmp_path / "net_G.safetensors")
     theirs = Generator(num_aus=17, channels=8, blocks=1)
-    back = {"main.": "trunk.", "img_reg.0.": "colour.", "attetion_reg.0.": "mask."}
-    for name, value in state.items():
-        prefix = next(p for p in back if name.startswith(p))
-        theirs.state_dict()[back[prefix] + name.removeprefix(prefix)].copy_(value)
+    heads = torch.cat([state.pop("img_reg.0.weight"), state.pop("attetion_reg.0.weight")])
+    trunk = {name.replace("main.", "trunk.", 1): value for name, value in state.items()}
+    theirs.load_state_dict({**trunk, "heads.weight": heads})
     image, wanted = torch.rand(1, 3, 16, 16), torch.zeros(1, 20)
     wanted[0, CONDITION_AUS.index(12)] = 0.7
     published = torch.zeros(1, 17)

@@ -26,7 +26,8 @@ def test_generator_blends_input_and_colour(size: int) -> None:
     out = Generator(channels=8, blocks=1)(image, aus)
     assert out.image.shape == image.shape
     assert out.mask.shape == (2, 1, size, size)
-    assert out.image.min() >= 0 and out.image.max() <= 1
+    assert out.image.min() >= 0
+    assert out.image.max() <= 1
     torch.testing.assert_close(out.image, out.mask * image + (1 - out.mask) * out.colour)
 
 

@@ -69,7 +69,8 @@ def test_groups_have_about_equally_many_clips(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s", clips, image_size=8)
     groups = split_subjects(store, 3, seed=0)
     sizes = [sum(clip.subject_id in group for clip in clips) for group in groups]
-    assert sum(sizes) == len(clips) and max(sizes) - min(sizes) <= 5
+    assert sum(sizes) == len(clips)
+    assert max(sizes) - min(sizes) <= 5
     assert groups == split_subjects(store, 3, seed=0)
     for count in (0, 99):
         with pytest.raises(ValueError, match=rf"got {count}"):
@@ -136,7 +137,7 @@ def test_clips_without_aus_cannot_train(tmp_path: Path) -> None:
     import dataclasses
 
     store = write_tiny_store(tmp_path / "s", [dataclasses.replace(c, aus="?") for c in clips])
-    with pytest.raises(ValueError, match="no clip of .* has a known Action Unit"):
+    with pytest.raises(ValueError, match=r"no clip of .* has a known Action Unit"):
         train(store_path=store.path, out=tmp_path / "c", overrides=quick(1))
 
 

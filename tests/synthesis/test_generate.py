@@ -48,17 +48,21 @@ def test_store_is_balanced_and_tells_its_provenance(place: Path, tmp_path: Path)
     real = ClipStore.open(place / "samm")
     card = load_card(place / "one")
     counts = Counter(clip.emotion for clip in store.clips)
-    assert set(counts.values()) == {7} and len(counts) == 5
+    assert set(counts.values()) == {7}
+    assert len(counts) == 5
     for item in store:
         clip = item.clip
-        assert clip.is_synthetic and clip.generator == card.sha256
-        assert clip.template and clip.template.rsplit("/", 1)[0] != clip.subject_id
+        assert clip.is_synthetic
+        assert clip.generator == card.sha256
+        assert clip.template
+        assert clip.template.rsplit("/", 1)[0] != clip.subject_id
         assert clip.unseen == ()
         assert len(item.frames) == 4
         assert 0 < item.intensities.max() <= 1
         assert clip.apex_index == item.intensities.sum(axis=1).argmax()
     header = ClipStore.open(store.path, verify=True).meta["header"]
-    assert header["seed"] == 5 and header["scheme"] == "five"
+    assert header["seed"] == 5
+    assert header["scheme"] == "five"
     assert header["real_store"]["checksum"] == real.checksum
     assert header["real_store"]["header"]["licence"] == "none"
     assert header["generators"][0]["sha256"] == card.sha256
@@ -129,14 +133,16 @@ def test_dry_run_shows_the_plan_and_writes_nothing(
     settings = {"store": place / "samm", "checkpoint": place / "one", "out": tmp_path / "s"}
     assert generate(per_class=12, dry_run=True, **settings) is None
     shown = capsys.readouterr().err
-    assert "contempt" in shown and "per subject" in shown
+    assert "contempt" in shown
+    assert "per subject" in shown
     assert list(tmp_path.iterdir()) == []
 
 
 def test_pictures(place: Path, tmp_path: Path) -> None:
     store = run(place, tmp_path / "s")
     with Image.open(store.path / "contact_sheet.png") as sheet:
-        assert sheet.width > 600 and sheet.height > 5 * 160
+        assert sheet.width > 600
+        assert sheet.height > 5 * 160
     gifs = sorted((store.path / "gifs").glob("*.gif"))
     assert len(gifs) == 15
     with Image.open(gifs[0]) as gif:

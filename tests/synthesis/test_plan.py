@@ -29,7 +29,8 @@ def test_balance(per_class: int) -> None:
     for emotion in classes("samm", "five"):
         items = [item for item in plan if item.emotion == emotion]
         faces = Counter(item.subject for item in items)
-        assert len(faces) == 7 and spread(faces) <= 1
+        assert len(faces) == 7
+        assert spread(faces) <= 1
         curves = Counter(item.template for item in items)
         assert max(curves.values()) - per_class / 14 < 1.0
     assert [item.number for item in plan] == list(range(len(plan)))
@@ -73,7 +74,8 @@ def test_scarce_classes_take_prototypes_too() -> None:
     surprise = [item for item in plan if item.emotion == "surprise"]
     assert {item.template.clip for item in surprise} == {None, "samm/000/surprise_0"}
     own = [item for item in surprise if item.subject == "samm/000"]
-    assert own and all(item.template.clip is None for item in own)
+    assert own
+    assert all(item.template.clip is None for item in own)
     assert all(item.template.clip for item in plan if item.emotion == "anger")
 
 

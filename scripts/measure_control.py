@@ -1,0 +1,230 @@
+"""Measure how well a generator obeys: AU intensities asked for against those obtained.
+
+    python scripts/measure_control.py                    # the shipped generator, unseen subjects
+    python scripts/measure_control.py --checkpoint checkpoints/phantom
+
+For each of eight phantom subjects that the generator never saw and each of 13 AUs, the onset frame
+is moved to five intensities. Three questions, each against the renderer's truth:
+
+- control: correlation and mean error between asked and obtained intensity. Obtained is what an
+  estimator reads that was trained on yet other phantom subjects; its own error, on frames that the
+  renderer itself moved, stands beside it.
+- the rest of the face: SSIM to the onset frame outside of the region that the AU moves.
+- motion: relative end-point error of the optical flow (DIS) onset to apex against the true flow,
+  beside the same figure for the renderer's own apex frame, which is the flow method's own error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from skimage.metrics import structural_similarity
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mersynth import logs
+from mersynth.dataset import to_uint8
+from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.files import write_json_atomically
+from mersynth.gan.checkpoint import SHIPPED, load_generator
+from mersynth.sources.phantom.render import PhantomRenderer
+from mersynth.sources.phantom.subject import PhantomSubject, subject_name
+
+logger = logging.getLogger("mersynth.scripts.measure_control")
+
+MEASURED_AUS = (1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25)
+LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+TEST_SUBJECTS = range(3000, 3008)
+ESTIMATOR_SUBJECTS = range(2000, 2100)
+# A pixel belongs to the moved region if the true flow there is above this share of its maximum.
+REGION_SHARE = 0.05
+
+
+class Estimator(nn.Module):
+    """Reads AU intensities from an onset frame and a later frame of the same face.
+
+    Shape:
+        - onset, frame: (B, 3, H, W) in [0, 1]; the answer is (B, 20), about [0, 1].
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 6
+        for i in range(4):
+            following = width * 2**i
+            layers += [
+                nn.Conv2d(channels, following, 3, 2 if i else 1, 1, bias=False),
+                nn.BatchNorm2d(following),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(following, following, 3, 2 if i == 0 else 1, 1, bias=False),
+                nn.BatchNorm2d(following),
+                nn.ReLU(inplace=True),
+            ]
+            channels = following
+        self.main = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
+        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(16 * channels, len(CONDITION_AUS)))
+
+    def forward(self, onset: Tensor, frame: Tensor) -> Tensor:
+        """Read the AUs of frames (B, 3, H, W)."""
+        return self.head(self.main(torch.cat([2 * onset - 1, 5 * (frame - onset)], 1)))
+
+
+def draw_intensities(rng: np.random.Generator, count: int) -> Tensor:
+    """(count, 20, 2): one to four AUs each at random intensities, now and then on one side."""
+    aus = np.zeros((count, len(CONDITION_AUS), 2), np.float32)
+    for row in aus:
+        for column in rng.choice(len(CONDITION_AUS), rng.integers(1, 5), replace=False):
+            row[column] = rng.uniform(0, 1)
+            if rng.random() < 0.15:
+                row[column, rng.integers(2)] = 0
+    return torch.from_numpy(aus)
+
+
+def noise(seed: int) -> torch.Generator:
+    """Camera noise, one stream a subject."""
+    return torch.Generator().manual_seed(seed)
+
+
+def train_estimator(size: int, each: int, epochs: int, seed: int) -> Estimator:
+    """Train on ``each`` frames of every estimator subject, rendered at ``size`` pixels."""
+    rng = np.random.default_rng(seed)
+    onsets, frames, truths = [], [], []
+    with logs.progress("rendering for the estimator", len(ESTIMATOR_SUBJECTS), "subjects") as step:
+        for number in ESTIMATOR_SUBJECTS:
+            renderer = PhantomRenderer(PhantomSubject.sample(number), size)
+            aus = torch.cat([torch.zeros(1, len(CONDITION_AUS), 2), draw_intensities(rng, each)])
+            rendered = renderer.render(aus, noise_generator=noise(number)).frames
+            onsets.append(rendered[:1].expand(each, -1, -1, -1))
+            frames.append(rendered[1:])
+            truths.append(aus[1:].amax(2))
+            step(1)
+    onset, frame, truth = torch.cat(onsets), torch.cat(frames), torch.cat(truths)
+    torch.manual_seed(seed)
+    estimator = Estimator()
+    optimiser = torch.optim.AdamW(estimator.parameters(), 2e-3, weight_decay=1e-3)
+    batches = len(frame) // 32
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, epochs * batches)
+    with logs.progress("training the estimator", epochs * batches, "steps") as step:
+        for _ in range(epochs):
+            for chosen in torch.randperm(len(frame))[: 32 * batches].split(32):
+                with torch.autocast("cpu", dtype=torch.bfloat16):
+                    read = estimator(onset[chosen], frame[chosen])
+                loss = F.mse_loss(read.float(), truth[chosen])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+                step(1)
+    return estimator.eval()
+
+
+def relative_flow_error(onset: np.ndarray, apex: np.ndarray, truth: np.ndarray) -> float:
+    """Mean end-point error over the moved region, divided by the mean true motion there."""
+    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (onset, apex)]
+    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    method.setFinestScale(0)  # the preset stops at half resolution
+    found = method.calc(grey[0], grey[1], None)  # (H, W, 2)
+    length = np.linalg.norm(truth, axis=-1)
+    moved = length > REGION_SHARE * length.max()
+    return float(np.linalg.norm(found - truth, axis=-1)[moved].mean() / length[moved].mean())
+
+
+def still_ssim(onset: np.ndarray, apex: np.ndarray, truth: np.ndarray) -> float:
+    """SSIM of two frames (H, W, 3) uint8 over windows that touch no moved pixel."""
+    _, full = structural_similarity(onset, apex, channel_axis=-1, full=True)
+    length = np.linalg.norm(truth, axis=-1)
+    moved = (length > REGION_SHARE * length.max()).astype(np.uint8)
+    still = cv2.dilate(moved, np.ones((7, 7), np.uint8)) == 0  # 7: the window of the SSIM
+    return float(full.mean(axis=-1)[still].mean())
+
+
+@torch.inference_mode()
+def measure(checkpoint: Path, estimator: Estimator, size: int) -> list[dict[str, float]]:
+    """A row of figures for each measured AU."""
+    generator, card = load_generator(checkpoint, image_size=size)
+    rows = []
+    levels = torch.tensor(LEVELS)
+    renderers = {n: PhantomRenderer(PhantomSubject.sample(n), size) for n in TEST_SUBJECTS}
+    for number in TEST_SUBJECTS:
+        if f"phantom/{subject_name(number)}" in card.training_subjects:
+            raise ValueError(f"phantom subject {number} was trained on; measure unseen ones")
+    for au in MEASURED_AUS:
+        column = CONDITION_AUS.index(au)
+        wanted = torch.zeros(len(LEVELS), len(CONDITION_AUS))
+        wanted[:, column] = levels
+        read: dict[str, list[Tensor]] = {"obtained": [], "estimator": []}
+        figures: dict[str, list[float]] = {"ssim": [], "flow": [], "flow_method": []}
+        for number, renderer in renderers.items():
+            truth = renderer.render(
+                torch.cat([torch.zeros(1, 20), wanted])[:, :, None].expand(-1, -1, 2),
+                noise_generator=noise(number),
+                flow=True,
+            )
+            onset = truth.frames[:1].expand(len(LEVELS), -1, -1, -1)
+            made = generator(onset, wanted).image
+            read["obtained"].append(estimator(onset, made)[:, column])
+            read["estimator"].append(estimator(onset, truth.frames[1:])[:, column])
+            first, apex, real = (to_uint8(x) for x in (onset[0], made[-1], truth.frames[-1]))
+            flow = truth.flow[-1].permute(1, 2, 0).numpy()
+            figures["ssim"].append(still_ssim(first, apex, flow))
+            figures["flow"].append(relative_flow_error(first, apex, flow))
+            figures["flow_method"].append(relative_flow_error(first, real, flow))
+        row = {"au": au, **{name: float(np.mean(values)) for name, values in figures.items()}}
+        asked = levels.repeat(len(TEST_SUBJECTS)).numpy()
+        for name, values in read.items():
+            got = torch.cat(values).numpy()
+            row[f"{name}_correlation"] = float(np.corrcoef(asked, got)[0, 1])
+            row[f"{name}_error"] = float(np.abs(asked - got).mean())
+        rows.append(row)
+    return rows
+
+
+COLUMNS = {
+    "obtained_correlation": "correlation",
+    "obtained_error": "mean error",
+    "estimator_correlation": "estimator: correlation",
+    "estimator_error": "estimator: mean error",
+    "ssim": "SSIM elsewhere",
+    "flow": "flow error",
+    "flow_method": "flow method's own error",
+}
+
+
+def main() -> None:
+    """Train the estimator, measure, print the table and store it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", type=Path, default=SHIPPED)
+    parser.add_argument("--out", type=Path, default=Path("build/control.json"))
+    parser.add_argument("--each", type=int, default=60, help="frames a subject for the estimator")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    logs.set_up()
+    size = load_generator(arguments.checkpoint)[1].image_size
+    estimator = train_estimator(size, arguments.each, arguments.epochs, arguments.seed)
+    rows = measure(arguments.checkpoint, estimator, size)
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in COLUMNS}
+    table = Table(title=f"AU control on {len(TEST_SUBJECTS)} unseen phantom subjects, {size} px")
+    table.add_column("AU", justify="right")
+    for title in COLUMNS.values():
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(str(int(row["au"])), *(f"{row[name]:.3f}" for name in COLUMNS))
+    table.add_section()
+    table.add_row("mean", *(f"{mean[name]:.3f}" for name in COLUMNS))
+    Console(width=120).print(table)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    write_json_atomically(arguments.out, {"aus": rows, "mean": mean, "seed": arguments.seed})
+    logger.info("stored in %s", arguments.out)
+
+
+if __name__ == "__main__":
+    main()
