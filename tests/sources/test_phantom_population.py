@@ -11,6 +11,7 @@ import torch
 
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.facs.emotions import native_labels
+from mersynth.sources.phantom.cells import CELLS
 from mersynth.sources.phantom.motion import (
     clip_motion,
     expression_curve,
@@ -18,7 +19,6 @@ from mersynth.sources.phantom.motion import (
     peak_intensities,
 )
 from mersynth.sources.phantom.population import (
-    CELLS,
     DEFAULT_COUNTS,
     clip_specs,
     render_clip,

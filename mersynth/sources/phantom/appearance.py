@@ -34,13 +34,11 @@ class Surface:
     Attributes:
         albedo: (3, H, W) linear-light RGB.
         gloss: (H, W) strength of the highlights.
-        hair: (H, W) cover by hair of the head, in [0, 1].
         relief: (H, W) height of the small unevenness of skin, brows and hair, cm.
     """
 
     albedo: Tensor
     gloss: Tensor
-    hair: Tensor
     relief: Tensor
 
 
@@ -77,28 +75,7 @@ def paint(place: Tensor, ear: Tensor, subject: PhantomSubject) -> Surface:
     side = x.abs()
     noise = Noise(subject.seed, place.device)
     face = 1 - ear
-
-    def bump(cx: float, cy: float, sx: float, sy: float) -> Tensor:
-        return torch.exp(-(((side - cx) / sx) ** 2 + ((y - cy) / sy) ** 2) / 2)
-
-    low, middle, fine = noise(x, y, 2.2), noise(x, y, 0.5), noise(x, y, 0.16)
-    skin = _rgb(subject.skin, x) * (
-        1 + subject.mottle * (0.03 * low + 0.022 * middle + 0.022 * fine)
-    )
-    red = bump(4.3, -0.9, 1.6, 1.3) + 0.9 * bump(0, -0.9, 1.0, 0.9) + 0.5 * bump(0, -7.2, 1.4, 1.0)
-    red = (red * face + 0.8 * ear + 0.15 * low) * subject.blush
-    skin = skin * torch.exp(red * _rgb((0.02, -0.16, -0.13), x))
-    sockets = bump(2.6, 1.7, 1.3, 0.5) * 0.7 + bump(3.2, 3.4, 1.6, 0.6) * 0.5
-    skin = skin * torch.exp(sockets * face * _rgb((-0.18, -0.26, -0.22), x))
-    spots = (noise(x, y, 0.2) - 1.55).clamp(0, 0.4) * 2.5 * (bump(3, 0, 3.0, 1.8) + 0.2 * middle)
-    skin = skin * torch.exp(-subject.freckles * spots.clamp(min=0) * _rgb((0.35, 0.6, 0.7), x))
-    moles = ((noise(x, y, 0.24) - 4.1) * 4).clamp(0, 1)
-    skin = skin * (1 - 0.6 * moles * face * torch.sigmoid((side - 2.0) / 0.1))
-    nostril = torch.exp(-(((side - 0.72) / 0.34) ** 2 + ((y + 1.95) / 0.15) ** 2))
-    skin = skin * (1 - 0.85 * nostril * face)
-    gloss = 0.5 + 0.6 * bump(0.0, 0.2, 0.7, 2.2) + 0.4 * bump(0, 6.2, 3, 1.2) + 0.1 * middle
-    relief = 0.004 * fine + 0.003 * noise(x, y, 0.1) + 0.004 * middle
-
+    skin, gloss, relief = _skin(x, y, ear, subject, noise)
     albedo, beard = _beard(skin, x, y, subject, noise)
     lips = _lips(side, y) * face
     crease = 1 - 0.06 * noise(x, y, 0.09, 0.7).abs()
@@ -119,7 +96,7 @@ def paint(place: Tensor, ear: Tensor, subject: PhantomSubject) -> Surface:
     albedo = torch.lerp(albedo, colour, cover)
     gloss = gloss * (1 - 0.55 * hair)
     relief = relief * (1 - hair) + hair * (0.05 if subject.hair_length else 0.008) * locks
-    return Surface(albedo.clamp(0.003, 0.95), gloss, hair, relief)
+    return Surface(albedo.clamp(0.003, 0.95), gloss, relief)
 
 
 def hair_line(canonical: Tensor, subject: PhantomSubject) -> Tensor:
@@ -141,6 +118,35 @@ def interpolate(x: Tensor, at: tuple[float, ...], values: tuple[float, ...]) -> 
 
 def _rgb(colour: Colour, like: Tensor) -> Tensor:
     return torch.tensor(colour, device=like.device)[:, None, None]
+
+
+def _skin(
+    x: Tensor, y: Tensor, ear: Tensor, subject: PhantomSubject, noise: Noise
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Bare skin: albedo, gloss and relief."""
+    side, face = x.abs(), 1 - ear
+
+    def bump(cx: float, cy: float, sx: float, sy: float) -> Tensor:
+        return torch.exp(-(((side - cx) / sx) ** 2 + ((y - cy) / sy) ** 2) / 2)
+
+    low, middle, fine = noise(x, y, 2.2), noise(x, y, 0.5), noise(x, y, 0.16)
+    skin = _rgb(subject.skin, x) * (
+        1 + subject.mottle * (0.03 * low + 0.022 * middle + 0.022 * fine)
+    )
+    red = bump(4.3, -0.9, 1.6, 1.3) + 0.9 * bump(0, -0.9, 1.0, 0.9) + 0.5 * bump(0, -7.2, 1.4, 1.0)
+    red = (red * face + 0.8 * ear + 0.15 * low) * subject.blush
+    skin = skin * torch.exp(red * _rgb((0.02, -0.16, -0.13), x))
+    sockets = bump(2.6, 1.7, 1.3, 0.5) * 0.7 + bump(3.2, 3.4, 1.6, 0.6) * 0.5
+    skin = skin * torch.exp(sockets * face * _rgb((-0.18, -0.26, -0.22), x))
+    spots = (noise(x, y, 0.2) - 1.55).clamp(0, 0.4) * 2.5 * (bump(3, 0, 3.0, 1.8) + 0.2 * middle)
+    skin = skin * torch.exp(-subject.freckles * spots.clamp(min=0) * _rgb((0.35, 0.6, 0.7), x))
+    moles = ((noise(x, y, 0.24) - 4.1) * 4).clamp(0, 1)
+    skin = skin * (1 - 0.6 * moles * face * torch.sigmoid((side - 2.0) / 0.1))
+    nostril = torch.exp(-(((side - 0.72) / 0.34) ** 2 + ((y + 1.95) / 0.15) ** 2))
+    skin = skin * (1 - 0.85 * nostril * face)
+    gloss = 0.5 + 0.6 * bump(0.0, 0.2, 0.7, 2.2) + 0.4 * bump(0, 6.2, 3, 1.2) + 0.1 * middle
+    relief = 0.004 * fine + 0.003 * noise(x, y, 0.1) + 0.004 * middle
+    return skin, gloss, relief
 
 
 def _lips(side: Tensor, y: Tensor) -> Tensor:

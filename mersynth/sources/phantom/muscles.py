@@ -211,7 +211,7 @@ def _roll_in(au: int, x: Tensor, y: Tensor, lip: str) -> Tensor:
     width = torch.exp(-((x / 2.1) ** 4))
     off = y - LIP_LINE
     # Towards the line between the lips: in proportion on the red, fading on the skin.
-    pull = off * torch.exp(-((off / 1.25) ** 4)) + 0.0 * off
+    pull = off * torch.exp(-((off / 1.25) ** 4))
     up = -share * width * pull
     back = -0.35 * share * width * torch.exp(-((off / 0.7) ** 2))
     return torch.stack([torch.zeros_like(up), up, back], -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -44,8 +45,9 @@ class Scene:
         fold_shade: (40, S, S) share of light that the folds of each AU keep out.
         gloss: (S, S) strength of the highlights.
         mouth_share: (S, S) how freely the lips part.
-        inside: (3, R, R) the mouth's inside; room: (3, S, S) what is behind the head.
-        landmarks: (68, 2) pixels; on_lower_lip: (68,) True for those of the lower lip.
+        inside: (3, R, R) the mouth's inside.
+        room: (3, S, S) what is behind the head.
+        vertices: (468, 2) MediaPipe's vertices, pixels.
     """
 
     camera: Camera
@@ -164,13 +166,9 @@ def _motion(
     return (maps[0], maps[1]), turned.reshape(40, 3, size, size)
 
 
-_FIELDS: list[tuple[Tensor, Tensor]] = []
-
-
+@functools.cache
 def _fields() -> tuple[Tensor, Tensor]:
-    if not _FIELDS:
-        _FIELDS.append(au_fields(head_mesh().vertices))
-    return _FIELDS[0]
+    return au_fields(head_mesh().vertices)
 
 
 def _tilt(normal: Tensor, height: Tensor, camera: Camera) -> Tensor:

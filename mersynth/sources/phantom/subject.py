@@ -94,22 +94,12 @@ class PhantomSubject:
             raise ValueError(f"a subject's number must be 0 or larger, got {seed}")
         rng = np.random.default_rng([seed, 0x9E3779B9])
         shape = np.clip(rng.normal(size=NUM_SHAPE_MODES), -2.0, 2.0)
-        melanin = rng.beta(1.3, 1.9)
-        skin = _blend(_SKIN, melanin) * rng.uniform(0.94, 1.06) * rng.uniform(0.98, 1.02, 3)
-        hair_odds = np.array(_HAIR_ODDS if melanin < 0.5 else _DARK_HAIR_ODDS)
-        hair = np.array(_HAIR[rng.choice(len(_HAIR), p=hair_odds / hair_odds.sum())])
-        eye_odds = np.array(_EYE_ODDS if melanin < 0.45 else _DARK_EYE_ODDS)
-        eyes = np.array(_EYES[rng.choice(len(_EYES), p=eye_odds / eye_odds.sum())])
+        melanin, skin, hair, eyes = _colouring(rng)
         length = int(rng.choice(3, p=[0.08, 0.52, 0.4]))
         beard_odds = [0.45, 0.35, 0.2] if length < 2 else [1.0, 0.0, 0.0]
         beard = (0.0, rng.uniform(0.15, 0.5), rng.uniform(0.7, 1.0))[rng.choice(3, p=beard_odds)]
         red = np.array([1.0, 0.62, 0.62]) if length < 2 else np.array([1.05, 0.5, 0.53])
-        azimuth, elevation = rng.uniform(-0.85, 0.85), rng.uniform(0.25, 0.75)
-        light = (
-            math.sin(azimuth) * math.cos(elevation),
-            math.sin(elevation),
-            math.cos(azimuth) * math.cos(elevation),
-        )
+        light = _light(rng)
         grey = rng.choice([0.06, 0.25, 0.45, 0.62])
         sides = rng.normal(1.0, 0.12, (20, 1)) + rng.normal(0.0, 0.05, (20, 2))
         return cls(
@@ -192,6 +182,27 @@ def deform(canonical: Tensor, subject: PhantomSubject) -> Tensor:
     new_z = new_z - 0.25 * s[23] * bump(3.2, 2.7, 1.3, 0.9)  # depth of the eyes
     new_z = new_z + 0.2 * bump(0.0, -4.85, 1.5, 0.3) + 0.12 * bump(0.0, -3.75, 1.4, 0.25)
     return torch.stack([new_x, new_y, new_z], -1)
+
+
+def _colouring(rng: np.random.Generator) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """Melanin in [0, 1], and colours of skin, hair and eyes; dark skin has dark hair and eyes."""
+    melanin = rng.beta(1.3, 1.9)
+    skin = _blend(_SKIN, melanin) * rng.uniform(0.94, 1.06) * rng.uniform(0.98, 1.02, 3)
+    hair_odds = np.array(_HAIR_ODDS if melanin < 0.5 else _DARK_HAIR_ODDS)
+    hair = np.array(_HAIR[rng.choice(len(_HAIR), p=hair_odds / hair_odds.sum())])
+    eye_odds = np.array(_EYE_ODDS if melanin < 0.45 else _DARK_EYE_ODDS)
+    eyes = np.array(_EYES[rng.choice(len(_EYES), p=eye_odds / eye_odds.sum())])
+    return melanin, skin, hair, eyes
+
+
+def _light(rng: np.random.Generator) -> Colour:
+    """Unit direction to a key light in front of and above the face."""
+    azimuth, elevation = rng.uniform(-0.85, 0.85), rng.uniform(0.25, 0.75)
+    return (
+        math.sin(azimuth) * math.cos(elevation),
+        math.sin(elevation),
+        math.cos(azimuth) * math.cos(elevation),
+    )
 
 
 def _blend(stops: tuple[Colour, ...], position: float) -> np.ndarray:
