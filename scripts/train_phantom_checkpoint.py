@@ -3,7 +3,7 @@
     python scripts/train_phantom_checkpoint.py --work build/phantom_checkpoint
 
 renders a store of micro-expressions and one of macro-expressions of the subjects 1000 and up,
-trains AU-ICGAN on them (``configs/experiment/phantom_checkpoint.yaml`` holds the choices) and puts
+trains AU-ICGAN on them (``configs/experiment/cpu.yaml`` holds the choices) and puts
 the generator into ``mersynth/checkpoints/phantom``. Repeated after a stop, it goes on where it was.
 Further words are Hydra overrides, for instance ``steps=100``.
 """
@@ -11,51 +11,83 @@ Further words are Hydra overrides, for instance ``steps=100``.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shutil
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mersynth import logs
+from mersynth.clips import Clip
+from mersynth.dataset import to_uint8
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import SHIPPED
 from mersynth.gan.train import train
-from mersynth.sources.phantom.population import ClipSpec, clip_specs, write_specs, write_store
+from mersynth.sources.phantom.population import write_store
+from mersynth.sources.phantom.render import PhantomRenderer
+from mersynth.sources.phantom.subject import PhantomSubject, subject_name
+from mersynth.store_writer import StoreWriter
 
 FIRST_SUBJECT = 1000
-SUBJECTS = 150
+SUBJECTS = 200
 MICRO_COUNTS = {
     "anger": 100, "contempt": 60, "disgust": 60, "fear": 60,
     "happiness": 80, "sadness": 60, "surprise": 80, "other": 100,
 }  # fmt: skip
-MACRO_CLIPS = 2400
-FRAMES = 8
+MACRO_CLIPS_EACH = 30
+FRAMES = 4
 
 
-def random_aus(rng: np.random.Generator) -> str:
-    """An AU cell of one to four AUs with letters, so that every AU is seen alone and in company."""
-    count = rng.choice([1, 2, 3, 4], p=[0.35, 0.3, 0.2, 0.15])
-    chosen = rng.choice(CONDITION_AUS, count, replace=False)
-    return "+".join(f"{au}{rng.choice(list('BCDE'))}" for au in chosen)
+def random_peak(rng: np.random.Generator) -> np.ndarray:
+    """(20, 2) intensities of one to four AUs, now and then on one side only."""
+    count = rng.choice([1, 2, 3, 4], p=[0.4, 0.3, 0.2, 0.1])
+    peak = np.zeros((len(CONDITION_AUS), 2), np.float32)
+    for column in rng.choice(len(CONDITION_AUS), count, replace=False):
+        peak[column] = rng.uniform(0.2, 1.0)
+        if rng.random() < 0.1:
+            peak[column, rng.integers(2)] = 0
+    return peak
 
 
-def macro_specs(seed: int) -> list[ClipSpec]:
-    """Macro-expressions of random AU sets, evenly over the subjects."""
-    counts = {"other": MACRO_CLIPS}
-    plan = clip_specs(
-        seed=seed,
-        subjects=SUBJECTS,
-        counts=counts,
-        strength="macro",
-        first_subject=FIRST_SUBJECT,
-        max_frames=FRAMES,
-    )
-    rng = np.random.default_rng(seed)
-    return [
-        dataclasses.replace(spec, clip=dataclasses.replace(spec.clip, aus=random_aus(rng)))
-        for spec in plan
-    ]
+def write_macro(path: Path, image_size: int, seed: int) -> None:
+    """Macro-expressions of random AU sets from rest to apex, so that every AU is seen alone too.
+
+    Pose, light and camera noise stay the same within a clip: what differs between its frames is
+    the expression alone, so that the frames teach nothing but that. (Noise of its own in every
+    frame would teach the generator to smooth.)
+    """
+    numbers = range(FIRST_SUBJECT, FIRST_SUBJECT + SUBJECTS)
+    clips = [
+        Clip(
+            source="phantom", subject=subject_name(number), name=f"macro_{i:02d}", onset=0,
+            apex=FRAMES - 1, offset=FRAMES - 1, emotion="other", strength="macro",
+        )
+        for number in numbers
+        for i in range(MACRO_CLIPS_EACH)
+    ]  # fmt: skip
+    header = {"source": "phantom", "strength": "macro", "seed": seed}
+    course = np.linspace(0, 1, FRAMES, dtype=np.float32)
+    with (
+        StoreWriter(path, clips, image_size, header) as writer,
+        logs.progress("rendering macro faces", len(clips), "clips") as advance,
+    ):
+        for number in numbers:
+            rng = np.random.default_rng([seed, number])
+            subject = PhantomSubject.sample(number)
+            renderer = PhantomRenderer(subject, image_size)
+            for _ in range(MACRO_CLIPS_EACH):
+                aus = course[:, None, None] * random_peak(rng)
+                pose = rng.normal(0, [0.012, 0.012, 0.03, 0.06, 0.05])
+                rendered = renderer.render(
+                    torch.from_numpy(aus),
+                    torch.from_numpy(pose).expand(FRAMES, -1),
+                    light=torch.full((FRAMES,), rng.uniform(0.85, 1.12)),
+                )
+                grain = subject.noise * rng.standard_normal((3, image_size, image_size))
+                frames = (rendered.frames + torch.from_numpy(grain)).clamp(0, 1)
+                writer.add(to_uint8(frames), aus.max(2), rendered.landmarks.numpy())
+            advance(MACRO_CLIPS_EACH)
+        writer.finish()
 
 
 def main() -> None:
@@ -78,16 +110,14 @@ def main() -> None:
             first_subject=FIRST_SUBJECT,
         )
     if not macro.exists():
-        header = {"source": "phantom", "strength": "macro", "seed": arguments.seed}
-        specs = macro_specs(arguments.seed)
-        write_specs(macro, specs, header, image_size=arguments.image_size)
+        write_macro(macro, arguments.image_size, arguments.seed)
     train(
         store_path=micro,
         out=out,
         resume=True,
         seed=arguments.seed,
         overrides=[
-            "+experiment=phantom_checkpoint", f"macro_store={macro}", *arguments.overrides
+            "experiment=cpu", f"macro_store={macro}", *arguments.overrides
         ],
     )  # fmt: skip
     SHIPPED.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from mersynth import config as configs
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
 from mersynth.gan.conditions import ConditionSettings
-from mersynth.gan.data import ImageBatch, TrainingClips, draw_image_batch
+from mersynth.gan.data import ImageBatch, TrainingClips, VideoBatch, draw_image_batch
 from mersynth.gan.monitor import Monitor
 from mersynth.gan.state import STATE, load_state, save_state
 from mersynth.gan.trainer import Trainer
@@ -200,15 +200,18 @@ class _Run:
     def _step(self, step: int, monitor: Monitor) -> ImageBatch:
         config, trainer = self.config, self.trainer
         rng = np.random.default_rng([self.seed, 1, step])
-        randomness = torch.Generator().manual_seed(int(rng.integers(2**62)))
         trainer.set_learning_rate(step)
+        if step < config.true_frame_steps:
+            images = self._draw_images(rng, own_share=1.0)
+            monitor.log(trainer.true_frame_step(images, step), step + 1)
+            return images
+        randomness = torch.Generator().manual_seed(int(rng.integers(2**62)))
         with_video = step % config.video_every == 0
         for _ in range(config.critic_steps):
-            images, video = self._draw(rng, with_video)
+            images, video = self._draw_images(rng), self._draw_video(rng, with_video)
             critic = trainer.critic_step(images, video, randomness)
-        images, video = self._draw(rng, with_video)
-        result = trainer.generator_step(images, video)
-        monitor.log(critic.figures | result.figures, step + 1)
+        images, video = self._draw_images(rng), self._draw_video(rng, with_video)
+        monitor.log(critic | trainer.generator_step(images, video, step), step + 1)
         return images
 
     def _teach_reading(self) -> None:
@@ -216,21 +219,22 @@ class _Run:
         total = self.config.au_reading_steps
         with progress("learning to read AUs", total, "steps") as advance:
             for _ in range(total):
-                result = self.trainer.au_reading_step(self._draw(rng, with_video=False)[0])
+                figures = self.trainer.au_reading_step(self._draw_images(rng))
                 advance(1)
         if total:
-            logger.info("the image critic reads AUs with L_AI %.4f", result.figures["critic/L_AI"])
+            logger.info("the image critic reads AUs with L_AI %.4f", figures["critic/L_AI"])
 
-    def _draw(self, rng: np.random.Generator, with_video: bool) -> tuple[ImageBatch, Any]:
-        config, device = self.config, self.trainer.fabric.device
-        images = draw_image_batch(self.sets, rng, config.own_share, config.condition_noise)
-        video = None
-        if with_video:
-            micro = self.sets[0][0]
-            video = micro.video_batch(rng, config.video_batch_size, config.gan.num_frames).to(
-                device
-            )
-        return images.to(device), video
+    def _draw_images(self, rng: np.random.Generator, own_share: float | None = None) -> ImageBatch:
+        own_share = self.config.own_share if own_share is None else own_share
+        images = draw_image_batch(self.sets, rng, own_share, self.config.condition_noise)
+        return images.to(self.trainer.fabric.device)
+
+    def _draw_video(self, rng: np.random.Generator, wanted: bool) -> VideoBatch | None:
+        if not wanted:
+            return None
+        micro, config = self.sets[0][0], self.config
+        video = micro.video_batch(rng, config.video_batch_size, config.gan.num_frames)
+        return video.to(self.trainer.fabric.device)
 
     def _save(self, step: int) -> None:
         save_state(self.folder, self.trainer, step, self.run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,8 @@ from mersynth.gan.data import ImageBatch, VideoBatch
 from mersynth.gan.ganimation import init_from_ganimation
 from mersynth.gan.generator import Generated, Generator
 
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """The figures of a step, and what the generator made in it.
-
-    Attributes:
-        figures: name to value, detached scalars.
-        generated: the generator's output for the image batch; None for a critic step.
-    """
-
-    figures: dict[str, Tensor]
-    generated: Generated | None = None
+Figures = dict[str, Tensor]
+"""Name to value of what a step measured: detached scalars."""
 
 
 class Trainer:
@@ -93,7 +82,7 @@ class Trainer:
 
     def critic_step(
         self, images: ImageBatch, video: VideoBatch | None, randomness: torch.Generator
-    ) -> StepResult:
+    ) -> Figures:
         """max_D: the image critic, and with a video batch the video critic too.
 
         Args:
@@ -133,16 +122,27 @@ class Trainer:
                 + weights.micro_expression * figures["critic/L_ME"]
             )
         self._update("critics", total)
-        return StepResult({name: value.detach() for name, value in figures.items()})
+        return {name: value.detach() for name, value in figures.items()}
 
-    def au_reading_step(self, images: ImageBatch) -> StepResult:
+    def au_reading_step(self, images: ImageBatch) -> Figures:
         """Teach the image critic to read AUs from real frames, before the generator asks it."""
         loss = losses.au_intensity_loss(self.image_critic(images.truth).aus, images.truth_aus)
         self._update("critics", self.weights.au_intensity * loss)
-        return StepResult({"critic/L_AI": loss.detach()})
+        return {"critic/L_AI": loss.detach()}
 
-    def generator_step(self, images: ImageBatch, video: VideoBatch | None) -> StepResult:
-        """min_G of eq. 9; L_ME and L_sa when there is a video batch."""
+    def true_frame_step(self, images: ImageBatch, step: int) -> Figures:
+        """L_SSIM against the true frames and L_att alone: what needs no critic."""
+        weights = self.weights
+        out = self.generator(images.image, images.target_aus)
+        figures = {
+            "L_att": losses.attention_loss(out.mask, weights.attention_smoothness),
+            "L_SSIM": losses.ssim_loss(out.image, images.truth, images.own),
+        }
+        total = weights.attention * figures["L_att"] + weights.ssim * figures["L_SSIM"]
+        return self._learn(figures, total, out, step)
+
+    def generator_step(self, images: ImageBatch, video: VideoBatch | None, step: int) -> Figures:
+        """min_G of eq. 9; L_ME and L_sa when there is a video batch; ``step`` is counted from 0."""
         weights = self.weights
         out = self.generator(images.image, images.target_aus)
         verdict = self.image_critic(out.image)
@@ -178,11 +178,15 @@ class Trainer:
                 + weights.micro_expression * figures["L_ME"]
                 + weights.sequence * figures["L_sa"]
             )
+        return self._learn(figures, total, out, step)
+
+    def _learn(
+        self, figures: dict[str, Tensor], total: Tensor, out: Generated, step: int
+    ) -> Figures:
         self._update("generator", total)
-        self._update_average()
+        self._update_average(step)
         figures |= {"total": total, "mask/mean": out.mask.mean(), "mask/std": out.mask.std()}
-        detached = Generated(*(value.detach() for value in out))
-        return StepResult({name: value.detach() for name, value in figures.items()}, detached)
+        return {name: value.detach() for name, value in figures.items()}
 
     def _generate_clip(self, video: VideoBatch) -> Tensor:
         batch, frames = video.curves.shape[:2]
@@ -214,8 +218,9 @@ class Trainer:
         optimiser.step()
 
     @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = self.config.ema_decay
+    def _update_average(self, step: int) -> None:
+        # In the first steps a long memory would remember little but the initialisation.
+        decay = min(self.config.ema_decay, (1 + step) / (10 + step))
         for kept, new in zip(
             self.average.parameters(), self.networks["generator"].parameters(), strict=True
         ):

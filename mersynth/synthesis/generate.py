@@ -35,6 +35,7 @@ from mersynth.gan.conditions import (
 )
 from mersynth.gan.generator import Generator
 from mersynth.logs import progress
+from mersynth.sources import SOURCES
 from mersynth.store import ClipStore, StoredClip, StoreError
 from mersynth.store_writer import StoreWriter
 from mersynth.synthesis.gallery import draw_gallery
@@ -87,8 +88,8 @@ def generate(
             the command that makes it.
     """
     config = configs.load("generate", overrides)
-    store_folder = store or paths.store_path(source or PHANTOM)
-    folders = find_groups(_checkpoint_folder(checkpoint, store_folder.name))
+    store_folder = _store_folder(source, store)
+    folders = find_groups(_checkpoint_folder(checkpoint, store_folder, source))
     cards = [load_card(folder) for folder in folders]
     target = paths.store_path(f"{store_folder.name}_synthetic", out)
     if not dry_run:
@@ -225,14 +226,24 @@ def render_curves(generator: Generator, faces: Tensor, curves: Tensor) -> Tensor
     return generator(images, curves.flatten(0, 1)).image.unflatten(0, (batch, frames))
 
 
-def _checkpoint_folder(checkpoint: Path | None, name: str) -> Path:
-    folder = paths.checkpoint_path(name, checkpoint)
-    if checkpoint is None and name == PHANTOM and not folder.exists():
+def _store_folder(source: str | None, store: Path | None) -> Path:
+    if store is not None:
+        return store
+    if source not in (*SOURCES, PHANTOM):
+        raise ValueError(f"no source {source!r}; known: {', '.join((*SOURCES, PHANTOM))}")
+    folder = paths.store_path(source)
+    if source != PHANTOM and not folder.exists():
+        raise StoreError(f"no store at {folder}; `mersynth prepare --source {source}` makes it")
+    return folder
+
+
+def _checkpoint_folder(checkpoint: Path | None, store: Path, source: str | None) -> Path:
+    folder = paths.checkpoint_path(store.name, checkpoint)
+    if checkpoint is None and source == PHANTOM and not folder.exists():
         return SHIPPED
     if not folder.exists():
-        raise CheckpointError(
-            f"no generator at {folder}; `mersynth train --store stores/{name}` makes it"
-        )
+        wanted = f"--source {source}" if source is not None else f"--store {store}"
+        raise CheckpointError(f"no generator at {folder}; `mersynth train {wanted}` makes it")
     return folder
 
 
@@ -253,8 +264,6 @@ def _open_real(folder: Path, source: str | None, card: CheckpointCard, seed: int
 
         logger.info("there is no %s yet: rendering the phantom at %d px", folder, card.image_size)
         prepare(PHANTOM, out=folder, image_size=card.image_size, seed=seed)
-    elif not folder.exists() and source is not None:
-        raise StoreError(f"no store at {folder}; `mersynth prepare --source {source}` makes it")
     real = ClipStore.open(folder, verify=True)
     if real.image_size != card.image_size:
         raise CheckpointError(

@@ -17,18 +17,15 @@ def show_plan(summary: Sequence[PlanSummary]) -> None:
     if several:
         table.add_column("set", justify="right")
     table.add_column("class", no_wrap=True)
-    names = ("real", "synthetic", "subjects", "per subject", "AU curves", "per curve")
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("real clips", "synthetic", "subjects x clips", "AU curves x uses"):
+        table.add_column(name, justify="right")
     for row in summary:
         cells = [
             row.emotion,
             str(row.real),
             str(row.synthetic),
-            str(row.subjects),
-            _span(row.per_subject),
-            str(row.templates),
-            _span(row.per_template),
+            f"{row.subjects} x {_span(row.per_subject)}",
+            f"{row.templates} x {_span(row.per_template)}",
         ]
         table.add_row(*([str(row.group)] if several else []), *cells)
     console.print(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mersynth.config import config_folder, load
 from mersynth.gan.critics import ImageCritic, VideoCritic
 from mersynth.gan.generator import Generator
 
@@ -36,6 +37,20 @@ def test_generator_follows_the_condition() -> None:
     generator, image = Generator(channels=8, blocks=1), torch.rand(1, 3, 32, 32)
     rest, moved = torch.zeros(1, 20), torch.eye(20)[:1]
     assert not torch.allclose(generator(image, rest).image, generator(image, moved).image)
+
+
+@pytest.mark.parametrize("name", [file.stem for file in (config_folder() / "gan").glob("*.yaml")])
+def test_every_config_builds_networks_that_fit_together(name: str) -> None:
+    gan = load("train", [f"gan={name}"]).gan
+    image, aus = torch.rand(1, 3, gan.image_size, gan.image_size), torch.zeros(1, 20)
+    with torch.inference_mode():
+        out = Generator(**gan.generator)(image, aus)
+        verdict = ImageCritic(gan.image_size, **gan.image_critic)(out.image)
+        clip = out.image[:, None].expand(-1, gan.num_frames, -1, -1, -1)
+        sequence = VideoCritic(5, **gan.video_critic)(clip)
+    assert out.image.shape == image.shape
+    assert verdict.aus.shape == (1, 20)
+    assert sequence.expression.shape == (1, 5)
 
 
 def test_image_critic() -> None:

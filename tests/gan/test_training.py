@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,12 +15,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mersynth.config import ConfigError
 from mersynth.gan.checkpoint import CARD, CheckpointError, load_card, load_generator
 from mersynth.gan.monitor import Monitor
 from mersynth.gan.state import STATE
 from mersynth.gan.train import split_subjects, train
+from mersynth.sources.phantom.population import write_store
 from mersynth.store import StoreError
 from tests.tiny_store import tiny_clips, write_tiny_store
 
@@ -87,17 +90,17 @@ def test_macro_faces_join_in(tmp_path: Path) -> None:
 
 def test_resume_after_kill_gives_the_same_weights(tmp_path: Path) -> None:
     write_tiny_store(tmp_path / "s")
-    train(store_path=tmp_path / "s", out=tmp_path / "whole", overrides=quick(40, every=5))
+    settings = [*quick(40, every=5), "true_frame_steps=20"]
+    train(store_path=tmp_path / "s", out=tmp_path / "whole", overrides=settings)
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "mersynth", "train", "--store", str(tmp_path / "s")]
-    command += ["--out", str(out), *quick(40, every=5)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while not (out / STATE).exists() and process.poll() is None:
+    process = subprocess.Popen([*command, "--out", str(out), *settings], stderr=subprocess.DEVNULL)
+    while not (out / CARD).exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert load_card(out).step < 40 if (out / CARD).exists() else True
-    train(store_path=tmp_path / "s", out=out, resume=True, overrides=quick(40, every=5))
+    assert load_card(out).step < 40
+    train(store_path=tmp_path / "s", out=out, resume=True, overrides=settings)
     assert weights(out) == weights(tmp_path / "whole")
     one, other = load_file(out / STATE), load_file(tmp_path / "whole" / STATE)
     assert one.keys() == other.keys()
@@ -134,8 +137,6 @@ def test_wrong_override_is_refused(tmp_path: Path) -> None:
 
 def test_clips_without_aus_cannot_train(tmp_path: Path) -> None:
     clips = [clip for clip in tiny_clips(subjects=1) if clip.emotion == "anger"]
-    import dataclasses
-
     store = write_tiny_store(tmp_path / "s", [dataclasses.replace(c, aus="?") for c in clips])
     with pytest.raises(ValueError, match=r"no clip of .* has a known Action Unit"):
         train(store_path=store.path, out=tmp_path / "c", overrides=quick(1))
@@ -158,6 +159,32 @@ def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
         load_generator(folder)
     with pytest.raises(CheckpointError, match=r"no generator at .*none"):
         load_generator(tmp_path / "none")
+
+
+def test_true_frames_alone_teach_the_generator(tmp_path: Path) -> None:
+    """With the clip's own conditions, steps of L_SSIM alone bring the faces closer to the truth."""
+    store = write_store(
+        tmp_path / "s", image_size=32, subjects=2, counts={"anger": 4}, max_frames=6
+    )
+    overrides = [*quick(40), "true_frame_steps=40", "learning_rate=1e-3"]
+    train(store_path=store.path, out=tmp_path / "c", overrides=overrides)
+    loss = [event.value for event in scalars(tmp_path / "c" / "logs", "L_SSIM")]
+    assert len(loss) == 40
+    assert np.mean(loss[-10:]) < 0.9 * np.mean(loss[:10])
+
+
+def scalars(folder: Path, name: str) -> list:
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    return accumulator.Scalars(name)
+
+
+@pytest.mark.parametrize("name", ["cpu"])
+def test_experiments_compose_and_run(tmp_path: Path, name: str) -> None:
+    store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2), image_size=64)
+    overrides = [f"experiment={name}", "steps=2", "true_frame_steps=1", "batch_size=2"]
+    train(store_path=store.path, out=tmp_path / "c", overrides=[*overrides, "au_reading_steps=1"])
+    assert load_card(tmp_path / "c").step == 2
 
 
 @pytest.mark.parametrize(("mean", "warned"), [(0.5, False), (0.999, True), (0.01, True)])

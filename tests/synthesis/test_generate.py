@@ -134,7 +134,7 @@ def test_dry_run_shows_the_plan_and_writes_nothing(
     assert generate(per_class=12, dry_run=True, **settings) is None
     shown = capsys.readouterr().err
     assert "contempt" in shown
-    assert "per subject" in shown
+    assert "subjects x clips" in shown
     assert list(tmp_path.iterdir()) == []
 
 
@@ -156,10 +156,14 @@ def test_missing_things_name_the_command_that_makes_them(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointError, match=r"`mersynth train --store stores/samm` makes it"):
-        generate(per_class=3, source="samm")
+    with pytest.raises(ValueError, match=r"no source 'sam'; known: casme2, samm, phantom"):
+        generate(per_class=3, source="sam")
+    with pytest.raises(CheckpointError, match=r"`mersynth train --store \S+samm` makes it"):
+        generate(per_class=3, store=place / "samm")
     with pytest.raises(StoreError, match=r"`mersynth prepare --source samm` makes it"):
         generate(per_class=3, source="samm", checkpoint=place / "one")
+    with pytest.raises(StoreError, match=r"no store at \S+nothing"):
+        generate(per_class=3, store=tmp_path / "nothing", checkpoint=place / "one")
     with pytest.raises(CheckpointError, match=r"no generator at .*nowhere"):
         generate(per_class=3, store=place / "samm", checkpoint=tmp_path / "nowhere")
     small = write_tiny_store(tmp_path / "small", image_size=16)

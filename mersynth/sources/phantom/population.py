@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -211,22 +211,6 @@ def write_store(
         "licence": "rendered, no real person: free to use",
         "mersynth": mersynth.__version__,
     }
-    return write_specs(out, specs, header, image_size=image_size, device=device)
-
-
-def write_specs(
-    out: Path,
-    specs: Sequence[ClipSpec],
-    header: Mapping[str, object],
-    *,
-    image_size: int = 128,
-    device: str | torch.device = "cpu",
-) -> ClipStore:
-    """Render planned clips into a new store with that header.
-
-    Raises:
-        StoreError: if ``out`` exists.
-    """
     total = sum(spec.clip.num_frames for spec in specs)
     with (
         StoreWriter(out, [spec.clip for spec in specs], image_size, header) as writer,
