@@ -41,8 +41,8 @@ logger = logging.getLogger("mersynth.scripts.measure_control")
 
 MEASURED_AUS = (1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25)
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
-TEST_SUBJECTS = range(3000, 3008)
-ESTIMATOR_SUBJECTS = range(2000, 2100)
+FIRST_TEST_SUBJECT = 3000
+FIRST_ESTIMATOR_SUBJECT = 2000
 # A pixel belongs to the moved region if the true flow there is above this share of its maximum.
 REGION_SHARE = 0.05
 
@@ -93,12 +93,12 @@ def noise(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def train_estimator(size: int, each: int, epochs: int, seed: int) -> Estimator:
-    """Train on ``each`` frames of every estimator subject, rendered at ``size`` pixels."""
+def train_estimator(size: int, subjects: int, each: int, epochs: int, seed: int) -> Estimator:
+    """Train on ``each`` frames of every one of so many subjects, rendered at ``size`` pixels."""
     rng = np.random.default_rng(seed)
     onsets, frames, truths = [], [], []
-    with logs.progress("rendering for the estimator", len(ESTIMATOR_SUBJECTS), "subjects") as step:
-        for number in ESTIMATOR_SUBJECTS:
+    with logs.progress("rendering for the estimator", subjects, "subjects") as step:
+        for number in range(FIRST_ESTIMATOR_SUBJECT, FIRST_ESTIMATOR_SUBJECT + subjects):
             renderer = PhantomRenderer(PhantomSubject.sample(number), size)
             aus = torch.cat([torch.zeros(1, len(CONDITION_AUS), 2), draw_intensities(rng, each)])
             rendered = renderer.render(aus, noise_generator=noise(number)).frames
@@ -147,13 +147,16 @@ def still_ssim(onset: np.ndarray, apex: np.ndarray, truth: np.ndarray) -> float:
 
 
 @torch.inference_mode()
-def measure(checkpoint: Path, estimator: Estimator, size: int) -> list[dict[str, float]]:
-    """A row of figures for each measured AU."""
-    generator, card = load_generator(checkpoint, image_size=size)
+def measure(checkpoint: Path, estimator: Estimator, subjects: int) -> list[dict[str, float]]:
+    """A row of figures for each measured AU, over so many subjects."""
+    generator, card = load_generator(checkpoint)
     rows = []
     levels = torch.tensor(LEVELS)
-    renderers = {n: PhantomRenderer(PhantomSubject.sample(n), size) for n in TEST_SUBJECTS}
-    for number in TEST_SUBJECTS:
+    renderers = {
+        number: PhantomRenderer(PhantomSubject.sample(number), card.image_size)
+        for number in range(FIRST_TEST_SUBJECT, FIRST_TEST_SUBJECT + subjects)
+    }
+    for number in renderers:
         if f"phantom/{subject_name(number)}" in card.training_subjects:
             raise ValueError(f"phantom subject {number} was trained on; measure unseen ones")
     for au in MEASURED_AUS:
@@ -178,7 +181,7 @@ def measure(checkpoint: Path, estimator: Estimator, size: int) -> list[dict[str,
             figures["flow"].append(relative_flow_error(first, apex, flow))
             figures["flow_method"].append(relative_flow_error(first, real, flow))
         row = {"au": au, **{name: float(np.mean(values)) for name, values in figures.items()}}
-        asked = levels.repeat(len(TEST_SUBJECTS)).numpy()
+        asked = levels.repeat(subjects).numpy()
         for name, values in read.items():
             got = torch.cat(values).numpy()
             row[f"{name}_correlation"] = float(np.corrcoef(asked, got)[0, 1])
@@ -202,28 +205,49 @@ def main() -> None:
     """Train the estimator, measure, print the table and store it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, default=SHIPPED)
-    parser.add_argument("--out", type=Path, default=Path("build/control.json"))
+    parser.add_argument("--out", type=Path, default=Path("build/control"), help="folder")
+    parser.add_argument("--subjects", type=int, default=8, help="unseen subjects to measure on")
+    parser.add_argument("--estimator-subjects", type=int, default=100)
     parser.add_argument("--each", type=int, default=60, help="frames a subject for the estimator")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     logs.set_up()
     size = load_generator(arguments.checkpoint)[1].image_size
-    estimator = train_estimator(size, arguments.each, arguments.epochs, arguments.seed)
-    rows = measure(arguments.checkpoint, estimator, size)
+    estimator = train_estimator(
+        size, arguments.estimator_subjects, arguments.each, arguments.epochs, arguments.seed
+    )
+    rows = measure(arguments.checkpoint, estimator, arguments.subjects)
     mean = {name: float(np.mean([row[name] for row in rows])) for name in COLUMNS}
-    table = Table(title=f"AU control on {len(TEST_SUBJECTS)} unseen phantom subjects, {size} px")
-    table.add_column("AU", justify="right")
-    for title in COLUMNS.values():
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(str(int(row["au"])), *(f"{row[name]:.3f}" for name in COLUMNS))
-    table.add_section()
-    table.add_row("mean", *(f"{mean[name]:.3f}" for name in COLUMNS))
-    Console(width=120).print(table)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    write_json_atomically(arguments.out, {"aus": rows, "mean": mean, "seed": arguments.seed})
+    report(rows, mean, f"AU control on {arguments.subjects} unseen phantom subjects, {size} px")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    figures = {"aus": rows, "mean": mean, "seed": arguments.seed}
+    write_json_atomically(arguments.out / "control.json", figures)
+    (arguments.out / "control.md").write_text(markdown(rows, mean))
     logger.info("stored in %s", arguments.out)
+
+
+def cells(rows: list[dict[str, float]], mean: dict[str, float]) -> list[list[str]]:
+    """The table's rows as text, the mean last."""
+    named = [(str(int(row["au"])), row) for row in rows] + [("mean", mean)]
+    return [[name, *(f"{row[column]:.3f}" for column in COLUMNS)] for name, row in named]
+
+
+def report(rows: list[dict[str, float]], mean: dict[str, float], title: str) -> None:
+    """Print the table."""
+    table = Table(title=title)
+    for name in ("AU", *COLUMNS.values()):
+        table.add_column(name, justify="right")
+    for row in cells(rows, mean):
+        table.add_row(*row)
+    Console(width=120).print(table)
+
+
+def markdown(rows: list[dict[str, float]], mean: dict[str, float]) -> str:
+    """The table in Markdown."""
+    head = ["AU", *COLUMNS.values()]
+    lines = [head, ["---:"] * len(head), *cells(rows, mean)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,10 @@ _COLUMNS = ("onset", "apex", f"difference x{DIFFERENCE_GAIN}", "mask")
 
 
 def draw_gallery(store: ClipStore, generator: Generator, scheme: str) -> None:
-    """Draw ``contact_sheet.png``, ``gifs/`` and ``gallery.html`` into a synthetic store's folder.
+    """Draw pictures and a page that shows them into a synthetic store's folder.
+
+    ``contact_sheet.png``; ``classes.gif``, a clip of each class side by side; ``gifs/``, three
+    clips of each class; and ``gallery.html``.
 
     Args:
         store: a synthetic store.
@@ -35,12 +38,14 @@ def draw_gallery(store: ClipStore, generator: Generator, scheme: str) -> None:
     """
     emotions = list(dict.fromkeys(clip.emotion for clip in store.clips))
     shown = [_strongest(store, emotion, count=3) for emotion in emotions]
-    contact_sheet([items[0] for items in shown], generator).save(store.path / "contact_sheet.png")
+    firsts = [items[0] for items in shown]
+    contact_sheet(firsts, generator).save(store.path / "contact_sheet.png")
+    save_gif(class_strip(firsts), store.path / "classes.gif")
     gifs = store.path / "gifs"
     gifs.mkdir(exist_ok=True)
     for items in shown:
         for item in items:
-            save_gif(item.frames, gifs / f"{_file_name(item)}.gif")
+            save_gif([_enlarge(frame) for frame in item.frames], gifs / f"{_file_name(item)}.gif")
     (store.path / "gallery.html").write_text(_page(store, shown, scheme))
 
 
@@ -58,21 +63,36 @@ def contact_sheet(items: Sequence[StoredClip], generator: Generator) -> Image.Im
         draw.text((12, y + _TILE / 2 - 10), item.clip.emotion, _INK, title, anchor="lm")
         draw.text((12, y + _TILE / 2 + 12), f"AU {item.clip.aus}", _GREY, small, anchor="lm")
         for column, tile in enumerate(_tiles(item, generator)):
-            enlarged = Image.fromarray(tile).resize((_TILE, _TILE), Image.Resampling.LANCZOS)
-            sheet.paste(enlarged, (_MARGIN + column * (_TILE + _GAP), y))
+            sheet.paste(_enlarge(tile), (_MARGIN + column * (_TILE + _GAP), y))
     return sheet
 
 
-def save_gif(frames: np.ndarray, path: Path, side: int = 192, milliseconds: int = 70) -> None:
-    """Save frames (T, H, W, 3) uint8 as a looping GIF, slowed down for the eye."""
-    images = [
-        Image.fromarray(frame).resize((side, side), Image.Resampling.LANCZOS) for frame in frames
-    ]
+def class_strip(items: Sequence[StoredClip]) -> list[Image.Image]:
+    """The clips side by side with their classes below, a picture a frame."""
+    label = ImageFont.load_default(15)
+    pictures = []
+    for frame in range(min(len(item.frames) for item in items)):
+        strip = Image.new("RGB", (len(items) * (_TILE + _GAP) - _GAP, _TILE + _HEAD), _PAPER)
+        draw = ImageDraw.Draw(strip)
+        for column, item in enumerate(items):
+            x = column * (_TILE + _GAP)
+            strip.paste(_enlarge(item.frames[frame]), (x, 0))
+            draw.text((x + _TILE / 2, _TILE + _HEAD / 2), item.clip.emotion, _INK, label, "mm")
+        pictures.append(strip)
+    return pictures
+
+
+def save_gif(pictures: Sequence[Image.Image], path: Path, milliseconds: int = 70) -> None:
+    """Save pictures as a looping GIF, slowed down for the eye, with a rest at the end."""
     # One palette for all frames: a palette each would flicker more than the face moves.
-    palette = images[len(images) // 2].quantize(256, dither=Image.Dither.NONE)
-    indexed = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    palette = pictures[len(pictures) // 2].quantize(256, dither=Image.Dither.NONE)
+    indexed = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in pictures]
     pauses = [milliseconds] * (len(indexed) - 1) + [6 * milliseconds]
     indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=pauses, loop=0)
+
+
+def _enlarge(frame: np.ndarray) -> Image.Image:
+    return Image.fromarray(frame).resize((_TILE, _TILE), Image.Resampling.LANCZOS)
 
 
 def _strongest(store: ClipStore, emotion: str, count: int) -> list[StoredClip]:
@@ -126,13 +146,14 @@ _TEMPLATE = """<!doctype html>
 body {{ font: 16px/1.5 system-ui, sans-serif; color: #202124; max-width: 64rem; margin: 2rem auto;
   padding: 0 1rem; }}
 small, figcaption {{ color: #6e7178; font-weight: normal; font-size: .8rem; }}
-figure {{ display: inline-block; width: 192px; margin: 0 1rem 1rem 0; vertical-align: top; }}
-figure img {{ width: 192px; height: 192px; border-radius: 4px; }}
+figure {{ display: inline-block; width: 160px; margin: 0 1rem 1rem 0; vertical-align: top; }}
+figure img {{ width: 160px; height: 160px; border-radius: 4px; }}
 img {{ max-width: 100%; }} pre {{ background: #f4f5f7; padding: 1rem; overflow: auto; }}
 </style></head><body>
 <h1>{title}</h1>
 <p>Onset, apex, their difference magnified, and where the generator painted (dark in the mask).</p>
 <img src="contact_sheet.png" alt="contact sheet">
+<p><img src="classes.gif" alt="a clip of each class"></p>
 {rows}
 <h2>Card</h2><pre>{card}</pre>
 </body></html>

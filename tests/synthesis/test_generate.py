@@ -143,6 +143,9 @@ def test_pictures(place: Path, tmp_path: Path) -> None:
     with Image.open(store.path / "contact_sheet.png") as sheet:
         assert sheet.width > 600
         assert sheet.height > 5 * 160
+    with Image.open(store.path / "classes.gif") as strip:
+        assert strip.n_frames == 4
+        assert strip.width > 5 * 160
     gifs = sorted((store.path / "gifs").glob("*.gif"))
     assert len(gifs) == 15
     with Image.open(gifs[0]) as gif:
