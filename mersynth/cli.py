@@ -22,7 +22,7 @@ Store = Annotated[
     Path | None, typer.Option(help="Folder of a prepared store, instead of --source.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Where the result goes, if not the default place.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Config values to change, for instance gan.image_size=256."),
@@ -217,6 +217,9 @@ def _options(name: str, overrides: list[str] | None, flags: Mapping[str, Any]) -
 
     from mersynth import config
 
-    given = [f"{key}={value}" for key, value in flags.items() if value not in (None, False)]
+    # Compared by identity: 0 is a value, though a wrong one, and equals False.
+    given = [
+        f"{k}={value}" for k, value in flags.items() if value is not None and value is not False
+    ]
     options = OmegaConf.to_container(config.load(name, [*(overrides or []), *given]))
     return cast(dict[str, Any], options)

@@ -26,11 +26,12 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     Args:
         name: file name in the config folder, without ``.yaml``.
         overrides: Hydra overrides, for instance ``["gan=large", "gan.image_size=256"]``. A value
-            that was a number stays a number, and one that was true or false stays so.
+            that was a number stays a number, a whole number whole, and one that was true or false
+            stays so.
 
     Raises:
         ConfigError: if there is no config of that name, or an override is misspelt, names a key or
-            a choice that does not exist, or gives a value of another kind.
+            a choice that does not exist, gives a value of another kind, or adds or removes a key.
 
     Example:
         >>> load("prepare", ["image_size=256"]).image_size
@@ -51,9 +52,14 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
         ordered = sorted(overrides, key=lambda override: "." in _key(override))
         for count, override in enumerate(ordered, start=1):
             before = config
+            if override.startswith(("+", "~")):
+                raise ConfigError(
+                    f"override {override!r}: keys can be changed, not added (+) or removed (~)"
+                )
             try:
                 config = compose(name, ordered[:count])
-            except (HydraException, OmegaConfBaseException) as error:
+            # Hydra raises ValueError where the choice of a group is a number.
+            except (HydraException, OmegaConfBaseException, ValueError) as error:
                 reason = _reason(error, override, before)
                 raise ConfigError(f"override {override!r} of config {name!r}: {reason}") from error
             _check_kind(override, before, config)
@@ -61,7 +67,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
+    return override.partition("=")[0]
 
 
 def _reason(error: Exception, override: str, config: DictConfig) -> str:
@@ -69,7 +75,10 @@ def _reason(error: Exception, override: str, config: DictConfig) -> str:
     from omegaconf import DictConfig, OmegaConf
 
     if isinstance(error, OverrideParseException):
-        return "it does not read as KEY=VALUE, for instance seed=1"
+        return (
+            "it does not read as KEY=VALUE, for instance image_size=256; a value that holds signs "
+            "as = or , stands in quotation marks: 'KEY=\"VALUE\"'"
+        )
     if isinstance(error, MissingConfigException):
         return f"there is no such choice; allowed are {', '.join(error.options or ())}"
     parent = _key(override)
@@ -87,11 +96,14 @@ def _check_kind(override: str, before: DictConfig, after: DictConfig) -> None:
 
     old, new = (OmegaConf.select(config, _key(override)) for config in (before, after))
     wanted = _kind(old)
-    if wanted and new is not None and _kind(new) != wanted:
+    allowed = (wanted, "a whole number") if wanted == "a number" else (wanted,)
+    if wanted and _kind(new) not in allowed:
         raise ConfigError(f"override {override!r}: the value must be {wanted}, got {new!r}")
 
 
 def _kind(value: object) -> str | None:
     if isinstance(value, bool):
         return "true or false"
-    return "a number" if isinstance(value, int | float) else None
+    if isinstance(value, int):
+        return "a whole number"
+    return "a number" if isinstance(value, float) else None

@@ -151,6 +151,22 @@ def test_every_working_command_takes_a_seed_and_overrides(command: str) -> None:
     assert "overrides" in result.output
 
 
+def test_a_zero_is_passed_on_and_not_taken_for_a_flag_that_was_left_out(
+    replace: Callable[..., Any],
+) -> None:
+    recorder = replace("phantom")
+    command = ("phantom", "--like", "t.xlsx", "--layout", "samm", "--out", "o")
+    assert run(*command, "--limit", "0", "--size", "0").exit_code == 0
+    passed = arguments_of(recorder)
+    assert (passed["limit"], passed["image_size"]) == (0, 0)
+
+
+def test_a_negative_seed_is_refused(replace: Callable[..., Any]) -> None:
+    recorder = replace("prepare")
+    assert run("prepare", "--source", "samm", "--seed", "-1").exit_code == 2
+    assert not recorder.called
+
+
 def test_version() -> None:
     assert run("--version").output.strip() == f"mersynth {__version__}"
 

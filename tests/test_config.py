@@ -14,7 +14,7 @@ def small_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "configs"
     (folder / "gan").mkdir(parents=True)
     (folder / "train.yaml").write_text(
-        "defaults: [_self_, {gan: small}]\nsteps: 10\nfast: false\nname: a\n"
+        "defaults: [_self_, {gan: small}]\nsteps: 10\nfast: false\nname: a\nrate: 0.5\nfrom: null\n"
     )
     (folder / "gan" / "small.yaml").write_text("width: 8\n")
     (folder / "gan" / "large.yaml").write_text("width: 64\nblocks: 6\n")
@@ -27,24 +27,53 @@ def test_overrides_choose_groups_and_set_values() -> None:
         "steps": 20,
         "fast": True,
         "name": "a",
+        "rate": 0.5,
+        "from": None,
         "gan": {"width": 64, "blocks": 9},
     }
 
 
 def test_without_overrides_the_defaults_hold() -> None:
-    assert config.load("train") == {"steps": 10, "fast": False, "name": "a", "gan": {"width": 8}}
+    assert config.load("train") == {
+        "steps": 10,
+        "fast": False,
+        "name": "a",
+        "rate": 0.5,
+        "from": None,
+        "gan": {"width": 8},
+    }
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("rate=2", 2),
+        ("from=folder/weights.pth", "folder/weights.pth"),
+        ("from=3", 3),
+        ('from="a=b, c"', "a=b, c"),
+    ],
+)
+def test_a_value_fits_where_its_kind_does_or_none_was_given(override: str, value: object) -> None:
+    assert config.load("train", [override])[override.partition("=")[0]] == value
 
 
 @pytest.mark.parametrize(
     ("override", "said"),
     [
         ("gan.widht=3", "'gan' has the keys width"),
-        ("step=3", "the keys fast, gan, name, steps"),
+        ("step=3", "the keys fast, from, gan, name, rate, steps"),
         ("gan.width.x=3", "'gan' has the keys width"),
         ("gan=huge", "allowed are large, small"),
+        ("gan=3", "Got int"),
         ("phantom", "does not read as KEY=VALUE"),
-        ("steps=many", "must be a number, got 'many'"),
-        ("steps=true", "must be a number, got True"),
+        ("from=a=b", "stands in quotation marks"),
+        ("steps=many", "must be a whole number, got 'many'"),
+        ("steps=2.5", "must be a whole number, got 2.5"),
+        ("steps=true", "must be a whole number, got True"),
+        ("steps=null", "must be a whole number, got None"),
+        ("rate=many", "must be a number, got 'many'"),
+        ("+extra=1", "not added"),
+        ("~steps", "removed"),
         ("fast=1", "must be true or false, got 1"),
         ("steps=1,2", "steps=1,2"),
     ],

@@ -67,6 +67,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     # says of the path is left out: the reason is kept in stores, which may travel.
     except UnidentifiedImageError as error:
         raise ValueError("the image is truncated or damaged (no known format)") from error
-    except (OSError, SyntaxError, EOFError, struct.error) as error:
+    except (
+        *(OSError, SyntaxError, EOFError, ValueError, struct.error),
+        Image.DecompressionBombError,
+    ) as error:
         detail = getattr(error, "strerror", None) or error
         raise ValueError(f"the image is truncated or damaged ({detail})") from error

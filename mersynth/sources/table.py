@@ -79,14 +79,12 @@ def read_annotations(
 
 def _table_rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The cells of each row below the header, by column name; empty rows are left out."""
-    import zipfile
-
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         book = openpyxl.load_workbook(table, data_only=True)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, InvalidFileException) as error:
+    # On damaged files openpyxl lets through whatever zipfile, zlib and the XML parser raise.
+    except Exception as error:
         raise SourceError(f"{table} is no readable .xlsx table: {error}") from error
     for sheet in book.worksheets:
         places: dict[str, int] | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import re
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -206,6 +208,21 @@ class SourceCase(FakeSource):
     @pytest.mark.parametrize("content", [b"", b"no workbook"])
     def test_damaged_table(self, tree: FakeTree, content: bytes) -> None:
         tree.table.write_bytes(content)
+        with pytest.raises(SourceError, match=r"is no readable \.xlsx table"):
+            self.prepare(tree)
+
+    @pytest.mark.parametrize("damage", ["cut sheet", "spoilt bytes"])
+    def test_damage_within_the_table(self, tree: FakeTree, damage: str) -> None:
+        whole = tree.table.read_bytes()
+        if damage == "cut sheet":
+            with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(tree.table, "w") as new:
+                for name in old.namelist():
+                    part = old.read(name)
+                    new.writestr(name, part[:-200] if name.endswith("sheet1.xml") else part)
+        else:
+            middle = len(whole) // 2
+            spoilt = bytes(255 - byte for byte in whole[100:middle])
+            tree.table.write_bytes(whole[:100] + spoilt + whole[middle:])
         with pytest.raises(SourceError, match=r"is no readable \.xlsx table"):
             self.prepare(tree)
 

@@ -29,6 +29,16 @@ def test_every_truncation_is_found(tmp_path: Path, suffix: str, grey: bool) -> N
             read_frame(path)
 
 
+def test_a_damaged_size_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "frame.bmp"
+    Image.new("RGB", (30, 20)).save(path)
+    whole = bytearray(path.read_bytes())
+    whole[21] = whole[25] = 100  # the third byte, little-endian, of width and height
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match="truncated or damaged"):
+        check_frame(path)
+
+
 def test_channels_are_red_green_blue(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4), (250, 100, 5)).save(tmp_path / "frame.bmp")
     assert read_frame(tmp_path / "frame.bmp")[2, 2].tolist() == [250, 100, 5]

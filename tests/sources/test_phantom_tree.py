@@ -116,6 +116,10 @@ def test_what_cannot_become_a_tree_is_refused(tmp_path: Path) -> None:
         write_tree(table, "smic", tmp_path / "t")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="got 0"):
         write_tree(table, "samm", tmp_path / "t", limit=0)
+    with pytest.raises(ValueError, match="got 'all'"):
+        write_tree(table, "samm", tmp_path / "t", limit="all")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="even number of pixels, 32 or more, got 33"):
+        write_tree(table, "samm", tmp_path / "t", image_size=33)
     with pytest.raises(ValueError, match="official name"):
         write_tree(table, "casme2", tmp_path / "t")
     with pytest.raises(SourceError):

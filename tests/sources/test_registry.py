@@ -37,3 +37,6 @@ def test_prepare_refuses_impossible_options(tmp_path: Path) -> None:
         prepare("samm", image_size=0)
     with pytest.raises(ValueError, match="has no --root"):
         prepare("phantom", root=tmp_path, out=tmp_path / "store")
+    with pytest.raises(ValueError, match="even number of pixels, 32 or more, got 33"):
+        prepare("phantom", out=tmp_path / "store", image_size=33)
+    assert list(tmp_path.iterdir()) == []

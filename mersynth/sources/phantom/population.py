@@ -188,7 +188,7 @@ def write_store(
     """Render a population into a new store; for the arguments see :func:`clip_specs`.
 
     Raises:
-        ValueError: as :func:`clip_specs`.
+        ValueError: as :func:`clip_specs`, or if the image size is odd or below 32.
         StoreError: if ``out`` exists.
     """
     specs = clip_specs(
@@ -200,6 +200,8 @@ def write_store(
         fps=fps,
         max_frames=max_frames,
     )
+    # Refuses a size that cannot be rendered before anything is written.
+    _renderer(specs[0].subject, image_size, str(device))
     header = {
         "source": "phantom",
         "image_size": image_size,

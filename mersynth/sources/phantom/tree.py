@@ -107,8 +107,8 @@ def _render(clips: list[Clip], layout: str, folder: Path, image_size: int, seed:
 def _check(table: Path, layout: str, out: Path, limit: int | None) -> None:
     if layout not in _FIRST_SUBJECT:
         raise ValueError(f"layout must be one of {', '.join(_FIRST_SUBJECT)}, got {layout!r}")
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit must be 1 or more, or left out, got {limit}")
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise ValueError(f"limit must be a whole number, 1 or more, or left out, got {limit!r}")
     pattern = get_source(layout).table_pattern
     if not fnmatch.fnmatch(table.name, pattern):
         raise ValueError(
