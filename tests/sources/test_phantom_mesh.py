@@ -103,6 +103,14 @@ def test_the_rasteriser_agrees_with_brute_force() -> None:
     )
 
 
+def test_the_rasteriser_sees_large_triangles() -> None:
+    points = torch.tensor([[2.0, 1.0], [3.0, 190.0], [180.0, 4.0]])
+    raster = rasterize(points, torch.zeros(3), torch.tensor([[0, 1, 2]]), 200)
+    a, b = points[1] - points[0], points[2] - points[0]
+    area = (a[0] * b[1] - a[1] * b[0]).abs().item() / 2
+    assert raster.covered.sum().item() == pytest.approx(area, rel=0.01)
+
+
 def test_left_and_right_are_mirror_images() -> None:
     rng = torch.Generator().manual_seed(0)
     place = torch.randn(200, 3, generator=rng) * torch.tensor([4.0, 5.0, 1.0])

@@ -50,7 +50,7 @@ def rasterize(points: Tensor, depth: Tensor, faces: Tensor, size: int) -> Raster
     device = points.device
     nearest = torch.full((size * size,), -torch.inf, device=device)
     found = []
-    for side in (2, 4, 8, 16, 32, 64):
+    for side in (2, 4, 8, 16, 32, 64, 128, 256):
         chosen = keep & (span <= side) & (span > (side // 2 if side > 2 else 0))
         for part in chosen.nonzero()[:, 0].split(max(1, _CHUNK // side**2)):
             hit = _candidates(part, tri, area, low, depth[faces], side, size)
