@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,3 +107,35 @@ def _kind(value: object) -> str | None:
     if isinstance(value, int):
         return "a whole number"
     return "a number" if isinstance(value, float) else None
+
+
+def check_ranges(config: DictConfig, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Check that numbers of a config lie where they make sense.
+
+    Args:
+        config: a loaded config.
+        ranges: key to lowest and highest value; both allowed.
+
+    Raises:
+        ConfigError: with key, value and range of the first number that does not.
+    """
+    from omegaconf import OmegaConf
+
+    for key, (low, high) in ranges.items():
+        value = OmegaConf.select(config, key)
+        if not low <= value <= high:
+            limits = f"{low:g} or more" if high == float("inf") else f"in {low:g}..{high:g}"
+            raise ConfigError(f"{key} must be {limits}, got {value:g}")
+
+
+def check_choice(config: DictConfig, key: str, allowed: Sequence[str]) -> None:
+    """Check that a value of a config is one of those allowed.
+
+    Raises:
+        ConfigError: with key, value and what is allowed.
+    """
+    from omegaconf import OmegaConf
+
+    value = OmegaConf.select(config, key)
+    if value not in allowed:
+        raise ConfigError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mersynth.clips import Clip
+from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.landmarks import NUM_LANDMARKS
 from mersynth.files import checksum_of, sha256_of_file
 
 if TYPE_CHECKING:
@@ -105,21 +107,8 @@ class ClipStore(Sequence[StoredClip]):
         if verify:
             _verify(path, meta)
         clips = _read_clips(path / "clips.parquet")
-        arrays = {}
-        for name in ("frames", "intensities", "landmarks"):
-            try:
-                arrays[name] = np.load(path / f"{name}.npy", mmap_mode="r")
-            except (OSError, ValueError) as error:
-                raise StoreError(
-                    f"{path / f'{name}.npy'} cannot be read ({error}); make the store again"
-                ) from error
         lengths = [clip.num_frames for clip in clips]
-        for name, array in arrays.items():
-            if len(array) != sum(lengths):
-                raise StoreError(
-                    f"{path / f'{name}.npy'} holds {len(array)} frames, but clips.parquet lists "
-                    f"{sum(lengths)}; make the store again"
-                )
+        arrays = _open_arrays(path, sum(lengths))
         starts = (
             np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(int).tolist() if clips else []
         )
@@ -173,6 +162,24 @@ class ClipStore(Sequence[StoredClip]):
         )
 
 
+def require_real(store: ClipStore) -> ClipStore:
+    """The store itself, if no clip of it is synthetic.
+
+    A synthetic clip shows and follows people whom the store's own columns do not name; what is
+    trained on it or made from it could no longer tell whom it has seen.
+
+    Raises:
+        StoreError: if a clip is synthetic.
+    """
+    for clip in store.clips:
+        if clip.is_synthetic:
+            raise StoreError(
+                f"{store.path} holds synthetic clips ({clip.id}); give the store of real clips "
+                "that `mersynth prepare` made"
+            )
+    return store
+
+
 def clip_row(clip: Clip) -> dict[str, Any]:
     """The fields of a clip as JSON-able values."""
     return {name: getattr(clip, name) for name in CLIP_FIELDS} | {"unseen": list(clip.unseen)}
@@ -181,19 +188,53 @@ def clip_row(clip: Clip) -> dict[str, Any]:
 def _read_meta(path: Path) -> dict[str, Any]:
     file = path / "store.json"
     if not path.is_dir():
-        raise StoreError(f"no store at {path}; `mersynth prepare --out {path}` makes one")
+        raise StoreError(
+            f"no store at {path}; `mersynth prepare --source SOURCE --out {path}` makes one"
+        )
     if not file.exists():
         raise StoreError(f"{path} is no ClipStore: it has no store.json")
     try:
         meta: dict[str, Any] = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
+        version, complete = meta.get("schema_version"), "source" in meta["header"]
+        complete &= set(CHECKSUMMED_FILES) <= set(meta["sha256"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{file} is damaged ({error}); make the store again") from error
-    if meta.get("schema_version") != SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
         raise StoreError(
-            f"{file} has schema version {meta.get('schema_version')}, this mersynth reads "
-            f"{SCHEMA_VERSION}; make the store again, or install the version that wrote it"
+            f"{file} has schema version {version}, this mersynth reads {SCHEMA_VERSION}; make the "
+            "store again, or install the version that wrote it"
         )
+    if not complete:
+        raise StoreError(f"{file} lacks the source or a file's SHA-256; make the store again")
     return meta
+
+
+def array_layout(image_size: int) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Type and shape of what is stored for every frame, by the name of the array."""
+    return {
+        "frames": (np.uint8, (image_size, image_size, 3)),
+        "intensities": (np.float32, (len(CONDITION_AUS),)),
+        "landmarks": (np.float32, (NUM_LANDMARKS, 2)),
+    }
+
+
+def _open_arrays(path: Path, total: int) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    for name in array_layout(0):
+        file = path / f"{name}.npy"
+        try:
+            arrays[name] = np.load(file, mmap_mode="r")
+        except (OSError, EOFError, ValueError) as error:
+            raise StoreError(f"{file} cannot be read ({error}); make the store again") from error
+    side = arrays["frames"].shape[1] if arrays["frames"].ndim > 1 else 0
+    for name, (kind, shape) in array_layout(side).items():
+        array = arrays[name]
+        if array.dtype != kind or array.shape != (total, *shape):
+            raise StoreError(
+                f"{path / f'{name}.npy'} holds {array.dtype} {array.shape}, the clips need "
+                f"{np.dtype(kind)} {(total, *shape)}; make the store again"
+            )
+    return arrays
 
 
 def _verify(path: Path, meta: Mapping[str, Any]) -> None:
@@ -214,6 +255,6 @@ def _read_clips(path: Path) -> list[Clip]:
 
     try:
         rows = pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowInvalid) as error:
+        return [Clip(**{**row, "unseen": tuple(row["unseen"])}) for row in rows]
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} cannot be read ({error}); make the store again") from error
-    return [Clip(**{**row, "unseen": tuple(row["unseen"])}) for row in rows]

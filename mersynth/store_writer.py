@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 
 from mersynth.clips import Clip
-from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.facs.landmarks import NUM_LANDMARKS
 from mersynth.files import checksum_of, sha256_of_file, write_json_atomically
 from mersynth.store import (
     CHECKSUMMED_FILES,
@@ -22,6 +20,7 @@ from mersynth.store import (
     SCHEMA_VERSION,
     ClipStore,
     StoreError,
+    array_layout,
     clip_row,
 )
 
@@ -73,16 +72,11 @@ class StoreWriter:
             self.done = 0
         mode = "r+" if self.done else "w+"
         total = self._ends[-1]
-        shapes: dict[str, tuple[type, tuple[int, ...]]] = {
-            "frames": (np.uint8, (total, image_size, image_size, 3)),
-            "intensities": (np.float32, (total, len(CONDITION_AUS))),
-            "landmarks": (np.float32, (total, NUM_LANDMARKS, 2)),
-        }
         self._arrays = {
             name: np.lib.format.open_memmap(
-                self.partial / f"{name}.npy", mode=mode, dtype=dtype, shape=shape
+                self.partial / f"{name}.npy", mode=mode, dtype=kind, shape=(total, *shape)
             )
-            for name, (dtype, shape) in shapes.items()
+            for name, (kind, shape) in array_layout(image_size).items()
         }
         self._next = self.done
         if not self.done:
@@ -110,6 +104,8 @@ class StoreWriter:
         trace: TracebackType | None,
     ) -> None:
         self._arrays.clear()
+        if error is not None and not self.done:  # nothing that could be resumed
+            shutil.rmtree(self.partial, ignore_errors=True)
 
     def add(
         self,
@@ -182,11 +178,11 @@ class StoreWriter:
         write_json_atomically(self.partial / "store.json", meta)
         if furnish is not None:
             furnish(ClipStore.open(self.partial))
-        self._journal.unlink()
         if self.path.exists():
             raise StoreError(
                 f"{self.path} appeared while it was being written; nothing was replaced"
             )
+        self._journal.unlink()
         self.partial.rename(self.path)
         return ClipStore.open(self.path)
 

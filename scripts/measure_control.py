@@ -184,7 +184,8 @@ def measure(checkpoint: Path, estimator: Estimator, subjects: int) -> list[dict[
         asked = levels.repeat(subjects).numpy()
         for name, values in read.items():
             got = torch.cat(values).numpy()
-            row[f"{name}_correlation"] = float(np.corrcoef(asked, got)[0, 1])
+            # Readings that never change obey nothing: no correlation rather than 0 / 0.
+            row[f"{name}_correlation"] = float(np.corrcoef(asked, got)[0, 1]) if got.std() else 0.0
             row[f"{name}_error"] = float(np.abs(asked - got).mean())
         rows.append(row)
     return rows
@@ -212,6 +213,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    if arguments.estimator_subjects > FIRST_TEST_SUBJECT - FIRST_ESTIMATOR_SUBJECT:
+        parser.error("--estimator-subjects would reach the subjects that are measured on")
     logs.set_up()
     size = load_generator(arguments.checkpoint)[1].image_size
     estimator = train_estimator(

@@ -21,7 +21,7 @@ from mersynth import logs
 from mersynth.clips import Clip
 from mersynth.dataset import to_uint8
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.gan.checkpoint import SHIPPED
+from mersynth.gan.checkpoint import CARD, SHIPPED, load_card
 from mersynth.gan.train import train
 from mersynth.sources.phantom.population import write_store
 from mersynth.sources.phantom.render import PhantomRenderer
@@ -120,11 +120,13 @@ def main() -> None:
             "experiment=cpu", f"macro_store={macro}", *arguments.overrides
         ],
     )  # fmt: skip
+    card = load_card(out)
     SHIPPED.mkdir(parents=True, exist_ok=True)
-    for old in SHIPPED.glob("generator*"):
-        old.unlink()
-    for file in out.glob("generator*"):
-        shutil.copy(file, SHIPPED)
+    for name in (card.weights, CARD):  # the card last: it names the weights
+        shutil.copy(out / name, SHIPPED)
+    for old in SHIPPED.glob("*.safetensors"):
+        if old.name != card.weights:
+            old.unlink()
 
 
 if __name__ == "__main__":

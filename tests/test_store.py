@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mersynth.clips import Clip
-from mersynth.store import ClipStore, StoreError
+from mersynth.store import ClipStore, StoreError, require_real
 from mersynth.store_writer import StoreWriter, merge
 from tests.tiny_store import tiny_clips, write_tiny_store
 
@@ -150,6 +150,38 @@ def test_damage_is_found(tmp_path: Path) -> None:
     (store.path / "landmarks.npy").unlink()
     with pytest.raises(StoreError, match=r"landmarks.npy cannot be read"):
         ClipStore.open(store.path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("store.json", b"[]"),
+        ("store.json", b'{"schema_version": 1, "header": {"source": "samm"}}'),
+        ("store.json", b"\xff\xfe\x00"),
+        ("frames.npy", b""),
+        ("clips.parquet", b"PAR1"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path: Path, file: str, content: bytes) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    (store.path / file).write_bytes(content)
+    with pytest.raises(StoreError, match=file):
+        ClipStore.open(store.path)
+
+
+def test_arrays_of_another_layout_are_refused(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    np.save(store.path / "landmarks.npy", np.zeros((150, 5, 2), np.float32))
+    with pytest.raises(StoreError, match=r"landmarks.npy holds float32 \(150, 5, 2\)"):
+        ClipStore.open(store.path)
+
+
+def test_synthetic_clips_are_not_taken_for_real_ones(tmp_path: Path) -> None:
+    clips = tiny_clips()
+    assert require_real(write_tiny_store(tmp_path / "real", clips)).clips == tuple(clips)
+    clips[3] = dataclasses.replace(clips[3], generator="ab")
+    with pytest.raises(StoreError, match=rf"synthetic clips \({clips[3].id}\)"):
+        require_real(write_tiny_store(tmp_path / "mixed", clips))
 
 
 def test_wrong_folders_are_told_apart(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class CheckpointCard:
         generator: arguments of :class:`Generator`.
         training_subjects: ids of the subjects whose frames were trained on.
         unseen_subjects: ids of the subjects of the same stores that were held out.
+        groups: how many generators were trained together, each without one group of subjects.
         seed: seed of the training.
         step: generator steps done.
         config: the whole resolved configuration.
@@ -47,6 +48,7 @@ class CheckpointCard:
     generator: dict[str, int]
     training_subjects: tuple[str, ...]
     unseen_subjects: tuple[str, ...]
+    groups: int
     seed: int
     step: int
     config: dict[str, Any]
@@ -83,15 +85,20 @@ def load_card(folder: Path) -> CheckpointCard:
     """
     path = folder / CARD
     if not path.exists():
-        raise CheckpointError(
-            f"no generator at {folder} (no {CARD}); `mersynth train --out {folder}` makes one"
-        )
+        raise CheckpointError(f"no generator at {folder} (no {CARD}); `mersynth train` makes one")
     try:
         values = json.loads(path.read_text())
         tuples = {k: tuple(values[k]) for k in ("aus", "training_subjects", "unseen_subjects")}
-        return CheckpointCard(**{**values, **tuples})
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        card = CheckpointCard(**{**values, **tuples})
+    except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); train the generator again") from error
+    for name in ("image_size", "seed", "step", "groups"):
+        if not isinstance(getattr(card, name), int):
+            raise CheckpointError(
+                f"{path} is damaged ({name} is {getattr(card, name)!r}, no whole number); train "
+                "the generator again"
+            )
+    return card
 
 
 def load_generator(
@@ -124,8 +131,13 @@ def load_generator(
         raise CheckpointError(
             f"{path} is missing or damaged (its SHA-256 is not the one in {CARD}); train it again"
         )
-    generator = Generator(**card.generator)
-    generator.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    try:
+        generator = Generator(**card.generator)
+        generator.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} does not fit the sizes in {CARD} ({error}); train it again"
+        ) from error
     return generator.eval(), card
 
 
@@ -133,13 +145,20 @@ def find_groups(folder: Path) -> list[Path]:
     """Folders of the generators under a checkpoint: itself, or its ``group_*`` in order.
 
     Raises:
-        CheckpointError: if there is none.
+        CheckpointError: if there is none, or some of a checkpoint's groups are missing.
     """
     if (folder / CARD).exists():
         return [folder]
-    groups = sorted(path.parent for path in folder.glob(f"group_*/{CARD}"))
-    if not groups:
-        load_card(folder)
+    groups = sorted(
+        (path.parent for path in folder.glob(f"group_*/{CARD}")),
+        key=lambda path: int(path.name.removeprefix("group_")),
+    )
+    wanted = load_card(groups[0] if groups else folder).groups
+    if len(groups) != wanted:
+        raise CheckpointError(
+            f"{folder} holds {len(groups)} of {wanted} generators; finish the training with "
+            "`mersynth train --resume` and the options it was begun with"
+        )
     return groups
 
 
@@ -155,10 +174,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         values = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read as weights ({error})") from error
     except Exception as error:  # unpickling raises whatever the file's bytes lead it to
-        raise CheckpointError(f"{path} is no state dict that is safe to load ({error})") from error
+        raise CheckpointError(f"{path} cannot be read as weights ({error})") from error
     if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
         raise CheckpointError(f"{path} holds no state dict of tensors")
     return values

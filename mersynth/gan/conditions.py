@@ -37,8 +37,10 @@ class ConditionSettings:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"conditions.{name} must lie in [0, 1], got {value}")
+            # Above 0.3 a moved apex would turn the time axis back.
+            limit = 0.3 if name == "timing_jitter" else 1
+            if not 0 <= value <= limit:
+                raise ValueError(f"conditions.{name} must lie in [0, {limit}], got {value}")
 
 
 def expression_course(num_frames: int, apex: float) -> np.ndarray:
@@ -88,17 +90,28 @@ def cell_curve(
 def clip_curve(item: StoredClip, settings: ConditionSettings) -> np.ndarray:
     """AU curve of a stored clip: what was measured, else what was annotated.
 
-    An apex that the database does not give is taken to be the clip's middle.
+    An AU that was measured in some frames only is interpolated over the others. An apex that the
+    database does not give, or gives on the onset, where no movement could lead to it, is taken to
+    be the clip's middle.
 
     Returns:
         (T, 20) float32 in [0, 1]; NaN where an AU was neither measured nor annotated.
     """
     if np.isnan(item.intensities).all():
         clip = item.clip
-        apex = clip.apex_index if clip.apex_index is not None else (clip.num_frames - 1) / 2
+        apex = clip.apex_index or (clip.num_frames - 1) / 2
         gain = settings.micro_gain if clip.strength == "micro" else 1.0
         return cell_curve(clip.aus, clip.num_frames, apex, gain, settings)
-    return np.asarray(item.intensities)
+    return _interpolate_gaps(np.array(item.intensities))
+
+
+def _interpolate_gaps(curve: np.ndarray) -> np.ndarray:
+    frame = np.arange(len(curve))
+    for column in curve.T:
+        known = ~np.isnan(column)
+        if known.any():
+            column[~known] = np.interp(frame[~known], frame[known], column[known])
+    return curve
 
 
 def movement(curve: np.ndarray) -> np.ndarray:
@@ -134,7 +147,7 @@ def jitter(curve: np.ndarray, rng: np.random.Generator, settings: ConditionSetti
     num_frames, num_aus = curve.shape
     time = np.linspace(0, 1, num_frames)
     shift = settings.timing_jitter * rng.uniform(-1, 1)
-    warped = time + shift * np.sin(np.pi * time)  # ends stay; monotone, since |shift| <= 1 / pi
+    warped = time + shift * np.sin(np.pi * time)  # ends stay; monotone, since |shift| < 1 / pi
     moved = np.stack([np.interp(warped, time, curve[:, i]) for i in range(num_aus)], axis=1)
     moved *= 1 + settings.scale_jitter * rng.uniform(-1, 1)
     slow = rng.standard_normal((4, num_aus))

@@ -26,7 +26,7 @@ class ImageBatch:
         image_aus: (B, N), its intensities, NaN where not known.
         truth: (B, 3, H, W), another frame of the same clip.
         truth_aus: (B, N), its intensities.
-        target_aus: (B, N) in [0, 1], the condition Y.
+        target_aus: (B, N) in [0, 1], the condition Y; NaN where nothing is asked.
         own: (B,) bool, whether Y is ``truth_aus``, so that ``truth`` is the ground truth.
     """
 
@@ -73,6 +73,10 @@ class TrainingClips:
         store: real clips.
         settings: how annotations become curves.
 
+    Attributes:
+        emotions: labels of the clips, sorted; their positions are the video critic's classes.
+        subjects: ids of the subjects, sorted.
+
     Raises:
         ValueError: if no clip has a known AU.
     """
@@ -99,11 +103,8 @@ class TrainingClips:
         self._by_emotion: dict[str, list[int]] = {}
         for i, clip in enumerate(self.clips):
             self._by_emotion.setdefault(clip.emotion, []).append(i)
-
-    @property
-    def emotions(self) -> tuple[str, ...]:
-        """Labels of the clips, sorted; their positions are the classes of the video critic."""
-        return tuple(sorted(self._by_emotion))
+        self.emotions = tuple(sorted(self._by_emotion))
+        self.subjects = tuple(sorted({clip.subject_id for clip in self.clips}))
 
     def draw_pairs(
         self, rng: np.random.Generator, count: int, own_share: float, noise: float
@@ -121,10 +122,10 @@ class TrainingClips:
             b = int(rng.integers(len(curve)))
             own = bool(rng.random() < own_share)
             if own:
-                target = np.nan_to_num(curve[b])
+                target = curve[b]
             else:
-                target = np.nan_to_num(self.curves[j][rng.integers(len(self.curves[j]))])
-                spread = noise * rng.uniform(-1, 1, target.shape) * target.max()
+                target = self.curves[j][rng.integers(len(self.curves[j]))]
+                spread = noise * rng.uniform(-1, 1, target.shape) * np.nanmax(target)
                 target = np.clip(target + spread, 0, 1)
             pairs.append(
                 (item.frames[a], curve[a], item.frames[b], curve[b], target, np.array(own))
@@ -137,7 +138,7 @@ class TrainingClips:
         for _ in range(count):
             i = self._draw_of_even_class(rng)
             j = self._draw_of_even_class(rng)
-            while self.clips[j].subject == self.clips[i].subject and len(self.subjects) > 1:
+            while self.clips[j].subject_id == self.clips[i].subject_id and len(self.subjects) > 1:
                 j = self._draw_of_even_class(rng)
             frames = self.items[i].frames
             chosen = np.linspace(0, len(frames) - 1, num_frames).round().astype(int)
@@ -152,11 +153,6 @@ class TrainingClips:
             torch.from_numpy(np.stack(curves)),
             torch.tensor(curve_labels),
         )
-
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        """Ids of the subjects, sorted."""
-        return tuple(sorted({clip.subject_id for clip in self.clips}))
 
     def _draw_of_even_class(self, rng: np.random.Generator) -> int:
         emotion = self.emotions[rng.integers(len(self.emotions))]

@@ -38,9 +38,14 @@ def init_from_ganimation(generator: Generator, path: Path) -> tuple[int, ...]:
     Raises:
         CheckpointError: if names or shapes differ; the first ones that do are named.
     """
-    published = {_our_name(name): value for name, value in load_tensors(path).items()}
-    if "colour" in published and "mask" in published:
-        heads = [published.pop("colour"), published.pop("mask")]
+    published = {
+        _our_name(name): value
+        for name, value in load_tensors(path).items()
+        # Old versions of torch saved statistics that instance normalisation does not use.
+        if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+    }
+    heads = [published.pop(name) for name in ("colour", "mask") if name in published]
+    if len(heads) == 2 and heads[0].shape[1:] == heads[1].shape[1:]:
         published["heads.weight"] = torch.cat(heads)
     own = generator.state_dict()
     first = "trunk.0.weight"

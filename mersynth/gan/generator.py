@@ -43,6 +43,9 @@ class Generator(nn.Module):
 
     Shape:
         - image: (B, 3, H, W) in [0, 1]; aus: (B, num_aus) in [0, 1].
+
+    Raises:
+        ValueError: if ``aus`` has another shape.
     """
 
     def __init__(
@@ -67,6 +70,10 @@ class Generator(nn.Module):
 
     def forward(self, image: Tensor, aus: Tensor) -> Generated:
         """Move the faces of images (B, 3, H, W) to the intensities (B, num_aus)."""
+        if aus.shape != (len(image), self.num_aus):
+            raise ValueError(
+                f"aus must have shape {(len(image), self.num_aus)}, got {tuple(aus.shape)}"
+            )
         _, _, height, width = image.shape
         signed = 2 * image - 1  # (B, 3, H, W) in [-1, 1], the range of tanh
         tiled = aus[:, :, None, None].expand(-1, -1, height, width)  # (B, N, H, W)

@@ -25,7 +25,7 @@ class Monitor:
 
     Args:
         folder: the run's folder; figures go to ``logs``, pictures to ``samples``.
-        first_step: generator steps done before; older figures behind it are dropped.
+        first_step: generator steps done before; figures of later steps are dropped.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
@@ -33,7 +33,7 @@ class Monitor:
 
         self.samples = folder / "samples"
         self.samples.mkdir(parents=True, exist_ok=True)
-        self.writer = SummaryWriter(str(folder / "logs"), purge_step=first_step)
+        self.writer = SummaryWriter(str(folder / "logs"), purge_step=first_step + 1)
         self._warned = -_WARN_EVERY
 
     def log(self, figures: Mapping[str, Tensor], step: int) -> None:
@@ -60,7 +60,7 @@ class Monitor:
     def draw(self, generator: Generator, images: ImageBatch, step: int, columns: int = 8) -> None:
         """Save a grid: input, generated, mask and the clip's true frame, a column a sample."""
         shown = slice(0, columns)
-        out = generator(images.image[shown], images.target_aus[shown])
+        out = generator(images.image[shown], images.target_aus[shown].nan_to_num())
         rows = [images.image[shown], out.image, out.mask.expand(-1, 3, -1, -1), images.truth[shown]]
         path = self.samples / f"step_{step:06d}.png"
         save_image(torch.cat(rows).cpu(), path, nrow=len(out.image), padding=2)

@@ -27,15 +27,16 @@ def save_state(folder: Path, trainer: Trainer, step: int, run: Mapping[str, Any]
         step: generator steps done.
         run: JSON-able description of the run; a later :func:`load_state` must bring the same.
     """
-    tensors = {name: value.detach().cpu().contiguous() for name, value in _walk(trainer).items()}
+    tensors = _walk(trainer)
     for name, optimiser in trainer.optimisers.items():
         for index, moments in optimiser.state_dict()["state"].items():
             for key, value in moments.items():
-                tensors[f"optimiser/{name}/{index}/{key}"] = value.detach().cpu().contiguous()
+                tensors[f"optimiser/{name}/{index}/{key}"] = value
     temporary = folder / f".{STATE}.tmp"
     metadata = {"step": str(step), "run": json.dumps(run, sort_keys=True)}
     # Clones: safetensors refuses tensors that share memory.
-    save_file({name: value.clone() for name, value in tensors.items()}, temporary, metadata)
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    save_file(plain, temporary, metadata)
     temporary.replace(folder / STATE)
 
 

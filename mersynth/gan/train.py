@@ -13,16 +13,17 @@ import torch
 from lightning_fabric import Fabric
 from omegaconf import DictConfig, OmegaConf
 
-from mersynth import config as configs
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.files import sha256_of_file
 from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
 from mersynth.gan.conditions import ConditionSettings
 from mersynth.gan.data import ImageBatch, TrainingClips, VideoBatch, draw_image_batch
 from mersynth.gan.monitor import Monitor
+from mersynth.gan.settings import load_settings
 from mersynth.gan.state import STATE, load_state, save_state
 from mersynth.gan.trainer import Trainer
 from mersynth.logs import progress
-from mersynth.store import ClipStore, StoreError
+from mersynth.store import ClipStore, StoreError, require_real
 
 logger = logging.getLogger(__name__)
 
@@ -52,31 +53,48 @@ def train(
 
     Raises:
         ConfigError: if an override does not fit.
-        StoreError: if a store cannot be read or has another image size than the configuration.
+        StoreError: if a store cannot be read, holds synthetic clips, or has another image size
+            than the configuration.
         CheckpointError: if ``out`` holds a run already and ``resume`` is false, or another run.
+        TrainingError: if a loss is no number any more.
         ValueError: if there are fewer subjects than groups.
     """
-    config = configs.load("train", overrides)
-    store = ClipStore.open(store_path, verify=True)
-    macro = ClipStore.open(config.macro_store, verify=True) if config.macro_store else None
-    for one in (store, macro):
-        if one is not None and one.image_size != config.gan.image_size:
-            raise StoreError(
-                f"the frames of {one.path} have {one.image_size} pixels, the configuration is for "
-                f"{config.gan.image_size}: prepare the store with --image-size "
-                f"{config.gan.image_size}, or train with gan.image_size={one.image_size}"
-            )
-    if out.exists() and not resume:
+    config = load_settings(overrides)
+    store = _open_store(store_path, config)
+    macro = _open_store(config.macro_store, config) if config.macro_store else None
+    groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
+    _check_out(out, resume, len(groups))
+    if macro is None:
+        logger.info("training on micro clips alone; macro_store=STORE adds macro faces")
+    folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]
+    for folder, unseen in zip(folders, groups, strict=True):
+        _train_one(folder, store, macro, config, unseen, len(groups), seed)
+    return folders
+
+
+def _open_store(path: str | Path, config: DictConfig) -> ClipStore:
+    store = require_real(ClipStore.open(path, verify=True))
+    size = config.gan.image_size
+    if store.image_size != size:
+        raise StoreError(
+            f"the frames of {path} have {store.image_size} pixels, the configuration is for {size}:"
+            f" prepare the store with --image-size {size}, or train with "
+            f"gan.image_size={store.image_size}"
+        )
+    return store
+
+
+def _check_out(out: Path, resume: bool, groups: int) -> None:
+    if not out.exists():
+        return
+    if not resume:
         raise CheckpointError(
             f"{out} exists already; add --resume, remove it or choose another --out"
         )
-    if macro is None:
-        logger.info("training on micro clips alone; macro_store=STORE adds macro faces")
-    groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
-    folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]
-    for folder, unseen in zip(folders, groups, strict=True):
-        _train_one(folder, store, macro, config, unseen, seed)
-    return folders
+    in_groups = any(out.glob("group_*"))
+    if in_groups != (groups > 1) and any(out.iterdir()):
+        kind = "with --subject-groups" if in_groups else "without --subject-groups"
+        raise CheckpointError(f"{out} was begun {kind}; repeat the command that began it")
 
 
 def split_subjects(store: ClipStore, count: int, seed: int) -> list[tuple[str, ...]]:
@@ -109,55 +127,62 @@ def _train_one(
     macro: ClipStore | None,
     config: DictConfig,
     unseen: tuple[str, ...],
+    groups: int,
     seed: int,
 ) -> None:
-    settings = ConditionSettings(**config.conditions)
-    micro_clips = TrainingClips(store.filter(lambda c: c.subject_id not in unseen), settings)
-    sets = [(micro_clips, config.batch_size)]
-    if macro is not None:
-        macro_clips = TrainingClips(macro.filter(lambda c: c.subject_id not in unseen), settings)
-        share = round(config.macro_share * config.batch_size)
-        sets = [(micro_clips, config.batch_size - share), (macro_clips, share)]
-    trained = tuple(sorted({s for clips, _ in sets for s in clips.subjects}))
-    run: dict[str, Any] = {
-        "config": OmegaConf.to_container(config, resolve=True),
-        "seed": seed,
-        "store": store.checksum,
-        "macro_store": macro.checksum if macro is not None else None,
-        "unseen_subjects": list(unseen),
-    }
+    sets = _training_sets(store, macro, config, unseen)
+    trained = tuple(sorted({subject for clips, _ in sets for subject in clips.subjects}))
     card = CheckpointCard(
         image_size=config.gan.image_size,
         aus=CONDITION_AUS,
         generator={"num_aus": len(CONDITION_AUS), **config.gan.generator},
         training_subjects=trained,
         unseen_subjects=unseen,
+        groups=groups,
         seed=seed,
         step=0,
-        config=run["config"],
+        config=OmegaConf.to_container(config, resolve=True),  # type: ignore[arg-type]
     )
+    run: dict[str, Any] = {
+        "config": card.config,
+        "seed": seed,
+        "store": store.checksum,
+        "macro_store": macro.checksum if macro is not None else None,
+        "unseen_subjects": list(unseen),
+    }
     fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
     fabric.launch()
     with torch.random.fork_rng():  # initialisation has no generator argument
         torch.manual_seed(seed)
-        trainer = Trainer(config, len(micro_clips.emotions), fabric)
-    if (folder / STATE).exists():
-        step = load_state(folder, trainer, run)
-    else:
-        step = 0
-        folder.mkdir(parents=True, exist_ok=True)
-        if config.gan.init_from:
-            trainer.start_from(Path(config.gan.init_from))
+        trainer = Trainer(config, len(sets[0][0].emotions), fabric)
+    if config.gan.init_from:
+        trainer.start_from(Path(config.gan.init_from))
+        run["init_from"] = sha256_of_file(Path(config.gan.init_from))
+    step = load_state(folder, trainer, run) if (folder / STATE).exists() else 0
+    folder.mkdir(parents=True, exist_ok=True)
     logger.info(
         "training %s on %s: %d micro clips, %d subjects, step %d of %d",
         folder,
         fabric.device,
-        len(micro_clips.items),
+        len(sets[0][0].items),
         len(trained),
         step,
         config.steps,
     )
     _Run(folder, trainer, sets, config, seed, run, card).go(step)
+
+
+def _training_sets(
+    store: ClipStore, macro: ClipStore | None, config: DictConfig, unseen: tuple[str, ...]
+) -> list[tuple[TrainingClips, int]]:
+    """Micro clips first, then macro faces, each with its part of an image batch."""
+    settings = ConditionSettings(**config.conditions)
+    micro_clips = TrainingClips(store.filter(lambda c: c.subject_id not in unseen), settings)
+    if macro is None:
+        return [(micro_clips, config.batch_size)]
+    macro_clips = TrainingClips(macro.filter(lambda c: c.subject_id not in unseen), settings)
+    share = round(config.macro_share * config.batch_size)
+    return [(micro_clips, config.batch_size - share), (macro_clips, share)]
 
 
 class _Run:
@@ -237,6 +262,7 @@ class _Run:
         return video.to(self.trainer.fabric.device)
 
     def _save(self, step: int) -> None:
-        save_state(self.folder, self.trainer, step, self.run)
         card = dataclasses.replace(self.card, step=step)
         save_generator(self.folder, self.trainer.average.state_dict(), card)
+        # The state last: a generator ahead of it is made again, the same, by a resumed run.
+        save_state(self.folder, self.trainer, step, self.run)

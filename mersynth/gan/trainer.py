@@ -17,6 +17,11 @@ from mersynth.gan.data import ImageBatch, VideoBatch
 from mersynth.gan.ganimation import init_from_ganimation
 from mersynth.gan.generator import Generated, Generator
 
+
+class TrainingError(Exception):
+    """The training cannot go on."""
+
+
 Figures = dict[str, Tensor]
 """Name to value of what a step measured: detached scalars."""
 
@@ -92,7 +97,7 @@ class Trainer:
         """
         weights = self.weights
         with torch.no_grad():
-            fake = self.generator(images.image, images.target_aus).image
+            fake = self.generator(images.image, images.target_aus.nan_to_num()).image
         real_verdict = self.image_critic(images.truth)
         fake_verdict = self.image_critic(fake)
         figures = {
@@ -133,7 +138,7 @@ class Trainer:
     def true_frame_step(self, images: ImageBatch, step: int) -> Figures:
         """L_SSIM against the true frames and L_att alone: what needs no critic."""
         weights = self.weights
-        out = self.generator(images.image, images.target_aus)
+        out = self.generator(images.image, images.target_aus.nan_to_num())
         figures = {
             "L_att": losses.attention_loss(out.mask, weights.attention_smoothness),
             "L_SSIM": losses.ssim_loss(out.image, images.truth, images.own),
@@ -144,7 +149,7 @@ class Trainer:
     def generator_step(self, images: ImageBatch, video: VideoBatch | None, step: int) -> Figures:
         """min_G of eq. 9; L_ME and L_sa when there is a video batch; ``step`` is counted from 0."""
         weights = self.weights
-        out = self.generator(images.image, images.target_aus)
+        out = self.generator(images.image, images.target_aus.nan_to_num())
         verdict = self.image_critic(out.image)
         some = slice(None, None, weights.consistency_every)
         back = self.generator(out.image[some], images.image_aus[some].nan_to_num())
@@ -208,9 +213,9 @@ class Trainer:
 
     def _update(self, name: str, total: Tensor) -> None:
         if not total.isfinite():
-            raise FloatingPointError(
-                f"the {name} loss became {total.item()}; lower learning_rate or the loss weights "
-                "(gan.losses), then continue from the last checkpoint with --resume"
+            raise TrainingError(
+                f"the {name} loss became {total.item()}: lower learning_rate or the weights in "
+                "gan.losses and train again, with another --out"
             )
         optimiser = self.optimisers[name]
         optimiser.zero_grad()

@@ -7,10 +7,23 @@ from mersynth.sources.casme2 import CASME2
 from mersynth.sources.errors import PrepareError, Problem, SourceError
 from mersynth.sources.samm import SAMM
 
-__all__ = ["SOURCES", "PrepareError", "Problem", "Source", "SourceError", "get_source", "register"]
+__all__ = [
+    "PHANTOM",
+    "SOURCES",
+    "PrepareError",
+    "Problem",
+    "Source",
+    "SourceError",
+    "get_source",
+    "register",
+]
 
 SOURCES: dict[str, Source] = {}
 """The databases that lie on disk as trees, by name; the phantom is rendered and not among them."""
+
+
+PHANTOM = "phantom"
+"""Name of the source that is rendered."""
 
 
 def register(source: Source) -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mersynth import __version__, logs, paths
-from mersynth.sources import SOURCES, PrepareError, Source, get_source
+from mersynth.clips import Strength
+from mersynth.sources import PHANTOM, SOURCES, PrepareError, Source, get_source
 from mersynth.sources.base import ClipFiles, Scan
 from mersynth.sources.frames import read_frame, to_square
 from mersynth.store import ClipStore, StoreError
 from mersynth.store_writer import StoreWriter
 
 logger = logging.getLogger(__name__)
-
-PHANTOM = "phantom"
 
 
 def prepare(
@@ -25,6 +25,7 @@ def prepare(
     out: Path | None = None,
     image_size: int = 128,
     skip_bad: bool = False,
+    strength: Strength = "micro",
     seed: int = 0,
 ) -> ClipStore:
     """Check a database's files, then write its clips, from onset to offset, into a store.
@@ -37,6 +38,7 @@ def prepare(
         out: the new store; default ``./stores/<source>``.
         image_size: side of the stored frames, in pixels.
         skip_bad: leave out the clips that cannot be stored, instead of stopping.
+        strength: what the tree shows, micro- or macro-expressions; the phantom renders either.
         seed: seed of the phantom's rendering; recorded in the store in any case.
 
     Returns:
@@ -60,11 +62,11 @@ def prepare(
             raise ValueError(f"the phantom is rendered and has no --root, got {root}")
         from mersynth.sources.phantom.population import write_store
 
-        return write_store(out, image_size=image_size, seed=seed)
+        return write_store(out, image_size=image_size, seed=seed, strength=strength)
     database = get_source(source)
     scan = database.scan(paths.data_root(source, root))
     _report(source, scan, skip_bad)
-    return _write(database, scan, out, image_size, seed)
+    return _write(database, scan, out, image_size, strength, seed)
 
 
 def _report(source: str, scan: Scan, skip_bad: bool) -> None:
@@ -79,15 +81,18 @@ def _report(source: str, scan: Scan, skip_bad: bool) -> None:
         raise StoreError(f"{source}: no clip is left to store")
 
 
-def _write(database: Source, scan: Scan, out: Path, image_size: int, seed: int) -> ClipStore:
+def _write(
+    database: Source, scan: Scan, out: Path, image_size: int, strength: Strength, seed: int
+) -> ClipStore:
     crop = scan.release == "raw"
     geometry = "centred square crop, resized" if crop else "resized"
-    clips = [files.clip for files in scan.clips]
+    clips = [replace(files.clip, strength=strength) for files in scan.clips]
     header = {
         "source": database.name,
         "release": scan.release,
         "geometry": geometry,
         "image_size": image_size,
+        "strength": strength,
         "licence": database.licence,
         "citation": database.citation,
         "skipped": [problem.as_dict() for problem in scan.problems if problem.fatal],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,9 @@ DIFFERENCE_GAIN = 5
 _COLUMNS = ("onset", "apex", f"difference x{DIFFERENCE_GAIN}", "mask")
 
 
-def draw_gallery(store: ClipStore, generator: Generator, scheme: str) -> None:
+def draw_gallery(
+    store: ClipStore, generator: Generator, faces: Mapping[str, np.ndarray], scheme: str
+) -> None:
     """Draw pictures and a page that shows them into a synthetic store's folder.
 
     ``contact_sheet.png``; ``classes.gif``, a clip of each class side by side; ``gifs/``, three
@@ -33,13 +35,15 @@ def draw_gallery(store: ClipStore, generator: Generator, scheme: str) -> None:
 
     Args:
         store: a synthetic store.
-        generator: one that made clips of it, on the CPU; shows its attention masks.
+        generator: one that made clips of it; its attention masks are shown.
+        faces: for each clip that it made, by id, the frame (H, W, 3) uint8 that it moved.
         scheme: name of the label scheme, for the page.
     """
     emotions = list(dict.fromkeys(clip.emotion for clip in store.clips))
-    shown = [_strongest(store, emotion, count=3) for emotion in emotions]
+    own = store.filter(lambda clip: clip.id in faces)
+    shown = [_strongest(own, emotion, count=3) for emotion in emotions]
     firsts = [items[0] for items in shown]
-    contact_sheet(firsts, generator).save(store.path / "contact_sheet.png")
+    contact_sheet(firsts, generator, faces).save(store.path / "contact_sheet.png")
     save_gif(class_strip(firsts), store.path / "classes.gif")
     gifs = store.path / "gifs"
     gifs.mkdir(exist_ok=True)
@@ -49,7 +53,9 @@ def draw_gallery(store: ClipStore, generator: Generator, scheme: str) -> None:
     (store.path / "gallery.html").write_text(_page(store, shown, scheme))
 
 
-def contact_sheet(items: Sequence[StoredClip], generator: Generator) -> Image.Image:
+def contact_sheet(
+    items: Sequence[StoredClip], generator: Generator, faces: Mapping[str, np.ndarray]
+) -> Image.Image:
     """A row a clip: onset, apex, their difference magnified, attention mask at the apex."""
     width = _MARGIN + len(_COLUMNS) * (_TILE + _GAP)
     sheet = Image.new("RGB", (width, _HEAD + len(items) * (_TILE + _GAP)), _PAPER)
@@ -62,7 +68,7 @@ def contact_sheet(items: Sequence[StoredClip], generator: Generator) -> Image.Im
         y = _HEAD + row * (_TILE + _GAP)
         draw.text((12, y + _TILE / 2 - 10), item.clip.emotion, _INK, title, anchor="lm")
         draw.text((12, y + _TILE / 2 + 12), f"AU {item.clip.aus}", _GREY, small, anchor="lm")
-        for column, tile in enumerate(_tiles(item, generator)):
+        for column, tile in enumerate(_tiles(item, generator, faces[item.clip.id])):
             sheet.paste(_enlarge(tile), (_MARGIN + column * (_TILE + _GAP), y))
     return sheet
 
@@ -106,13 +112,15 @@ def _strongest(store: ClipStore, emotion: str, count: int) -> list[StoredClip]:
 
 
 @torch.inference_mode()
-def _tiles(item: StoredClip, generator: Generator) -> list[np.ndarray]:
+def _tiles(item: StoredClip, generator: Generator, face: np.ndarray) -> list[np.ndarray]:
     apex = item.clip.apex_index or 0
     onset_frame, apex_frame = item.frames[0], item.frames[apex]
     change = apex_frame.astype(float) - onset_frame
     difference = np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
     condition = torch.from_numpy(np.array(item.intensities[apex]))[None]
-    mask = generator(to_float(onset_frame)[None], condition).mask[0, 0].numpy()
+    device = next(generator.parameters()).device
+    out = generator(to_float(face)[None].to(device), condition.to(device))
+    mask = out.mask[0, 0].cpu().numpy()
     grey = np.repeat((255 * mask).astype(np.uint8)[..., None], 3, axis=-1)
     return [np.array(onset_frame), np.array(apex_frame), difference, grey]
 

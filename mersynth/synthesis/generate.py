@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +20,7 @@ from mersynth import config as configs
 from mersynth.clips import Clip
 from mersynth.dataset import to_float, to_uint8
 from mersynth.facs.emotions import label
-from mersynth.gan.checkpoint import (
-    SHIPPED,
-    CheckpointCard,
-    CheckpointError,
-    find_groups,
-    load_card,
-    load_generator,
-)
+from mersynth.gan.checkpoint import CheckpointCard, load_card, load_generator
 from mersynth.gan.conditions import (
     ConditionSettings,
     clip_curve,
@@ -35,16 +31,14 @@ from mersynth.gan.conditions import (
 )
 from mersynth.gan.generator import Generator
 from mersynth.logs import progress
-from mersynth.sources import SOURCES
 from mersynth.store import ClipStore, StoredClip, StoreError
 from mersynth.store_writer import StoreWriter
 from mersynth.synthesis.gallery import draw_gallery
+from mersynth.synthesis.inputs import find_generators, find_store, open_real, real_clips
 from mersynth.synthesis.plan import PlannedClip, make_plan, summarise
 from mersynth.synthesis.tables import show_plan
 
 logger = logging.getLogger(__name__)
-
-PHANTOM = "phantom"
 
 
 def generate(
@@ -75,7 +69,7 @@ def generate(
         checkpoint: generator; default ``./checkpoints/<name of the store>``, and for the phantom
             the shipped one where that does not exist.
         out: the new store; default ``./stores/<name of the store>_synthetic``.
-        dry_run: only show the plan.
+        dry_run: only show the plan; nothing is written.
         resume: go on with an interrupted generation of the same plan.
         seed: of plan and curves.
         overrides: Hydra overrides of ``configs/generate.yaml``.
@@ -87,124 +81,113 @@ def generate(
         ConfigError, StoreError, CheckpointError, ValueError: with what is missing or wrong and
             the command that makes it.
     """
-    config = configs.load("generate", overrides)
-    store_folder = _store_folder(source, store)
-    folders = find_groups(_checkpoint_folder(checkpoint, store_folder, source))
+    config = _load_settings(overrides)
+    real_folder = find_store(source, store)
+    folders = find_generators(checkpoint, real_folder, source)
     cards = [load_card(folder) for folder in folders]
-    target = paths.store_path(f"{store_folder.name}_synthetic", out)
+    target = paths.store_path(f"{real_folder.name}_synthetic", out)
     if not dry_run:
         _check_target(target, resume)
-    real = _open_real(store_folder, source, cards[0], seed)
+    clips = real_clips(real_folder)
     hidden = [card.unseen_subjects for card in cards]
-    plan = make_plan(real.clips, classes, per_class, seed, hidden)
-    counts = Counter(label(clip.source, clip.emotion, classes) or "" for clip in real.clips)
-    show_plan(summarise(plan, counts))
+    plan = make_plan(clips, classes, per_class, seed, hidden)
+    show_plan(summarise(plan, _count(clips, classes)))
     if dry_run:
         return None
-    settings = ConditionSettings(**config.conditions)
-    work = _Work(real, plan, cards, config, settings, seed)
-    header = {
-        "source": real.meta["header"]["source"],
-        "synthetic": True,
-        "scheme": classes,
-        "per_class": per_class,
-        "seed": seed,
-        "intensities": "as asked for",
-        "config": OmegaConf.to_container(config, resolve=True),
-        "generators": [
-            {"sha256": c.sha256, "step": c.step, "unseen_subjects": list(c.unseen_subjects)}
-            for c in cards
-        ],
-        "versions": {"mersynth": __version__, "torch": torch.__version__},
-        "real_store": {"checksum": real.checksum, "header": real.meta["header"]},
-    }
-    device = torch.device(
-        ("cuda" if torch.cuda.is_available() else "cpu")
-        if config.device == "auto"
-        else config.device
-    )
-    with StoreWriter(target, work.clips, real.image_size, header, resume=resume) as writer:
-        _fill(writer, work, folders, config, device)
-        finished = writer.finish(
-            lambda whole: draw_gallery(whole, load_generator(folders[0])[0], classes)
-        )
+    real = open_real(real_folder, cards[0].image_size)
+    device = _device(config.device)
+    generators = [load_generator(folder, real.image_size)[0].to(device) for folder in folders]
+    work = _plan_work(real, plan, cards, config, seed)
+    header = _header(real, cards, config, classes, per_class, seed)
+    new_clips = [item.clip for item in work]
+    with StoreWriter(target, new_clips, real.image_size, header, resume=resume) as writer:
+        _fill(writer, work, generators, config)
+        shown = [item for item in work if item.group == 0]
+        faces = {item.clip.id: item.face.frames[0] for item in shown}
+        finished = writer.finish(lambda whole: draw_gallery(whole, generators[0], faces, classes))
     logger.info("%s: %d clips, %d of every class", target, len(finished), per_class * len(cards))
     return finished
 
 
+@dataclass(frozen=True, slots=True)
 class _Work:
-    """Plan, clips and curves of a generation, all known before the first frame is made."""
+    """A clip to make: what it will be, whose face moves, and how.
 
-    def __init__(
-        self,
-        real: ClipStore,
-        plan: Sequence[PlannedClip],
-        cards: Sequence[CheckpointCard],
-        config: DictConfig,
-        settings: ConditionSettings,
-        seed: int,
-    ) -> None:
-        by_id = {clip.id: i for i, clip in enumerate(real.clips)}
-        self.plan = plan
-        self.faces: list[StoredClip] = []
-        self.curves: list[np.ndarray] = []  # each (K, 20)
-        self.clips: list[Clip] = []
-        for item in plan:
-            face = real[by_id[item.face]]
-            rng = np.random.default_rng([seed, 1, item.number])
-            if item.template.clip is None:
-                timing = face.clip
-                curve = prototype_curve(item.template.aus, config.num_frames, rng, settings)
-            else:
-                template = real[by_id[item.template.clip]]
-                timing = template.clip
-                curve = resample(movement(clip_curve(template, settings)), config.num_frames)
-            rest = np.nan_to_num(clip_curve(face, settings)[:1])
-            curve = np.clip(rest + jitter(curve, rng, settings), 0, 1)
-            trained = set(cards[item.group].training_subjects)
-            self.faces.append(face)
-            self.curves.append(curve)
-            self.clips.append(
-                Clip(
-                    source=face.clip.source,
-                    subject=face.clip.subject,
-                    name=f"synthetic_{item.number:05d}",
-                    onset=0,
-                    apex=int(curve.sum(axis=1).argmax()),
-                    offset=config.num_frames - 1,
-                    emotion=item.emotion,
-                    aus=item.template.aus,
-                    fps=timing.fps * config.num_frames / timing.num_frames,
-                    template=item.template.clip,
-                    generator=cards[item.group].sha256,
-                    unseen=tuple(s for s in real.subjects if s not in trained),
-                )
-            )
+    Attributes:
+        clip: the synthetic clip.
+        face: the real clip whose first frame moves.
+        curve: (K, 20) intensities to ask for.
+        group: which generator makes it.
+    """
+
+    clip: Clip
+    face: StoredClip
+    curve: np.ndarray
+    group: int
+
+
+def _plan_work(
+    real: ClipStore,
+    plan: Sequence[PlannedClip],
+    cards: Sequence[CheckpointCard],
+    config: DictConfig,
+    seed: int,
+) -> list[_Work]:
+    """Clips and curves of a whole plan, before the first frame is made."""
+    settings = ConditionSettings(**config.conditions)
+    by_id = {clip.id: i for i, clip in enumerate(real.clips)}
+    work = []
+    for item in plan:
+        card = cards[item.group]
+        face = real[by_id[item.face]]
+        rng = np.random.default_rng([seed, 1, item.number])
+        if item.template.clip is None:
+            model = face.clip  # a prototype has no timing of its own
+            curve = prototype_curve(item.template.aus, config.num_frames, rng, settings)
+        else:
+            template = real[by_id[item.template.clip]]
+            model = template.clip
+            curve = resample(movement(clip_curve(template, settings)), config.num_frames)
+        rest = np.nan_to_num(clip_curve(face, settings)[:1])
+        curve = np.clip(rest + jitter(curve, rng, settings), 0, 1)
+        clip = Clip(
+            source=face.clip.source,
+            subject=face.clip.subject,
+            name=f"synthetic_{item.number:05d}",
+            onset=0,
+            apex=int(curve.sum(axis=1).argmax()),
+            offset=config.num_frames - 1,
+            emotion=item.emotion,
+            aus=item.template.aus,
+            fps=model.fps * config.num_frames / model.num_frames,
+            strength="micro" if item.template.clip is None else model.strength,
+            template=item.template.clip,
+            generator=card.sha256,
+            unseen=tuple(s for s in real.subjects if s not in card.training_subjects),
+        )
+        work.append(_Work(clip, face, curve, item.group))
+    return work
 
 
 def _fill(
     writer: StoreWriter,
-    work: _Work,
-    folders: Sequence[Path],
+    work: Sequence[_Work],
+    generators: Sequence[Generator],
     config: DictConfig,
-    device: torch.device,
 ) -> None:
     # Batches have fixed borders, so that a resumed run computes the same sums as an unbroken one.
     size = config.batch_clips
-    generators: dict[int, Generator] = {}
-    todo = len(work.clips) - writer.done
+    todo = len(work) - writer.done
     with progress("generating", todo * config.num_frames, "frames") as advance:
-        for first in range(writer.done, len(work.clips), size):
-            chosen = range(first, min(first + size, len(work.clips)))
-            for group in sorted({work.plan[i].group for i in chosen}):
-                if group not in generators:
-                    generators = {group: load_generator(folders[group])[0].to(device)}
-                part = [i for i in chosen if work.plan[i].group == group]
-                faces = to_float(np.stack([work.faces[i].frames[0] for i in part]))
-                curves = torch.from_numpy(np.stack([work.curves[i] for i in part]))
-                frames = render_curves(generators[group], faces.to(device), curves.to(device))
-                for i, clip in zip(part, frames, strict=True):
-                    writer.add(to_uint8(clip), work.curves[i])
+        for first in range(writer.done, len(work), size):
+            chosen = work[first : first + size]
+            for group in sorted({item.group for item in chosen}):
+                part = [item for item in chosen if item.group == group]
+                faces = to_float(np.stack([item.face.frames[0] for item in part]))
+                curves = torch.from_numpy(np.stack([item.curve for item in part]))
+                made = render_curves(generators[group], faces, curves)
+                for item, clip in zip(part, made, strict=True):
+                    writer.add(to_uint8(clip), item.curve)
             writer.commit()
             advance(len(chosen) * config.num_frames)
 
@@ -219,32 +202,32 @@ def render_curves(generator: Generator, faces: Tensor, curves: Tensor) -> Tensor
         curves: (B, K, N) in [0, 1].
 
     Returns:
-        (B, K, 3, H, W) in [0, 1].
+        (B, K, 3, H, W) in [0, 1], on the generator's device.
     """
+    device = next(generator.parameters()).device
     batch, frames = curves.shape[:2]
-    images = faces[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1)
-    return generator(images, curves.flatten(0, 1)).image.unflatten(0, (batch, frames))
+    images = faces.to(device)[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1)
+    return generator(images, curves.to(device).flatten(0, 1)).image.unflatten(0, (batch, frames))
 
 
-def _store_folder(source: str | None, store: Path | None) -> Path:
-    if store is not None:
-        return store
-    if source not in (*SOURCES, PHANTOM):
-        raise ValueError(f"no source {source!r}; known: {', '.join((*SOURCES, PHANTOM))}")
-    folder = paths.store_path(source)
-    if source != PHANTOM and not folder.exists():
-        raise StoreError(f"no store at {folder}; `mersynth prepare --source {source}` makes it")
-    return folder
+def _load_settings(overrides: Sequence[str]) -> DictConfig:
+    config = configs.load("generate", overrides)
+    configs.check_ranges(config, {"num_frames": (2, inf), "batch_clips": (1, inf)})
+    configs.check_choice(config, "device", ("auto", "cpu", "cuda"))
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise configs.ConfigError("device=cuda, but there is no CUDA device; use device=cpu")
+    return config
 
 
-def _checkpoint_folder(checkpoint: Path | None, store: Path, source: str | None) -> Path:
-    folder = paths.checkpoint_path(store.name, checkpoint)
-    if checkpoint is None and source == PHANTOM and not folder.exists():
-        return SHIPPED
-    if not folder.exists():
-        wanted = f"--source {source}" if source is not None else f"--store {store}"
-        raise CheckpointError(f"no generator at {folder}; `mersynth train {wanted}` makes it")
-    return folder
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _count(clips: Sequence[Clip], scheme: str) -> Counter[str]:
+    labels = (label(clip.source, clip.emotion, scheme) for clip in clips)
+    return Counter(name for name in labels if name is not None)
 
 
 def _check_target(target: Path, resume: bool) -> None:
@@ -258,17 +241,30 @@ def _check_target(target: Path, resume: bool) -> None:
         )
 
 
-def _open_real(folder: Path, source: str | None, card: CheckpointCard, seed: int) -> ClipStore:
-    if not folder.exists() and source == PHANTOM:
-        from mersynth.sources.prepare import prepare
-
-        logger.info("there is no %s yet: rendering the phantom at %d px", folder, card.image_size)
-        prepare(PHANTOM, out=folder, image_size=card.image_size, seed=seed)
-    real = ClipStore.open(folder, verify=True)
-    if real.image_size != card.image_size:
-        raise CheckpointError(
-            f"the generator makes images of {card.image_size} pixels, the frames of {folder} have "
-            f"{real.image_size}: prepare the store with --image-size {card.image_size}, or train a "
-            "generator on this store"
-        )
-    return real
+def _header(
+    real: ClipStore,
+    cards: Sequence[CheckpointCard],
+    config: DictConfig,
+    scheme: str,
+    per_class: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The card of the store; the database's licence and citation follow into it."""
+    origin = real.meta["header"]
+    return {
+        "source": origin["source"],
+        "licence": origin.get("licence"),
+        "citation": origin.get("citation"),
+        "synthetic": True,
+        "scheme": scheme,
+        "per_class": per_class,
+        "seed": seed,
+        "intensities": "as asked for",
+        "config": OmegaConf.to_container(config, resolve=True),
+        "generators": [
+            {"sha256": c.sha256, "step": c.step, "unseen_subjects": list(c.unseen_subjects)}
+            for c in cards
+        ],
+        "versions": {"mersynth": __version__, "torch": torch.__version__},
+        "real_store": {"checksum": real.checksum, "header": origin},
+    }

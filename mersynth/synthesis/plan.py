@@ -130,27 +130,31 @@ def _plan_set(
 def templates_of(clips: Sequence[Clip], scheme: str) -> dict[str, list[Template]]:
     """The clips to take AU curves from, for each class of the scheme, in the scheme's order.
 
-    A clip whose annotation names no condition AU (``?``, or only AUs such as 38) shows nothing
-    that the generator could be asked for, and is no template; such clips are counted in the log.
+    A clip whose annotation names no condition AU (``?``, or only AUs such as 38), or that is a
+    single picture, shows no movement that the generator could be asked for, and is no template;
+    such clips are counted in the log.
 
     Raises:
         ValueError: if there are no clips, or their database has no such scheme.
     """
     if not clips:
         raise ValueError("a plan needs clips; the store has none (left)")
-    source = clips[0].source
-    found: dict[str, list[Template]] = {name: [] for name in classes(source, scheme)}
+    sources = sorted({clip.source for clip in clips})
+    names = dict.fromkeys(name for source in sources for name in classes(source, scheme))
+    found: dict[str, list[Template]] = {name: [] for name in names}
     silent = 0
     for clip in clips:
         emotion = label(clip.source, clip.emotion, scheme)
         if emotion is None:
             continue
-        if names_condition_au(clip.aus):
+        if names_condition_au(clip.aus) and clip.num_frames > 1:
             found[emotion].append(Template(clip.aus, clip.id, clip.subject_id))
         else:
             silent += 1
     if silent:
-        logger.info("%d clips name none of the 20 condition AUs and are no templates", silent)
+        logger.info(
+            "%d clips show no movement of the 20 condition AUs and are no templates", silent
+        )
     return found
 
 

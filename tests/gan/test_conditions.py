@@ -58,6 +58,24 @@ def test_macro_annotation_is_not_weakened() -> None:
     assert clip_curve(stored("12E", strength="macro"), SETTINGS).max() == pytest.approx(1)
 
 
+def test_apex_on_the_onset_still_moves() -> None:
+    curve = clip_curve(stored("R2+15", apex=10), SETTINGS)
+    assert curve.sum(axis=1).argmax() == 4
+    assert movement(curve).max() > 0
+
+
+def test_gaps_in_a_measurement_are_interpolated() -> None:
+    measured = np.zeros((9, 20), np.float32)
+    measured[:, 0] = np.linspace(0, 0.8, 9)
+    measured[:, 1] = np.nan
+    whole = measured.copy()
+    measured[[0, 4], 0] = np.nan
+    curve = clip_curve(stored("4", measured), SETTINGS)
+    np.testing.assert_allclose(curve[1:, 0], whole[1:, 0], atol=1e-6)
+    assert curve[0, 0] == pytest.approx(0.1)
+    assert np.isnan(curve[:, 1]).all()
+
+
 def test_unknown_apex_is_the_middle_and_unknown_aus_are_nan() -> None:
     assert clip_curve(stored("4", apex=None), SETTINGS).sum(axis=1).argmax() == 4
     assert np.isnan(clip_curve(stored("?"), SETTINGS)).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mersynth.config import ConfigError
-from mersynth.gan.checkpoint import CARD, CheckpointError, load_card, load_generator
+from mersynth.gan.checkpoint import CARD, CheckpointError, find_groups, load_card, load_generator
 from mersynth.gan.monitor import Monitor
 from mersynth.gan.state import STATE
 from mersynth.gan.train import split_subjects, train
@@ -133,6 +134,56 @@ def test_wrong_override_is_refused(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s")
     with pytest.raises(ConfigError, match="stepps"):
         train(store_path=store.path, out=tmp_path / "c", overrides=["stepps=3"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("batch_size=0", "batch_size must be 1 or more, got 0"),
+        ("macro_share=2", r"macro_share must be in 0..1, got 2"),
+        ("steps=0", "steps must be 1 or more"),
+        ("gan.losses.ssim_target=foo", "must be one of truth, input, got 'foo'"),
+        ("accelerator=foo", "accelerator must be one of"),
+        ("precision=foo", "precision must be one of"),
+        ("gan.num_frames=1", "gan.num_frames must be 2 or more"),
+        ("gan.image_size=40", "gan.image_size must be a multiple of 16"),
+        ("betas=[0.5]", "betas must be two numbers"),
+        ("gan.init_from=nowhere.pth", "no weights at nowhere.pth"),
+        ("macro_store=nowhere", "no store at nowhere"),
+    ],
+)
+def test_values_that_make_no_sense_leave_nothing(
+    tmp_path: Path, override: str, message: str
+) -> None:
+    store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=1))
+    with pytest.raises((ConfigError, CheckpointError, StoreError), match=message):
+        train(store_path=store.path, out=tmp_path / "c", overrides=[*quick(1), override])
+    assert not (tmp_path / "c").exists()
+
+
+def test_kill_between_generator_and_state_is_mended(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=1))
+    settings = {"store_path": store.path, "out": tmp_path / "c", "overrides": quick(4, every=2)}
+    train(**settings)
+    finished = weights(tmp_path / "c")
+    train(store_path=store.path, out=tmp_path / "half", overrides=quick(4, every=2))
+    (tmp_path / "half" / STATE).unlink()
+    train(**settings | {"out": tmp_path / "half"}, resume=True)
+    assert weights(tmp_path / "half") == finished
+
+
+def test_layouts_are_not_mixed(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2))
+    settings = {"store_path": store.path, "overrides": quick(1), "resume": True}
+    train(**settings, out=tmp_path / "one")
+    with pytest.raises(CheckpointError, match="begun without --subject-groups"):
+        train(**settings, out=tmp_path / "one", subject_groups=2)
+    train(**settings, out=tmp_path / "two", subject_groups=2)
+    with pytest.raises(CheckpointError, match="begun with --subject-groups"):
+        train(**settings, out=tmp_path / "two")
+    shutil.rmtree(tmp_path / "two" / "group_1")
+    with pytest.raises(CheckpointError, match="holds 1 of 2 generators"):
+        find_groups(tmp_path / "two")
 
 
 def test_clips_without_aus_cannot_train(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mersynth.config import ConfigError
 from mersynth.gan.checkpoint import CheckpointError, load_card, load_generator
 from mersynth.gan.train import train
 from mersynth.store import ClipStore, StoreError
@@ -136,6 +138,37 @@ def test_dry_run_shows_the_plan_and_writes_nothing(
     assert "contempt" in shown
     assert "subjects x clips" in shown
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_of_the_phantom_renders_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert generate(per_class=28, source="phantom", checkpoint=place / "one", dry_run=True) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "override", ["num_frames=1", "batch_clips=0", "device=foo", "conditions.noise=7"]
+)
+def test_wrong_settings_leave_nothing(place: Path, tmp_path: Path, override: str) -> None:
+    with pytest.raises((ConfigError, ValueError), match=override.partition("=")[0]):
+        run(place, tmp_path / "s", overrides=[*OVERRIDES, override])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_generator_leaves_nothing(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "one", tmp_path / "bad")
+    (tmp_path / "bad" / load_card(tmp_path / "bad").weights).write_bytes(b"rubbish")
+    with pytest.raises(CheckpointError, match="missing or damaged"):
+        run(place, tmp_path / "s", checkpoint=tmp_path / "bad")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad"]
+
+
+def test_synthetic_stores_are_no_input(place: Path, tmp_path: Path) -> None:
+    made = run(place, tmp_path / "made")
+    with pytest.raises(StoreError, match="holds synthetic clips"):
+        run(place, tmp_path / "s", store=made.path)
 
 
 def test_pictures(place: Path, tmp_path: Path) -> None:

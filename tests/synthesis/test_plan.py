@@ -92,6 +92,17 @@ def test_clips_that_show_no_condition_au_are_no_templates() -> None:
     assert sum(len(templates) for templates in found.values()) == len(clips) - 3
 
 
+def test_merged_databases_share_their_classes() -> None:
+    casme2 = [
+        dataclasses.replace(clip, source="casme2", emotion="disgust", aus="9")
+        for clip in tiny_clips(subjects=4)
+    ]
+    casme2 = [dataclasses.replace(clip, name=f"{i}") for i, clip in enumerate(casme2)]
+    found = templates_of([*tiny_clips(subjects=4), *casme2], "five")
+    assert len(found["disgust"]) == 20
+    assert len(found["contempt"]) == 4
+
+
 def test_wrong_requests_are_refused() -> None:
     with pytest.raises(ValueError, match="--per-class must be 1 or more, got 0"):
         make_plan(tiny_clips(), "five", 0, seed=0)

@@ -1,0 +1,78 @@
+"""What the values of ``configs/train.yaml`` may be, checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+
+from omegaconf import DictConfig
+
+from mersynth import config as configs
+
+_ONE = (1, inf)
+_SHARE = (0, 1)
+_WEIGHT = (0, inf)
+_RANGES = {
+    "macro_share": _SHARE,
+    "steps": _ONE,
+    "batch_size": _ONE,
+    "video_batch_size": _ONE,
+    "video_every": _ONE,
+    "critic_steps": _ONE,
+    "au_reading_steps": (0, inf),
+    "true_frame_steps": (0, inf),
+    "learning_rate": _WEIGHT,
+    "critic_learning_rate": _WEIGHT,
+    "ema_decay": _SHARE,
+    "own_share": _SHARE,
+    "condition_noise": _SHARE,
+    "checkpoint_every": _ONE,
+    "sample_every": _ONE,
+    "gan.image_size": (8, inf),
+    "gan.num_frames": (2, inf),
+    "gan.generator.channels": _ONE,
+    "gan.generator.blocks": (0, inf),
+    "gan.image_critic.channels": _ONE,
+    "gan.image_critic.depth": _ONE,
+    "gan.video_critic.channels": _ONE,
+    "gan.video_critic.depth": _ONE,
+    "gan.losses.consistency_every": _ONE,
+    **{
+        f"gan.losses.{name}": _WEIGHT
+        for name in (
+            "adversarial",
+            "gradient_penalty",
+            "consistency",
+            "attention",
+            "attention_smoothness",
+            "au_intensity",
+            "ssim",
+            "micro_expression",
+            "sequence",
+        )
+    },
+}
+
+
+def load_settings(overrides: Sequence[str]) -> DictConfig:
+    """The training configuration with a user's overrides.
+
+    Raises:
+        ConfigError: if an override does not fit, or a value makes no sense.
+    """
+    config = configs.load("train", overrides)
+    configs.check_ranges(config, _RANGES)
+    configs.check_choice(config, "gan.losses.ssim_target", ("truth", "input"))
+    configs.check_choice(config, "accelerator", ("auto", "cpu", "gpu", "cuda", "mps"))
+    configs.check_choice(config, "precision", ("32-true", "bf16-mixed"))
+    if len(config.betas) != 2:
+        raise configs.ConfigError(f"betas must be two numbers, got {list(config.betas)}")
+    if config.gan.image_size % 4 or config.gan.image_size % 2**config.gan.image_critic.depth:
+        step = max(4, 2**config.gan.image_critic.depth)
+        raise configs.ConfigError(
+            f"gan.image_size must be a multiple of {step} (2 ** gan.image_critic.depth), got "
+            f"{config.gan.image_size}"
+        )
+    if config.true_frame_steps and config.gan.losses.ssim_target != "truth":
+        raise configs.ConfigError("true_frame_steps need gan.losses.ssim_target=truth")
+    return config
