@@ -22,6 +22,9 @@ Store = Annotated[
     Path | None, typer.Option(help="Folder of a prepared store, instead of --source.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Where the result goes, if not the default place.")]
+Strength = Annotated[
+    Literal["micro", "macro"] | None, typer.Option(help="Strength of the movements. [micro]")
+]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 Overrides = Annotated[
     list[str] | None,
@@ -107,9 +110,7 @@ def phantom(
     overrides: Overrides = None,
     limit: Annotated[int | None, typer.Option(help="Only this many clips of the table.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the frames in pixels. [128]")] = None,
-    strength: Annotated[
-        Literal["micro", "macro"] | None, typer.Option(help="Strength of the movements. [micro]")
-    ] = None,
+    strength: Strength = None,
     seed: Seed = 0,
 ) -> None:
     """Render every clip of a real annotation table into the database's own folder layout."""
@@ -133,10 +134,12 @@ def prepare(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without the clips that cannot be read.")
     ] = False,
+    strength: Strength = None,
     seed: Seed = 0,
 ) -> None:
     """Check a database on disk and turn it into a store of clips."""
-    options = _options("prepare", overrides, {"image_size": image_size, "skip_bad": skip_bad})
+    flags = {"image_size": image_size, "skip_bad": skip_bad, "strength": strength}
+    options = _options("prepare", overrides, flags)
 
     from mersynth.sources.prepare import prepare as prepare_source
 

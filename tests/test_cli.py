@@ -87,6 +87,7 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
         "out": None,
         "image_size": 64,
         "skip_bad": False,
+        "strength": "micro",
         "seed": 0,
     }
 

@@ -54,6 +54,7 @@ def write_generator(folder: Path) -> None:
         generator=arguments,
         training_subjects=("phantom/900", "phantom/901"),
         unseen_subjects=(),
+        groups=1,
         seed=0,
         step=12,
         config={},
