@@ -14,6 +14,10 @@ from pytorch_msssim import ssim
 from torch import Tensor
 from torch.nn import functional as F
 
+#: Added to the dissimilarity of an unmoved input, so that faces at rest do not divide by zero:
+#: about that of the weakest micro-movements.
+RESTING_DISSIMILARITY = 3e-3
+
 
 def adversarial_loss(fake: Tensor) -> Tensor:
     """L_adv (and L_sa of eq. 8), the generator's part: ``- E[D(G(I|Y))]``.
@@ -89,26 +93,29 @@ def au_intensity_loss(read: Tensor, wanted: Tensor) -> Tensor:
     return squares.sum() / known.sum().clamp(min=1)
 
 
-def ssim_loss(generated: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
+def ssim_loss(
+    generated: Tensor, target: Tensor, counts: Tensor | None = None, start: Tensor | None = None
+) -> Tensor:
     """L_SSIM (eq. 6): ``E[1 - SSIM(G(I|Y), target)]``.
 
     Args:
         generated: (B, 3, H, W) in [0, 1].
         target: (B, 3, H, W) in [0, 1]: I_in as eq. 6 writes, or the true frame as the text says.
         counts: (B,) bool, samples that count; all by default.
+        start: (B, 3, H, W), the input. If given, a sample's loss is divided by what it would be
+            had the input not moved at all, so that weak movements count as much as strong ones.
     """
-    window = min(11, generated.shape[-1] // 2 * 2 - 1)
-    loss = 1 - ssim(
-        generated,
-        target,
-        data_range=1.0,
-        size_average=False,
-        win_size=window,
-        nonnegative_ssim=False,
-    )  # (B,)
+    loss = _dissimilarity(generated, target)
+    if start is not None:
+        loss = loss / (_dissimilarity(start, target) + RESTING_DISSIMILARITY)
     if counts is None:
         return loss.mean()
     return (loss * counts).sum() / counts.sum().clamp(min=1)
+
+
+def _dissimilarity(image: Tensor, target: Tensor) -> Tensor:
+    window = min(11, image.shape[-1] // 2 * 2 - 1)
+    return 1 - ssim(image, target, data_range=1.0, size_average=False, win_size=window)  # (B,)
 
 
 def micro_expression_loss(expression: Tensor, labels: Tensor) -> Tensor:

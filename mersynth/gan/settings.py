@@ -73,6 +73,8 @@ def load_settings(overrides: Sequence[str]) -> DictConfig:
             f"gan.image_size must be a multiple of {step} (2 ** gan.image_critic.depth), got "
             f"{config.gan.image_size}"
         )
+    if config.gan.losses.ssim_relative and config.gan.losses.ssim_target != "truth":
+        raise configs.ConfigError("gan.losses.ssim_relative needs gan.losses.ssim_target=truth")
     if config.true_frame_steps and config.gan.losses.ssim_target != "truth":
         raise configs.ConfigError("true_frame_steps need gan.losses.ssim_target=truth")
     return config

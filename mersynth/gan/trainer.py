@@ -141,7 +141,7 @@ class Trainer:
         out = self.generator(images.image, images.target_aus.nan_to_num())
         figures = {
             "L_att": losses.attention_loss(out.mask, weights.attention_smoothness),
-            "L_SSIM": losses.ssim_loss(out.image, images.truth, images.own),
+            "L_SSIM": self._ssim(out, images),
         }
         total = weights.attention * figures["L_att"] + weights.ssim * figures["L_SSIM"]
         return self._learn(figures, total, out, step)
@@ -153,17 +153,13 @@ class Trainer:
         verdict = self.image_critic(out.image)
         some = slice(None, None, weights.consistency_every)
         back = self.generator(out.image[some], images.image_aus[some].nan_to_num())
-        if weights.ssim_target == "truth":
-            ssim = losses.ssim_loss(out.image, images.truth, images.own)
-        else:
-            ssim = losses.ssim_loss(out.image, images.image)
         figures = {
             "L_adv": losses.adversarial_loss(verdict.realness),
             "L_c": losses.consistency_loss(back.image, images.image[some]),
             "L_att": losses.attention_loss(out.mask, weights.attention_smoothness)
             + losses.attention_loss(back.mask, weights.attention_smoothness),
             "L_AI": losses.au_intensity_loss(verdict.aus, images.target_aus),
-            "L_SSIM": ssim,
+            "L_SSIM": self._ssim(out, images),
         }
         total = (
             weights.adversarial * figures["L_adv"]
@@ -192,6 +188,12 @@ class Trainer:
         self._update_average(step)
         figures |= {"total": total, "mask/mean": out.mask.mean(), "mask/std": out.mask.std()}
         return {name: value.detach() for name, value in figures.items()}
+
+    def _ssim(self, out: Generated, images: ImageBatch) -> Tensor:
+        if self.weights.ssim_target == "input":
+            return losses.ssim_loss(out.image, images.image)
+        start = images.image if self.weights.ssim_relative else None
+        return losses.ssim_loss(out.image, images.truth, images.own, start)
 
     def _generate_clip(self, video: VideoBatch) -> Tensor:
         batch, frames = video.curves.shape[:2]
