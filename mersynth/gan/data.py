@@ -119,7 +119,8 @@ class TrainingClips:
             i, j = rng.integers(len(self.items), size=2)
             item, curve = self.items[i], self.curves[i]
             a = 0 if rng.random() < 0.5 else int(rng.integers(len(curve)))
-            b = int(rng.integers(len(curve)))
+            b = int(rng.integers(len(curve) - 1)) if len(curve) > 1 else 0
+            b += b >= a and len(curve) > 1  # another frame: a pair of the same teaches nothing
             own = bool(rng.random() < own_share)
             if own:
                 target = curve[b]

@@ -14,9 +14,9 @@ from pytorch_msssim import ssim
 from torch import Tensor
 from torch.nn import functional as F
 
-#: Added to the dissimilarity of an unmoved input, so that faces at rest do not divide by zero:
-#: about that of the weakest micro-movements.
-RESTING_DISSIMILARITY = 3e-3
+#: Added to the dissimilarity of an unmoved input, so that faces at rest do not divide by zero and
+#: pull the mask to 1: about that of a weak macro-movement.
+RESTING_DISSIMILARITY = 1e-2
 
 
 def adversarial_loss(fake: Tensor) -> Tensor:
