@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mersynth.facs.action_units import CONDITION_AUS
@@ -68,7 +68,9 @@ def save_generator(folder: Path, state: Mapping[str, Tensor], card: CheckpointCa
     folder.mkdir(parents=True, exist_ok=True)
     name = f"generator-{card.step:06d}.safetensors"
     temporary = folder / f".{name}.tmp"
-    save_file({k: v.detach().half().contiguous().cpu() for k, v in state.items()}, temporary)
+    # Not save_file, which makes files that only their owner can read.
+    half = {k: v.detach().half().contiguous().cpu() for k, v in state.items()}
+    temporary.write_bytes(save(half))
     sha256 = sha256_of_file(temporary)
     temporary.replace(folder / name)
     write_json_atomically(folder / CARD, {**asdict(card), "weights": name, "sha256": sha256})
