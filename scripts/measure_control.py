@@ -114,6 +114,8 @@ def train_estimator(size: int, subjects: int, each: int, epochs: int, seed: int)
     estimator = Estimator()
     optimiser = torch.optim.AdamW(estimator.parameters(), weight_decay=1e-3)
     batches = len(frame) // BATCH
+    if not batches:
+        raise ValueError(f"{len(frame)} frames are fewer than a batch of {BATCH}; raise --each")
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, epochs * batches)
     with logs.progress("training the estimator", epochs * batches, "steps") as step:
         for _ in range(epochs):

@@ -29,7 +29,7 @@ def test_control_is_measured_for_every_au(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2))
     quick = ["gan=tiny", "batch_size=2", "critic_steps=1", "au_reading_steps=0", "steps=1"]
     train(store_path=store.path, out=tmp_path / "c", overrides=[*quick, "accelerator=cpu"])
-    few = ["--subjects", 2, "--estimator-subjects", 2, "--each", 16, "--epochs", 1]
+    few = ["--subjects", 2, "--estimator-subjects", 2, "--each", 40, "--epochs", 1]
     shown = run(
         SCRIPTS / "measure_control.py",
         "--checkpoint",

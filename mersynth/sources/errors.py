@@ -47,6 +47,6 @@ class PrepareError(SourceError):
         fatal = [problem for problem in problems if problem.fatal]
         lines = [f"  {problem}" for problem in fatal]
         super().__init__(
-            "\n".join([f"{source}: {len(fatal)} problem(s); nothing was written", *lines])
+            "\n".join([f"{source}: problems: {len(fatal)}; nothing was written", *lines])
             + "\nMend the files, or leave out what cannot be read with --skip-bad."
         )

@@ -177,7 +177,7 @@ class SourceCase(FakeSource):
         tree.frames(0)[0].unlink()
         tree.frames(1)[0].write_bytes(b"")
         tree.folders[2].rename(tree.root.parent / "elsewhere")
-        with pytest.raises(PrepareError, match="3 problems") as caught:
+        with pytest.raises(PrepareError, match="problems: 3; nothing was written") as caught:
             self.prepare(tree)
         assert len(caught.value.problems) == 3
 
