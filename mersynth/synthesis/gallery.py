@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from mersynth.dataset import to_float
+from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.generator import Generator
 from mersynth.store import ClipStore, StoredClip
 
@@ -102,12 +103,16 @@ def _enlarge(frame: np.ndarray) -> Image.Image:
 
 
 def _strongest(store: ClipStore, emotion: str, count: int) -> list[StoredClip]:
-    """Clips of a class with the strongest apexes, of different subjects."""
+    """Clips of a class that move most, of different subjects; lids that close say little."""
+    others = [i for i, au in enumerate(CONDITION_AUS) if au != 43]
+    lids = CONDITION_AUS.index(43)
     chosen: dict[str, tuple[float, int]] = {}
     for i, clip in enumerate(store.clips):
         if clip.emotion == emotion:
-            strength = float(store[i].intensities.sum(axis=1).max())
-            chosen[clip.subject_id] = max(chosen.get(clip.subject_id, (-1.0, i)), (strength, i))
+            curve = store[i].intensities
+            moved = (curve[:, others] - curve[0, others]).sum(axis=1).max()
+            strength = float(moved - curve[:, lids].max())
+            chosen[clip.subject_id] = max(chosen.get(clip.subject_id, (-2.0, i)), (strength, i))
     return [store[i] for _, i in sorted(chosen.values(), reverse=True)[:count]]
 
 
