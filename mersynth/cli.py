@@ -141,7 +141,7 @@ def prepare(
     flags = {"image_size": image_size, "skip_bad": skip_bad, "strength": strength}
     options = _options("prepare", overrides, flags)
 
-    from mersynth.sources.prepare import prepare as prepare_source
+    from mersynth.prepare import prepare as prepare_source
 
     prepare_source(source, root=root, out=out, seed=seed, **options)
 

@@ -52,14 +52,6 @@ class Weights:
     variable: str | None = None
 
 
-# How to ask for each database of mersynth.sources.SOURCES.
-REQUESTS = {
-    "casme2": "the licence agreement stands on the CASME II page of the Institute of Psychology, "
-    "Chinese Academy of Sciences; a member of the academic staff signs it",
-    "samm": "the release agreement stands on the SAMM page of Manchester Metropolitan University "
-    "(Moi Hoon Yap); a member of the academic staff signs it",
-}
-
 FEAT_WEIGHTS = (
     Weights("py-feat/retinaface_r34", "model.safetensors", "face boxes; MIT"),
     Weights(
@@ -165,10 +157,10 @@ def _databases() -> Iterator[Finding]:
         root = paths.data_root(name)
         if not root.is_dir():
             detail = f"not in {root} (--root or {paths.DATA_VARIABLE} names another place)"
-            yield Finding("data sets", name, "missing", f"{detail}; {REQUESTS[name]}")
+            yield Finding("data sets", name, "missing", f"{detail}; {source.request}")
             continue
         try:
-            yield Finding("data sets", name, "found", str(source.find_table(root)))
+            yield Finding("data sets", name, "found", str(source.find_annotations(root)))
         except SourceError as error:
             yield Finding("data sets", name, "broken", str(error))
 

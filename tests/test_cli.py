@@ -18,7 +18,7 @@ from mersynth.store import StoreError
 
 FUNCTIONS = {
     "phantom": ("mersynth.sources.phantom.tree", "write_tree"),
-    "prepare": ("mersynth.sources.prepare", "prepare"),
+    "prepare": ("mersynth.prepare", "prepare"),
     "train": ("mersynth.gan.train", "train"),
     "generate": ("mersynth.synthesis.generate", "generate"),
 }

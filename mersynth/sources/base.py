@@ -1,20 +1,20 @@
-"""What a database of annotated clips has in common with every other: a tree and a table."""
+"""What every database has in common: a folder that is scanned for annotated clips."""
 
 from __future__ import annotations
 
 import inspect
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from mersynth import logs, paths
+import numpy as np
+
+from mersynth import paths
 from mersynth.clips import Clip
 from mersynth.sources.errors import Problem, SourceError
-from mersynth.sources.frames import check_frame
-from mersynth.sources.table import Row, read_annotations
+from mersynth.sources.frames import check_frame, read_frame
 
 Release = Literal["raw", "cropped"]
 
@@ -23,10 +23,22 @@ FRAME_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 
 @dataclass(frozen=True, slots=True)
 class ClipFiles:
-    """A clip on disk: its annotation, and its frames' files from onset to offset."""
+    """A clip on disk.
+
+    Attributes:
+        clip: its annotation.
+        frames: the files of its frames, from onset to offset.
+        landmarks: (T, 68, 2) float32, (x, y) in pixels of the files, where the database publishes
+            them; else None.
+    """
 
     clip: Clip
     frames: tuple[Path, ...]
+    landmarks: np.ndarray | None = None
+
+    def read(self) -> Iterator[np.ndarray]:
+        """The frames in their order, each (H, W, 3) uint8, RGB."""
+        return (read_frame(path) for path in self.frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +46,10 @@ class Scan:
     """What a database's folder holds.
 
     Attributes:
-        clips: the clips that can be stored, in the order of the annotation table.
+        clips: the clips that can be stored, in the order of the annotations.
         problems: all that is wrong; clips with a fatal problem are not among ``clips``.
-        release: which release of the database it is; None if no clip can be stored.
+        release: whether its frames show more than the face (raw) or were cut out (cropped); None if
+            no clip can be stored.
     """
 
     clips: tuple[ClipFiles, ...]
@@ -45,25 +58,21 @@ class Scan:
 
 
 class Source(ABC):
-    """A database whose clips are folders of frames, annotated by a table in its root.
+    """A database of annotated clips.
 
     A subclass draws the tree that it expects in its docstring, which errors show.
 
     Attributes:
         name: name of the database, as ``--source`` takes it.
-        fps: frames a second.
         licence: what its licence lets one do.
         citation: the paper to cite.
-        table_pattern: name of the annotation table, as a glob.
-        subject_pattern: names of the subjects' folders.
+        request: how to ask for it.
     """
 
     name: ClassVar[str]
-    fps: ClassVar[float]
     licence: ClassVar[str]
     citation: ClassVar[str]
-    table_pattern: ClassVar[str]
-    subject_pattern: ClassVar[re.Pattern[str]]
+    request: ClassVar[str]
 
     @property
     def tree(self) -> str:
@@ -71,127 +80,103 @@ class Source(ABC):
         return (inspect.getdoc(type(self)) or "").replace("::\n\n", "")
 
     @abstractmethod
-    def subject_folder(self, subject: str) -> str:
-        """Name of a subject's folder, from the subject as the table writes it."""
-
-    @abstractmethod
-    def frame_number(self, file: str) -> int | None:
-        """Number of the frame that a file holds, from its name without the ending; None: none."""
-
-    @abstractmethod
-    def release(self, file: str, width: int, height: int) -> Release:
-        """Which release a frame belongs to, by its file's name and its size in pixels."""
-
-    def find_table(self, root: Path) -> Path:
-        """The annotation table in the database's root.
+    def find_annotations(self, root: Path) -> Path:
+        """The annotation table in the database's root, or the folder that holds the annotations.
 
         Raises:
-            SourceError: if there is none, or more than one.
+            SourceError: if it is not there, or is there more than once.
         """
-        tables = sorted(root.glob(self.table_pattern))
-        if not tables:
-            raise SourceError(
-                f"no annotation table {self.table_pattern} in {root}; it comes with {self.name}: "
-                f"put it there.\n\n{self.tree}"
-            )
-        if len(tables) > 1:
-            names = ", ".join(table.name for table in tables)
-            raise SourceError(f"{root} holds several annotation tables ({names}); keep one of them")
-        return tables[0]
 
-    def read_annotations(self, table: Path) -> tuple[list[Row], list[Problem]]:
-        """The rows of an annotation table of this database; see ``table.read_annotations``."""
-        return read_annotations(
-            table, source=self.name, fps=self.fps, subject_folder=self.subject_folder
-        )
-
+    @abstractmethod
     def scan(self, root: Path) -> Scan:
         """Find the clips of the database, and all that is wrong with its files.
 
         Every frame from onset to offset is decoded once, so that what the scan calls good can be
-        stored. Frames outside of onset..offset, which the raw releases hold, are left alone.
+        stored.
 
         Args:
             root: the database's folder.
 
         Raises:
-            SourceError: if the root, its annotation table or its subjects' folders are not there,
-                or raw and cropped clips are mixed.
+            SourceError: if the root or what it must hold is not there.
         """
+
+    def check_root(self, root: Path) -> None:
+        """Raise a :class:`SourceError` that tells where to put the database, if it is not there."""
         if not root.is_dir():
             raise SourceError(
                 f"no folder {root} for {self.name}; name the database's folder with --root, or put "
                 f"it in ${paths.DATA_VARIABLE}/{self.name} or ./data/{self.name}.\n\n{self.tree}"
             )
-        rows, problems = self.read_annotations(self.find_table(root))
-        folders = self._clip_folders(root)
-        clips: list[ClipFiles] = []
-        releases: dict[Release, str] = {}
-        with logs.progress(f"checking {self.name}", total=len(rows), unit="clips") as advance:
-            for row in rows:
-                advance(1)
-                folder = folders.pop((row.subject, row.name), None)
-                if folder is None:
-                    reason = "the annotation table has this clip, the tree has not"
-                    problems.append(Problem(f"{row.subject}/{row.name}", reason, row.number))
-                elif row.clip is not None:
-                    files, release, found = self._check_clip(row.clip, folder, root)
-                    problems += found
-                    if release is not None:
-                        clips.append(ClipFiles(row.clip, files))
-                        releases.setdefault(release, row.clip.id)
-        if len(releases) > 1:
-            examples = ", ".join(f"{clip} is {release}" for release, clip in releases.items())
-            raise SourceError(f"{root} mixes two releases ({examples}); keep each in its own root")
-        for subject, name in sorted(folders):
-            reason = "the tree has this clip, the annotation table has not"
-            problems.append(Problem(f"{subject}/{name}", reason))
-        return Scan(tuple(clips), tuple(problems), next(iter(releases), None))
-
-    def _clip_folders(self, root: Path) -> dict[tuple[str, str], Path]:
-        subjects = [path for path in _folders(root) if self.subject_pattern.fullmatch(path.name)]
-        if not subjects:
-            raise SourceError(f"{root} holds no subject's folder.\n\n{self.tree}")
-        return {
-            (subject.name, clip.name): clip for subject in subjects for clip in _folders(subject)
-        }
-
-    def _check_clip(
-        self, clip: Clip, folder: Path, root: Path
-    ) -> tuple[tuple[Path, ...], Release | None, list[Problem]]:
-        """The clip's files and release, or no release and the problems that stand in the way."""
-        place = folder.relative_to(root).as_posix()
-        files: dict[int, Path] = {}
-        problems: list[Problem] = []
-        for path in sorted(folder.iterdir()):
-            number = self.frame_number(path.stem)
-            if number is None or path.suffix.lower() not in FRAME_SUFFIXES:
-                continue
-            if number in files:
-                reason = f"frame {number} comes twice, also as {files[number].name}"
-                problems.append(Problem(f"{place}/{path.name}", reason))
-            files[number] = path
-        wanted = range(clip.onset, clip.offset + 1)
-        missing = [number for number in wanted if number not in files]
-        if missing:
-            reason = f"{_numbers(missing)} of {clip.onset}..{clip.offset} missing"
-            problems.append(Problem(place, reason))
-        frames = tuple(files[number] for number in wanted if number in files)
-        sizes = []
-        for path in frames:
-            try:
-                sizes.append(check_frame(path))
-            except ValueError as error:
-                problems.append(Problem(f"{place}/{path.name}", str(error)))
-        if len(set(sizes)) > 1:
-            shown = ", ".join(f"{width}x{height}" for width, height in sorted(set(sizes)))
-            problems.append(Problem(place, f"frames of several sizes: {shown}"))
-        if problems:
-            return (), None, problems
-        return frames, self.release(frames[0].stem, *sizes[0]), []
 
 
-def _folders(path: Path) -> Iterable[Path]:
+@dataclass(frozen=True, slots=True)
+class CheckedFrames:
+    """The frames of a clip, looked at.
+
+    Attributes:
+        frames: the files from onset to offset; empty if there are problems.
+        size: width and height in pixels, which all frames share; None if there are problems.
+        problems: what is wrong; each of them costs the clip.
+    """
+
+    frames: tuple[Path, ...]
+    size: tuple[int, int] | None
+    problems: tuple[Problem, ...]
+
+
+def check_frames(clip: Clip, files: Mapping[int, Path], folder: Path, root: Path) -> CheckedFrames:
+    """Decode the frames of a clip from onset to offset.
+
+    Args:
+        clip: the annotation.
+        files: the clip's frame files, by frame number; others than onset..offset are left alone.
+        folder: the clip's folder, which problems name.
+        root: the database's folder; a symbolic link must not lead out of it.
+    """
+    place = folder.relative_to(root).as_posix()
+    problems: list[Problem] = []
+    wanted = range(clip.onset, clip.offset + 1)
+    missing = [number for number in wanted if number not in files]
+    if missing:
+        reason = f"{_numbers(missing)} of {clip.onset}..{clip.offset} missing"
+        problems.append(Problem(place, reason))
+    frames = tuple(files[number] for number in wanted if number in files)
+    home = root.resolve()
+    sizes = set()
+    for path in frames:
+        try:
+            if not path.resolve().is_relative_to(home):
+                raise ValueError("a symbolic link leads out of the database's folder; copy it here")
+            sizes.add(check_frame(path))
+        except ValueError as error:
+            problems.append(Problem(path.relative_to(root).as_posix(), str(error)))
+    if len(sizes) > 1:
+        shown = ", ".join(f"{width}x{height}" for width, height in sorted(sizes))
+        problems.append(Problem(place, f"frames of several sizes: {shown}"))
+    if problems:
+        return CheckedFrames((), None, tuple(problems))
+    return CheckedFrames(frames, sizes.pop(), ())
+
+
+def frames_by_number(
+    numbers: Mapping[Path, int | None], root: Path
+) -> tuple[dict[int, Path], list[Problem]]:
+    """The files that hold a frame, by its number; a number that comes twice is a problem."""
+    files: dict[int, Path] = {}
+    problems: list[Problem] = []
+    for path, number in numbers.items():
+        if number is None or path.suffix.lower() not in FRAME_SUFFIXES:
+            continue
+        if number in files:
+            reason = f"frame {number} comes twice, also as {files[number].name}"
+            problems.append(Problem(path.relative_to(root).as_posix(), reason))
+        files[number] = path
+    return files, problems
+
+
+def folders(path: Path) -> list[Path]:
+    """The folders within a folder, sorted; hidden ones are left out."""
     return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 

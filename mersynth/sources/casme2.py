@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from mersynth.sources.base import Release, Source
+from mersynth.sources.base import Release
+from mersynth.sources.table_source import TableSource
 
 
-class CASME2(Source):
+class CASME2(TableSource):
     """CASME II, the raw or the cropped release, in this tree.
 
     ::
@@ -36,6 +37,10 @@ class CASME2(Source):
         "Yan, W.-J., Li, X., Wang, S.-J., Zhao, G., Liu, Y.-J., Chen, Y.-H., Fu, X. (2014). "
         "CASME II: An improved spontaneous micro-expression database and the baseline evaluation. "
         "PLoS ONE 9(1): e86041"
+    )
+    request = (
+        "the licence agreement stands on the CASME II page of the Institute of Psychology, Chinese "
+        "Academy of Sciences; a member of the academic staff signs it"
     )
     table_pattern = "CASME2-coding*.xlsx"
     subject_pattern = re.compile(r"sub\d+")

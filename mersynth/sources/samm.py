@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from mersynth.sources.base import Release, Source
+from mersynth.sources.base import Release
+from mersynth.sources.table_source import TableSource
 
 
-class SAMM(Source):
+class SAMM(TableSource):
     """SAMM, the raw or the cropped release, in this tree.
 
     ::
@@ -35,6 +36,10 @@ class SAMM(Source):
     citation = (
         "Davison, A. K., Lansley, C., Costen, N., Tan, K., Yap, M. H. (2018). SAMM: A spontaneous "
         "micro-facial movement dataset. IEEE Transactions on Affective Computing 9(1): 116-129"
+    )
+    request = (
+        "the release agreement stands on the SAMM page of Manchester Metropolitan University (Moi "
+        "Hoon Yap); a member of the academic staff signs it"
     )
     table_pattern = "SAMM_Micro_FACS_Codes*.xlsx"
     subject_pattern = re.compile(r"\d{3}")

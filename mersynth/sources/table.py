@@ -1,8 +1,8 @@
-"""The annotation tables of CASME II and SAMM: one reader, since both have the same columns."""
+"""The annotation tables of the databases, a row a clip: one reader, told the columns' names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,19 @@ from mersynth.facs.action_units import parse_au_cell
 from mersynth.facs.emotions import native_labels
 from mersynth.sources.errors import Problem, SourceError
 
-# Column names without spaces and in lower case: CASME II writes "OnsetFrame", SAMM "Onset Frame".
-_COLUMNS = (
-    "subject",
-    "filename",
-    "onsetframe",
-    "apexframe",
-    "offsetframe",
-    "actionunits",
-    "estimatedemotion",
-)
+COLUMNS = {
+    "subject": "subject",
+    "name": "filename",
+    "onset": "onsetframe",
+    "apex": "apexframe",
+    "offset": "offsetframe",
+    "aus": "actionunits",
+    "emotion": "estimatedemotion",
+}
+"""What a table says of a clip, and the column that says it: its name without spaces and in lower
+case (CASME II writes "OnsetFrame", SAMM "Onset Frame"). These are the columns of both; a database
+without an apex or AUs has no such entry."""
+
 _NO_APEX = ("", "/")
 
 
@@ -43,7 +46,12 @@ class Row:
 
 
 def read_annotations(
-    table: Path, *, source: str, fps: float, subject_folder: Callable[[str], str]
+    table: Path,
+    *,
+    source: str,
+    fps: float,
+    subject_folder: Callable[[str], str],
+    columns: Mapping[str, str] = COLUMNS,
 ) -> tuple[list[Row], list[Problem]]:
     """Read an annotation table.
 
@@ -52,6 +60,7 @@ def read_annotations(
         source: name of the database.
         fps: frames a second of its clips.
         subject_folder: from the subject as the table writes it to the name of its folder.
+        columns: the columns, by what they hold; see :data:`COLUMNS`.
 
     Returns:
         The rows in their order, and what is wrong with them. An apex that the table does not give
@@ -63,8 +72,8 @@ def read_annotations(
     rows: list[Row] = []
     problems: list[Problem] = []
     seen: dict[tuple[str, str], int] = {}
-    for number, cells in _table_rows(table):
-        row, found = _read_row(number, cells, table.name, source, fps, subject_folder)
+    for number, cells in table_rows(table, columns):
+        row, found = _read_row(number, cells, table.name, source, fps, subject_folder, columns)
         problems += found
         if row is None:
             continue
@@ -77,8 +86,19 @@ def read_annotations(
     return rows, problems
 
 
-def _table_rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The cells of each row below the header, by column name; empty rows are left out."""
+def table_rows(table: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The cells of each row below the header, by what they hold; empty rows are left out.
+
+    Args:
+        table: the .xlsx file; its first sheet with all the columns is read.
+        columns: the columns, by what they hold; see :data:`COLUMNS`.
+
+    Yields:
+        The row's number in the sheet, counted from 1, and its cells.
+
+    Raises:
+        SourceError: if the file is no readable table, or no sheet has the columns.
+    """
     import openpyxl
 
     try:
@@ -90,19 +110,19 @@ def _table_rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         places: dict[str, int] | None = None
         for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
             if places is None:
-                places = _header(cells)
+                places = _header(cells, columns)
             elif any(cells[place] is not None for place in places.values()):
                 yield number, {name: cells[place] for name, place in places.items()}
         if places is not None:
             return
-    raise SourceError(f"{table} has no row with the columns {', '.join(_COLUMNS)}")
+    raise SourceError(f"{table} has no row with the columns {', '.join(columns.values())}")
 
 
-def _header(cells: Sequence[Any]) -> dict[str, int] | None:
+def _header(cells: Sequence[Any], columns: Mapping[str, str]) -> dict[str, int] | None:
     names = [str(cell).replace(" ", "").lower() for cell in cells]
-    if not set(_COLUMNS) <= set(names):
+    if not set(columns.values()) <= set(names):
         return None
-    return {column: names.index(column) for column in _COLUMNS}
+    return {what: names.index(column) for what, column in columns.items()}
 
 
 def _read_row(
@@ -112,33 +132,36 @@ def _read_row(
     source: str,
     fps: float,
     subject_folder: Callable[[str], str],
+    columns: Mapping[str, str],
 ) -> tuple[Row | None, list[Problem]]:
     problems: list[Problem] = []
 
     def report(reason: str, fatal: bool = True) -> None:
         problems.append(Problem(file, reason, number, fatal))
 
-    written, name = _text(cells["subject"]), _text(cells["filename"])
+    written, name = cell_text(cells["subject"]), cell_text(cells["name"])
     if not written or not name:
         report("the row has no subject or no file name")
         return None, problems
     frames = {}
-    for column in ("onsetframe", "offsetframe", "apexframe"):
-        value = cells[column]
-        if column == "apexframe" and _text(value) in _NO_APEX:
-            report(f"no apex is given ({_text(value)!r}): stored without one", fatal=False)
+    for what in ("onset", "offset", "apex"):
+        if what not in columns:
             continue
-        frames[column] = _integer(value)
-        if frames[column] is None:
-            report(f"{column} {value!r} is no frame number")
-    emotion = _text(cells["estimatedemotion"]).lower()
+        value = cells[what]
+        if what == "apex" and cell_text(value) in _NO_APEX:
+            report(f"no apex is given ({cell_text(value)!r}): stored without one", fatal=False)
+            continue
+        frames[what] = cell_integer(value)
+        if frames[what] is None:
+            report(f"{columns[what]} {value!r} is no frame number")
+    emotion = cell_text(cells["emotion"]).lower()
     if emotion not in native_labels(source):
         report(f"emotion {emotion!r} is not one of {', '.join(native_labels(source))}")
-    for fragment in parse_au_cell(cells["actionunits"]).unread:
-        cell = _text(cells["actionunits"])
-        report(f"AU cell {cell!r}: {fragment!r} cannot be read", fatal=False)
+    aus = cell_text(cells.get("aus"))
+    for fragment in parse_au_cell(aus).unread:
+        report(f"AU cell {aus!r}: {fragment!r} cannot be read", fatal=False)
     subject, clip = subject_folder(written), None
-    onset, offset = frames.get("onsetframe"), frames.get("offsetframe")
+    onset, offset = frames.get("onset"), frames.get("offset")
     if onset is not None and offset is not None and not any(p.fatal for p in problems):
         try:
             clip = Clip(
@@ -146,10 +169,10 @@ def _read_row(
                 subject=subject,
                 name=name,
                 onset=onset,
-                apex=frames.get("apexframe"),
+                apex=frames.get("apex"),
                 offset=offset,
                 emotion=emotion,
-                aus=_text(cells["actionunits"]),
+                aus=aus,
                 fps=fps,
             )
         except ValueError as error:
@@ -157,7 +180,7 @@ def _read_row(
     return Row(number, subject, name, clip), problems
 
 
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A cell as text: a whole number without its decimal point, an empty cell as ``""``."""
     if value is None:
         return ""
@@ -166,6 +189,7 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def _integer(value: Any) -> int | None:
-    text = _text(value)
+def cell_integer(value: Any) -> int | None:
+    """A cell as a whole number, None where it is none."""
+    text = cell_text(value)
     return int(text) if text.isdecimal() else None

@@ -9,9 +9,9 @@ from pathlib import Path
 from mersynth import paths
 from mersynth.clips import Clip
 from mersynth.gan.checkpoint import SHIPPED, CheckpointError, find_groups, load_card
+from mersynth.prepare import prepare
 from mersynth.sources import PHANTOM, SOURCES
 from mersynth.sources.phantom.population import clip_specs
-from mersynth.sources.prepare import prepare
 from mersynth.store import ClipStore, StoreError, require_real
 
 logger = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ import openpyxl
 import pytest
 from PIL import Image
 
+from mersynth.prepare import prepare
 from mersynth.sources import get_source
 from mersynth.sources.errors import PrepareError, SourceError
-from mersynth.sources.prepare import prepare
 from mersynth.store import ClipStore, StoreError
 from tests.conftest import FakeClip, FakeSource, FakeTree
 
@@ -141,7 +141,7 @@ class SourceCase(FakeSource):
 
     def test_onset_that_is_no_number(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, onset="early")
-        self.assert_stops(tree, self.table_name, "onsetframe 'early' is no frame number", lost=[0])
+        self.assert_stops(tree, self.table_name, "onsetframe .early. is no frame number", lost=[0])
 
     def test_unknown_emotion(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, emotion="joy")

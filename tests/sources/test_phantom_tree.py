@@ -10,10 +10,10 @@ import numpy as np
 import openpyxl
 import pytest
 
+from mersynth.prepare import prepare
 from mersynth.sources import SourceError
 from mersynth.sources.phantom import tree
 from mersynth.sources.phantom.tree import write_tree
-from mersynth.sources.prepare import prepare
 
 SAMM = "SAMM_Micro_FACS_Codes_v2.xlsx"
 CASME2 = "CASME2-coding-20140508.xlsx"

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from mersynth.prepare import prepare
 from mersynth.sources import SOURCES, get_source, register
-from mersynth.sources.prepare import prepare
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_every_source_draws_its_tree_and_names_its_terms(name: str) -> None:
     source = get_source(name)
     assert source.name == name
-    assert source.table_pattern.split("*")[0] in source.tree
-    assert ".jpg" in source.tree
-    assert "agreement" in source.licence
+    assert f"{name}/\n" in source.tree
+    assert source.licence
     assert source.citation
+    assert source.request
 
 
 def test_register_refuses_a_name_twice() -> None:

@@ -21,11 +21,15 @@ import numpy as np
 from mersynth import logs
 from mersynth.clips import Clip, Strength
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
-from mersynth.sources import SourceError, get_source
+from mersynth.sources.casme2 import CASME2
+from mersynth.sources.errors import SourceError
 from mersynth.sources.phantom.population import ClipSpec, render_clip
+from mersynth.sources.samm import SAMM
+from mersynth.sources.table_source import TableSource
 
 logger = logging.getLogger(__name__)
 
+_DATABASES: dict[str, TableSource] = {"casme2": CASME2(), "samm": SAMM()}
 # The phantom subject that stands for subject 1 of a database.
 _FIRST_SUBJECT = {"casme2": 200, "samm": 300}
 _JPEG_QUALITY = 95
@@ -69,7 +73,7 @@ def write_tree(
     """
     out = Path(out)
     _check(table, layout, out, limit)
-    rows, problems = get_source(layout).read_annotations(table)
+    rows, problems = _DATABASES[layout].read_annotations(table)
     for problem in problems:
         logger.warning("%s", problem)
     clips = [replace(row.clip, strength=strength) for row in rows if row.clip is not None][:limit]
@@ -109,7 +113,7 @@ def _check(table: Path, layout: str, out: Path, limit: int | None) -> None:
         raise ValueError(f"layout must be one of {', '.join(_FIRST_SUBJECT)}, got {layout!r}")
     if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise ValueError(f"limit must be a whole number, 1 or more, or left out, got {limit!r}")
-    pattern = get_source(layout).table_pattern
+    pattern = _DATABASES[layout].table_pattern
     if not fnmatch.fnmatch(table.name, pattern):
         raise ValueError(
             f"{table.name} is not what {layout} calls its table ({pattern}); prepare would not "

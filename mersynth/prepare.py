@@ -12,7 +12,7 @@ from mersynth import __version__, logs, paths
 from mersynth.clips import Strength
 from mersynth.sources import PHANTOM, SOURCES, PrepareError, Source, get_source
 from mersynth.sources.base import ClipFiles, Scan
-from mersynth.sources.frames import read_frame, to_square
+from mersynth.sources.frames import to_square
 from mersynth.store import ClipStore, StoreError
 from mersynth.store_writer import StoreWriter
 
@@ -115,4 +115,4 @@ def _write(
 
 
 def _frames(files: ClipFiles, image_size: int, crop: bool) -> np.ndarray:
-    return np.stack([to_square(read_frame(path), image_size, crop) for path in files.frames])
+    return np.stack([to_square(frame, image_size, crop) for frame in files.read()])

@@ -1,0 +1,138 @@
+"""A database whose clips are folders of frames, listed by an annotation table in its root."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from mersynth import logs
+from mersynth.clips import Clip
+from mersynth.sources.base import (
+    ClipFiles,
+    Release,
+    Scan,
+    Source,
+    check_frames,
+    folders,
+    frames_by_number,
+)
+from mersynth.sources.errors import Problem, SourceError
+from mersynth.sources.table import COLUMNS, Row, read_annotations
+
+
+class TableSource(Source):
+    """A database of the tree ``subject/clip/frames`` beside an annotation table.
+
+    Attributes:
+        fps: frames a second.
+        table_pattern: name of the annotation table, as a glob.
+        subject_pattern: names of the subjects' folders.
+        columns: the table's columns, by what they hold; see ``table.COLUMNS``.
+    """
+
+    fps: ClassVar[float]
+    table_pattern: ClassVar[str]
+    subject_pattern: ClassVar[re.Pattern[str]]
+    columns: ClassVar[dict[str, str]] = COLUMNS
+
+    @abstractmethod
+    def subject_folder(self, subject: str) -> str:
+        """Name of a subject's folder, from the subject as the table writes it."""
+
+    @abstractmethod
+    def frame_number(self, file: str) -> int | None:
+        """Number of the frame that a file holds, from its name without the ending; None: none."""
+
+    @abstractmethod
+    def release(self, file: str, width: int, height: int) -> Release:
+        """Which release a frame belongs to, by its file's name and its size in pixels."""
+
+    def find_annotations(self, root: Path) -> Path:
+        """The annotation table in the database's root.
+
+        Raises:
+            SourceError: if there is none, or more than one.
+        """
+        tables = sorted(root.glob(self.table_pattern))
+        if not tables:
+            raise SourceError(
+                f"no annotation table {self.table_pattern} in {root}; it comes with {self.name}: "
+                f"put it there.\n\n{self.tree}"
+            )
+        if len(tables) > 1:
+            names = ", ".join(table.name for table in tables)
+            raise SourceError(f"{root} holds several annotation tables ({names}); keep one of them")
+        return tables[0]
+
+    def read_annotations(self, table: Path) -> tuple[list[Row], list[Problem]]:
+        """The rows of an annotation table of this database; see ``table.read_annotations``."""
+        return read_annotations(
+            table,
+            source=self.name,
+            fps=self.fps,
+            subject_folder=self.subject_folder,
+            columns=self.columns,
+        )
+
+    def clip_folders(self, root: Path) -> dict[tuple[str, str], Path]:
+        """The clips' folders, by the names of subject and clip.
+
+        Raises:
+            SourceError: if there is no subject's folder.
+        """
+        subjects = [path for path in folders(root) if self.subject_pattern.fullmatch(path.name)]
+        if not subjects:
+            raise SourceError(f"{root} holds no subject's folder.\n\n{self.tree}")
+        return {
+            (subject.name, clip.name): clip for subject in subjects for clip in folders(subject)
+        }
+
+    def scan(self, root: Path) -> Scan:
+        """Find the clips; see :meth:`Source.scan`.
+
+        Frames outside of onset..offset, which the raw releases hold, are left alone.
+
+        Raises:
+            SourceError: if the root, its annotation table or its subjects' folders are not there,
+                or raw and cropped clips are mixed.
+        """
+        self.check_root(root)
+        rows, problems = self.read_annotations(self.find_annotations(root))
+        places = self.clip_folders(root)
+        clips: list[ClipFiles] = []
+        releases: dict[Release, str] = {}
+        with logs.progress(f"checking {self.name}", total=len(rows), unit="clips") as advance:
+            for row in rows:
+                advance(1)
+                folder = places.pop((row.subject, row.name), None)
+                if folder is None:
+                    reason = "the annotation table has this clip, the tree has not"
+                    problems.append(Problem(f"{row.subject}/{row.name}", reason, row.number))
+                elif row.clip is not None:
+                    files, release, found = self._check_clip(row.clip, folder, root)
+                    problems += found
+                    if release is not None:
+                        clips.append(files)
+                        releases.setdefault(release, row.clip.id)
+        if len(releases) > 1:
+            examples = ", ".join(f"{clip} is {release}" for release, clip in releases.items())
+            raise SourceError(f"{root} mixes two releases ({examples}); keep each in its own root")
+        for subject, name in sorted(places):
+            reason = "the tree has this clip, the annotation table has not"
+            problems.append(Problem(f"{subject}/{name}", reason))
+        return Scan(tuple(clips), tuple(problems), next(iter(releases), None))
+
+    def _check_clip(
+        self, clip: Clip, folder: Path, root: Path
+    ) -> tuple[ClipFiles, Release | None, list[Problem]]:
+        """The clip's files and release, or no release and the problems that stand in the way."""
+        numbers = {path: self.frame_number(path.stem) for path in sorted(folder.iterdir())}
+        files, twice = frames_by_number(numbers, root)
+        checked = check_frames(clip, files, folder, root)
+        problems = [*twice, *checked.problems]
+        if problems or checked.size is None:
+            return ClipFiles(clip, ()), None, problems
+        release = self.release(checked.frames[0].stem, *checked.size)
+        return ClipFiles(clip, checked.frames), release, []
