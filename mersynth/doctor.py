@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mersynth import paths
+from mersynth.face.weights import FEAT_WEIGHTS, Weights, how_to_get, locate
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,42 +31,6 @@ class Finding:
     status: Literal["found", "missing", "broken"]
     detail: str
     required: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """A file of weights that py-feat publishes.
-
-    Args:
-        repository: repository on the Hugging Face Hub.
-        file: file name in that repository.
-        use: what it measures, and the terms its authors name.
-        variable: environment variable that names a local copy instead, if py-feat reads one.
-    """
-
-    repository: str
-    file: str
-    use: str
-    variable: str | None = None
-
-
-FEAT_WEIGHTS = (
-    Weights("py-feat/retinaface_r34", "model.safetensors", "face boxes; MIT"),
-    Weights(
-        "py-feat/face_multitask_v2",
-        "face_multitask_v28.safetensors",
-        "AU intensities by Detectorv2; non-commercial research only",
-        "FEAT_MULTITASK_WEIGHTS",
-    ),
-    Weights(
-        "py-feat/arcface_r50",
-        "arcface_r50.safetensors",
-        "identity; non-commercial research only",
-        "FEAT_ARCFACE_R50_PATH",
-    ),
-    Weights("py-feat/xgb_au", "xgb_au_classifier_v2.skops", "AU intensities by Detectorv1; MIT"),
-    Weights("py-feat/svm_au", "svm_au_classifier_v2.skops", "AU intensities by Detectorv1; MIT"),
-)
 
 
 def examine() -> Iterator[Finding]:
@@ -166,28 +128,13 @@ def _databases() -> Iterator[Finding]:
 
 
 def _weights(weights: Weights) -> Finding:
-    part, name = "py-feat weights", weights.repository.removeprefix("py-feat/")
-    named = os.environ.get(weights.variable) if weights.variable else None
-    if named:
-        if Path(named).is_file():
-            return Finding(part, name, "found", f"{named} ({weights.use})")
-        detail = f"{weights.variable} names {named}, where there is no file"
-        return Finding(part, name, "broken", detail)
-    # Where py-feat lies is asked without importing it, which takes seconds.
-    spec = importlib.util.find_spec("feat")
-    if spec is None or not spec.submodule_search_locations:
-        return Finding(part, name, "missing", "py-feat is not installed: pip install py-feat")
-    cache = Path(spec.submodule_search_locations[0]) / "resources"
-    folder = f"models--{weights.repository.replace('/', '--')}"
-    files = sorted(cache.glob(f"{folder}/snapshots/*/{weights.file}"))
-    if files:
-        return Finding(part, name, "found", f"{files[0]} ({weights.use})")
-    by_hand = f"let {weights.variable} name a copy" if weights.variable else f"copy {folder} there"
-    detail = (
-        f"{weights.file} ({weights.use}): py-feat downloads it from {weights.repository} on the "
-        f"Hugging Face Hub into {cache} on first use; without a network, {by_hand}"
-    )
-    return Finding(part, name, "missing", detail)
+    part = "py-feat weights"
+    path = locate(weights)
+    if path is not None:
+        detail = f"{path} ({weights.use}; licence: {weights.licence})"
+        return Finding(part, weights.name, "found", detail)
+    status: Literal["missing", "broken"] = "missing" if weights.override is None else "broken"
+    return Finding(part, weights.name, status, how_to_get(weights))
 
 
 def _generators() -> Iterator[Finding]:

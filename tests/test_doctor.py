@@ -30,7 +30,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine on which nothing but a working Python is found; its working folder."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    for variable in ("MERSYNTH_DATA", "FEAT_MULTITASK_WEIGHTS", "FEAT_ARCFACE_R50_PATH"):
+    variables = ("FEAT_MULTITASK_WEIGHTS", "FEAT_ARCFACE_R50_PATH", "MERSYNTH_WEIGHTS")
+    for variable in ("MERSYNTH_DATA", *variables):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(metadata, "requires", lambda _: ["numpy>=1.0"])
     monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path / "shipped")
