@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mersynth.clips import Clip
+from mersynth.clips import Clip, Strength
 from mersynth.facs.action_units import parse_au_cell
 from mersynth.facs.emotions import native_labels
 from mersynth.sources.errors import Problem, SourceError
@@ -37,30 +37,52 @@ class Row:
         subject: subject as its folder is called.
         name: name of the clip.
         clip: the annotation; None where it cannot be stored (a fatal problem says why).
+        cells: what the row says, by what it is; a source may know more columns than this module.
     """
 
     number: int
     subject: str
     name: str
     clip: Clip | None
+    cells: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_annotations(
-    table: Path,
-    *,
-    source: str,
-    fps: float,
-    subject_folder: Callable[[str], str],
-    columns: Mapping[str, str] = COLUMNS,
-) -> tuple[list[Row], list[Problem]]:
+def _whole_file(name: str, onset: int | None) -> str:
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFormat:
+    """How a database writes its annotation table.
+
+    Attributes:
+        source: name of the database, as its clips carry it.
+        fps: frames a second of its clips.
+        strength: strength of its expressions.
+        subject_folder: from the subject as the table writes it to the name of its folder.
+        columns: the columns, by what they hold; see :data:`COLUMNS`.
+        optional: columns that the table may lack.
+        clip_name: from the file name and the onset (None if it is no number) to the clip's name,
+            for databases with several expressions in a file.
+        spellings: labels that the table writes in another way, in lower case, by native label.
+    """
+
+    source: str
+    fps: float
+    strength: Strength = "micro"
+    subject_folder: Callable[[str], str]
+    columns: Mapping[str, str] = field(default_factory=lambda: COLUMNS)
+    optional: Mapping[str, str] = field(default_factory=dict)
+    clip_name: Callable[[str, int | None], str] = _whole_file
+    spellings: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_annotations(table: Path, form: TableFormat) -> tuple[list[Row], list[Problem]]:
     """Read an annotation table.
 
     Args:
         table: the .xlsx file. The columns are found by their names, in whatever row these stand.
-        source: name of the database.
-        fps: frames a second of its clips.
-        subject_folder: from the subject as the table writes it to the name of its folder.
-        columns: the columns, by what they hold; see :data:`COLUMNS`.
+        form: how the database writes it.
 
     Returns:
         The rows in their order, and what is wrong with them. An apex that the table does not give
@@ -72,8 +94,8 @@ def read_annotations(
     rows: list[Row] = []
     problems: list[Problem] = []
     seen: dict[tuple[str, str], int] = {}
-    for number, cells in table_rows(table, columns):
-        row, found = _read_row(number, cells, table.name, source, fps, subject_folder, columns)
+    for number, cells in table_rows(table, form.columns, form.optional):
+        row, found = _read_row(number, cells, table.name, form)
         problems += found
         if row is None:
             continue
@@ -86,12 +108,19 @@ def read_annotations(
     return rows, problems
 
 
-def table_rows(table: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def table_rows(
+    table: Path,
+    columns: Mapping[str, str],
+    optional: Mapping[str, str] | None = None,
+    sheet: str | None = None,
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """The cells of each row below the header, by what they hold; empty rows are left out.
 
     Args:
         table: the .xlsx file; its first sheet with all the columns is read.
         columns: the columns, by what they hold; see :data:`COLUMNS`.
+        optional: columns that the table may lack; their cells are None then.
+        sheet: title of the sheet to read, where the table has one of that title.
 
     Yields:
         The row's number in the sheet, counted from 1, and its cells.
@@ -106,33 +135,34 @@ def table_rows(table: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, d
     # On damaged files openpyxl lets through whatever zipfile, zlib and the XML parser raise.
     except Exception as error:
         raise SourceError(f"{table} is no readable .xlsx table: {error}") from error
-    for sheet in book.worksheets:
+    for page in [book[sheet]] if sheet in book.sheetnames else book.worksheets:
         places: dict[str, int] | None = None
-        for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+        for number, cells in enumerate(page.iter_rows(values_only=True), 1):
             if places is None:
-                places = _header(cells, columns)
+                places = _header(cells, columns, optional or {})
             elif any(cells[place] is not None for place in places.values()):
-                yield number, {name: cells[place] for name, place in places.items()}
+                found = {name: cells[place] for name, place in places.items()}
+                yield number, {**dict.fromkeys(optional or {}), **found}
         if places is not None:
             return
-    raise SourceError(f"{table} has no row with the columns {', '.join(columns.values())}")
+    raise SourceError(
+        f"{table} has no row with the columns {', '.join(columns.values())}; is it the table of "
+        "another database?"
+    )
 
 
-def _header(cells: Sequence[Any], columns: Mapping[str, str]) -> dict[str, int] | None:
+def _header(
+    cells: Sequence[Any], columns: Mapping[str, str], optional: Mapping[str, str]
+) -> dict[str, int] | None:
     names = [str(cell).replace(" ", "").lower() for cell in cells]
     if not set(columns.values()) <= set(names):
         return None
-    return {what: names.index(column) for what, column in columns.items()}
+    wanted = {**columns, **optional}
+    return {what: names.index(column) for what, column in wanted.items() if column in names}
 
 
 def _read_row(
-    number: int,
-    cells: dict[str, Any],
-    file: str,
-    source: str,
-    fps: float,
-    subject_folder: Callable[[str], str],
-    columns: Mapping[str, str],
+    number: int, cells: dict[str, Any], file: str, form: TableFormat
 ) -> tuple[Row | None, list[Problem]]:
     problems: list[Problem] = []
 
@@ -145,7 +175,7 @@ def _read_row(
         return None, problems
     frames = {}
     for what in ("onset", "offset", "apex"):
-        if what not in columns:
+        if what not in form.columns:
             continue
         value = cells[what]
         if what == "apex" and cell_text(value) in _NO_APEX:
@@ -153,19 +183,22 @@ def _read_row(
             continue
         frames[what] = cell_integer(value)
         if frames[what] is None:
-            report(f"{columns[what]} {value!r} is no frame number")
-    emotion = cell_text(cells["emotion"]).lower()
-    if emotion not in native_labels(source):
-        report(f"emotion {emotion!r} is not one of {', '.join(native_labels(source))}")
+            report(f"{form.columns[what]} {value!r} is no frame number")
+    written_emotion = cell_text(cells["emotion"]).lower()
+    emotion = form.spellings.get(written_emotion, written_emotion)
+    labels = native_labels(form.source)
+    if emotion not in labels:
+        report(f"emotion {emotion!r} is not one of {', '.join((*labels, *form.spellings))}")
     aus = cell_text(cells.get("aus"))
     for fragment in parse_au_cell(aus).unread:
         report(f"AU cell {aus!r}: {fragment!r} cannot be read", fatal=False)
-    subject, clip = subject_folder(written), None
+    subject, clip = form.subject_folder(written), None
     onset, offset = frames.get("onset"), frames.get("offset")
+    name = form.clip_name(name, onset)
     if onset is not None and offset is not None and not any(p.fatal for p in problems):
         try:
             clip = Clip(
-                source=source,
+                source=form.source,
                 subject=subject,
                 name=name,
                 onset=onset,
@@ -173,11 +206,12 @@ def _read_row(
                 offset=offset,
                 emotion=emotion,
                 aus=aus,
-                fps=fps,
+                fps=form.fps,
+                strength=form.strength,
             )
         except ValueError as error:
             report(str(error))
-    return Row(number, subject, name, clip), problems
+    return Row(number, subject, name, clip, cells), problems
 
 
 def cell_text(value: Any) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from mersynth import logs
-from mersynth.clips import Clip
+from mersynth.clips import Clip, Strength
 from mersynth.sources.base import (
     ClipFiles,
     Release,
@@ -19,7 +20,7 @@ from mersynth.sources.base import (
     frames_by_number,
 )
 from mersynth.sources.errors import Problem, SourceError
-from mersynth.sources.table import COLUMNS, Row, read_annotations
+from mersynth.sources.table import COLUMNS, Row, TableFormat, read_annotations
 
 
 class TableSource(Source):
@@ -30,12 +31,21 @@ class TableSource(Source):
         table_pattern: name of the annotation table, as a glob.
         subject_pattern: names of the subjects' folders.
         columns: the table's columns, by what they hold; see ``table.COLUMNS``.
+        optional: columns that the table may lack.
+        strength: strength of the expressions.
+        spellings: labels that the table writes in another way, in lower case, by native label.
+        clip_source: the source that clips carry, where two sources show the same people: by it
+            their subjects are known to be the same. The source's own name if empty.
     """
 
     fps: ClassVar[float]
     table_pattern: ClassVar[str]
     subject_pattern: ClassVar[re.Pattern[str]]
     columns: ClassVar[dict[str, str]] = COLUMNS
+    optional: ClassVar[Mapping[str, str]] = {}
+    strength: ClassVar[Strength] = "micro"
+    spellings: ClassVar[Mapping[str, str]] = {}
+    clip_source: ClassVar[str] = ""
 
     @abstractmethod
     def subject_folder(self, subject: str) -> str:
@@ -48,6 +58,10 @@ class TableSource(Source):
     @abstractmethod
     def release(self, file: str, width: int, height: int) -> Release:
         """Which release a frame belongs to, by its file's name and its size in pixels."""
+
+    def clip_name(self, file: str, onset: int | None) -> str:
+        """Name of the clip, from the file name in the table and the onset (None: no number)."""
+        return file
 
     def find_annotations(self, root: Path) -> Path:
         """The annotation table in the database's root.
@@ -68,13 +82,17 @@ class TableSource(Source):
 
     def read_annotations(self, table: Path) -> tuple[list[Row], list[Problem]]:
         """The rows of an annotation table of this database; see ``table.read_annotations``."""
-        return read_annotations(
-            table,
-            source=self.name,
+        form = TableFormat(
+            source=self.clip_source or self.name,
             fps=self.fps,
+            strength=self.strength,
             subject_folder=self.subject_folder,
             columns=self.columns,
+            optional=self.optional,
+            clip_name=self.clip_name,
+            spellings=self.spellings,
         )
+        return read_annotations(table, form)
 
     def clip_folders(self, root: Path) -> dict[tuple[str, str], Path]:
         """The clips' folders, by the names of subject and clip.
@@ -89,6 +107,14 @@ class TableSource(Source):
             (subject.name, clip.name): clip for subject in subjects for clip in folders(subject)
         }
 
+    def row_folders(self, root: Path, rows: Sequence[Row]) -> dict[tuple[str, str], Path]:
+        """The clips' folders, where they depend on the rows of the table; else all there are.
+
+        Raises:
+            SourceError: see :meth:`clip_folders`.
+        """
+        return self.clip_folders(root)
+
     def scan(self, root: Path) -> Scan:
         """Find the clips; see :meth:`Source.scan`.
 
@@ -100,7 +126,7 @@ class TableSource(Source):
         """
         self.check_root(root)
         rows, problems = self.read_annotations(self.find_annotations(root))
-        places = self.clip_folders(root)
+        places = self.row_folders(root, rows)
         clips: list[ClipFiles] = []
         releases: dict[Release, str] = {}
         with logs.progress(f"checking {self.name}", total=len(rows), unit="clips") as advance:
@@ -135,4 +161,8 @@ class TableSource(Source):
         if problems or checked.size is None:
             return ClipFiles(clip, ()), None, problems
         release = self.release(checked.frames[0].stem, *checked.size)
-        return ClipFiles(clip, checked.frames), release, []
+        return self.clip_files(clip, checked.frames), release, []
+
+    def clip_files(self, clip: Clip, frames: tuple[Path, ...]) -> ClipFiles:
+        """The clip with its frames' files, which says how these are read."""
+        return ClipFiles(clip, frames)
