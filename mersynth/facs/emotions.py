@@ -6,17 +6,22 @@ A scheme maps a database's own labels to classes; a label without a class leaves
 scheme    classes
 ========  ==========================================================================================
 native    the database's own labels
-seven     CASME II's own labels (Yan et al. 2014)
-eight     SAMM's own labels (Davison et al. 2018, "SAMM")
+seven     CASME II's own labels (Yan et al. 2014); MMEW's (Ben et al. 2021), CAS(ME)^3's (Li et al.
+          2022) and CK+'s (Lucey et al. 2010); AffectNet's without contempt, as it is commonly used
+eight     SAMM's own labels (Davison et al. 2018, "SAMM"); AffectNet's (Mollahosseini et al. 2017)
 five      the five best filled classes that recognizers are compared on (Ruan et al. 2022, table 2):
           CASME II disgust, happiness, repression, surprise, others;
           SAMM contempt, happiness, anger, surprise, others
 four      positive, negative, surprise, others: the classes of STRCN-A, which no paper at hand
           defines label by label. Chosen here: ``others`` as labelled, and every named negative
-          emotion is negative (the list of Zhai et al. 2023, 4.1), so that no clip is left out
+          emotion is negative (the list of Zhai et al. 2023, 4.1), so that no clip is left out.
+          Only databases with a label ``others`` have it
 three     negative, positive, surprise as the challenge MEGC2019 counts them: of CASME II disgust
           and repression are negative (fear and sadness are left out); of SAMM all of anger,
-          contempt, disgust, fear, sadness
+          contempt, disgust, fear, sadness. The databases outside of the challenge follow SAMM:
+          every named negative emotion is negative, which makes CK+ the macro-expression domain of
+          NMER (Liu et al. 2019: all its 327 labelled sequences fall into the three classes);
+          ``others`` and AffectNet's neutral are left out
 ========  ==========================================================================================
 
 MEGC2019 also leaves out two of CASME II's 63 disgust clips for want of a movement to measure:
@@ -35,7 +40,20 @@ SCHEMES = ("native", "three", "four", "five", "seven", "eight")
 
 _CASME2 = ("happiness", "disgust", "surprise", "fear", "sadness", "repression", "others")
 _SAMM = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise", "other")
-_NATIVE = {"casme2": _CASME2, "samm": _SAMM, "phantom": _SAMM}
+_MMEW = ("happiness", "surprise", "anger", "disgust", "fear", "sadness", "others")
+_CASME3 = ("happiness", "disgust", "surprise", "fear", "anger", "sadness", "others")
+_CKPLUS = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
+_BASIC = ("happiness", "sadness", "surprise", "fear", "disgust", "anger")
+_AFFECTNET = ("neutral", *_BASIC, "contempt")
+_NATIVE = {
+    "casme2": _CASME2,
+    "samm": _SAMM,
+    "phantom": _SAMM,
+    "mmew": _MMEW,
+    "casme3": _CASME3,
+    "ckplus": _CKPLUS,
+    "affectnet": _AFFECTNET,
+}
 _NEGATIVE = ("anger", "contempt", "disgust", "fear", "repression", "sadness")
 
 
@@ -71,6 +89,25 @@ _SCHEMES: dict[str, dict[str, dict[str, str]]] = {
     },
     "samm": _SAMM_SCHEMES,
     "phantom": _SAMM_SCHEMES,
+    "mmew": {
+        "seven": _identity(_MMEW),
+        "four": _with_others(_MMEW, _by_sign(_NEGATIVE)),
+        "three": _by_sign(("anger", "disgust", "fear", "sadness")),
+    },
+    "casme3": {
+        "seven": _identity(_CASME3),
+        "four": _with_others(_CASME3, _by_sign(_NEGATIVE)),
+        "three": _by_sign(("anger", "disgust", "fear", "sadness")),
+    },
+    "ckplus": {
+        "seven": _identity(_CKPLUS),
+        "three": _by_sign(("anger", "contempt", "disgust", "fear", "sadness")),
+    },
+    "affectnet": {
+        "eight": _identity(_AFFECTNET),
+        "seven": _identity(("neutral", *_BASIC)),
+        "three": _by_sign(("anger", "contempt", "disgust", "fear", "sadness")),
+    },
 }
 
 
@@ -196,6 +233,8 @@ _PROTOTYPES: dict[str, dict[str, tuple[str, ...]]] = {
     "repression": {_YAN: ("15", "17", "15+17")},
     # The label says only that the movement fits no other emotion: there is nothing to predict.
     "others": {},
+    # A face at rest shows no AU.
+    "neutral": {},
 }
 _MEMBERS = {"positive": ("happiness",), "negative": _NEGATIVE, "other": ("others",)}
 
@@ -208,7 +247,7 @@ def prototypes(emotion: str) -> tuple[Prototype, ...]:
 
     Returns:
         The combinations, each once, with its first source; none for ``other`` and ``others``,
-        which nobody defines by AUs.
+        which nobody defines by AUs, and for ``neutral``, which shows none.
 
     Raises:
         ValueError: if the emotion is unknown.

@@ -92,6 +92,50 @@ def test_three_classes_are_those_of_megc2019(annotations: Path, source: str) -> 
     assert left_out == ({("04", "EP12_01f"), ("05", "EP09_05f")} if source == "casme2" else set())
 
 
+# Clips of a label, as the databases' papers count them.
+_PUBLISHED = {
+    "mmew": {  # Ben et al. 2021
+        "happiness": 36, "anger": 8, "surprise": 89, "disgust": 72, "fear": 16, "sadness": 13,
+        "others": 66,
+    },
+    "ckplus": {  # Lucey et al. 2010, table 3
+        "anger": 45, "contempt": 18, "disgust": 59, "fear": 25, "happiness": 69, "sadness": 28,
+        "surprise": 83,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "scheme", "expected"),
+    [
+        ("mmew", "three", {"negative": 109, "positive": 36, "surprise": 89, None: 66}),
+        ("mmew", "four", {"negative": 109, "positive": 36, "surprise": 89, "others": 66}),
+        ("ckplus", "three", {"negative": 175, "positive": 69, "surprise": 83}),
+    ],
+)
+def test_published_counts(source: str, scheme: str, expected: dict[str | None, int]) -> None:
+    assert set(_PUBLISHED[source]) == set(native_labels(source))
+    counts: Counter[str | None] = Counter()
+    for emotion, clips in _PUBLISHED[source].items():
+        counts[label(source, emotion, scheme)] += clips
+    assert counts == expected
+
+
+def test_schemes_of_the_databases_beside_the_challenge() -> None:
+    for source in ("mmew", "casme3", "ckplus"):
+        assert classes(source, "seven") == classes(source, "native") == native_labels(source)
+    assert set(classes("mmew", "seven")) == set(classes("casme3", "seven"))
+    assert set(classes("casme3", "four")) == {"negative", "positive", "surprise", "others"}
+    assert classes("affectnet", "eight") == native_labels("affectnet")
+    assert set(classes("affectnet", "eight")) - set(classes("affectnet", "seven")) == {"contempt"}
+    assert label("affectnet", "neutral", "three") is None
+    assert label("casme3", "others", "three") is None
+    for source in ("mmew", "casme3", "ckplus", "affectnet"):
+        assert set(classes(source, "three")) == set(CLASSES)
+        assert label(source, "anger", "three") == "negative"
+    assert prototypes("neutral") == ()
+
+
 def test_a_class_stands_for_itself() -> None:
     for source in ("casme2", "samm", "phantom"):
         for scheme in ("native", "three", "four", "five"):
