@@ -75,6 +75,14 @@ class Source(ABC):
     request: ClassVar[str]
 
     @property
+    def home(self) -> str:
+        """Name of the folder in ``$MERSYNTH_DATA`` or ``./data`` that holds the database.
+
+        It is the source's own name, but for the subsets of a database, which share one folder.
+        """
+        return self.name
+
+    @property
     def tree(self) -> str:
         """The tree that is expected, as a user should lay it out."""
         return (inspect.getdoc(type(self)) or "").replace("::\n\n", "")
@@ -106,7 +114,7 @@ class Source(ABC):
         if not root.is_dir():
             raise SourceError(
                 f"no folder {root} for {self.name}; name the database's folder with --root, or put "
-                f"it in ${paths.DATA_VARIABLE}/{self.name} or ./data/{self.name}.\n\n{self.tree}"
+                f"it in ${paths.DATA_VARIABLE}/{self.home} or ./data/{self.home}.\n\n{self.tree}"
             )
 
 

@@ -61,7 +61,8 @@ class TableFormat:
         strength: strength of its expressions.
         subject_folder: from the subject as the table writes it to the name of its folder.
         columns: the columns, by what they hold; see :data:`COLUMNS`.
-        optional: columns that the table may lack.
+        optional: columns that the table may lack; their cells are None then.
+        sheet: title of the sheet to read, where the table has one of that title.
         clip_name: from the file name and the onset (None if it is no number) to the clip's name,
             for databases with several expressions in a file.
         spellings: labels that the table writes in another way, in lower case, by native label.
@@ -73,6 +74,7 @@ class TableFormat:
     subject_folder: Callable[[str], str]
     columns: Mapping[str, str] = field(default_factory=lambda: COLUMNS)
     optional: Mapping[str, str] = field(default_factory=dict)
+    sheet: str = ""
     clip_name: Callable[[str, int | None], str] = _whole_file
     spellings: Mapping[str, str] = field(default_factory=dict)
 
@@ -94,7 +96,7 @@ def read_annotations(table: Path, form: TableFormat) -> tuple[list[Row], list[Pr
     rows: list[Row] = []
     problems: list[Problem] = []
     seen: dict[tuple[str, str], int] = {}
-    for number, cells in table_rows(table, form.columns, form.optional):
+    for number, cells in table_rows(table, form.columns, form.optional, form.sheet):
         row, found = _read_row(number, cells, table.name, form)
         problems += found
         if row is None:
@@ -112,7 +114,7 @@ def table_rows(
     table: Path,
     columns: Mapping[str, str],
     optional: Mapping[str, str] | None = None,
-    sheet: str | None = None,
+    sheet: str = "",
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The cells of each row below the header, by what they hold; empty rows are left out.
 

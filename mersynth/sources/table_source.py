@@ -32,6 +32,7 @@ class TableSource(Source):
         subject_pattern: names of the subjects' folders.
         columns: the table's columns, by what they hold; see ``table.COLUMNS``.
         optional: columns that the table may lack.
+        sheet: title of the sheet to read, where a table has one of that title.
         strength: strength of the expressions.
         spellings: labels that the table writes in another way, in lower case, by native label.
         clip_source: the source that clips carry, where two sources show the same people: by it
@@ -43,6 +44,7 @@ class TableSource(Source):
     subject_pattern: ClassVar[re.Pattern[str]]
     columns: ClassVar[dict[str, str]] = COLUMNS
     optional: ClassVar[Mapping[str, str]] = {}
+    sheet: ClassVar[str] = ""
     strength: ClassVar[Strength] = "micro"
     spellings: ClassVar[Mapping[str, str]] = {}
     clip_source: ClassVar[str] = ""
@@ -89,10 +91,19 @@ class TableSource(Source):
             subject_folder=self.subject_folder,
             columns=self.columns,
             optional=self.optional,
+            sheet=self.sheet,
             clip_name=self.clip_name,
             spellings=self.spellings,
         )
         return read_annotations(table, form)
+
+    def rows(self, root: Path) -> tuple[list[Row], list[Problem]]:
+        """The annotations of all clips of the database.
+
+        Raises:
+            SourceError: see :meth:`find_annotations` and ``table.read_annotations``.
+        """
+        return self.read_annotations(self.find_annotations(root))
 
     def clip_folders(self, root: Path) -> dict[tuple[str, str], Path]:
         """The clips' folders, by the names of subject and clip.
@@ -122,11 +133,18 @@ class TableSource(Source):
 
         Raises:
             SourceError: if the root, its annotation table or its subjects' folders are not there,
-                or raw and cropped clips are mixed.
+                no row of the table has a folder, or raw and cropped clips are mixed.
         """
         self.check_root(root)
-        rows, problems = self.read_annotations(self.find_annotations(root))
+        rows, problems = self.rows(root)
         places = self.row_folders(root, rows)
+        if places and rows and not any((row.subject, row.name) in places for row in rows):
+            row, (subject, name) = rows[0], min(places)
+            raise SourceError(
+                f"no clip of the annotation table (for instance {row.subject}/{row.name}) has a "
+                f"folder in {root} (for instance {subject}/{name}); is it the table of another "
+                "database?"
+            )
         clips: list[ClipFiles] = []
         releases: dict[Release, str] = {}
         with logs.progress(f"checking {self.name}", total=len(rows), unit="clips") as advance:
