@@ -1,0 +1,1 @@
+"""Motion between frames: optical flow, apex spotting, magnification, timing."""

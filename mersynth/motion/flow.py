@@ -1,0 +1,266 @@
+"""Dense optical flow between frames, and what is derived from it.
+
+Frames are (B, 1 or 3, H, W) in [0, 1], grey or RGB; a colour frame counts by its luma. Flow is
+(B, 2, H, W): how far to the right (x) and down (y), in pixels, what the first frame shows at a
+pixel has moved by in the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from mersynth.motion.tvl1 import Scheme, coarse_to_fine
+
+_MIN_SIZE = 16  # pixels; below it neither a pyramid nor DIS's patches have room
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as OpenCV
+_TOLERANCE = 1e-3  # how far frames may lie outside [0, 1]: rounding, not another range
+
+_DIS_PRESETS = {
+    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
+    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+}
+
+
+def tvl1(
+    first: Tensor,
+    second: Tensor,
+    *,
+    attachment: float = 15.0,
+    tightness: float = 0.3,
+    num_warp: int = 5,
+    num_iter: int = 10,
+    tol: float = 1e-4,
+    prefilter: bool = False,
+) -> Tensor:
+    """TV-L1 flow (Zach, Pock and Bischof 2007), as ``skimage.registration.optical_flow_tvl1``.
+
+    Parameters, defaults and results are scikit-image's, for a batch at once on the frames' device.
+    A pair's flow does not depend on what else is in the batch. It carries no gradient.
+
+    Args:
+        first: (B, 1 or 3, H, W) in [0, 1].
+        second: likewise.
+        attachment: lambda, the weight of the data: the smaller, the smoother the flow.
+        tightness: theta, how far flow and data may differ; small.
+        num_warp: how often the second frame is warped, on each level of the pyramid.
+        num_iter: iterations a warp.
+        tol: a level ends when the mean squared change of the flow in a warp, in pixels, is less.
+        prefilter: pass a median filter over the flow before each warp.
+
+    Returns:
+        (B, 2, H, W) x, y in pixels. (scikit-image returns row, then column.)
+
+    Raises:
+        ValueError: if the frames' shapes differ or are not such, a side is under 16 pixels, values
+            lie outside [0, 1] or are NaN, or a parameter is out of its range.
+
+    Example:
+        >>> first, second = torch.rand(2, 4, 3, 64, 64)
+        >>> tvl1(first, second, attachment=10).shape
+        torch.Size([4, 2, 64, 64])
+    """
+    scheme = Scheme(
+        attachment=attachment,
+        tightness=tightness,
+        num_warp=num_warp,
+        num_iter=num_iter,
+        tol=tol,
+        prefilter=prefilter,
+    )
+    return coarse_to_fine(*_grey_pair(first, second), scheme)
+
+
+def farneback(
+    first: Tensor,
+    second: Tensor,
+    *,
+    pyr_scale: float = 0.5,
+    levels: int = 1,
+    winsize: int = 15,
+    iterations: int = 2,
+    poly_n: int = 5,
+    poly_sigma: float = 1.1,
+) -> Tensor:
+    """Farneback's flow (2003) by OpenCV; the defaults are NMER's (Liu et al. 2019, their code).
+
+    It runs on the CPU, on frames rounded to 8 bits, whatever the frames' device.
+
+    Args:
+        first: (B, 1 or 3, H, W) in [0, 1].
+        second: likewise.
+        pyr_scale: size of a level of the pyramid as a share of the finer one's.
+        levels: levels of the pyramid, the frames' own included.
+        winsize: side of the averaging window, in pixels.
+        iterations: iterations a level.
+        poly_n: side of the neighbourhood that a polynomial is fitted to, in pixels.
+        poly_sigma: of the Gaussian that weights this neighbourhood, in pixels.
+
+    Returns:
+        (B, 2, H, W) x, y in pixels, on the frames' device.
+
+    Raises:
+        ValueError: as :func:`tvl1`, for the frames.
+    """
+
+    def method(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+        flow = np.zeros((*one.shape, 2), np.float32)
+        return cv2.calcOpticalFlowFarneback(
+            one, two, flow, pyr_scale, levels, winsize, iterations, poly_n, poly_sigma, flags=0
+        )
+
+    return _by_opencv(first, second, method)
+
+
+def dis(first: Tensor, second: Tensor, *, preset: str = "medium", finest_scale: int = 0) -> Tensor:
+    """Dense inverse search (Kroeger et al. 2016) by OpenCV: fast, and good at large motion.
+
+    It runs on the CPU, on frames rounded to 8 bits, whatever the frames' device.
+
+    Args:
+        first: (B, 1 or 3, H, W) in [0, 1].
+        second: likewise.
+        preset: ``"ultrafast"``, ``"fast"`` or ``"medium"``.
+        finest_scale: where it stops: 0 at the frames' resolution, 1 at half of it (as the presets
+            would), and so on.
+
+    Returns:
+        (B, 2, H, W) x, y in pixels, on the frames' device.
+
+    Raises:
+        ValueError: as :func:`tvl1`, for the frames; or if the preset is unknown.
+    """
+    if preset not in _DIS_PRESETS:
+        raise ValueError(f"dis: preset must be one of {', '.join(_DIS_PRESETS)}, got {preset!r}")
+    dense = cv2.DISOpticalFlow.create(_DIS_PRESETS[preset])
+    dense.setFinestScale(finest_scale)
+
+    def method(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+        return dense.calc(one, two, np.zeros((*one.shape, 2), np.float32))
+
+    return _by_opencv(first, second, method)
+
+
+METHODS: dict[str, Callable[..., Tensor]] = {"tvl1": tvl1, "farneback": farneback, "dis": dis}
+"""The flow methods by name."""
+
+
+def optical_flow(first: Tensor, second: Tensor, method: str = "tvl1", **options: Any) -> Tensor:
+    """Flow by the method of that name.
+
+    Args:
+        first: (B, 1 or 3, H, W) in [0, 1].
+        second: likewise.
+        method: one of :data:`METHODS`.
+        **options: of the method's function.
+
+    Returns:
+        (B, 2, H, W) x, y in pixels.
+
+    Raises:
+        ValueError: if there is no such method, or as the method's function does.
+    """
+    if method not in METHODS:
+        raise ValueError(f"flow method must be one of {', '.join(METHODS)}, got {method!r}")
+    return METHODS[method](first, second, **options)
+
+
+def magnitude(flow: Tensor) -> Tensor:
+    """Length of the flow.
+
+    Args:
+        flow: (B, 2, H, W) x, y in pixels.
+
+    Returns:
+        (B, 1, H, W) in pixels.
+
+    Raises:
+        ValueError: if the flow has another shape.
+    """
+    _check_flow(flow)
+    return torch.linalg.vector_norm(flow, dim=1, keepdim=True)
+
+
+def optical_strain(flow: Tensor) -> Tensor:
+    """Magnitude of the optical strain: how much the face is deformed, whichever way it moves.
+
+    The infinitesimal strain tensor is the symmetric part of the flow's gradient; with its normal
+    and shear parts e (Shreve et al., FG 2011; Liong et al., ACCV workshops 2014)::
+
+        e_xx = du/dx,  e_yy = dv/dy,  e_xy = e_yx = (du/dy + dv/dx) / 2
+        |e| = sqrt(e_xx^2 + e_yy^2 + e_xy^2 + e_yx^2)
+
+    Derivatives are central differences over neighbouring pixels, one-sided at the border.
+
+    Args:
+        flow: (B, 2, H, W) x, y in pixels; sides of 2 or more.
+
+    Returns:
+        (B, 1, H, W), pixels a pixel.
+
+    Raises:
+        ValueError: if the flow has another shape.
+    """
+    _check_flow(flow)
+    du_dx, du_dy = torch.gradient(flow[:, :1], dim=(3, 2))
+    dv_dx, dv_dy = torch.gradient(flow[:, 1:], dim=(3, 2))
+    shear = (du_dy + dv_dx) / 2
+    return (du_dx.square() + dv_dy.square() + 2 * shear.square()).sqrt()
+
+
+def _check_flow(flow: Tensor) -> None:
+    if flow.dim() != 4 or flow.shape[1] != 2:
+        raise ValueError(f"flow must have shape (B, 2, H, W), got {tuple(flow.shape)}")
+
+
+def _grey_pair(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """The frames as grey images (B, H, W), float32 unless they are float64."""
+    if first.shape != second.shape:
+        raise ValueError(
+            f"the two frames must have one shape, got {tuple(first.shape)} and "
+            f"{tuple(second.shape)}"
+        )
+    return _grey("first", first), _grey("second", second)
+
+
+def _grey(name: str, frames: Tensor) -> Tensor:
+    if frames.dim() != 4 or frames.shape[1] not in (1, 3) or not len(frames):
+        raise ValueError(
+            f"{name} must have shape (B, 1 or 3, H, W), with B of 1 or more, got "
+            f"{tuple(frames.shape)}"
+        )
+    if min(frames.shape[-2:]) < _MIN_SIZE:
+        raise ValueError(
+            f"{name} must be {_MIN_SIZE} pixels or more on each side, got "
+            f"{frames.shape[-2]} x {frames.shape[-1]}"
+        )
+    if not frames.is_floating_point():
+        raise ValueError(f"{name} must be float in [0, 1], got {frames.dtype}; divide uint8 by 255")
+    low, high = (bound.item() for bound in frames.detach().aminmax())
+    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # NaN fails, too
+        raise ValueError(
+            f"{name} must lie in [0, 1], got {low:.3g}..{high:.3g}; divide frames of 0..255 by 255"
+        )
+    frames = frames.detach()
+    frames = frames if frames.dtype == torch.float64 else frames.float()
+    if frames.shape[1] == 1:
+        return frames[:, 0].contiguous()
+    red, green, blue = frames.unbind(1)
+    return red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]
+
+
+def _by_opencv(
+    first: Tensor, second: Tensor, method: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> Tensor:
+    images = [
+        (grey * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+        for grey in _grey_pair(first, second)
+    ]
+    flows = [torch.from_numpy(method(one, two)) for one, two in zip(*images, strict=True)]
+    return torch.stack(flows).permute(0, 3, 1, 2).contiguous().to(first.device)

@@ -1,0 +1,46 @@
+"""Images seen through a flow field."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Bring an image back along a flow: each pixel looks up the image where the flow points to.
+
+    With ``flow`` from a first to a second frame, ``warp(second, flow)`` resembles the first.
+
+    Args:
+        image: (B, C, H, W), any range.
+        flow: (B, 2, H, W) x, y in pixels.
+
+    Returns:
+        (B, C, H, W), bilinear; outside of the image its border continues.
+
+    Raises:
+        ValueError: if the shapes do not fit together.
+
+    Example:
+        >>> image = torch.arange(16.0).view(1, 1, 4, 4)
+        >>> warp(image, torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 4, 4))[0, 0, 0]
+        tensor([1., 2., 3., 3.])
+    """
+    if image.dim() != 4 or flow.shape != (len(image), 2, *image.shape[-2:]):
+        raise ValueError(
+            f"warp: wants an image (B, C, H, W) and its flow (B, 2, H, W), got "
+            f"{tuple(image.shape)} and {tuple(flow.shape)}"
+        )
+    height, width = image.shape[-2:]
+    x = torch.arange(width, dtype=flow.dtype, device=flow.device)
+    y = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None]
+    # grid_sample with aligned corners counts from -1 to 1 between the outermost pixels' centres.
+    grid = torch.stack(
+        [
+            (flow[:, 0] + x) * (2 / max(1, width - 1)) - 1,
+            (flow[:, 1] + y) * (2 / max(1, height - 1)) - 1,
+        ],
+        dim=-1,
+    )
+    return F.grid_sample(image, grid.to(image), "bilinear", "border", align_corners=True)
