@@ -8,7 +8,8 @@ scheme    classes
 native    the database's own labels
 seven     CASME II's own labels (Yan et al. 2014); MMEW's (Ben et al. 2021), CAS(ME)^3's (Li et al.
           2022) and CK+'s (Lucey et al. 2010); AffectNet's without contempt, as it is commonly used
-eight     SAMM's own labels (Davison et al. 2018, "SAMM"); AffectNet's (Mollahosseini et al. 2017)
+eight     SAMM's own labels (Davison et al. 2018, "SAMM"); AffectNet's (Mollahosseini et al. 2017);
+          CASME's (Yan et al. 2013)
 five      the five best filled classes that recognizers are compared on (Ruan et al. 2022, table 2):
           CASME II disgust, happiness, repression, surprise, others;
           SAMM contempt, happiness, anger, surprise, others
@@ -18,10 +19,11 @@ four      positive, negative, surprise, others: the classes of STRCN-A, which no
           Only databases with a label ``others`` have it
 three     negative, positive, surprise as the challenge MEGC2019 counts them: of CASME II disgust
           and repression are negative (fear and sadness are left out); of SAMM all of anger,
-          contempt, disgust, fear, sadness. The databases outside of the challenge follow SAMM:
-          every named negative emotion is negative, which makes CK+ the macro-expression domain of
-          NMER (Liu et al. 2019: all its 327 labelled sequences fall into the three classes);
-          ``others`` and AffectNet's neutral are left out
+          contempt, disgust, fear, sadness; SMIC's own labels (Li et al. 2013) are these three. The
+          databases outside of the challenge follow SAMM: every named negative emotion is negative,
+          which makes CK+ the macro-expression domain of NMER (Liu et al. 2019: all its 327 labelled
+          sequences fall into the three classes); ``others``, AffectNet's neutral and CASME's tense,
+          which names no sign, are left out
 ========  ==========================================================================================
 
 MEGC2019 also leaves out two of CASME II's 63 disgust clips for want of a movement to measure:
@@ -42,6 +44,11 @@ _CASME2 = ("happiness", "disgust", "surprise", "fear", "sadness", "repression", 
 _SAMM = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise", "other")
 _MMEW = ("happiness", "surprise", "anger", "disgust", "fear", "sadness", "others")
 _CASME3 = ("happiness", "disgust", "surprise", "fear", "anger", "sadness", "others")
+_SMIC = ("negative", "positive", "surprise")
+_CASME = (
+    *("tense", "disgust", "repression", "surprise", "happiness"),
+    *("sadness", "contempt", "fear"),
+)
 _CKPLUS = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 _BASIC = ("happiness", "sadness", "surprise", "fear", "disgust", "anger")
 _AFFECTNET = ("neutral", *_BASIC, "contempt")
@@ -49,6 +56,8 @@ _NATIVE = {
     "casme2": _CASME2,
     "samm": _SAMM,
     "phantom": _SAMM,
+    "smic": _SMIC,
+    "casme": _CASME,
     "mmew": _MMEW,
     "casme3": _CASME3,
     "ckplus": _CKPLUS,
@@ -86,6 +95,11 @@ _SCHEMES: dict[str, dict[str, dict[str, str]]] = {
         ),
         "four": _with_others(_CASME2, _by_sign(_NEGATIVE)),
         "three": _by_sign(("disgust", "repression")),
+    },
+    "smic": {"three": _identity(_SMIC)},
+    "casme": {
+        "eight": _identity(_CASME),
+        "three": _by_sign(("contempt", "disgust", "fear", "repression", "sadness")),
     },
     "samm": _SAMM_SCHEMES,
     "phantom": _SAMM_SCHEMES,
@@ -231,8 +245,9 @@ _PROTOTYPES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "contempt": {_CONTEMPT: ("L14", "R14", "L12+L14", "R12+R14")},
     "repression": {_YAN: ("15", "17", "15+17")},
-    # The label says only that the movement fits no other emotion: there is nothing to predict.
+    # These labels say only that the movement fits no other emotion: there is nothing to predict.
     "others": {},
+    "tense": {},
     # A face at rest shows no AU.
     "neutral": {},
 }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from mersynth.sources.base import Source
+from mersynth.sources.casme import CASME
 from mersynth.sources.casme2 import CASME2
 from mersynth.sources.errors import PrepareError, Problem, SourceError
 from mersynth.sources.samm import SAMM
+from mersynth.sources.smic import SMIC, SMICNIR, SMICVIS
+from mersynth.sources.smic_further import SMICFurther
 
 __all__ = [
     "PHANTOM",
@@ -50,3 +53,8 @@ def get_source(name: str) -> Source:
 
 register(CASME2())
 register(SAMM())
+register(SMIC())
+register(SMICFurther())
+register(SMICVIS())
+register(SMICNIR())
+register(CASME())

@@ -33,14 +33,14 @@ class Row:
     """One row of an annotation table.
 
     Attributes:
-        number: row in the sheet, counted from 1.
+        number: row in the sheet, counted from 1; None where no sheet says it.
         subject: subject as its folder is called.
         name: name of the clip.
         clip: the annotation; None where it cannot be stored (a fatal problem says why).
         cells: what the row says, by what it is; a source may know more columns than this module.
     """
 
-    number: int
+    number: int | None
     subject: str
     name: str
     clip: Clip | None

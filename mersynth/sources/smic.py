@@ -1,0 +1,291 @@
+"""SMIC (Li et al. 2013): spontaneous micro-expressions under three cameras, HS, VIS and NIR."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from mersynth.clips import Clip
+from mersynth.facs.emotions import native_labels
+from mersynth.sources.base import FRAME_SUFFIXES, Release, folders
+from mersynth.sources.errors import Problem, SourceError
+from mersynth.sources.table import Row, cell_integer
+from mersynth.sources.table_source import TableSource
+
+SMIC_NAME = re.compile(r"s0*(\d+)_(ne|po|sur)_0*(\d+)")
+"""A clip's name: subject, emotion and number."""
+
+_EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}
+
+
+class SMIC(TableSource):
+    """SMIC, the high-speed camera (HS), in one of these trees.
+
+    ::
+
+        smic/                                SMIC-E, with the annotation table
+            SMIC-HS-E_annotation.xlsx
+            HS/
+                s03/
+                    s3_ne_02/
+                        image301900.jpg      a long clip, of which onset..offset is stored
+                        ...
+                s20/
+                ...
+
+        smic/                                SMIC_all_raw or SMIC_all_cropped, without a table
+            HS/
+                s3/
+                    micro/
+                        negative/            beside it positive/ and surprise/
+                            s3_ne_02/
+                                reg_image302330.bmp
+                                ...
+                    non_micro/               left alone
+                ...
+
+    The table lists 157 micro-expressions; in the second tree the folders are the clips, 164 of
+    them, and hold the frames of onset..offset only. The table's further micro-expressions of a long
+    clip (Onset2F, Onset3F) are stored by ``smic-further``. The subsets VIS and NIR (``smic-vis``,
+    ``smic-nir``: the same moments at 25 frames a second) lie beside ``HS``.
+
+    SMIC gives neither apex nor AUs. Clips are called as the challenge MEGC2019 lists them, with
+    numbers of two digits (``s03/s03_ne_02``), whatever the release writes; those of VIS and NIR end
+    in ``_vis`` and ``_nir``, and a subject is the same in all subsets. Where the table or the
+    folder and the clip's name disagree on the emotion (the table calls s18_sur_03 negative), the
+    name is believed, as the challenge does, and it is told.
+    """
+
+    name = "smic"
+    fps = 100.0
+    clip_source = "smic"
+    subset: ClassVar[Literal["HS", "VIS", "NIR"]] = "HS"
+    licence = (
+        "SMIC licence agreement of the University of Oulu: academic research only, no "
+        "redistribution; it also governs clips made from the database"
+    )
+    citation = (
+        "Li, X., Pfister, T., Huang, X., Zhao, G., Pietikäinen, M. (2013). A spontaneous "
+        "micro-expression database: Inducement, collection and baseline. IEEE International "
+        "Conference on Automatic Face and Gesture Recognition: 1-6"
+    )
+    request = (
+        "the licence agreement stands on the SMIC page of the Center for Machine Vision and Signal "
+        "Analysis, University of Oulu; a member of the academic staff signs it"
+    )
+    table_pattern = "SMIC*HS*annotation*.xlsx"
+    subject_pattern = re.compile(r"s\d+")
+    sheet = "HS"
+    columns: ClassVar[dict[str, str]] = {
+        "subject": "subject",
+        "name": "filename",
+        "onset": "onsetf",
+        "offset": "offsetf",
+        "emotion": "emotion",
+    }
+    optional: ClassVar[Mapping[str, str]] = {
+        "first": "firstf",
+        "last": "lastf",
+        **{f"onset{k}": f"onset{k}f" for k in (2, 3)},
+        **{f"offset{k}": f"offset{k}f" for k in (2, 3)},
+    }
+
+    @property
+    def home(self) -> str:
+        """The subsets share the folder ``smic``."""
+        return "smic"
+
+    @property
+    def tree(self) -> str:
+        """The trees that are expected, with the subset's folder."""
+        text = (inspect.getdoc(SMIC) or "").replace("::\n\n", "")
+        return text.replace("HS/", f"{self.subset}/").replace("-HS-", f"-{self.subset}-")
+
+    def subject_folder(self, subject: str) -> str:
+        """``"3"``, ``"s3"`` or ``"s03"`` to ``"s03"``."""
+        return f"s{subject.removeprefix('s').zfill(2)}"
+
+    def clip_name(self, file: str, onset: int | None) -> str:
+        """``"s3_ne_02"`` to ``"s03_ne_02"``."""
+        match = SMIC_NAME.fullmatch(file)
+        if match is None:
+            return file
+        name = f"s{match[1].zfill(2)}_{match[2]}_{match[3].zfill(2)}"
+        return name if self.subset == "HS" else f"{name}_{self.subset.lower()}"
+
+    def frame_number(self, file: str) -> int | None:
+        """``"image7750"``, ``"reg_image7750"``, ``"NIR 7750"`` or ``"07750"`` to 7750."""
+        match = re.fullmatch(r"(?:reg_)?(?:image|[A-Za-z]+ )?(\d+)", file)
+        return int(match[1]) if match else None
+
+    def release(self, file: str, width: int, height: int) -> Release:
+        """Told by the shape: a raw frame is 640x480, a cropped face about 140x170."""
+        return "raw" if width > height else "cropped"
+
+    def find_annotations(self, root: Path) -> Path:
+        """The annotation table; the subset's folder where folders are the annotation.
+
+        Raises:
+            SourceError: if there is neither, or more than one table.
+        """
+        home = root / self.subset
+        if home.is_dir() and self._layout(home) == "micro":
+            return home
+        for place in (home, root):
+            if any(place.glob(self.table_pattern)):
+                return super().find_annotations(place)
+        return super().find_annotations(root)
+
+    def read_annotations(self, table: Path) -> tuple[list[Row], list[Problem]]:
+        """The rows of an annotation table; see ``table.read_annotations``."""
+        rows, problems = super().read_annotations(table)
+        checked: list[Row] = []
+        for row in rows:
+            clip = row.clip
+            if clip is not None:
+                clip, found = self._named_emotion(clip, table.name, row.number)
+                problems += [*found, *_outside(row, table.name)]
+            checked.append(replace(row, clip=clip))
+        return checked, problems
+
+    def rows(self, root: Path) -> tuple[list[Row], list[Problem]]:
+        """The clips of the table, or those that the folders themselves are."""
+        annotations = self.find_annotations(root)
+        if annotations.is_file():
+            return self.read_annotations(annotations)
+        rows: list[Row] = []
+        problems: list[Problem] = []
+        for (subject, name), folder in self.clip_folders(root).items():
+            clip, found = self._clip_of_folder(subject, name, folder, root)
+            rows.append(Row(None, subject, name, clip))
+            problems += found
+        return rows, problems
+
+    def clip_folders(self, root: Path) -> dict[tuple[str, str], Path]:
+        """The clips' folders, by the names of subject and clip.
+
+        Raises:
+            SourceError: if there is no subject's folder, a clip comes twice, or both trees do.
+        """
+        home = root / self.subset
+        subjects = list(self._subjects(home)) if home.is_dir() else []
+        if not subjects:
+            raise SourceError(f"{home} holds no subject's folder.\n\n{self.tree}")
+        micro = self._layout(home) == "micro"
+        places: dict[tuple[str, str], Path] = {}
+        for subject in subjects:
+            parts = folders(subject / "micro") if micro else [subject]
+            for folder in (clip for part in parts for clip in folders(part)):
+                key = (self.subject_folder(subject.name), self.clip_name(folder.name, None))
+                if key in places:
+                    raise SourceError(
+                        f"{places[key].relative_to(root)} and {folder.relative_to(root)} are the "
+                        "same clip; keep one of them"
+                    )
+                places[key] = folder
+        return places
+
+    def _subjects(self, home: Path) -> Iterator[Path]:
+        return (path for path in folders(home) if self.subject_pattern.fullmatch(path.name))
+
+    def _layout(self, home: Path) -> Literal["long", "micro"]:
+        subjects = list(self._subjects(home))
+        micro = [path for path in subjects if (path / "micro").is_dir()]
+        long = [clip for path in subjects for clip in folders(path) if SMIC_NAME.match(clip.name)]
+        if micro and long:
+            raise SourceError(
+                f"{home} mixes two releases ({micro[0].name}/micro and "
+                f"{long[0].parent.name}/{long[0].name}); keep each in its own root"
+            )
+        return "micro" if micro else "long"
+
+    def _clip_of_folder(
+        self, subject: str, name: str, folder: Path, root: Path
+    ) -> tuple[Clip | None, list[Problem]]:
+        """A clip whose folder holds the frames of onset..offset and lies in its emotion's."""
+        place, emotion = folder.relative_to(root).as_posix(), folder.parent.name.lower()
+        files = [path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES]
+        numbers = [n for n in (self.frame_number(path.stem) for path in files) if n is not None]
+        if not numbers:
+            return None, [Problem(place, "the folder holds no frame")]
+        labels = native_labels(self.clip_source)
+        if emotion not in labels:
+            reason = f"emotion {emotion!r} is not one of {', '.join(labels)}"
+            return None, [Problem(place, reason)]
+        clip = Clip(
+            source=self.clip_source,
+            subject=subject,
+            name=name,
+            onset=min(numbers),
+            apex=None,
+            offset=max(numbers),
+            emotion=emotion,
+            fps=self.fps,
+        )
+        return self._named_emotion(clip, place, None)
+
+    def _named_emotion(self, clip: Clip, file: str, row: int | None) -> tuple[Clip, list[Problem]]:
+        """The clip with the emotion that its name says."""
+        match = SMIC_NAME.match(clip.name)
+        named = _EMOTIONS[match[2]] if match else clip.emotion
+        if named == clip.emotion:
+            return clip, []
+        reason = f"{clip.name} is called {clip.emotion}, its name says {named}: stored as {named}"
+        return replace(clip, emotion=named), [Problem(file, reason, row, fatal=False)]
+
+
+class SMICVIS(SMIC):
+    """SMIC, the camera for visible light (VIS): 71 clips of 8 subjects in the table.
+
+    The table is ``SMIC-VIS-E_annotation.xlsx``, or the sheet VIS of that of HS.
+    """
+
+    name = "smic-vis"
+    fps = 25.0
+    subset = "VIS"
+    sheet = "VIS"
+    table_pattern = "SMIC*VIS*annotation*.xlsx"
+
+    def find_annotations(self, root: Path) -> Path:
+        """The table of VIS, else that of HS."""
+        try:
+            return super().find_annotations(root)
+        except SourceError:
+            tables = sorted(root.glob(SMIC.table_pattern))
+            if len(tables) != 1:
+                raise
+            return tables[0]
+
+
+class SMICNIR(SMIC):
+    """SMIC, the near-infrared camera (NIR).
+
+    No table of NIR was at hand. A published script reads ``SMIC-NIR-E_annotation.xlsx`` with a
+    column "OnsetF NIR"; the offset's is taken to be called likewise, and another name is an error.
+    """
+
+    name = "smic-nir"
+    fps = 25.0
+    subset = "NIR"
+    sheet = "NIR"
+    table_pattern = "SMIC*NIR*annotation*.xlsx"
+    columns: ClassVar[dict[str, str]] = {
+        **SMIC.columns,
+        "onset": "onsetfnir",
+        "offset": "offsetfnir",
+    }
+
+
+def _outside(row: Row, file: str) -> list[Problem]:
+    """Tell of a long clip that, by its own row, does not hold its micro-expression."""
+    first, last = cell_integer(row.cells["first"]), cell_integer(row.cells["last"])
+    if row.clip is None or first is None or last is None:
+        return []
+    if first <= row.clip.onset and row.clip.offset <= last:
+        return []
+    reason = f"{row.clip.onset}..{row.clip.offset} lies outside of FirstF..LastF {first}..{last}"
+    return [Problem(file, reason, row.number, fatal=False)]
