@@ -20,6 +20,8 @@ from mersynth.motion.tvl1 import Scheme, coarse_to_fine
 _MIN_SIZE = 16  # pixels; below it neither a pyramid nor DIS's patches have room
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as OpenCV
 _TOLERANCE = 1e-3  # how far frames may lie outside [0, 1]: rounding, not another range
+# To start from; DIS takes even zeros for a guess. OpenCV's type stubs want an array.
+_NO_GUESS: Any = None
 
 _DIS_PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
@@ -110,9 +112,8 @@ def farneback(
     """
 
     def method(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-        flow = np.zeros((*one.shape, 2), np.float32)
         return cv2.calcOpticalFlowFarneback(
-            one, two, flow, pyr_scale, levels, winsize, iterations, poly_n, poly_sigma, flags=0
+            one, two, _NO_GUESS, pyr_scale, levels, winsize, iterations, poly_n, poly_sigma, flags=0
         )
 
     return _by_opencv(first, second, method)
@@ -142,7 +143,7 @@ def dis(first: Tensor, second: Tensor, *, preset: str = "medium", finest_scale: 
     dense.setFinestScale(finest_scale)
 
     def method(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-        return dense.calc(one, two, np.zeros((*one.shape, 2), np.float32))
+        return dense.calc(one, two, _NO_GUESS)
 
     return _by_opencv(first, second, method)
 
