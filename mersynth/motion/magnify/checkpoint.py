@@ -1,0 +1,114 @@
+"""MagNet checkpoints: safetensors for the weights, ``magnet.json`` for what made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from mersynth.files import sha256_of_file, write_json_atomically
+from mersynth.motion.magnify.convert import convert_published, is_published
+from mersynth.motion.magnify.magnet import MagNet
+
+CARD = "magnet.json"
+SHIPPED = Path(__file__).parents[2] / "checkpoints" / "magnet"
+
+
+class MagNetError(Exception):
+    """MagNet's weights are missing, damaged, or of another model."""
+
+
+def load_magnet(path: str | Path | None = None) -> MagNet:
+    """MagNet with weights, in float32 and evaluation mode, on the CPU.
+
+    Args:
+        path: a folder that :func:`save_magnet` wrote; or a file (``.safetensors``, or a
+            ``torch.save`` state dict) in this project's layout or in that of the published
+            PyTorch port, which :func:`mersynth.motion.magnify.convert.convert_published` reads.
+            None takes the weights shipped with the package.
+
+    Raises:
+        MagNetError: if the weights are missing, damaged, or fit neither layout.
+    """
+    place = SHIPPED if path is None else Path(path)
+    if place.is_dir() or not place.suffix:
+        place, options = _checked(place)
+        return _build(_load_tensors(place), options, place)
+    tensors = _load_tensors(place)
+    if not is_published(tensors):
+        return _build(tensors, {}, place)
+    try:
+        return convert_published(tensors)
+    except ValueError as error:
+        raise MagNetError(f"{place}: {error}") from error
+
+
+def save_magnet(folder: Path, state: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
+    """Write weights in half precision and their card; the card last, so it names a whole file.
+
+    Args:
+        folder: made if missing.
+        state: state dict of a :class:`MagNet` with the default options.
+        facts: JSON-able facts about the training; ``weights`` and ``sha256`` are added.
+
+    Returns:
+        The file of the weights.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "magnet.safetensors"
+    temporary = folder / f".{path.name}.tmp"
+    # Not save_file, which makes files that only their owner can read.
+    temporary.write_bytes(save({k: v.detach().half().contiguous().cpu() for k, v in state.items()}))
+    sha256 = sha256_of_file(temporary)
+    temporary.replace(path)
+    write_json_atomically(folder / CARD, {**facts, "weights": path.name, "sha256": sha256})
+    return path
+
+
+def _checked(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The file of the weights, once its checksum was found right, and the model's options."""
+    card_path = folder / CARD
+    if not card_path.exists():
+        raise MagNetError(
+            f"no MagNet at {folder} (no {CARD}); load_magnet() without a path takes the shipped "
+            "one, scripts/train_magnet_checkpoint.py trains one"
+        )
+    try:
+        card = json.loads(card_path.read_text())
+        path, sha256 = folder / card["weights"], card["sha256"]
+        options = dict(card.get("options", {}))
+    except (ValueError, KeyError, TypeError) as error:
+        raise MagNetError(f"{card_path} is damaged ({error}); make it again") from error
+    if not path.exists() or sha256_of_file(path) != sha256:
+        raise MagNetError(
+            f"{path} is missing or damaged (its SHA-256 is not the one in {CARD}); make it again"
+        )
+    return path, options
+
+
+def _build(tensors: Mapping[str, Tensor], options: dict[str, Any], path: Path) -> MagNet:
+    try:
+        model = MagNet(**options)
+        model.load_state_dict({k: v.float() for k, v in tensors.items()})
+    except (TypeError, RuntimeError) as error:
+        raise MagNetError(f"{path} does not hold MagNet's weights ({error})") from error
+    return model.eval()
+
+
+def _load_tensors(path: Path) -> dict[str, Tensor]:
+    if not path.exists():
+        raise MagNetError(f"no weights at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling raises whatever the file's bytes lead it to
+        raise MagNetError(f"{path} cannot be read as weights ({error})") from error
+    if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
+        raise MagNetError(f"{path} holds no state dict of tensors")
+    return values
