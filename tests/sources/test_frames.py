@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mersynth.sources.frames import check_frame, read_frame, to_square
 
@@ -42,6 +43,64 @@ def test_a_damaged_size_is_found(tmp_path: Path) -> None:
 def test_channels_are_red_green_blue(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4), (250, 100, 5)).save(tmp_path / "frame.bmp")
     assert read_frame(tmp_path / "frame.bmp")[2, 2].tolist() == [250, 100, 5]
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4)])
+def test_16_bits_keep_their_scale(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, shape, np.uint16)
+    deep[0, 0], deep[0, 1] = 0, 65535
+    assert cv2.imwrite(str(tmp_path / "frame.png"), deep)
+    wanted = np.rint(deep / 257).astype(int)
+    wanted = np.stack([wanted] * 3, 2) if deep.ndim == 2 else wanted[..., [2, 1, 0]]
+    np.testing.assert_array_equal(read_frame(tmp_path / "frame.png"), wanted)
+    assert check_frame(tmp_path / "frame.png") == (7, 5)
+
+
+def test_truncated_16_bits_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "frame.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 65536, (20, 30), np.uint16))
+    path.write_bytes(path.read_bytes()[:-200])
+    for read in (check_frame, read_frame):
+        with pytest.raises(ValueError, match="truncated or damaged"):
+            read(path)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "L", "LA", "RGBA"])
+def test_other_modes_become_rgb(tmp_path: Path, mode: str) -> None:
+    pixels = np.zeros((6, 8), np.uint8)
+    pixels[:, 4:] = 255
+    Image.fromarray(pixels).convert(mode).save(tmp_path / "frame.png")
+    np.testing.assert_array_equal(read_frame(tmp_path / "frame.png"), np.stack([pixels] * 3, 2))
+
+
+def test_cmyk_is_converted(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16), (200, 40, 90)).convert("CMYK").save(tmp_path / "frame.jpg")
+    np.testing.assert_allclose(read_frame(tmp_path / "frame.jpg")[8, 8], (200, 40, 90), atol=6)
+
+
+@pytest.mark.parametrize("mode", ["F", "I;16", "I"])
+def test_pixels_without_a_known_scale_are_refused(tmp_path: Path, mode: str) -> None:
+    # A TIFF under another name: Pillow looks at the content.
+    Image.new(mode, (4, 4)).save(tmp_path / "frame.png", "TIFF")
+    for read in (check_frame, read_frame):
+        with pytest.raises(ValueError, match=f"^pixels of mode {mode} .TIFF. have no known scale"):
+            read(tmp_path / "frame.png")
+
+
+@pytest.mark.parametrize("orientation", range(9))
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_frames_are_turned_upright(tmp_path: Path, orientation: int, suffix: str) -> None:
+    blocks = np.random.default_rng(0).integers(0, 256, (2, 3, 3), np.uint8)
+    image = Image.fromarray(blocks.repeat(16, 0).repeat(16, 1))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"frame.{suffix}"
+    image.save(path, exif=exif, quality=100)
+    with Image.open(path) as saved:
+        upright = np.asarray(ImageOps.exif_transpose(saved).convert("RGB"))
+    np.testing.assert_array_equal(read_frame(path), upright)
+    assert check_frame(path) == upright.shape[1::-1]
+    assert (upright.shape == (48, 32, 3)) == (orientation >= 5)
 
 
 def test_shrinking_averages_areas() -> None:
