@@ -66,6 +66,8 @@ class FakeSource(ABC):
     raw_size: ClassVar[tuple[int, int]]
     cropped_size: ClassVar[tuple[int, int]]
     grey: ClassVar[bool] = False
+    fps: ClassVar[float] = 200.0
+    onset_column: ClassVar[str] = "onsetframe"
 
     @abstractmethod
     def sheet(self, clips: Sequence[FakeClip]) -> list[list[object]]:
@@ -74,6 +76,10 @@ class FakeSource(ABC):
     @abstractmethod
     def folder(self, clip: FakeClip) -> str:
         """The clip's folder, relative to the root."""
+
+    def stored(self, clip: FakeClip) -> str:
+        """Subject and name that the stored clip has, ``subject/name``."""
+        return self.folder(clip)
 
     @abstractmethod
     def frame(self, clip: FakeClip, number: int, release: str) -> str:
