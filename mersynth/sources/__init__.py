@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from mersynth.sources.affectnet import AffectNet
 from mersynth.sources.base import Source
 from mersynth.sources.casme import CASME
 from mersynth.sources.casme2 import CASME2
+from mersynth.sources.casme3 import CASME3, CASME3Depth, CASME3Macro
+from mersynth.sources.ckplus import CKPlus
 from mersynth.sources.errors import PrepareError, Problem, SourceError
+from mersynth.sources.mmew import MMEW, MMEWMacro
 from mersynth.sources.samm import SAMM
 from mersynth.sources.smic import SMIC, SMICNIR, SMICVIS
 from mersynth.sources.smic_further import SMICFurther
@@ -58,3 +62,10 @@ register(SMICFurther())
 register(SMICVIS())
 register(SMICNIR())
 register(CASME())
+register(MMEW())
+register(MMEWMacro())
+register(CASME3())
+register(CASME3Macro())
+register(CASME3Depth())
+register(CKPlus())
+register(AffectNet())

@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import openpyxl
@@ -17,12 +18,31 @@ from PIL import Image
 from mersynth.prepare import prepare
 from mersynth.sources import get_source
 from mersynth.sources.errors import PrepareError, SourceError
+from mersynth.sources.table import Row
 from mersynth.store import ClipStore, StoreError
 from tests.conftest import FakeClip, FakeSource, FakeTree
 
 
-class SourceCase(FakeSource):
-    """The cases that a source's test inherits; the subclass says how its tree looks."""
+class TreeCase(FakeSource):
+    """The cases that the test of any database of clip folders inherits.
+
+    The subclass says how its tree looks; a database with apexes and AUs inherits
+    :class:`SourceCase`.
+    """
+
+    fps: ClassVar[float] = 200.0
+    onset_column: ClassVar[str] = "onsetframe"
+    has_apex: ClassVar[bool] = True
+
+    def clip_id(self, clip: FakeClip) -> str:
+        return f"{self.source}/{self.folder(clip)}"
+
+    def clip_name(self, clip: FakeClip) -> str:
+        return self.clip_id(clip).rsplit("/", 1)[1]
+
+    def foreign_sheet(self) -> list[list[object]]:
+        """The table of another database, which calls its columns in another way."""
+        return [["Subject", "Filename", "OnsetF", "OffsetF", "Emotion"], [3, "s3_ne_02", 2, 5, "x"]]
 
     def rewrite_table(self, tree: FakeTree, clip: int = 0, **changes: object) -> None:
         clips = list(self.clips)
@@ -120,6 +140,56 @@ class SourceCase(FakeSource):
         reason = f"frame {self.clips[0].onset} comes twice, also as {copy.name}"
         self.assert_stops(tree, frame.relative_to(tree.root).as_posix(), reason, lost=[0])
 
+    def test_folder_without_frames(self, tree: FakeTree) -> None:
+        for frame in tree.folders[0].iterdir():
+            frame.unlink()
+        onset, offset = self.clips[0].onset, self.clips[0].offset
+        reason = f"^frames {onset}, .*of {onset}\\.\\.{offset} missing"
+        self.assert_stops(tree, self.folder(self.clips[0]), reason, lost=[0])
+
+    def test_link_out_of_the_root(self, tree: FakeTree) -> None:
+        frame = tree.frames(1)[0]
+        outside = tree.root.parent / frame.name
+        frame.rename(outside)
+        frame.symlink_to(outside)
+        file = frame.relative_to(tree.root).as_posix()
+        self.assert_stops(tree, file, "symbolic link leads out of the database's folder", lost=[1])
+
+    def test_link_within_the_root(self, tree: FakeTree) -> None:
+        frame = tree.frames(1)[0]
+        inside = tree.root / f"moved{frame.suffix}"
+        frame.rename(inside)
+        frame.symlink_to(inside)
+        assert len(self.prepare(tree)) == len(self.clips)
+
+    def test_names_outside_of_ascii(self, tmp_path: Path) -> None:
+        place = tmp_path / "Müller, 中文"
+        place.mkdir()
+        store = self.prepare(self.write_tree(place / "данные"))
+        assert [clip.id for clip in store.clips] == [self.clip_id(clip) for clip in self.clips]
+
+    def test_frames_of_16_bits(self, tmp_path: Path) -> None:
+        tree = self.write_tree(tmp_path / "data", "cropped", ".bmp")
+        for frame in tree.frames(0):
+            with Image.open(frame) as image:
+                deep = np.asarray(image.convert("L")).astype(np.uint16) * 257
+            frame.unlink()
+            Image.fromarray(deep).save(frame.with_suffix(".png"))
+        onset, offset = self.clips[0].onset, self.clips[0].offset
+        middle = self.prepare(tree)[0].frames[:, 8, 8, 0]
+        assert middle.tolist() == [self.brightness(n) for n in range(onset, offset + 1)]
+
+    def test_table_of_another_database(self, tree: FakeTree) -> None:
+        self.write_sheet(tree.root, self.foreign_sheet())
+        with pytest.raises(SourceError, match="no row with the columns .* another database"):
+            self.prepare(tree)
+
+    def test_table_of_other_clips(self, tree: FakeTree) -> None:
+        others = [dataclasses.replace(clip, name=f"x{clip.name}") for clip in self.clips]
+        self.write_table(tree.root, others)
+        with pytest.raises(SourceError, match=r"no clip of the annotation table .* another datab"):
+            self.prepare(tree)
+
     def test_row_without_folder(self, tree: FakeTree) -> None:
         tree.folders[2].rename(tree.root.parent / "elsewhere")
         self.assert_stops(tree, self.stored(self.clips[2]), "the tree has not", lost=[2])
@@ -128,13 +198,6 @@ class SourceCase(FakeSource):
         self.write_table(tree.root, self.clips[:-1])
         lost = [len(self.clips) - 1]
         self.assert_stops(tree, self.stored(self.clips[-1]), "annotation table has not", lost)
-
-    @pytest.mark.parametrize("beside", [-1, 1])
-    def test_apex_outside(self, tree: FakeTree, beside: int) -> None:
-        clip = self.clips[0]
-        apex = clip.onset - 1 if beside < 0 else clip.offset + 1
-        self.rewrite_table(tree, apex=apex)
-        self.assert_stops(tree, self.table_name, f"apex {apex} lies outside", lost=[0])
 
     def test_offset_before_onset(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, offset=self.clips[0].onset - 5)
@@ -156,24 +219,6 @@ class SourceCase(FakeSource):
     def test_row_without_name(self, tree: FakeTree) -> None:
         self.write_table(tree.root, [*self.clips, dataclasses.replace(self.clips[0], name="")])
         self.assert_stops(tree, self.table_name, "no file name", lost=[])
-
-    def test_apex_not_given_is_told_and_kept(self, tree: FakeTree) -> None:
-        self.rewrite_table(tree, apex="/")
-        store = self.prepare(tree)
-        assert len(store) == len(self.clips)
-        assert store.clips[0].apex is None
-        (warning,) = store.meta["header"]["warnings"]
-        assert warning["file"] == self.table_name
-        assert warning["row"] == len(self.sheet([])) + 1
-        assert "no apex" in warning["reason"]
-
-    def test_unreadable_au_cell_is_told_and_kept(self, tree: FakeTree) -> None:
-        self.rewrite_table(tree, clip=1, aus="4+xyz9")
-        store = self.prepare(tree)
-        assert store.clips[1].aus == "4+xyz9"
-        (warning,) = store.meta["header"]["warnings"]
-        assert (warning["file"], warning["row"]) == (self.table_name, len(self.sheet([])) + 2)
-        assert "'4+xyz9': 'xyz9' cannot be read" in warning["reason"]
 
     def test_all_problems_come_in_one_list(self, tree: FakeTree) -> None:
         tree.frames(0)[0].unlink()
@@ -237,7 +282,7 @@ class SourceCase(FakeSource):
         tree.root.rename(tree.root.parent / "wrapped")
         tree.root.mkdir()
         self.write_table(tree.root, self.clips)
-        with pytest.raises(SourceError, match="holds no .*folder") as caught:
+        with pytest.raises(SourceError, match=r"holds no .*folder") as caught:
             self.prepare(tree)
         assert self.folder(self.clips[0]).split("/")[0] in str(caught.value)
 
@@ -255,6 +300,10 @@ class SourceCase(FakeSource):
         assert store.path.resolve() == tree.root.parent.resolve() / "stores" / self.source
         assert len(store) == len(self.clips)
 
+    def real_folder(self, row: Row) -> str:
+        """Folder of a clip of the real table, relative to the root."""
+        return f"{row.subject}/{row.name}"
+
     def assert_real_table(
         self, table: Path, tmp_path: Path, clips: int, subjects: int
     ) -> ClipStore:
@@ -267,7 +316,7 @@ class SourceCase(FakeSource):
         for row in rows:
             assert row.clip is not None
             fake = FakeClip(row.subject, row.name, row.clip.onset, 0, row.clip.offset, "", "")
-            folder = root / row.subject / row.name
+            folder = root / self.real_folder(row)
             folder.mkdir(parents=True)
             for number in range(row.clip.onset, row.clip.offset + 1):
                 name = f"{self.frame(fake, number, 'cropped')}.bmp"
@@ -276,3 +325,32 @@ class SourceCase(FakeSource):
         assert len(store) == clips
         assert len(store.subjects) == subjects
         return store
+
+
+class SourceCase(TreeCase):
+    """The cases of a database whose table gives apexes and AUs."""
+
+    @pytest.mark.parametrize("beside", [-1, 1])
+    def test_apex_outside(self, tree: FakeTree, beside: int) -> None:
+        clip = self.clips[0]
+        apex = clip.onset - 1 if beside < 0 else clip.offset + 1
+        self.rewrite_table(tree, apex=apex)
+        self.assert_stops(tree, self.table_name, f"apex {apex} lies outside", lost=[0])
+
+    def test_apex_not_given_is_told_and_kept(self, tree: FakeTree) -> None:
+        self.rewrite_table(tree, apex="/")
+        store = self.prepare(tree)
+        assert len(store) == len(self.clips)
+        assert store.clips[0].apex is None
+        (warning,) = store.meta["header"]["warnings"]
+        assert warning["file"] == self.table_name
+        assert warning["row"] == len(self.sheet([])) + 1
+        assert "no apex" in warning["reason"]
+
+    def test_unreadable_au_cell_is_told_and_kept(self, tree: FakeTree) -> None:
+        self.rewrite_table(tree, clip=1, aus="4+xyz9")
+        store = self.prepare(tree)
+        assert store.clips[1].aus == "4+xyz9"
+        (warning,) = store.meta["header"]["warnings"]
+        assert (warning["file"], warning["row"]) == (self.table_name, len(self.sheet([])) + 2)
+        assert "'4+xyz9': 'xyz9' cannot be read" in warning["reason"]
