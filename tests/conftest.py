@@ -99,8 +99,11 @@ class FakeSource(ABC):
         return image.convert("L") if self.grey else image
 
     def write_table(self, root: Path, clips: Sequence[FakeClip]) -> Path:
+        return self.write_sheet(root, self.sheet(clips))
+
+    def write_sheet(self, root: Path, rows: Sequence[Sequence[object]]) -> Path:
         book = openpyxl.Workbook()
-        for row in self.sheet(clips):
+        for row in rows:
             book.worksheets[0].append(row)
         book.create_sheet("Sheet2")
         book.save(root / self.table_name)
