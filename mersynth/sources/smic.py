@@ -27,8 +27,8 @@ class SMIC(TableSource):
 
     ::
 
-        smic/                                SMIC-E, with the annotation table
-            SMIC-HS-E_annotation.xlsx
+        smic/
+            SMIC-HS-E_annotation.xlsx        SMIC-E: long clips and their annotation table
             HS/
                 s03/
                     s3_ne_02/
@@ -37,8 +37,8 @@ class SMIC(TableSource):
                 s20/
                 ...
 
-        smic/                                SMIC_all_raw or SMIC_all_cropped, without a table
-            HS/
+        smic/
+            HS/                              SMIC_all_raw or SMIC_all_cropped: no table
                 s3/
                     micro/
                         negative/            beside it positive/ and surprise/
