@@ -187,7 +187,7 @@ class CASME3(TableSource):
             folder = places.get((row.subject, recording))
             if folder is not None:
                 found[row.subject, row.name] = folder
-        return found
+        return found or places
 
     def stored_name(self, name: str) -> str:
         """From recording and onset, ``"a_355"``, to the clip's name."""
