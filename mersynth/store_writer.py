@@ -187,10 +187,16 @@ class StoreWriter:
         return ClipStore.open(self.path)
 
 
-def merge(stores: Sequence[ClipStore], path: str | Path) -> ClipStore:
+def merge(
+    stores: Sequence[ClipStore], path: str | Path, header: Mapping[str, Any] | None = None
+) -> ClipStore:
     """Write the clips of several stores of one image size into a new store.
 
-    The header of each part is kept under ``header["parts"]``, licence notes included.
+    Args:
+        stores: the stores, or views of them (:meth:`ClipStore.filter`).
+        path: folder of the new store; it must not exist.
+        header: facts about the new store. The header of each part is kept beside them under
+            ``header["parts"]``, licence notes included.
 
     Raises:
         StoreError: if the image sizes differ, an id comes twice, or ``path`` exists.
@@ -198,12 +204,13 @@ def merge(stores: Sequence[ClipStore], path: str | Path) -> ClipStore:
     sizes = sorted({store.image_size for store in stores})
     if len(sizes) != 1:
         raise StoreError(f"stores of one image size can be merged, got sizes {sizes}")
-    header = {
+    facts = {
         "source": "+".join(dict.fromkeys(str(s.meta["header"]["source"]) for s in stores)),
+        **(header or {}),
         "parts": [{"checksum": s.checksum, "header": s.meta["header"]} for s in stores],
     }
     clips = [clip for store in stores for clip in store.clips]
-    with StoreWriter(path, clips, sizes[0], header) as writer:
+    with StoreWriter(path, clips, sizes[0], facts) as writer:
         for store in stores:
             for item in store:
                 writer.add(item.frames, item.intensities, item.landmarks)
