@@ -66,11 +66,11 @@ class CASME3(TableSource):
             spNO.1/
                 a/                         a recording: 30 frames a second, 1280x720 pixels
                     color/
-                        0.jpg
                         1.jpg
+                        2.jpg
                         ...
                     depth/
-                        0.png
+                        1.png
                         ...
                 b/
                 ...
@@ -204,8 +204,8 @@ class CASME3Depth(CASME3):
             spNO.1/
                 a/
                     depth/
-                        0.png              16 bits, millimetres; 0 where nothing was measured
-                        1.png
+                        1.png              16 bits, millimetres; 0 where nothing was measured
+                        2.png
                         ...
                 b/
                 ...
@@ -247,7 +247,7 @@ class CASME3Macro(CASME3):
             spNO.1/
                 a/
                     color/
-                        0.jpg
+                        1.jpg
                         ...
                 ...
             ...

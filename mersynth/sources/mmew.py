@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -158,24 +158,30 @@ class MMEWMacro(Source):
                 mixed.
         """
         self.check_root(root)
-        clips: list[ClipFiles] = []
+        clips: dict[str, ClipFiles] = {}
         problems: list[Problem] = []
         releases: dict[Release, Path] = {}
         places = [e for subject in folders(self.find_annotations(root)) for e in folders(subject)]
         with logs.progress(f"checking {self.name}", total=len(places), unit="folders") as advance:
             for place in places:
                 for files, release in self._scan_emotion(place, root, problems):
-                    clips.append(files)
+                    if files.clip.id in clips:
+                        first = clips[files.clip.id].frames[0].relative_to(root).as_posix()
+                        reason = f"the image is there twice, also as {first}"
+                        file = files.frames[0].relative_to(root).as_posix()
+                        problems.append(Problem(file, reason))
+                        continue
+                    clips[files.clip.id] = files
                     releases.setdefault(release, files.frames[0])
                 advance(1)
         if len(releases) > 1:
             examples = ", ".join(f"{file} is {release}" for release, file in releases.items())
             raise SourceError(f"{root} mixes two releases ({examples}); keep each in its own root")
-        return Scan(tuple(clips), tuple(problems), next(iter(releases), None))
+        return Scan(tuple(clips.values()), tuple(problems), next(iter(releases), None))
 
     def _scan_emotion(
         self, folder: Path, root: Path, problems: list[Problem]
-    ) -> list[tuple[ClipFiles, Release]]:
+    ) -> Iterator[tuple[ClipFiles, Release]]:
         """The good images of a folder, with their release; problems are added to the list."""
         place, emotion = folder.relative_to(root).as_posix(), folder.name.lower()
         labels = native_labels(MMEW.name)
@@ -183,31 +189,24 @@ class MMEWMacro(Source):
             problems.append(
                 Problem(place, f"emotion {emotion!r} is not one of {', '.join(labels)}")
             )
-            return []
+            return
         for inner in folders(folder):
             reason = "a folder where single images are expected"
             problems.append(Problem(inner.relative_to(root).as_posix(), reason))
-        found: dict[str, tuple[ClipFiles, Release]] = {}
         for file in sorted(folder.iterdir()):
             if file.suffix.lower() not in FRAME_SUFFIXES or file.name.startswith("."):
-                continue
-            name = f"macro-{file.stem}"
-            if name in found:
-                reason = f"the image is there twice, also as {found[name][0].frames[0].name}"
-                problems.append(Problem(file.relative_to(root).as_posix(), reason))
                 continue
             clip = still_clip(
                 source=MMEW.name,
                 subject=folder.parent.name,
-                name=name,
+                name=f"macro-{file.stem}",
                 emotion=emotion,
                 fps=self.fps,
             )
             checked = check_still(clip, file, root)
             problems += checked.problems
             if checked.size is not None:
-                found[name] = (ClipFiles(clip, checked.frames), _release(*checked.size))
-        return list(found.values())
+                yield ClipFiles(clip, checked.frames), _release(*checked.size)
 
 
 def _below(path: Path, depth: int) -> list[Path]:

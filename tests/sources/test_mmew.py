@@ -153,10 +153,12 @@ def test_truncated_macro_expression(root: Path) -> None:
     _assert_lost(_scan(root), file.relative_to(root).as_posix(), "truncated", lost=[1])
 
 
-def test_macro_expression_twice(root: Path) -> None:
-    file = root / "Macro_Expression/S01/anger/S01-07-001.png"
+@pytest.mark.parametrize("place", ["anger/S01-07-001.png", "fear/S01-07-001.jpg"])
+def test_macro_expression_twice(root: Path, place: str) -> None:
+    file = root / "Macro_Expression/S01" / place
+    file.parent.mkdir(exist_ok=True)
     Image.new("RGB", (32, 18)).save(file)
-    reason = "there twice, also as S01-07-001.jpg"
+    reason = "there twice, also as Macro_Expression/S01/anger/S01-07-001.jpg"
     _assert_lost(_scan(root), file.relative_to(root).as_posix(), reason, lost=[])
 
 
