@@ -13,6 +13,8 @@ operation works on then lies together in memory.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -69,8 +71,24 @@ def coarse_to_fine(first: Tensor, second: Tensor, scheme: Scheme) -> Tensor:
         chunks = zip(
             coarse_first.split(pairs), coarse_second.split(pairs), flow.split(pairs, 1), strict=True
         )
-        flow = torch.cat([_solve(one, two, start, scheme) for one, two, start in chunks], dim=1)
+        with _one_thread():
+            flow = torch.cat([_solve(*chunk, scheme) for chunk in chunks], dim=1)
     return flow.transpose(0, 1).contiguous()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch's operations in one thread each.
+
+    They take microseconds here. Threads that meet after every one of them save little, and on a
+    busy machine wait for one another: there two took more than four times as long as one.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _solve(first: Tensor, second: Tensor, flow: Tensor, scheme: Scheme) -> Tensor:

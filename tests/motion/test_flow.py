@@ -108,6 +108,16 @@ def test_the_tolerance_ends_iterations_early(pairs: tuple[Tensor, Tensor, Tensor
     assert not torch.allclose(tvl1(first, second, num_warp=4, tol=0), once, atol=1e-2)
 
 
+def test_the_number_of_threads_is_left_as_it_was(pairs: tuple[Tensor, Tensor, Tensor]) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        tvl1(pairs[0], pairs[1], num_warp=1, num_iter=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_shift_is_found(method: str) -> None:
     flow = optical_flow(pattern(64, 80), pattern(64, 80, dx=1.5, dy=-0.5), method)
