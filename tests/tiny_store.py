@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ EMOTIONS = {
     "surprise": "1+2B",
     "other": "24",
 }
+HEADER = {"source": "samm", "licence": "none"}
 
 
 def tiny_clips(subjects: int = 5, each: int = 1, num_frames: int = 6) -> list[Clip]:
@@ -39,12 +41,16 @@ def tiny_clips(subjects: int = 5, each: int = 1, num_frames: int = 6) -> list[Cl
 
 
 def write_tiny_store(
-    path: Path, clips: list[Clip] | None = None, image_size: int = 32, measured: bool = False
+    path: Path,
+    clips: list[Clip] | None = None,
+    image_size: int = 32,
+    measured: bool = False,
+    header: Mapping[str, str] = HEADER,
 ) -> ClipStore:
     """Random frames; AU intensities as measured ones if ``measured``, else NaN."""
     rng = np.random.default_rng(0)
     clips = tiny_clips() if clips is None else clips
-    with StoreWriter(path, clips, image_size, {"source": "samm", "licence": "none"}) as writer:
+    with StoreWriter(path, clips, image_size, header) as writer:
         for clip in clips:
             shape = (clip.num_frames, image_size, image_size, 3)
             curve = rng.uniform(0, 0.4, (clip.num_frames, 20)).astype(np.float32)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from PIL import Image
 from mersynth.config import ConfigError
 from mersynth.gan.checkpoint import CheckpointError, load_card, load_generator
 from mersynth.gan.train import train
+from mersynth.sources.composite import make_composite
 from mersynth.store import ClipStore, StoreError
 from mersynth.synthesis.generate import generate
 from tests.tiny_store import tiny_clips, write_tiny_store
@@ -68,6 +70,37 @@ def test_store_is_balanced_and_tells_its_provenance(place: Path, tmp_path: Path)
     assert header["real_store"]["checksum"] == real.checksum
     assert header["real_store"]["header"]["licence"] == "none"
     assert header["generators"][0]["sha256"] == card.sha256
+
+
+def test_terms_of_every_database_follow_into_the_synthetic_store(
+    place: Path, tmp_path: Path
+) -> None:
+    subjects = {"casme2": "sub01", "smic": "s01", "samm": "006"}
+    labels = {"casme2": "happiness", "smic": "surprise", "samm": "anger"}
+    for source, subject in subjects.items():
+        clips = [
+            replace(
+                clip,
+                source=source,
+                subject=f"{subject[:-1]}{i}",
+                name=f"s0{i}_sur_01",
+                emotion=labels[source],
+            )
+            for i, clip in enumerate(tiny_clips(subjects=1)[:3])
+        ]
+        header = {"source": source, "licence": f"terms of {source}", "citation": f"on {source}"}
+        write_tiny_store(tmp_path / "stores" / source, clips, measured=True, header=header)
+    real = make_composite(tmp_path / "stores", tmp_path / "real", skip_bad=True)
+    store = run(place, tmp_path / "s", store=real.path, classes="three", per_class=2)
+    assert {clip.source for clip in store.clips} <= subjects.keys()
+    assert Counter(c.emotion for c in store.clips) == {"negative": 2, "positive": 2, "surprise": 2}
+    made = store.meta["header"]
+    assert made["source"] == "composite"
+    for source in subjects:
+        assert f"terms of {source}" in made["licence"]
+        assert f"on {source}" in made["citation"]
+    parts = made["real_store"]["header"]["parts"]
+    assert [part["header"]["licence"] for part in parts] == [f"terms of {s}" for s in subjects]
 
 
 def test_frames_are_what_the_generator_makes_of_face_and_curve(place: Path, tmp_path: Path) -> None:
