@@ -19,9 +19,10 @@ from mersynth.facs.landmarks import NUM_LANDMARKS
 
 AU_NAMES = tuple(f"AU{number:02d}" for number in CONDITION_AUS)
 
-# What a scikit-learn or xgboost classifier in a skops file may be made of; anything else would be
-# code of whoever wrote the file.
-_TRUSTED = ("feat.", "numpy.", "sklearn.", "xgboost.", "builtins.", "collections.")
+# What py-feat's file of classifiers is made of; anything else in it would be code of whoever wrote
+# the file, and loading would run it.
+_TRUSTED_PACKAGES = ("feat.", "numpy.", "scipy.", "sklearn.", "xgboost.")
+_TRUSTED_TYPES = ("builtins.bytearray", "collections.OrderedDict", "collections.defaultdict")
 
 
 class FaceReader(Protocol):
@@ -178,7 +179,11 @@ def _tree_parts(path: Path) -> dict[str, object]:
     from skops.io import get_untrusted_types, load
 
     unknown = get_untrusted_types(file=path)
-    foreign = [name for name in unknown if not name.startswith(_TRUSTED)]
+    foreign = [
+        name
+        for name in unknown
+        if not name.startswith(_TRUSTED_PACKAGES) and name not in _TRUSTED_TYPES
+    ]
     if foreign:
         raise ValueError(f"{path} holds more than classifiers ({', '.join(foreign)}); not loaded")
     loaded = load(path, trusted=unknown)

@@ -69,7 +69,7 @@ def test_a_mirrored_face_is_not_mirrored_back() -> None:
 
 
 def test_the_template_is_the_phantoms_mean_face() -> None:
-    shown = np.mean([(neutral(n)[1] + 0.5) / RENDERED for n in range(3)], axis=0)
+    shown = np.mean([(neutral(n)[1] + 0.5) / RENDERED for n in (0, 3)], axis=0)
     assert np.abs(shown - TEMPLATE).max() < 0.03
     mirrored = TEMPLATE[list(MIRROR)] * (-1, 1) + (1, 0)
     np.testing.assert_allclose(mirrored, TEMPLATE, atol=0.0011)

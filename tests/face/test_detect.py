@@ -26,10 +26,10 @@ def _no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module", name="phantoms")
 def _phantoms() -> tuple[np.ndarray, np.ndarray]:
-    """Frames (N, 256, 256, 3) uint8 and landmarks (N, 68, 2) of subjects at rest."""
+    """Frames (N, 192, 192, 3) uint8 and landmarks (N, 68, 2) of subjects at rest."""
     rest = torch.zeros(1, len(CONDITION_AUS), 2)
     rendered = [
-        PhantomRenderer(PhantomSubject.sample(n), 256).render(rest) for n in range(100, 108)
+        PhantomRenderer(PhantomSubject.sample(n), 192).render(rest) for n in range(100, 108)
     ]
     frames = torch.cat([(r.frames * 255).round().byte() for r in rendered])
     landmarks = torch.cat([r.landmarks for r in rendered])
@@ -82,7 +82,7 @@ def test_phantoms_are_found_and_aligned_by_their_boxes(
 def test_a_face_in_a_wide_picture_keeps_its_place(phantoms: tuple[np.ndarray, np.ndarray]) -> None:
     frame = phantoms[0][0]
     wide = np.full((480, 640, 3), 128, np.uint8)
-    wide[100:356, 250:506] = frame
+    wide[100:292, 250:442] = frame
     alone, placed = find_face(frame, "lbp"), find_face(wide, "lbp")
     apart = np.array(placed.box) - np.array(alone.box) - (250, 100, 250, 100)
     assert np.abs(apart).max() < 16
@@ -111,11 +111,11 @@ def test_small_and_empty_pictures_hold_no_face() -> None:
 def test_of_several_faces_the_clearest_is_taken_and_all_are_told(
     phantoms: tuple[np.ndarray, np.ndarray], caplog: pytest.LogCaptureFixture
 ) -> None:
-    both = np.hstack([phantoms[0][1], phantoms[0][2]])
+    both = np.hstack([phantoms[0][0], phantoms[0][1]])
     face = find_face(both, "lbp")
     assert "2 faces found" in caplog.text
     centre = (face.box[0] + face.box[2]) / 2
-    assert min(abs(centre - 128), abs(centre - 384)) < 15
+    assert min(abs(centre - 96), abs(centre - 288)) < 12
 
 
 def test_windows_elect_by_majority_in_any_order() -> None:

@@ -1,0 +1,139 @@
+"""Which part of a clip's frames a store keeps: one transform a clip, from its onset frame."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from mersynth import logs
+from mersynth.clips import Clip
+from mersynth.face.align import alignment_from_landmarks, alignment_of
+from mersynth.face.detect import FaceError, FaceFinder
+from mersynth.sources.base import ClipFiles, Scan
+from mersynth.sources.cut import Cut
+from mersynth.sources.errors import Problem
+
+logger = logging.getLogger(__name__)
+
+Geometry = Literal["auto", "align", "crop", "resize"]
+GEOMETRIES: tuple[Geometry, ...] = ("auto", "align", "crop", "resize")
+
+
+class Framing(Protocol):
+    """What brings a clip's frames, and points on them, to the square of a store."""
+
+    def apply(self, frame: np.ndarray) -> np.ndarray:
+        """A frame (H, W, 3) uint8 to (S, S, 3) uint8."""
+
+    def apply_points(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 2), (x, y) in pixels, to the square."""
+
+
+@dataclass(frozen=True, slots=True)
+class FramedClip:
+    """A clip on disk, and how its frames become those of a store.
+
+    Attributes:
+        clip: its annotation.
+        files: its frames on disk.
+        framing: one transform for all its frames.
+        landmarks: (T, 68, 2) float32 in the square, (x, y) in pixels, NaN where not known; None if
+            none is.
+    """
+
+    clip: Clip
+    files: ClipFiles
+    framing: Framing
+    landmarks: np.ndarray | None
+
+    def read(self) -> np.ndarray:
+        """The frames: (T, S, S, 3) uint8, RGB."""
+        return np.stack([self.framing.apply(frame) for frame in self.files.read()])
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """The clips of a database, framed.
+
+    Attributes:
+        clips: those whose faces were found, in the order of the scan.
+        problems: a clip without a face each.
+        geometry: what was done, for the store's header.
+        detector: what found the faces; None if none was looked for.
+    """
+
+    clips: tuple[FramedClip, ...]
+    problems: tuple[Problem, ...]
+    geometry: str
+    detector: str | None
+
+
+def frame_clips(scan: Scan, image_size: int, geometry: Geometry, detector: str) -> Framed:
+    """Decide for each clip of a database which part of its frames a store keeps.
+
+    Args:
+        scan: the clips on disk.
+        image_size: side of the store's frames, in pixels.
+        geometry: ``"align"``: a similarity that brings the face to its place in the square, by
+            the landmarks that the database publishes, else by the face that is found in the onset
+            frame; ``"crop"``: the largest centred square; ``"resize"``: the whole frame;
+            ``"auto"``: align raw releases, resize cropped ones.
+        detector: what finds faces (:class:`mersynth.face.detect.FaceFinder`).
+
+    Raises:
+        ValueError: if the geometry or the detector is unknown.
+        WeightsMissingError: if the detector was asked for by name and its weights are not there.
+    """
+    if geometry not in GEOMETRIES:
+        raise ValueError(f"geometry must be one of {', '.join(GEOMETRIES)}, got {geometry!r}")
+    if geometry == "auto":
+        geometry = "align" if scan.release == "raw" else "resize"
+    if geometry != "align":
+        cut = Cut.centre if geometry == "crop" else Cut.whole
+        clips = []
+        for files in scan.clips:
+            height, width = next(files.read()).shape[:2]
+            clips.append(_framed(files, cut(width, height, image_size)))
+        text = "largest centred square" if geometry == "crop" else "whole frame"
+        return Framed(tuple(clips), (), f"{text}, resized", None)
+    if all(files.landmarks is not None for files in scan.clips):
+        text = "aligned by the published landmarks of the onset frame"
+        return Framed(tuple(_by_landmarks(scan, image_size)), (), text, None)
+    return _by_faces(scan, image_size, FaceFinder(detector))
+
+
+def _by_landmarks(scan: Scan, image_size: int) -> Iterator[FramedClip]:
+    for files in scan.clips:
+        assert files.landmarks is not None  # the caller has looked
+        yield _framed(files, alignment_from_landmarks(files.landmarks[0], image_size))
+
+
+def _by_faces(scan: Scan, image_size: int, finder: FaceFinder) -> Framed:
+    clips: list[FramedClip] = []
+    problems: list[Problem] = []
+    with logs.progress("finding faces", total=len(scan.clips), unit="clips") as advance:
+        for files in scan.clips:
+            advance(1)
+            try:
+                face = finder.find(next(files.read()))
+            except FaceError as error:
+                problems.append(Problem(files.clip.id, str(error)))
+                continue
+            alignment = alignment_of(face, image_size)
+            landmarks = None
+            if face.landmarks is not None:
+                landmarks = np.full((files.clip.num_frames, *face.landmarks.shape), np.nan)
+                landmarks[0] = face.landmarks
+            clips.append(_framed(files, alignment, landmarks))
+    text = "aligned by the face found in the onset frame"
+    return Framed(tuple(clips), tuple(problems), text, finder.detector)
+
+
+def _framed(files: ClipFiles, framing: Framing, landmarks: np.ndarray | None = None) -> FramedClip:
+    points = landmarks if files.landmarks is None else files.landmarks
+    moved = None if points is None else framing.apply_points(points).astype(np.float32)
+    return FramedClip(files.clip, files, framing, moved)
