@@ -162,7 +162,8 @@ def magnify_clip(
             magnifies the velocity).
 
     Returns:
-        (B, T, 3, H, W) in [0, 1]. The first frame, which has nothing before it, stays as it is.
+        (B, T, 3, H, W) in [0, 1]. The first frame, which has nothing before it, does not move; but
+        like the others it is drawn by the decoder, so that a flow method compares like with like.
 
     Raises:
         ValueError: if the clip's shape does not fit, alpha is below 1, or the reference unknown.
@@ -174,9 +175,9 @@ def magnify_clip(
     if clip.dim() != 5 or clip.shape[1] < 1:
         raise ValueError(f"clip must have shape (B, T, 3, H, W), got {tuple(clip.shape)}")
     factor = alpha_of(alpha, clip)
-    made = [clip[:, 0]]
-    for t in range(1, clip.shape[1]):
-        before = clip[:, 0] if reference == "onset" else clip[:, t - 1]
+    made = []
+    for t in range(clip.shape[1]):
+        before = clip[:, 0] if reference == "onset" else clip[:, max(t - 1, 0)]
         made.append(model(before, clip[:, t], factor))
     return torch.stack(made, 1)
 
