@@ -53,6 +53,20 @@ def test_phantom_is_labelled_as_samm() -> None:
         assert classes("phantom", scheme) == classes("samm", scheme)
 
 
+def test_smic_and_casme() -> None:
+    assert classes("smic", "three") == classes("smic", "native") == CLASSES
+    assert [label("smic", name, "three") for name in native_labels("smic")] == list(CLASSES)
+    assert len(classes("casme", "eight")) == 8
+    assert set(classes("casme", "three")) == set(CLASSES)
+    assert label("casme", "repression", "three") == "negative"
+    assert label("casme", "tense", "three") is None
+    assert prototypes("tense") == ()
+    for name in set(native_labels("casme")) - {"tense"}:
+        assert prototypes(name)
+    with pytest.raises(ValueError, match="'five'; it has: native, three"):
+        classes("smic", "five")
+
+
 def test_real_counts(annotations: Path) -> None:
     casme2, samm = _casme2(annotations), _samm(annotations)
     assert _counts(casme2, "casme2", "seven") == {

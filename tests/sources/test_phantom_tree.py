@@ -13,10 +13,12 @@ import pytest
 from mersynth.prepare import prepare
 from mersynth.sources import SourceError
 from mersynth.sources.phantom import tree
+from mersynth.sources.phantom.layouts import LAYOUTS
 from mersynth.sources.phantom.tree import write_tree
 
 SAMM = "SAMM_Micro_FACS_Codes_v2.xlsx"
 CASME2 = "CASME2-coding-20140508.xlsx"
+SMIC = "SMIC-HS-E_annotation.xlsx"
 _SAMM_HEADER = ("Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame",
                 "Action Units", "Estimated Emotion")  # fmt: skip
 _SAMM_ROWS = (
@@ -73,11 +75,80 @@ def test_a_casme2_tree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
     with caplog.at_level(logging.WARNING):
         out = write_tree(table, "casme2", tmp_path / "casme2", image_size=64)
     assert len(list((out / "sub01" / "EP02_01f").iterdir())) == 10
-    assert (out / "sub01" / "EP02_01f" / "img46.jpg").exists()
+    assert (out / "sub01" / "EP02_01f" / "reg_img46.jpg").exists()
     assert "casme2/sub04/EP12_01f: no apex is given" in caplog.text
     assert "AU 38 of '38' is not among" in caplog.text
     assert "AU cell '?' names no AU" in caplog.text
-    assert len(prepare("casme2", out, tmp_path / "store", image_size=64)) == 3
+    store = prepare("casme2", out, tmp_path / "store", image_size=64)
+    assert len(store) == 3
+    assert store.meta["header"]["release"] == "cropped"
+
+
+_SMIC_HEADER = ("Subject", "Filename", "OnsetF", "OffsetF", "Emotion")
+_SMIC_ROWS = (
+    (3, "s3_ne_02", 302330, 302341, "negative"),
+    (3, "s3_po_01", 7, 15, "positive"),
+    (20, "s20_sur_01", 20, 28, "surprise"),
+)
+
+
+def test_a_smic_tree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    book = openpyxl.Workbook()
+    for row in (_SMIC_HEADER, *_SMIC_ROWS):
+        book.worksheets[0].append(row)
+    book.save(tmp_path / SMIC)
+    with caplog.at_level(logging.WARNING):
+        out = write_tree(tmp_path / SMIC, "smic", tmp_path / "smic", image_size=64)
+    assert sorted(p.name for p in out.iterdir()) == ["HS", SMIC]
+    names = sorted(p.name for p in (out / "HS" / "s03" / "s3_ne_02").iterdir())
+    assert names == [f"image{n}.jpg" for n in range(302330, 302342)]
+    assert caplog.text.count("has no AUs and no apex") == 1
+    assert "no apex is given" not in caplog.text
+    store = prepare("smic", out, tmp_path / "store", image_size=64)
+    assert [(c.id, c.emotion) for c in store.clips] == [
+        ("smic/s03/s03_ne_02", "negative"),
+        ("smic/s03/s03_po_01", "positive"),
+        ("smic/s20/s20_sur_01", "surprise"),
+    ]
+    assert store.meta["header"]["release"] == "cropped"
+    # Its emotion's AUs move the face, most in the middle of the clip.
+    smile = store[1].frames[:, 34:54, 16:48].astype(int)
+    change = np.abs(smile - smile[0]).mean(axis=(1, 2, 3))
+    assert change[4] > 1.3 * change[8]
+    again = write_tree(tmp_path / SMIC, "smic", tmp_path / "again", image_size=64)
+    other = write_tree(tmp_path / SMIC, "smic", tmp_path / "other", image_size=64, seed=1)
+    bytes_of = [(t / "HS/s03/s3_po_01/image11.jpg").read_bytes() for t in (out, again, other)]
+    assert bytes_of[0] == bytes_of[1] != bytes_of[2]
+
+
+def test_a_tree_of_the_challenge_s_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    listed = tmp_path / "combined_3_class_gt.csv"
+    rows = ["data,subject,clip,label", "casme2,sub01,EP02_01f,1", "smic,s03,s03_ne_02,0"]
+    listed.write_text("\n".join([*rows, "smic,s20,s20_sur_01,2"]))
+    with caplog.at_level(logging.WARNING):
+        out = write_tree(listed, "smic", tmp_path / "smic", image_size=32)
+    assert "every clip has 34 frames" in caplog.text
+    folder = out / "HS/s3/micro/negative/s3_ne_02"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        f"reg_image{n:05d}.bmp" for n in range(1, 35)
+    ]
+    assert [p.name for p in out.iterdir()] == ["HS"]
+    store = prepare("smic", out, tmp_path / "store", image_size=32)
+    assert {clip.id: clip.emotion for clip in store.clips} == {
+        "smic/s03/s03_ne_02": "negative",
+        "smic/s20/s20_sur_01": "surprise",
+    }
+    listed.write_text("subject,clip\ns03,s03_ne_02")
+    with pytest.raises(SourceError, match="lacks the columns data, subject, clip, label"):
+        write_tree(listed, "smic", tmp_path / "t", image_size=32)
+    listed.write_text("\n".join([*rows, "smic,s20,s20_sur_01,7"]))
+    with pytest.raises(SourceError, match=r"row 4.: clip 's20_sur_01' of label '7'"):
+        write_tree(listed, "smic", tmp_path / "t", image_size=32)
+    with pytest.raises(SourceError, match=r"no readable \.csv list"):
+        write_tree(tmp_path / "none.csv", "smic", tmp_path / "t", image_size=32)
+    listed.write_text("\n".join(rows[:2]))
+    with pytest.raises(SourceError, match="no clip that can be rendered"):
+        write_tree(listed, "smic", tmp_path / "t", image_size=32)
 
 
 def test_the_seed_decides_the_tree(tmp_path: Path) -> None:
@@ -112,8 +183,10 @@ def test_nothing_is_left_of_a_tree_that_failed(
 
 def test_what_cannot_become_a_tree_is_refused(tmp_path: Path) -> None:
     table = _table(tmp_path, SAMM)
-    with pytest.raises(ValueError, match="smic"):
-        write_tree(table, "smic", tmp_path / "t")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="casme2, samm, smic, got 'mmew'"):
+        write_tree(table, "mmew", tmp_path / "t")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"smic calls its table .*SMIC.*xlsx or \*\.csv"):
+        write_tree(table, "smic", tmp_path / "t")
     with pytest.raises(ValueError, match="got 0"):
         write_tree(table, "samm", tmp_path / "t", limit=0)
     with pytest.raises(ValueError, match="got 'all'"):
@@ -129,8 +202,17 @@ def test_what_cannot_become_a_tree_is_refused(tmp_path: Path) -> None:
         write_tree(table, "samm", tmp_path / "t")
 
 
-@pytest.mark.parametrize(("layout", "name"), [("samm", SAMM), ("casme2", CASME2)])
+@pytest.mark.parametrize(("layout", "name"), [("samm", SAMM), ("casme2", CASME2), ("smic", SMIC)])
 def test_the_real_tables(layout: str, name: str, annotations: Path, tmp_path: Path) -> None:
     out = write_tree(annotations / name, layout, tmp_path / layout, limit=2, image_size=32)  # type: ignore[arg-type]
     store = prepare(layout, out, tmp_path / "store", image_size=32, skip_bad=True)
     assert len(store) == 2
+
+
+def test_the_real_list_of_the_challenge(annotations: Path, tmp_path: Path) -> None:
+    listed = annotations / "combined_3_class_gt.csv"
+    (layout,) = (layout for layout in LAYOUTS["smic"] if layout.patterns == ("*.csv",))
+    assert len(layout.clips(listed)) == 164
+    out = write_tree(listed, "smic", tmp_path / "smic", limit=2, image_size=32)
+    store = prepare("smic", out, tmp_path / "store", image_size=32)
+    assert [clip.id for clip in store.clips] == ["smic/s01/s01_ne_01", "smic/s01/s01_ne_02"]

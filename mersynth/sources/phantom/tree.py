@@ -6,7 +6,6 @@ into the folders and file names that the database publishes, beside a copy of th
 
 from __future__ import annotations
 
-import fnmatch
 import logging
 import re
 import shutil
@@ -21,23 +20,18 @@ import numpy as np
 from mersynth import logs
 from mersynth.clips import Clip, Strength
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
-from mersynth.sources.casme2 import CASME2
 from mersynth.sources.errors import SourceError
+from mersynth.sources.phantom.layouts import Layout, choose_layout, with_prototype
 from mersynth.sources.phantom.population import ClipSpec, render_clip
-from mersynth.sources.samm import SAMM
-from mersynth.sources.table_source import TableSource
 
 logger = logging.getLogger(__name__)
 
-_DATABASES: dict[str, TableSource] = {"casme2": CASME2(), "samm": SAMM()}
-# The phantom subject that stands for subject 1 of a database.
-_FIRST_SUBJECT = {"casme2": 200, "samm": 300}
 _JPEG_QUALITY = 95
 
 
 def write_tree(
     table: Path,
-    layout: Literal["casme2", "samm"],
+    layout: Literal["casme2", "samm", "smic"],
     out: Path,
     *,
     limit: int | None = None,
@@ -47,14 +41,21 @@ def write_tree(
 ) -> Path:
     """Render the clips of a real annotation table into the database's own layout.
 
-    Frames onset..offset of each clip are written as JPEG, called ``img46.jpg`` (CASME II) or
-    ``006_05562.jpg`` (SAMM). A clip whose AUs its coder could not name shows none; where the table
+    Frames onset..offset of each clip are written under the names of the release whose frames show
+    no more than the face: ``reg_img46.jpg`` (CASME II), ``006_05562.jpg`` (SAMM), and SMIC's of the
+    high-speed camera, ``image302330.jpg`` in the folders of SMIC-E for its table, or those of
+    SMIC_all_cropped, ``reg_image00001.bmp``, for MEGC2019's list (.csv), which gives no frame
+    numbers: every clip then has 34 frames, the mean of SMIC's table.
+
+    A clip whose AUs its coder could not name shows none; SMIC's, which have no AUs, show those that
+    their emotion is known by (``facs.emotions.prototypes``), drawn by the seed. Where the table
     gives no apex the movement peaks in the middle; AUs that the phantom has not are left out. All
     of that is logged.
 
     Args:
-        table: the annotation table (.xlsx), of a name that ``prepare`` will find.
-        layout: whose folders: ``"casme2"`` or ``"samm"``.
+        table: the annotation table (.xlsx), of a name that ``prepare`` will find, or MEGC2019's
+            list (.csv).
+        layout: whose folders: ``"casme2"``, ``"samm"`` or ``"smic"``.
         out: the new tree.
         limit: only this many clips, the table's first; ``prepare`` then needs ``--skip-bad``, since
             the table lists more.
@@ -72,22 +73,25 @@ def write_tree(
         SourceError: if the table cannot be read, or has no clip to render.
     """
     out = Path(out)
-    _check(table, layout, out, limit)
-    rows, problems = _DATABASES[layout].read_annotations(table)
-    for problem in problems:
-        logger.warning("%s", problem)
-    clips = [replace(row.clip, strength=strength) for row in rows if row.clip is not None][:limit]
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise ValueError(f"limit must be a whole number, 1 or more, or left out, got {limit!r}")
+    chosen = choose_layout(table, layout)
+    if out.exists():
+        raise FileExistsError(f"{out} exists already; remove it or choose another --out")
+    listed = chosen.clips(table)
+    clips = [replace(clip, strength=strength) for clip in listed if clip is not None][:limit]
     if not clips:
         raise SourceError(f"{table} has no clip that can be rendered")
-    if len(clips) < len(rows):
+    if chosen.with_table and len(clips) < len(listed):
         logger.warning(
-            "%d of %d clips are rendered: prepare needs --skip-bad", len(clips), len(rows)
+            "%d of %d clips are rendered: prepare needs --skip-bad", len(clips), len(listed)
         )
     partial = out.parent / f".{out.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        _render(clips, layout, partial, image_size, seed)
-        shutil.copyfile(table, partial / table.name)
+        _render(clips, chosen, partial, image_size, seed)
+        if chosen.with_table:
+            shutil.copyfile(table, partial / table.name)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -97,42 +101,34 @@ def write_tree(
     return out
 
 
-def _render(clips: list[Clip], layout: str, folder: Path, image_size: int, seed: int) -> None:
+def _render(clips: list[Clip], layout: Layout, folder: Path, image_size: int, seed: int) -> None:
+    if not layout.has_aus:
+        logger.warning(
+            "%s has no AUs and no apex: every clip shows AUs that its emotion is known by, and "
+            "peaks in the middle",
+            layout.source,
+        )
+        clips = [with_prototype(clip, seed) for clip in clips]
     total = sum(clip.num_frames for clip in clips)
-    with logs.progress(f"rendering {layout}", total=total, unit="frames") as advance:
+    with logs.progress(f"rendering {layout.source}", total=total, unit="frames") as advance:
         # A subject's clips one after another, so that each head is built once.
         for clip in sorted(clips, key=lambda clip: clip.subject):
-            _report(clip)
+            _report(clip, layout)
             frames, _, _ = render_clip(_spec(clip, layout, seed), image_size)
-            _write_frames(folder / clip.subject / clip.name, clip, layout, frames)
+            _write_frames(folder, clip, layout, frames)
             advance(clip.num_frames)
 
 
-def _check(table: Path, layout: str, out: Path, limit: int | None) -> None:
-    if layout not in _FIRST_SUBJECT:
-        raise ValueError(f"layout must be one of {', '.join(_FIRST_SUBJECT)}, got {layout!r}")
-    if limit is not None and (not isinstance(limit, int) or limit < 1):
-        raise ValueError(f"limit must be a whole number, 1 or more, or left out, got {limit!r}")
-    pattern = _DATABASES[layout].table_pattern
-    if not fnmatch.fnmatch(table.name, pattern):
-        raise ValueError(
-            f"{table.name} is not what {layout} calls its table ({pattern}); prepare would not "
-            "find it: give the table its official name"
-        )
-    if out.exists():
-        raise FileExistsError(f"{out} exists already; remove it or choose another --out")
-
-
-def _spec(clip: Clip, layout: str, seed: int) -> ClipSpec:
+def _spec(clip: Clip, layout: Layout, seed: int) -> ClipSpec:
     digits = re.sub(r"\D", "", clip.subject)
-    number = _FIRST_SUBJECT[layout] + int(digits)
+    number = layout.first_subject + int(digits)
     return ClipSpec(clip, number, (seed, zlib.crc32(clip.id.encode())))
 
 
-def _report(clip: Clip) -> None:
+def _report(clip: Clip, layout: Layout) -> None:
     """Tell what a clip's annotation leaves open, and what the phantom cannot show of it."""
     cell = parse_au_cell(clip.aus)
-    if clip.apex is None:
+    if clip.apex is None and layout.has_aus:
         logger.warning("%s: no apex is given, the movement peaks in the middle", clip.id)
     if not cell.groups:
         logger.warning("%s: AU cell %r names no AU, so none is shown", clip.id, clip.aus)
@@ -142,11 +138,10 @@ def _report(clip: Clip) -> None:
         logger.warning("%s: AU %s of %r is not among the phantom's", clip.id, names, clip.aus)
 
 
-def _write_frames(folder: Path, clip: Clip, layout: str, frames: np.ndarray) -> None:
-    folder.mkdir(parents=True)
+def _write_frames(folder: Path, clip: Clip, layout: Layout, frames: np.ndarray) -> None:
     for number, frame in enumerate(frames, clip.onset):
-        name = f"img{number}" if layout == "casme2" else f"{clip.subject}_{number:05d}"
-        path = folder / f"{name}.jpg"
+        path = folder / layout.frame(clip, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not cv2.imwrite(
             str(path), frame[..., ::-1].copy(), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
         ):

@@ -1,0 +1,196 @@
+"""Where the real databases keep the frames of a clip, and which clips a table of theirs lists."""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import logging
+import zlib
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mersynth.clips import Clip
+from mersynth.facs.emotions import native_labels, prototypes
+from mersynth.sources.casme2 import CASME2
+from mersynth.sources.errors import SourceError
+from mersynth.sources.samm import SAMM
+from mersynth.sources.smic import SMIC, SMIC_NAME
+from mersynth.sources.table_source import TableSource
+
+logger = logging.getLogger(__name__)
+
+# SMIC_all_cropped is listed by MEGC2019 without frame numbers. The 157 clips of SMIC's table have
+# 34 frames in the mean (16 to 58).
+_SMIC_FRAMES = 34
+
+
+class Layout(ABC):
+    """A database's folders and file names.
+
+    Attributes:
+        source: the database, as ``mersynth prepare --source`` takes it.
+        patterns: names of the tables that it reads, as globs.
+        first_subject: the phantom subject that stands for subject 0 of the database.
+        with_table: whether the table belongs into the tree.
+        has_aus: whether the table gives AUs; else clips show those that their emotion is known by.
+    """
+
+    source: str
+    patterns: tuple[str, ...]
+    first_subject: int
+    with_table: bool = True
+    has_aus: bool = True
+
+    @abstractmethod
+    def clips(self, table: Path) -> list[Clip | None]:
+        """The clips of a table, in its order; None for one that cannot be read, which is logged.
+
+        Raises:
+            SourceError: if the table cannot be read.
+        """
+
+    @abstractmethod
+    def frame(self, clip: Clip, number: int) -> str:
+        """File of a frame, relative to the tree's root."""
+
+
+class _TableLayout(Layout):
+    """A database with an annotation table; a subclass names its frames."""
+
+    database: TableSource
+
+    def __init__(self) -> None:
+        self.source = self.database.name
+        self.patterns = (self.database.table_pattern,)
+
+    def clips(self, table: Path) -> list[Clip | None]:
+        rows, problems = self.database.read_annotations(table)
+        for problem in problems:
+            logger.warning("%s", problem)
+        return [row.clip for row in rows]
+
+
+class _CASME2(_TableLayout):
+    """The cropped release of CASME II: rendered frames show a face and nothing around it."""
+
+    database = CASME2()
+    first_subject = 200
+
+    def frame(self, clip: Clip, number: int) -> str:
+        return f"{clip.subject}/{clip.name}/reg_img{number}.jpg"
+
+
+class _SAMM(_TableLayout):
+    """SAMM."""
+
+    database = SAMM()
+    first_subject = 300
+
+    def frame(self, clip: Clip, number: int) -> str:
+        return f"{clip.subject}/{clip.name}/{clip.subject}_{number:05d}.jpg"
+
+
+class _SMIC(_TableLayout):
+    """SMIC-E, HS: the clips of the table, of which the frames onset..offset are rendered."""
+
+    database = SMIC()
+    first_subject = 400
+    has_aus = False
+
+    def frame(self, clip: Clip, number: int) -> str:
+        return f"HS/{clip.subject}/{_unpadded(clip.name)}/image{number}.jpg"
+
+
+class _SMICCropped(Layout):
+    """SMIC_all_cropped, HS: the clips that MEGC2019 lists; their length is a fixed one."""
+
+    source = "smic"
+    patterns = ("*.csv",)
+    first_subject = 400
+    with_table = False
+    has_aus = False
+
+    def clips(self, table: Path) -> list[Clip | None]:
+        try:
+            with table.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise SourceError(f"{table} is no readable .csv list: {error}") from error
+        columns = ("data", "subject", "clip", "label")
+        if not rows or not set(columns) <= set(rows[0]):
+            raise SourceError(f"{table} lacks the columns {', '.join(columns)} of MEGC2019's list")
+        logger.warning(
+            "%s gives no frame numbers: every clip has %d frames", table.name, _SMIC_FRAMES
+        )
+        listed = enumerate(rows, 2)
+        return [_listed(row, f"{table} (row {n})") for n, row in listed if row["data"] == "smic"]
+
+    def frame(self, clip: Clip, number: int) -> str:
+        name = _unpadded(clip.name)
+        subject = name.split("_")[0]
+        return f"HS/{subject}/micro/{clip.emotion}/{name}/reg_image{number:05d}.bmp"
+
+
+LAYOUTS: dict[str, tuple[Layout, ...]] = {
+    "casme2": (_CASME2(),),
+    "samm": (_SAMM(),),
+    "smic": (_SMIC(), _SMICCropped()),
+}
+"""The layouts of each database; which one a table belongs to, its name tells."""
+
+
+def choose_layout(table: Path, name: str) -> Layout:
+    """The layout of a database that a table belongs to.
+
+    Raises:
+        ValueError: if the database has no layout here, or the table's name is not one of its.
+    """
+    if name not in LAYOUTS:
+        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {name!r}")
+    fitting = [
+        layout
+        for layout in LAYOUTS[name]
+        if any(fnmatch.fnmatch(table.name, pattern) for pattern in layout.patterns)
+    ]
+    if not fitting:
+        patterns = " or ".join(p for layout in LAYOUTS[name] for p in layout.patterns)
+        raise ValueError(
+            f"{table.name} is not what {name} calls its table ({patterns}); prepare would not find "
+            "it: give the table its official name"
+        )
+    return fitting[0]
+
+
+def with_prototype(clip: Clip, seed: int) -> Clip:
+    """The clip with AUs that its emotion is known by, for a database that gives none."""
+    known = prototypes(clip.emotion)
+    rng = np.random.default_rng([seed, 1, zlib.crc32(clip.id.encode())])
+    return replace(clip, aus=known[rng.integers(len(known))].aus)
+
+
+def _listed(row: dict[str, str], place: str) -> Clip:
+    emotions = dict(zip("012", native_labels("smic"), strict=True))
+    if row["label"] not in emotions or not SMIC_NAME.fullmatch(row["clip"]):
+        raise SourceError(
+            f"{place}: clip {row['clip']!r} of label {row['label']!r} is none of SMIC's; labels "
+            f"are {', '.join(f'{k} ({v})' for k, v in emotions.items())}"
+        )
+    return Clip(
+        source="smic",
+        subject=row["subject"],
+        name=row["clip"],
+        onset=1,
+        apex=None,
+        offset=_SMIC_FRAMES,
+        emotion=emotions[row["label"]],
+        fps=SMIC.fps,
+    )
+
+
+def _unpadded(name: str) -> str:
+    """``"s03_ne_02"`` to ``"s3_ne_02"``, as SMIC's folders are called."""
+    subject, _, rest = name.partition("_")
+    return f"s{int(subject[1:])}_{rest}"
