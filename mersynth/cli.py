@@ -16,7 +16,10 @@ logger = logging.getLogger(__name__)
 
 Source = Annotated[
     str | None,
-    typer.Option(help="Database: casme2, samm or the built-in phantom.", show_default=False),
+    typer.Option(
+        help="Database: a name that `mersynth doctor` lists, or the built-in phantom.",
+        show_default=False,
+    ),
 ]
 Store = Annotated[
     Path | None, typer.Option(help="Folder of a prepared store, instead of --source.")
@@ -105,7 +108,9 @@ def doctor() -> None:
 @app.command()
 def phantom(
     like: Annotated[Path, typer.Option(help="Annotation table of the real database.")],
-    layout: Annotated[Literal["casme2", "samm"], typer.Option(help="Whose folders to lay out.")],
+    layout: Annotated[
+        Literal["casme2", "samm", "smic"], typer.Option(help="Whose folders to lay out.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the new tree.")],
     overrides: Overrides = None,
     limit: Annotated[int | None, typer.Option(help="Only this many clips of the table.")] = None,
