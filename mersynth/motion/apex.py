@@ -59,7 +59,7 @@ _SIGNALS: dict[str, Callable[[Tensor, Reference], Tensor]] = {
 }
 
 APEX_METHODS: tuple[str, ...] = tuple(_SIGNALS)
-"""The methods by name, the default first."""
+"""The methods by name, the default (on the phantom's micro-expressions the best) first."""
 
 
 def spot_apex(
