@@ -15,7 +15,7 @@ import platform
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -29,20 +29,25 @@ from torch import Tensor
 from mersynth import logs
 from mersynth.clips import Strength
 from mersynth.files import write_json_atomically
+from mersynth.motion.apex import measure_apex
 from mersynth.motion.flow import dis, farneback, tvl1
 from mersynth.motion.flow_images import DUAL_BRANCH_TVL1
-from mersynth.sources.phantom.motion import peak_intensities
-from mersynth.sources.phantom.population import ClipSpec, clip_specs
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.motion.magnify.checkpoint import MagNetError, load_magnet
+from mersynth.motion.magnify.evm import eulerian_pair
+from mersynth.motion.magnify.measure import Magnifier, magnifiers, measure_magnification
+from mersynth.motion.measure_flow import (
+    REGION_SHARE,
+    FlowMethod,
+    flow_pairs,
+    measure_flow,
+    plan_clips,
+)
+from mersynth.sources.phantom.population import ClipSpec, render_clip
 
 logger = logging.getLogger("mersynth.scripts.benchmark_motion")
 
-FIRST_SUBJECT = 7000  # no shipped weights were trained on these
 STRENGTHS: tuple[Strength, ...] = ("micro", "macro")
 LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
-# A pixel belongs to the moved region if the true flow there is above this share of its maximum.
-REGION_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,17 @@ class Settings:
     """How much is measured."""
 
     subjects: int
-    image_size: int
+    each: int  # clips of each subject to spot apexes in, expressions to magnify
+    image_size: int  # of pairs for flow
+    clip_size: int  # of clips, and of pairs to magnify
     batch: int  # pairs that are timed at once
     repeats: int  # of a timing, the best of which counts
 
 
-FULL = Settings(subjects=16, image_size=224, batch=16, repeats=3)
-QUICK = Settings(subjects=2, image_size=64, batch=4, repeats=1)
+FULL = Settings(subjects=16, each=3, image_size=224, clip_size=128, batch=16, repeats=3)
+QUICK = Settings(subjects=2, each=1, image_size=64, clip_size=64, batch=4, repeats=1)
+
+Row = dict[str, str | float]
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Section:
 
     title: str
     text: str
-    rows: list[dict[str, str | float]]
+    rows: list[Row]
 
 
 def scikit_image(first: Tensor, second: Tensor) -> Tensor:
@@ -75,7 +84,7 @@ def scikit_image(first: Tensor, second: Tensor) -> Tensor:
     return torch.from_numpy(np.stack(flows))
 
 
-FLOWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+FLOWS: dict[str, FlowMethod] = {
     "TV-L1": tvl1,
     "TV-L1, dual-branch": lambda first, second: tvl1(first, second, **DUAL_BRANCH_TVL1),
     "TV-L1 of scikit-image": scikit_image,
@@ -84,54 +93,22 @@ FLOWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def plan(settings: Settings, strength: Strength) -> list[ClipSpec]:
-    """One clip of each subject, the emotions evenly."""
-    each = -(-settings.subjects // 4)
-    counts = dict.fromkeys(("happiness", "anger", "surprise", "contempt"), each)
-    specs = clip_specs(
-        subjects=settings.subjects, counts=counts, strength=strength, first_subject=FIRST_SUBJECT
-    )
-    return list({spec.subject: spec for spec in specs}.values())
-
-
-def pairs(settings: Settings, strength: Strength) -> tuple[Tensor, Tensor, Tensor]:
-    """Onsets and apexes (N, 3, S, S) with camera noise, head and light still, and the true flow."""
-    firsts, seconds, flows = [], [], []
-    for spec in plan(settings, strength):
-        subject = PhantomSubject.sample(spec.subject)
-        rng = np.random.default_rng(spec.seed)
-        peaks = peak_intensities(spec.clip.aus, strength, subject.expressiveness, rng)
-        rendered = PhantomRenderer(subject, settings.image_size).render(
-            torch.from_numpy(np.stack([np.zeros_like(peaks), peaks])),
-            noise_generator=torch.Generator().manual_seed(spec.subject),
-            flow=True,
-        )
-        firsts.append(rendered.frames[0])
-        seconds.append(rendered.frames[1])
-        flows.append(rendered.flow[1])
-    return torch.stack(firsts), torch.stack(seconds), torch.stack(flows)
-
-
 def flow_accuracy(settings: Settings) -> Section:
     """End-point errors of the flow methods."""
-    rows: list[dict[str, str | float]] = []
+    rows: list[Row] = []
     for strength in STRENGTHS:
-        first, second, truth = pairs(settings, strength)
-        length = truth.norm(dim=1)  # (N, H, W)
-        moved = length > REGION_SHARE * length.amax((1, 2), keepdim=True)
-        motion = mean_where(length, moved)
-        reference = scikit_image(first, second)
-        for name, method in FLOWS.items():
-            flow = method(first, second)
-            error = mean_where((flow - truth).norm(dim=1), moved)
+        pairs = flow_pairs(settings.subjects, strength, settings.image_size)
+        reference = scikit_image(pairs.onset, pairs.apex)
+        for name, error in measure_flow(FLOWS, pairs).items():
+            difference = (FLOWS[name](pairs.onset, pairs.apex) - reference).norm(dim=1)
             rows.append(
                 {
                     "pairs": strength,
                     "method": name,
-                    "true motion, px": motion.mean().item(),
-                    "error, px": error.mean().item(),
-                    "relative error": (error / motion).mean().item(),
-                    "difference to scikit-image, px": (flow - reference).norm(dim=1).mean().item(),
+                    "true motion, px": error.motion,
+                    "error, px": error.pixels,
+                    "relative error": error.relative,
+                    "difference to scikit-image, px": difference.mean().item(),
                 }
             )
     size = settings.image_size
@@ -147,68 +124,128 @@ def flow_accuracy(settings: Settings) -> Section:
     )
 
 
-def mean_where(values: Tensor, where: Tensor) -> Tensor:
-    """(N,) means of (N, H, W) values over a mask."""
-    return (values * where).sum((1, 2)) / where.sum((1, 2))
-
-
 def flow_time(settings: Settings) -> Section:
     """How long the flow methods take."""
-    first, second, _ = pairs(replace(settings, subjects=settings.batch), "micro")
-    rows: list[dict[str, str | float]] = []
+    pairs = flow_pairs(settings.batch, "micro", settings.image_size)
+    frames = pairs.onset, pairs.apex
+    rows: list[Row] = []
     for threads in sorted({1, os.cpu_count() or 1}):
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
         for name, method in FLOWS.items():
             if threads == 1 or method is not scikit_image:  # which uses one thread at any rate
-                rows.append(
-                    timing(name, f"CPU, {threads} threads", method, first, second, settings)
-                )
+                where = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+                rows.append(timing(name, where, method, frames, settings.repeats))
     if torch.cuda.is_available():
-        device = torch.cuda.get_device_name()
-        on_gpu = first.cuda(), second.cuda()
-        rows.append(timing("TV-L1", device, tvl1, *on_gpu, settings))
-    reference = next(row for row in rows if row["method"] == "TV-L1 of scikit-image")
+        frames = pairs.onset.cuda(), pairs.apex.cuda()
+        rows.append(timing("TV-L1", torch.cuda.get_device_name(), tvl1, frames, settings.repeats))
+    (reference,) = (row for row in rows if row["method"] == "TV-L1 of scikit-image")
     for row in rows:
-        row["times as fast as scikit-image"] = reference["ms a pair"] / row["ms a pair"]
+        clock = "CPU ms a pair" if str(row["where"]).startswith("CPU") else "ms a pair"
+        row["times as fast as scikit-image"] = float(reference[clock]) / float(row[clock])
     size = settings.image_size
     return Section(
         "Optical flow: time",
         f"""A batch of {settings.batch} pairs at {size} x {size} pixels, the best of
-        {settings.repeats} runs ({platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}). CPU time is
-        what all threads spent, which other work on the machine disturbs less.""",
+        {settings.repeats} runs, on {platform.machine()} with {os.cpu_count()} cores, torch
+        {torch.__version__}. CPU time is what all threads spent: other work on the machine disturbs
+        it less, and the last column is in it for methods on the CPU.""",
         rows,
     )
 
 
 def timing(
-    name: str,
-    where: str,
-    method: Callable[[Tensor, Tensor], Tensor],
-    first: Tensor,
-    second: Tensor,
-    settings: Settings,
-) -> dict[str, str | float]:
+    name: str, where: str, method: FlowMethod, frames: tuple[Tensor, Tensor], repeats: int
+) -> Row:
     """A row of :func:`flow_time`."""
-    method(first[:1], second[:1])  # what is done once does not count
+    method(*(half[:1] for half in frames))  # what is done once does not count
     walls, works = [], []
-    for _ in range(settings.repeats):
+    for _ in range(repeats):
         wall, work = time.perf_counter(), time.process_time()
-        method(first, second).cpu()  # copying waits for the device
+        method(*frames).cpu()  # copying waits for the device
         walls.append(time.perf_counter() - wall)
         works.append(time.process_time() - work)
-    each = 1000 / len(first)
+    each = 1000 / len(frames[0])
     return {
         "method": name,
-        "where": where.replace("1 threads", "1 thread"),
+        "where": where,
         "ms a pair": min(walls) * each,
         "CPU ms a pair": min(works) * each,
     }
 
 
+def apex_spotting(settings: Settings) -> Section:
+    """Errors of the apex-spotting methods."""
+    rows: list[Row] = []
+    for strength in STRENGTHS:
+        specs = plan_clips(settings.subjects, settings.subjects * settings.each, strength)
+        frames = np.mean([spec.clip.num_frames for spec in specs])
+        rows += [
+            {
+                "clips": f"{error.clips} {strength}",
+                "frames a clip": float(frames),
+                "method": name,
+                "error, frames": error.frames,
+                "error, % of the clip": 100 * error.share,
+            }
+            for name, error in measure_apex(rendered_clips(specs, settings.clip_size)).items()
+        ]
+    return Section(
+        "Apex spotting",
+        f"""Whole clips of {settings.subjects} phantom subjects at {settings.clip_size} x
+        {settings.clip_size} pixels and 100 frames a second, with drifting heads, flickering light,
+        blinks, stray AUs and camera noise. Mean absolute difference of the spotted frame to the
+        annotated apex; `middle` takes the middle frame without looking.""",
+        rows,
+    )
+
+
+def rendered_clips(specs: list[ClipSpec], size: int) -> Iterator[tuple[Tensor, int]]:
+    """Clips (T, 3, S, S) in [0, 1] with their apexes."""
+    with logs.progress("spotting apexes", len(specs), "clips") as advance:
+        for spec in specs:
+            frames, _, _ = render_clip(spec, size)
+            yield torch.from_numpy(frames).permute(0, 3, 1, 2) / 255, spec.clip.apex_index
+            advance(1)
+
+
+def magnification(settings: Settings) -> Section:
+    """How truly motion is magnified."""
+    candidates: dict[str, Magnifier] = {"eulerian": eulerian_pair}
+    try:
+        candidates = magnifiers(load_magnet())
+    except MagNetError as error:
+        logger.warning("MagNet is left out: %s", error)
+    size, subjects, each = settings.clip_size, settings.subjects, settings.each
+    measured = measure_magnification(candidates, subjects=subjects, each=each, image_size=size)
+    rows: list[Row] = [
+        {
+            "magnifier": row.magnifier,
+            "alpha": row.alpha,
+            "true motion, px": row.pixels,
+            "obtained / asked": row.motion,
+            "the truth's": row.motion_of_truth,
+            "SSIM": row.ssim,
+            "SSIM where moved": row.ssim_moved,
+        }
+        for row in measured
+    ]
+    return Section(
+        "Motion magnification",
+        f"""{each} weak expressions each of {subjects} phantom subjects at {size} x {size} pixels
+        with camera noise, against the renderer's own frame at alpha times the AU intensities. Obtained over asked motion is
+        measured by optical flow (DIS) where the face moved; the truth's is what the flow finds in
+        the rendered truth, and bounds it. SSIM is to the rendered truth; `none` shows the apex
+        frame as it is.""",
+        rows,
+    )
+
+
 SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "flow-accuracy": flow_accuracy,
     "flow-time": flow_time,
+    "apex": apex_spotting,
+    "magnification": magnification,
 }
 
 
@@ -259,9 +296,9 @@ def main() -> None:
     if arguments.out:
         chosen = [] if len(sections) == len(SECTIONS) else ["--sections", *arguments.sections]
         options = [*(["--quick"] if arguments.quick else []), *chosen]
-        command = " ".join(["python scripts/benchmark_motion.py", *options, "--out FILE"])
+        command = ["python scripts/benchmark_motion.py", *options, "--out", arguments.out.name]
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(markdown(sections, command))
+        arguments.out.write_text(markdown(sections, " ".join(command)))
         figures = {"settings": asdict(settings), "sections": [asdict(part) for part in sections]}
         write_json_atomically(arguments.out.with_suffix(".json"), figures)
         logger.info("stored in %s", arguments.out)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mersynth.motion.apex import APEX_METHODS
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark_motion.py"
 
 
@@ -54,7 +56,23 @@ def test_time_is_measured_against_scikit_image(figures: dict[str, list[dict[str,
     assert reference["times as fast as scikit-image"] == 1
 
 
-def test_sections_can_be_chosen(tmp_path: Path) -> None:
-    shown = run("--quick", "--sections", "flow-accuracy")
-    assert "Optical flow: accuracy" in shown
-    assert "Optical flow: time" not in shown
+def test_every_apex_method_is_measured(figures: dict[str, list[dict[str, float]]]) -> None:
+    rows = figures["Apex spotting"]
+    for clips in ("2 micro", "2 macro"):
+        measured = {row["method"] for row in rows if row["clips"] == clips}
+        assert measured == {*APEX_METHODS, "middle"}
+    assert all(0 <= row["error, frames"] < row["frames a clip"] for row in rows)
+
+
+def test_magnification_is_measured_at_every_alpha(
+    figures: dict[str, list[dict[str, float]]],
+) -> None:
+    rows = [row for row in figures["Motion magnification"] if row["magnifier"] == "eulerian"]
+    assert [row["alpha"] for row in rows] == [2, 4, 6, 10]
+    assert all(0 < row["SSIM"] < 1 for row in rows)
+
+
+def test_sections_can_be_chosen() -> None:
+    shown = run("--quick", "--sections", "magnification")
+    assert "Motion magnification" in shown
+    assert "Optical flow" not in shown

@@ -23,6 +23,7 @@ from mersynth.motion.flow import (
     tvl1,
 )
 from mersynth.motion.flow_images import flow_to_hsv, hsv_to_rgb, on_apex_off_magnitudes
+from mersynth.motion.measure_flow import flow_pairs, measure_flow
 from mersynth.motion.warp import warp
 from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject
@@ -138,6 +139,22 @@ def test_the_phantom_moves_as_it_truly_moves(
     for pair in range(2):  # the third movement drowns in the camera's noise
         relative = error[pair][moved[pair]].mean() / length[pair][moved[pair]].mean()
         assert relative < bound
+
+
+def test_flow_errors_are_those_of_the_definition() -> None:
+    measured = flow_pairs(2, "micro", 64)
+    again = flow_pairs(2, "micro", 64)
+    assert torch.equal(measured.apex, again.apex)
+    methods = {
+        "truth": lambda first, second: measured.flow,
+        "nothing": lambda first, second: torch.zeros_like(measured.flow),
+        "off": lambda first, second: measured.flow + torch.tensor([3.0, 4.0])[:, None, None],
+    }
+    errors = measure_flow(methods, measured)
+    assert errors["truth"].pixels == 0
+    assert errors["nothing"].relative == pytest.approx(1)
+    assert errors["nothing"].pixels == pytest.approx(errors["nothing"].motion)
+    assert errors["off"].pixels == pytest.approx(5, abs=1e-4)
 
 
 def test_opencv_methods_are_opencvs_on_stored_frames(
