@@ -129,26 +129,62 @@ def phantom(
 
 @app.command()
 def prepare(
-    source: Annotated[str, typer.Option(help="Database: casme2, samm or the built-in phantom.")],
     overrides: Overrides = None,
+    source: Source = None,
+    store: Annotated[
+        Path | None, typer.Option(help="A store that is there, to add --features to it.")
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the database's files.")] = None,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="A photo of a face, for --source folder; repeatable.")
+    ] = None,
+    video: Annotated[
+        list[Path] | None, typer.Option(help="A video of a face, for --source folder; repeatable.")
+    ] = None,
     out: Out = None,
     image_size: Annotated[
         int | None, typer.Option(help="Side of the stored frames in pixels. [128]")
     ] = None,
+    features: Annotated[
+        str | None, typer.Option(help="What to compute beside, for instance flow,strain,tim.")
+    ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without the clips that cannot be read.")
     ] = False,
-    strength: Strength = None,
+    strength: Annotated[
+        Literal["micro", "macro"] | None,
+        typer.Option(help="What was rendered into a tree. [as the database says]"),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Check a database on disk and turn it into a store of clips."""
-    flags = {"image_size": image_size, "skip_bad": skip_bad, "strength": strength}
+    """Check a database on disk and turn it into a store of clips, with features if wanted."""
+    flags = {
+        "image_size": image_size,
+        "features": f"[{features}]" if features is not None else None,
+        "skip_bad": skip_bad,
+        "strength": strength,
+    }
     options = _options("prepare", overrides, flags)
+    folder = _one_store(source, store)
 
+    from mersynth.prepare import add_features
     from mersynth.prepare import prepare as prepare_source
 
-    prepare_source(source, root=root, out=out, seed=seed, **options)
+    wanted = {name: options["feature"].get(name, {}) for name in options.pop("features")}
+    del options["feature"]
+    if source is None:
+        add_features(folder, wanted)
+    else:
+        prepare_source(
+            source,
+            root,
+            out,
+            images=image or [],
+            videos=video or [],
+            features=wanted,
+            seed=seed,
+            **options,
+        )
 
 
 @app.command()
@@ -189,6 +225,10 @@ def generate(
         typer.Option(help="Label scheme."),
     ] = "five",
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of a trained generator.")] = None,
+    faces: Annotated[
+        Path | None,
+        typer.Option(help="Store whose faces are worn, if not those of the real store."),
+    ] = None,
     out: Out = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
     resume: Resume = False,
@@ -205,6 +245,7 @@ def generate(
         per_class=per_class,
         classes=classes,
         checkpoint=checkpoint,
+        faces=faces,
         out=out,
         dry_run=dry_run,
         resume=resume,

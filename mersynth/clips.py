@@ -30,6 +30,8 @@ class Clip:
         strength: ``"micro"`` or ``"macro"``.
         template: for a synthetic clip, the id of the clip whose AU curve it follows.
         generator: for a synthetic clip, the SHA-256 of the generator's weights.
+        apex_method: how the apex was spotted (``motion.apex``); None where it was annotated or
+            rendered, or there is none.
         unseen: for a synthetic clip, the ids of the subjects that its generator never saw.
 
     Raises:
@@ -49,6 +51,7 @@ class Clip:
     strength: Strength = "micro"
     template: str | None = None
     generator: str | None = None
+    apex_method: str | None = None
     unseen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -58,7 +58,8 @@ class ClipDataset(Dataset[ClipSample]):
         labels = [label(c.source, c.emotion, scheme) for c in self.store.clips]
         sources = {clip.source for clip in self.store.clips}
         named = [name for source in sorted(sources) for name in classes(source, scheme)]
-        self.classes = tuple(dict.fromkeys(named))
+        # Faces from a folder carry classes that their own source does not name.
+        self.classes = tuple(dict.fromkeys([*named, *(name for name in labels if name)]))
         self.labels = tuple(self.classes.index(name) for name in labels if name is not None)
 
     def __len__(self) -> int:

@@ -46,6 +46,7 @@ class FakeTree:
 
     root: Path
     table: Path
+    release: str = "raw"
     folders: list[Path] = field(default_factory=list)
 
     def frames(self, clip: int) -> list[Path]:
@@ -111,7 +112,7 @@ class FakeSource(ABC):
 
     def write_tree(self, root: Path, release: str = "raw", suffix: str = ".jpg") -> FakeTree:
         root.mkdir()
-        tree = FakeTree(root, self.write_table(root, self.clips))
+        tree = FakeTree(root, self.write_table(root, self.clips), release)
         for clip in self.clips:
             folder = root / self.folder(clip)
             folder.mkdir(parents=True)

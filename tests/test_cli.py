@@ -85,10 +85,30 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
         "source": "samm",
         "root": None,
         "out": None,
-        "image_size": 64,
+        "images": [],
+        "videos": [],
+        "features": {},
         "skip_bad": False,
-        "strength": "micro",
         "seed": 0,
+        "settings": {
+            "image_size": 64,
+            "geometry": "auto",
+            "detector": "auto",
+            "intensities": "auto",
+            "apex": "auto",
+            "strength": None,
+        },
+    }
+
+
+def test_prepare_gives_each_feature_its_options(replace: Callable[..., Any]) -> None:
+    recorder = replace("prepare")
+    wanted = ("--features", "strain,tim", "flow@feature.strain=dis", "feature.tim.num_frames=18")
+    result = run("prepare", "--source", "samm", *wanted)
+    assert result.exit_code == 0, result.output
+    assert arguments_of(recorder)["features"] == {
+        "strain": {"method": "dis", "preset": "medium", "finest_scale": 0},
+        "tim": {"num_frames": 18},
     }
 
 
@@ -119,7 +139,8 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
     recorder = replace("generate")
     result = run(
         *("generate", "--store", "s", "--per-class", "4", "--classes", "three", "--out", "o"),
-        *("--checkpoint", "c", "--dry-run", "--resume", "--seed", "9", "batch_size=8"),
+        *("--checkpoint", "c", "--faces", "f", "--dry-run", "--resume", "--seed", "9"),
+            "batch_size=8",
     )
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
@@ -128,6 +149,7 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
         "per_class": 4,
         "classes": "three",
         "checkpoint": Path("c"),
+        "faces": Path("f"),
         "out": Path("o"),
         "dry_run": True,
         "resume": True,

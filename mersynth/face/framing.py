@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,7 +11,7 @@ import numpy as np
 from mersynth import logs
 from mersynth.clips import Clip
 from mersynth.face.align import alignment_from_landmarks, alignment_of
-from mersynth.face.detect import FaceError, FaceFinder
+from mersynth.face.detect import Face, FaceError, FaceFinder
 from mersynth.sources.base import ClipFiles, Scan
 from mersynth.sources.cut import Cut
 from mersynth.sources.errors import Problem
@@ -100,37 +99,39 @@ def frame_clips(scan: Scan, image_size: int, geometry: Geometry, detector: str) 
             clips.append(_framed(files, cut(width, height, image_size)))
         text = "largest centred square" if geometry == "crop" else "whole frame"
         return Framed(tuple(clips), (), f"{text}, resized", None)
-    if all(files.landmarks is not None for files in scan.clips):
-        text = "aligned by the published landmarks of the onset frame"
-        return Framed(tuple(_by_landmarks(scan, image_size)), (), text, None)
-    return _by_faces(scan, image_size, FaceFinder(detector))
+    return _align(scan, image_size, detector)
 
 
-def _by_landmarks(scan: Scan, image_size: int) -> Iterator[FramedClip]:
-    for files in scan.clips:
-        assert files.landmarks is not None  # the caller has looked
-        yield _framed(files, alignment_from_landmarks(files.landmarks[0], image_size))
-
-
-def _by_faces(scan: Scan, image_size: int, finder: FaceFinder) -> Framed:
+def _align(scan: Scan, image_size: int, detector: str) -> Framed:
     clips: list[FramedClip] = []
     problems: list[Problem] = []
-    with logs.progress("finding faces", total=len(scan.clips), unit="clips") as advance:
+    finder: FaceFinder | None = None
+    with logs.progress("aligning faces", total=len(scan.clips), unit="clips") as advance:
         for files in scan.clips:
             advance(1)
+            if files.landmarks is not None and np.isfinite(files.landmarks[0]).all():
+                alignment = alignment_from_landmarks(files.landmarks[0], image_size)
+                clips.append(_framed(files, alignment))
+                continue
+            finder = finder or FaceFinder(detector)
             try:
                 face = finder.find(next(files.read()))
             except FaceError as error:
                 problems.append(Problem(files.clip.id, str(error)))
                 continue
-            alignment = alignment_of(face, image_size)
-            landmarks = None
-            if face.landmarks is not None:
-                landmarks = np.full((files.clip.num_frames, *face.landmarks.shape), np.nan)
-                landmarks[0] = face.landmarks
-            clips.append(_framed(files, alignment, landmarks))
-    text = "aligned by the face found in the onset frame"
-    return Framed(tuple(clips), tuple(problems), text, finder.detector)
+            clips.append(_framed(files, alignment_of(face, image_size), _of_onset(face, files)))
+    by = "the landmarks published for" if finder is None else "the face found in"
+    found = finder.detector if finder is not None else None
+    return Framed(tuple(clips), tuple(problems), f"aligned by {by} the onset frame", found)
+
+
+def _of_onset(face: Face, files: ClipFiles) -> np.ndarray | None:
+    """The landmarks of the onset frame, where the detector gives them: (T, 68, 2), else NaN."""
+    if face.landmarks is None:
+        return None
+    landmarks = np.full((files.clip.num_frames, *face.landmarks.shape), np.nan)
+    landmarks[0] = face.landmarks
+    return landmarks
 
 
 def _framed(files: ClipFiles, framing: Framing, landmarks: np.ndarray | None = None) -> FramedClip:

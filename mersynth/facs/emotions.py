@@ -62,6 +62,7 @@ _NATIVE = {
     "casme3": _CASME3,
     "ckplus": _CKPLUS,
     "affectnet": _AFFECTNET,
+    "folder": ("unlabelled",),
 }
 _NEGATIVE = ("anger", "contempt", "disgust", "fear", "repression", "sadness")
 
@@ -122,6 +123,8 @@ _SCHEMES: dict[str, dict[str, dict[str, str]]] = {
         "seven": _identity(("neutral", *_BASIC)),
         "three": _by_sign(("anger", "contempt", "disgust", "fear", "sadness")),
     },
+    # Faces without a label; what is synthesised onto them has the classes of another database.
+    "folder": {scheme: {} for scheme in SCHEMES},
 }
 
 
@@ -180,10 +183,19 @@ def label(source: str, emotion: str, scheme: str) -> str | None:
         return emotion
     if emotion in native_labels(source):
         return None
+    if not names and emotion in _classes_anywhere(scheme):
+        return emotion
     raise ValueError(
         f"{emotion!r} is neither a label of {source} ({', '.join(native_labels(source))}) "
         f"nor a class of the scheme {scheme!r} ({', '.join(names)})"
     )
+
+
+def _classes_anywhere(scheme: str) -> set[str]:
+    named = {"native": _NATIVE}.get(scheme) or {
+        source: tuple(schemes.get(scheme, {}).values()) for source, schemes in _SCHEMES.items()
+    }
+    return {name for names in named.values() for name in names}
 
 
 def _mapping(source: str, scheme: str) -> dict[str, str]:

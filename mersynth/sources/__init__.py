@@ -9,6 +9,7 @@ from mersynth.sources.casme2 import CASME2
 from mersynth.sources.casme3 import CASME3, CASME3Depth, CASME3Macro
 from mersynth.sources.ckplus import CKPlus
 from mersynth.sources.errors import PrepareError, Problem, SourceError
+from mersynth.sources.folder import Folder
 from mersynth.sources.mmew import MMEW, MMEWMacro
 from mersynth.sources.samm import SAMM
 from mersynth.sources.smic import SMIC, SMICNIR, SMICVIS
@@ -69,3 +70,4 @@ register(CASME3Macro())
 register(CASME3Depth())
 register(CKPlus())
 register(AffectNet())
+register(Folder())

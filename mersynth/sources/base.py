@@ -28,8 +28,8 @@ class ClipFiles:
     Attributes:
         clip: its annotation.
         frames: the files of its frames, from onset to offset.
-        landmarks: (T, 68, 2) float32, (x, y) in pixels of the files, where the database publishes
-            them; else None.
+        landmarks: (T, 68, 2) float32, (x, y) in pixels of the frames that :meth:`read` gives, NaN
+            where the database publishes none of a frame; None where it publishes none at all.
     """
 
     clip: Clip
@@ -150,11 +150,10 @@ def check_frames(clip: Clip, files: Mapping[int, Path], folder: Path, root: Path
         reason = f"{_numbers(missing)} of {clip.onset}..{clip.offset} missing"
         problems.append(Problem(place, reason))
     frames = tuple(files[number] for number in wanted if number in files)
-    home = root.resolve()
     sizes = set()
     for path in frames:
         try:
-            if not path.resolve().is_relative_to(home):
+            if leads_out(path, root):
                 raise ValueError("a symbolic link leads out of the database's folder; copy it here")
             sizes.add(check_frame(path))
         except ValueError as error:
@@ -181,6 +180,11 @@ def frames_by_number(
             problems.append(Problem(path.relative_to(root).as_posix(), reason))
         files[number] = path
     return files, problems
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a symbolic link makes a file of a folder lie outside of it."""
+    return not path.resolve().is_relative_to(root.resolve())
 
 
 def folders(path: Path) -> list[Path]:

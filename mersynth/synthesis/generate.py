@@ -19,6 +19,7 @@ from mersynth import __version__, paths
 from mersynth import config as configs
 from mersynth.clips import Clip
 from mersynth.dataset import to_float, to_uint8
+from mersynth.devices import choose_device
 from mersynth.facs.emotions import label
 from mersynth.gan.checkpoint import CheckpointCard, load_card, load_generator
 from mersynth.gan.conditions import (
@@ -48,6 +49,7 @@ def generate(
     store: Path | None = None,
     classes: str = "five",
     checkpoint: Path | None = None,
+    faces: Path | None = None,
     out: Path | None = None,
     dry_run: bool = False,
     resume: bool = False,
@@ -68,6 +70,8 @@ def generate(
         classes: label scheme (``facs.emotions.SCHEMES``).
         checkpoint: generator; default ``./checkpoints/<name of the store>``, and for the phantom
             the shipped one where that does not exist.
+        faces: a store whose faces are worn instead, for instance of photos
+            (:class:`mersynth.sources.folder.Folder`); AU curves still come from the real store.
         out: the new store; default ``./stores/<name of the store>_synthetic``.
         dry_run: only show the plan; nothing is written.
         resume: go on with an interrupted generation of the same plan.
@@ -89,22 +93,24 @@ def generate(
     if not dry_run:
         _check_target(target, resume)
     clips = real_clips(real_folder)
+    worn = real_clips(find_store(None, faces)) if faces is not None else None
     hidden = [card.unseen_subjects for card in cards]
-    plan = make_plan(clips, classes, per_class, seed, hidden)
+    plan = make_plan(clips, classes, per_class, seed, hidden, worn)
     show_plan(summarise(plan, _count(clips, classes)))
     if dry_run:
         return None
     real = open_real(real_folder, cards[0].image_size)
-    device = _device(config.device)
+    wearers = real if faces is None else open_real(faces, real.image_size)
+    device = choose_device(config.device)
     generators = [load_generator(folder, real.image_size)[0].to(device) for folder in folders]
-    work = _plan_work(real, plan, cards, config, seed)
-    header = _header(real, cards, config, classes, per_class, seed)
+    work = _plan_work(real, wearers, plan, cards, config, seed)
+    header = _header(real, wearers, cards, config, classes, per_class, seed)
     new_clips = [item.clip for item in work]
     with StoreWriter(target, new_clips, real.image_size, header, resume=resume) as writer:
         _fill(writer, work, generators, config)
         shown = [item for item in work if item.group == 0]
-        faces = {item.clip.id: item.face.frames[0] for item in shown}
-        finished = writer.finish(lambda whole: draw_gallery(whole, generators[0], faces, classes))
+        neutral = {item.clip.id: item.face.frames[0] for item in shown}
+        finished = writer.finish(lambda whole: draw_gallery(whole, generators[0], neutral, classes))
     logger.info("%s: %d clips, %d of every class", target, len(finished), per_class * len(cards))
     return finished
 
@@ -128,6 +134,7 @@ class _Work:
 
 def _plan_work(
     real: ClipStore,
+    wearers: ClipStore,
     plan: Sequence[PlannedClip],
     cards: Sequence[CheckpointCard],
     config: DictConfig,
@@ -136,10 +143,12 @@ def _plan_work(
     """Clips and curves of a whole plan, before the first frame is made."""
     settings = ConditionSettings(**config.conditions)
     by_id = {clip.id: i for i, clip in enumerate(real.clips)}
+    faces = {clip.id: i for i, clip in enumerate(wearers.clips)}
+    known = sorted({*real.subjects, *wearers.subjects})
     work = []
     for item in plan:
         card = cards[item.group]
-        face = real[by_id[item.face]]
+        face = wearers[faces[item.face]]
         rng = np.random.default_rng([seed, 1, item.number])
         if item.template.clip is None:
             model = face.clip  # a prototype has no timing of its own
@@ -163,7 +172,7 @@ def _plan_work(
             strength="micro" if item.template.clip is None else model.strength,
             template=item.template.clip,
             generator=card.sha256,
-            unseen=tuple(s for s in real.subjects if s not in card.training_subjects),
+            unseen=tuple(s for s in known if s not in card.training_subjects),
         )
         work.append(_Work(clip, face, curve, item.group))
     return work
@@ -214,15 +223,8 @@ def _load_settings(overrides: Sequence[str]) -> DictConfig:
     config = configs.load("generate", overrides)
     configs.check_ranges(config, {"num_frames": (2, inf), "batch_clips": (1, inf)})
     configs.check_choice(config, "device", ("auto", "cpu", "cuda"))
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise configs.ConfigError("device=cuda, but there is no CUDA device; use device=cpu")
+    choose_device(config.device)
     return config
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _count(clips: Sequence[Clip], scheme: str) -> Counter[str]:
@@ -243,18 +245,24 @@ def _check_target(target: Path, resume: bool) -> None:
 
 def _header(
     real: ClipStore,
+    wearers: ClipStore,
     cards: Sequence[CheckpointCard],
     config: DictConfig,
     scheme: str,
     per_class: int,
     seed: int,
 ) -> dict[str, Any]:
-    """The card of the store; the database's licence and citation follow into it."""
+    """The card of the store; the databases' licences and citations follow into it."""
     origin = real.meta["header"]
+    origins = [origin] if wearers is real else [origin, wearers.meta["header"]]
+
+    def both(key: str) -> str | None:
+        return "; ".join(dict.fromkeys(o[key] for o in origins if o.get(key))) or None
+
     return {
         "source": origin["source"],
-        "licence": origin.get("licence"),
-        "citation": origin.get("citation"),
+        "licence": both("licence"),
+        "citation": both("citation"),
         "synthetic": True,
         "scheme": scheme,
         "per_class": per_class,
@@ -266,5 +274,10 @@ def _header(
             for c in cards
         ],
         "versions": {"mersynth": __version__, "torch": torch.__version__},
-        "real_store": {"checksum": real.checksum, "header": origin},
+        "real_store": _card_of(real),
+        **({} if wearers is real else {"faces_store": _card_of(wearers)}),
     }
+
+
+def _card_of(store: ClipStore) -> dict[str, Any]:
+    return {"checksum": store.checksum, "header": store.meta["header"]}

@@ -61,6 +61,7 @@ def make_plan(
     per_class: int,
     seed: int,
     unseen: Sequence[Sequence[str]] = ((),),
+    faces: Sequence[Clip] | None = None,
 ) -> list[PlannedClip]:
     """Plan a balanced set of synthetic clips; with K generators, one such set for each.
 
@@ -75,6 +76,7 @@ def make_plan(
         per_class: clips for each class, 1 or more.
         seed: of every choice that evenness leaves open.
         unseen: for each generator, the ids of the subjects that it never saw.
+        faces: clips whose faces are worn, if not those of ``clips``.
 
     Returns:
         The plan, class by class within a set.
@@ -87,13 +89,16 @@ def make_plan(
     plan: list[PlannedClip] = []
     for group, hidden in enumerate(unseen):
         rng = np.random.default_rng([seed, group])
-        kept = [clip for clip in clips if clip.subject_id not in set(hidden)]
-        plan += _plan_set(kept, scheme, per_class, rng, group, len(plan))
+        templates = [clip for clip in clips if clip.subject_id not in set(hidden)]
+        worn = clips if faces is None else faces
+        worn = [clip for clip in worn if clip.subject_id not in set(hidden)]
+        plan += _plan_set(templates, worn, scheme, per_class, rng, group, len(plan))
     return plan
 
 
 def _plan_set(
     clips: Sequence[Clip],
+    worn: Sequence[Clip],
     scheme: str,
     per_class: int,
     rng: np.random.Generator,
@@ -101,7 +106,7 @@ def _plan_set(
     first: int,
 ) -> list[PlannedClip]:
     faces: dict[str, list[str]] = {}
-    for clip in clips:
+    for clip in worn:
         faces.setdefault(clip.subject_id, []).append(clip.id)
     subjects = rng.permutation(sorted(faces)).tolist()
     if per_class < len(subjects):

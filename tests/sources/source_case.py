@@ -43,7 +43,14 @@ class TreeCase(FakeSource):
 
     def prepare(self, tree: FakeTree, skip_bad: bool = False) -> ClipStore:
         out = tree.root.parent / "stores" / "new"
-        return prepare(self.source, tree.root, out, image_size=16, skip_bad=skip_bad)
+        return prepare(
+            self.source, tree.root, out, image_size=16, skip_bad=skip_bad, **self.settings(tree)
+        )
+
+    def settings(self, tree: FakeTree) -> dict[str, str]:
+        """The fake frames are grey: they show neither a face nor movement."""
+        geometry = "crop" if tree.release == "raw" else "resize"
+        return {"geometry": geometry, "apex": "annotated", "intensities": "none"}
 
     def assert_stops(self, tree: FakeTree, file: str, reason: str, lost: Sequence[int]) -> None:
         """``prepare`` names the file and the reason, writes nothing, and can leave the clip out."""
@@ -99,7 +106,8 @@ class TreeCase(FakeSource):
             white = (store.frames > 200).any()
             margins = release == "cropped" and len(set(self.cropped_size)) > 1
             assert white == margins
-            assert store.meta["header"]["geometry"].startswith("centred") == (release == "raw")
+            square = store.meta["header"]["geometry"].startswith("largest centred square")
+            assert square == (release == "raw")
 
     def test_missing_frame(self, tree: FakeTree) -> None:
         first, second = tree.frames(0)[1:3]
@@ -289,7 +297,7 @@ class TreeCase(FakeSource):
         monkeypatch.setenv("MERSYNTH_DATA", str(tree.root.parent))
         tree.root.rename(tree.root.parent / self.source)
         monkeypatch.chdir(tree.root.parent)
-        store = prepare(self.source, image_size=8)
+        store = prepare(self.source, image_size=8, **self.settings(tree))
         assert store.path.resolve() == tree.root.parent.resolve() / "stores" / self.source
         assert len(store) == len(self.clips)
 
@@ -314,7 +322,7 @@ class TreeCase(FakeSource):
             for number in range(row.clip.onset, row.clip.offset + 1):
                 name = f"{self.frame(fake, number, 'cropped')}.bmp"
                 (folder / name).hardlink_to(root / "frame.bmp")
-        store = prepare(self.source, root, tmp_path / "store", image_size=1)
+        store = prepare(self.source, root, tmp_path / "store", image_size=1, apex="annotated")
         assert len(store) == clips
         assert len(store.subjects) == subjects
         return store

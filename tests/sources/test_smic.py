@@ -114,7 +114,9 @@ def folders(tmp_path: Path) -> Path:
 
 
 def stored(root: Path, source: str = "smic", skip_bad: bool = False) -> ClipStore:
-    return prepare(source, root, root.parent / "store", image_size=4, skip_bad=skip_bad)
+    return prepare(
+        source, root, root.parent / "store", image_size=4, apex="annotated", skip_bad=skip_bad
+    )
 
 
 def test_folders_are_the_clips_where_there_is_no_table(folders: Path) -> None:
@@ -220,7 +222,7 @@ def test_further_micro_expressions(tmp_path: Path) -> None:
     assert [row for row, _ in told] == [3, 4, 4]
     assert "3 of s04_ne_07 is left out: 20..21 stands there already" in told[0][1]
     assert "2 of s04_ne_08 is left out" in told[1][1]
-    assert len(prepare("smic", root, tmp_path / "first", image_size=4)) == 3
+    assert len(prepare("smic", root, tmp_path / "first", image_size=4, apex="annotated")) == 3
 
 
 def test_the_table_and_the_challenge_differ_by_seven_clips(annotations: Path) -> None:
@@ -266,6 +268,8 @@ def test_vis_reads_its_sheet_of_the_shared_table(tmp_path: Path) -> None:
     (root / "SMIC-VIS-E_annotation.xlsx").unlink()
     with pytest.raises(SourceError, match=r"no annotation table SMIC\*VIS"):
         get_source("smic-vis").find_annotations(root)
+    with pytest.raises(SourceError, match="holds no folder NIR"):
+        get_source("smic-nir").find_annotations(root)
 
 
 def test_vis_of_the_real_table(annotations: Path) -> None:
@@ -285,7 +289,9 @@ def test_nir(tmp_path: Path) -> None:
     (clip,) = stored(root, "smic-nir").clips
     assert (clip.id, clip.onset, clip.offset) == ("smic/s11/s11_ne_01_nir", 8156, 8157)
     write_frames(root.parent / "all/NIR/s11/micro/negative/s11_ne_01", [8156, 8157], "{:05d}.bmp")
-    (clip,) = prepare("smic-nir", root.parent / "all", tmp_path / "s", image_size=4).clips
+    (clip,) = prepare(
+        "smic-nir", root.parent / "all", tmp_path / "s", image_size=4, apex="annotated"
+    ).clips
     assert (clip.id, clip.onset, clip.offset) == ("smic/s11/s11_ne_01_nir", 8156, 8157)
 
 

@@ -18,8 +18,10 @@ import torch
 from PIL import Image
 
 from mersynth.config import ConfigError
+from mersynth.dataset import ClipDataset
 from mersynth.gan.checkpoint import CheckpointError, load_card, load_generator
 from mersynth.gan.train import train
+from mersynth.prepare import prepare
 from mersynth.sources.composite import make_composite
 from mersynth.store import ClipStore, StoreError
 from mersynth.synthesis.generate import generate
@@ -136,6 +138,23 @@ def test_a_set_for_each_subject_group(place: Path, tmp_path: Path) -> None:
         assert clip.unseen == card.unseen_subjects
         assert clip.subject_id not in clip.unseen
         assert clip.template is None or clip.template.rsplit("/", 1)[0] not in clip.unseen
+
+
+def test_new_faces_follow_the_curves_of_the_store(place: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "anna.png"
+    Image.effect_noise((40, 40), 60).save(photo)
+    side = ClipStore.open(place / "samm").image_size
+    faces = prepare(
+        "folder", out=tmp_path / "faces", images=[photo], image_size=side, geometry="resize"
+    )
+    store = run(place, tmp_path / "s", per_class=2, faces=faces.path)
+    assert {clip.subject_id for clip in store.clips} == {"folder/anna"}
+    assert {str(clip.template).split("/")[0] for clip in store.clips} == {"samm"}
+    assert store.clips[0].unseen == ("folder/anna",)
+    assert len(ClipDataset(store, num_frames=2, scheme="five").classes) == 5
+    header = store.meta["header"]
+    assert header["faces_store"]["checksum"] == faces.checksum
+    assert header["licence"] == "none; " + faces.meta["header"]["licence"]
 
 
 def test_kill_and_resume_leave_neither_duplicate_nor_gap(place: Path, tmp_path: Path) -> None:

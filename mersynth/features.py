@@ -1,0 +1,300 @@
+"""What recognizers read instead of frames, computed once for a store and kept within it.
+
+A store's features lie in its folder::
+
+    my_store/
+        features/
+            flow-3f2a91bc.npy     (N, 2, H, W) float32, a row a clip
+            flow-3f2a91bc.json    its options, and the checksum of the store it was computed from
+
+The name ends in a checksum of the options: other options make another file, the same ones find the
+file that is there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from json import JSONDecodeError, loads
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mersynth import __version__, logs
+from mersynth.clips import Clip
+from mersynth.dataset import to_float
+from mersynth.files import checksum_of, write_json_atomically
+from mersynth.motion.dynamic_image import dynamic_image
+from mersynth.motion.flow import optical_flow, optical_strain
+from mersynth.motion.flow_images import flow_to_hsv, on_apex_off_magnitudes
+from mersynth.motion.magnify import MagNet, eulerian_pair, load_magnet
+from mersynth.motion.tim import tim
+from mersynth.store import ClipStore, StoredClip
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 16  # clips at once: their onset and apex frames fit into any memory
+
+
+class FeatureError(Exception):
+    """A feature is unknown, was not computed, or its file is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A kind of feature.
+
+    Attributes:
+        compute: from clips, a device and options to (B, ...) float32.
+        of: what a row belongs to.
+        needs: what a clip must have; the row of one that has it not is NaN.
+        shape: of a row, in words.
+    """
+
+    compute: Callable[..., Tensor]
+    shape: str
+    needs: Literal["apex", "movement", "nothing"] = "apex"
+    of: Literal["clip", "frame"] = "clip"
+
+    def fits(self, clip: Clip) -> bool:
+        """Whether a clip has what the feature needs; movement needs two frames at least."""
+        if self.needs == "apex":
+            return clip.apex is not None
+        return self.needs == "nothing" or clip.num_frames > 1
+
+
+def _flow(clips: Sequence[StoredClip], device: torch.device, **options: Any) -> Tensor:
+    return optical_flow(_onset(clips, device), _apex(clips, device), **options)
+
+
+def _strain(clips: Sequence[StoredClip], device: torch.device, **options: Any) -> Tensor:
+    return optical_strain(_flow(clips, device, **options))
+
+
+def _flow_hsv(clips: Sequence[StoredClip], device: torch.device, **options: Any) -> Tensor:
+    return flow_to_hsv(_flow(clips, device, **options), _apex(clips, device))
+
+
+def _on_off(
+    clips: Sequence[StoredClip], device: torch.device, alpha: float, **options: Any
+) -> Tensor:
+    onset, apex, offset = _onset(clips, device), _apex(clips, device), _offset(clips, device)
+    if alpha != 1:
+        apex = _shipped_magnet(device)(onset, apex, alpha)
+    return on_apex_off_magnitudes(onset, apex, offset, **options)
+
+
+def _magnified(
+    clips: Sequence[StoredClip], device: torch.device, method: str, alpha: float
+) -> Tensor:
+    onset, apex = _onset(clips, device), _apex(clips, device)
+    if method == "magnet":
+        return _shipped_magnet(device)(onset, apex, alpha)
+    if method == "eulerian":
+        return eulerian_pair(onset, apex, alpha)
+    raise ValueError(f"magnified: method must be magnet or eulerian, got {method!r}")
+
+
+def _dynamic_image(clips: Sequence[StoredClip], device: torch.device, **options: Any) -> Tensor:
+    return torch.cat([dynamic_image(to_float(c.frames).to(device)[None], **options) for c in clips])
+
+
+def _tim(clips: Sequence[StoredClip], device: torch.device, num_frames: int) -> Tensor:
+    return torch.stack([tim(to_float(c.frames).to(device), num_frames) for c in clips])
+
+
+def _intensity_change(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
+    changes = [clip.intensities - clip.intensities[:1] for clip in clips]
+    return torch.from_numpy(np.concatenate(changes))
+
+
+FEATURES: dict[str, Feature] = {
+    "flow": Feature(_flow, "2, H, W: x, y in pixels, onset to apex"),
+    "strain": Feature(_strain, "1, H, W: optical strain, onset to apex"),
+    "flow_hsv": Feature(_flow_hsv, "3, H, W: hue, saturation, value in [0, 1] (NMER)"),
+    "on_off": Feature(_on_off, "2, H, W: On-A, Off-A in [0, 1] (dual branch)"),
+    "magnified": Feature(_magnified, "3, H, W: the magnified apex frame, RGB in [0, 1]"),
+    "dynamic_image": Feature(_dynamic_image, "3, H, W: RGB in [0, 1]", needs="movement"),
+    "tim": Feature(_tim, "T, 3, H, W: RGB in [0, 1], T frames", needs="movement"),
+    "intensity_change": Feature(
+        _intensity_change, "20: AU intensities less the onset frame's", "nothing", of="frame"
+    ),
+}
+"""The features by name; ``configs/prepare.yaml`` has their options."""
+
+
+def compute_features(
+    store: ClipStore,
+    wanted: Mapping[str, Mapping[str, Any]],
+    device: str | torch.device = "cpu",
+) -> dict[str, Path]:
+    """Compute features of a store, those that its folder has not already.
+
+    Args:
+        store: a whole store, not a filtered view of it.
+        wanted: names of :data:`FEATURES`, each with its options.
+        device: where to compute.
+
+    Returns:
+        The files of the features, by name.
+
+    Raises:
+        FeatureError: if a feature is unknown, or the store is a view.
+        ValueError: if an option is wrong, as the feature's function says.
+    """
+    unknown = set(wanted) - set(FEATURES)
+    if unknown:
+        raise FeatureError(
+            f"no feature {', '.join(sorted(unknown))}; known are {', '.join(FEATURES)}"
+        )
+    if len(store) != len(ClipStore.open(store.path)):
+        raise FeatureError(
+            f"features are computed for a whole store, not for a part of {store.path}"
+        )
+    files = {}
+    for name, options in wanted.items():
+        files[name] = _file(store, name, options)
+        if _read_card(files[name], store) is not None:
+            logger.info("%s: there already, %s", name, files[name])
+            continue
+        _compute(store, name, options, files[name], torch.device(device))
+    return files
+
+
+def load_feature(store: ClipStore, name: str, **options: Any) -> np.ndarray:
+    """A feature of a store, or of a filtered view of it.
+
+    Args:
+        store: the store.
+        name: one of :data:`FEATURES`.
+        options: those of them that tell one version of the feature from another; none are needed
+            where there is one version.
+
+    Returns:
+        (N, ...) float32, a row a clip of ``store`` (for ``intensity_change`` a row a frame, one
+        clip's frames after another); NaN where a clip has no apex and the feature needs one.
+        Memory-mapped and read-only if ``store`` is whole.
+
+    Raises:
+        FeatureError: if there is no such feature, or more than one, with the command to compute it
+            or the options to choose by; or if its file is damaged.
+    """
+    if name not in FEATURES:
+        raise FeatureError(f"no feature {name!r}; known are {', '.join(FEATURES)}")
+    versions = []
+    for file in sorted((store.path / "features").glob(f"{name}-*.npy")):
+        card = _read_card(file, store)
+        if card is not None and options.items() <= card["options"].items():
+            versions.append((file, card))
+    if not versions:
+        asked = f" with {options}" if options else ""
+        raise FeatureError(
+            f"{store.path} has no feature {name!r}{asked}; `mersynth prepare --store {store.path} "
+            f"--features {name}` computes it"
+        )
+    if len(versions) > 1:
+        found = "; ".join(str(card["options"]) for _, card in versions)
+        raise FeatureError(f"{store.path} has {name!r} in several versions, choose one by: {found}")
+    file, card = versions[0]
+    try:
+        values = np.load(file, mmap_mode="r")
+    except (OSError, EOFError, ValueError) as error:
+        raise FeatureError(
+            f"{file} is damaged ({error}); remove it and compute it again"
+        ) from error
+    if list(values.shape) != card["shape"]:
+        raise FeatureError(f"{file} is damaged (shape {values.shape}); remove and compute it again")
+    if len(card["clips"]) == len(store):
+        return values
+    if FEATURES[name].of == "clip":
+        place = {clip: row for row, clip in enumerate(card["clips"])}
+        return values[[place[clip.id] for clip in store.clips]]
+    rows = [
+        np.arange(start, start + clip.num_frames)
+        for start, clip in zip(store.starts, store.clips, strict=True)
+    ]
+    return values[np.concatenate(rows)] if rows else values[:0]
+
+
+def _compute(
+    store: ClipStore, name: str, options: Mapping[str, Any], file: Path, device: torch.device
+) -> None:
+    feature = FEATURES[name]
+    usable = [i for i, clip in enumerate(store.clips) if feature.fits(clip)]
+    if len(usable) < len(store):
+        lacking = (
+            f"{name}: {len(store) - len(usable)} of {len(store)} clips have no {feature.needs}"
+        )
+        if not usable:
+            raise FeatureError(f"{lacking}; `mersynth prepare ... apex=strain` spots apexes")
+        logger.warning("%s and get NaN", lacking)
+    partial = file.with_name(f".{file.name}.partial")
+    file.parent.mkdir(exist_ok=True)
+    array: np.memmap | None = None
+    try:
+        with logs.progress(f"computing {name}", total=len(usable), unit="clips") as advance:
+            for first in range(0, len(usable), _BATCH):
+                chosen = usable[first : first + _BATCH]
+                values = feature.compute([store[i] for i in chosen], device, **options)
+                if array is None:
+                    count = len(store) if feature.of == "clip" else len(store.frames)
+                    shape = (count, *values.shape[1:])
+                    array = np.lib.format.open_memmap(partial, "w+", np.float32, shape)
+                    array[:] = np.nan
+                rows = chosen if feature.of == "clip" else _frame_rows(store, chosen)
+                array[rows] = values.float().cpu().numpy()
+                advance(len(chosen))
+        assert array is not None
+        array.flush()
+        partial.rename(file)
+    finally:
+        partial.unlink(missing_ok=True)
+    card = {
+        "name": name,
+        "options": dict(options),
+        "store": store.checksum,
+        "clips": [clip.id for clip in store.clips],
+        "shape": list(array.shape),
+        "row": feature.shape,
+        "versions": {"mersynth": __version__, "torch": torch.__version__},
+    }
+    write_json_atomically(file.with_suffix(".json"), card)
+
+
+def _frame_rows(store: ClipStore, chosen: Sequence[int]) -> np.ndarray:
+    return np.concatenate(
+        [np.arange(store.starts[i], store.starts[i] + store.clips[i].num_frames) for i in chosen]
+    )
+
+
+def _file(store: ClipStore, name: str, options: Mapping[str, Any]) -> Path:
+    return store.path / "features" / f"{name}-{checksum_of(dict(options))[:8]}.npy"
+
+
+def _read_card(file: Path, store: ClipStore) -> dict[str, Any] | None:
+    """The card of a feature's file; None if it is not there or belongs to another store."""
+    try:
+        card: dict[str, Any] = loads(file.with_suffix(".json").read_text())
+    except (FileNotFoundError, JSONDecodeError):
+        return None
+    return card if file.exists() and card.get("store") == store.checksum else None
+
+
+def _onset(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
+    return to_float(np.stack([clip.frames[0] for clip in clips])).to(device)
+
+
+def _apex(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
+    return to_float(np.stack([clip.frames[clip.clip.apex_index] for clip in clips])).to(device)
+
+
+def _offset(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
+    return to_float(np.stack([clip.frames[-1] for clip in clips])).to(device)
+
+
+def _shipped_magnet(device: torch.device) -> MagNet:
+    return load_magnet().to(device)

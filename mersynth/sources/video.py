@@ -1,0 +1,61 @@
+"""Reading the frames of a video file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mersynth.sources.base import ClipFiles
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile(ClipFiles):
+    """A clip whose frames are all those of one video file, the only one of ``frames``."""
+
+    def read(self) -> Iterator[np.ndarray]:
+        """The frames in their order, each (H, W, 3) uint8, RGB."""
+        return video_frames(self.frames[0])
+
+
+def video_frames(path: Path) -> Iterator[np.ndarray]:
+    """The frames of a video, each (H, W, 3) uint8, RGB, as far as they can be read."""
+    capture = cv2.VideoCapture(str(path))
+    try:
+        while True:
+            read, frame = capture.read()
+            if not read:
+                return
+            yield frame[..., ::-1].copy()
+    finally:
+        capture.release()
+
+
+def check_video(path: Path) -> tuple[int, float]:
+    """Decode a video to its end.
+
+    Returns:
+        Its number of frames, and how many of them a second has.
+
+    Raises:
+        ValueError: if no frame can be read, it breaks off before its end, or it names no frame
+            rate.
+    """
+    capture = cv2.VideoCapture(str(path))
+    fps, promised = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    count = 0
+    while capture.grab():
+        count += 1
+    capture.release()
+    if not count:
+        raise ValueError("no frame of the video can be read; it is damaged or none")
+    if count < promised:
+        raise ValueError(f"the video breaks off: {count} of {promised} frames can be read")
+    if not 0 < fps < float("inf"):
+        raise ValueError(f"the video names no frame rate (got {fps}); convert it to .mp4 anew")
+    return count, fps

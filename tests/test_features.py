@@ -1,0 +1,153 @@
+"""Features: right numbers in right rows, computed once, never half-written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from mersynth import config
+from mersynth.clips import Clip
+from mersynth.dataset import to_float
+from mersynth.features import FEATURES, FeatureError, compute_features, load_feature
+from mersynth.motion.flow import farneback, optical_strain
+from mersynth.motion.magnify import load_magnet
+from mersynth.store import ClipStore
+from tests.tiny_store import tiny_clips, write_tiny_store
+
+FARNEBACK = {"flow": {"method": "farneback"}}
+
+
+@pytest.fixture(name="store")
+def _store(tmp_path: Path) -> ClipStore:
+    """Clips of several lengths, one of them without an apex and one of a single frame."""
+    clips = tiny_clips(subjects=1)
+    clips[1] = Clip(
+        source="samm", subject="000", name="still", onset=3, apex=3, offset=3, emotion="anger"
+    )
+    clips[2] = Clip(
+        source="samm", subject="001", name="open", onset=1, apex=None, offset=4, emotion="anger"
+    )
+    return write_tiny_store(tmp_path / "s", clips, measured=True)
+
+
+def options() -> dict[str, dict[str, object]]:
+    """The options that the command line uses."""
+    from omegaconf import OmegaConf
+
+    chosen = OmegaConf.to_container(config.load("prepare"))["feature"]
+    return {name: chosen[name] for name in FEATURES}
+
+
+def test_flow_is_that_of_each_clip(store: ClipStore) -> None:
+    compute_features(store, FARNEBACK)
+    flow = load_feature(store, "flow")
+    assert (flow.shape, flow.dtype) == ((len(store), 2, 32, 32), np.float32)
+    assert np.isnan(flow[2]).all()
+    for row, item in enumerate(store):
+        if item.clip.apex_index is None:
+            continue
+        frames = to_float(item.frames)
+        apex = frames[item.clip.apex_index][None]
+        assert_close(torch.tensor(flow[row])[None], farneback(frames[:1], apex))
+
+
+def test_every_feature_of_the_config(store: ClipStore) -> None:
+    files = compute_features(store, options())
+    shapes = {name: load_feature(store, name).shape for name in FEATURES}
+    n = len(store)
+    assert shapes == {
+        "flow": (n, 2, 32, 32),
+        "strain": (n, 1, 32, 32),
+        "flow_hsv": (n, 3, 32, 32),
+        "on_off": (n, 2, 32, 32),
+        "magnified": (n, 3, 32, 32),
+        "dynamic_image": (n, 3, 32, 32),
+        "tim": (n, 10, 3, 32, 32),
+        "intensity_change": (len(store.frames), 20),
+    }
+    flow, strain = load_feature(store, "flow"), load_feature(store, "strain")
+    assert_close(torch.tensor(strain[:1]), optical_strain(torch.tensor(flow[:1])))
+    first = to_float(store[0].frames)
+    apex = first[store.clips[0].apex_index][None]
+    magnified = load_magnet()(first[:1], apex, 4.0)
+    assert_close(torch.tensor(load_feature(store, "magnified")[:1]), magnified.detach())
+    change = load_feature(store, "intensity_change")
+    rows = slice(store.starts[3], store.starts[3] + store.clips[3].num_frames)
+    assert_close(change[rows], store[3].intensities - store[3].intensities[0])
+    without = {name for name in FEATURES if np.isnan(load_feature(store, name)[1]).any()}
+    assert without == {"dynamic_image", "tim"}  # a single frame does not move
+    card = json.loads(files["tim"].with_suffix(".json").read_text())
+    assert card["options"] == {"num_frames": 10}
+    ClipStore.open(store.path, verify=True)
+
+
+def test_the_same_options_are_read_and_others_computed(store: ClipStore) -> None:
+    first = compute_features(store, FARNEBACK)["flow"]
+    written = first.stat().st_mtime_ns
+    assert compute_features(store, FARNEBACK)["flow"] == first
+    assert first.stat().st_mtime_ns == written
+    other = compute_features(store, {"flow": {"method": "farneback", "winsize": 9}})["flow"]
+    assert other != first
+    with pytest.raises(FeatureError, match=r"several versions.*winsize"):
+        load_feature(store, "flow")
+    assert not np.allclose(load_feature(store, "flow", winsize=9)[0], np.load(first)[0])
+
+
+def test_a_view_gets_its_own_rows(store: ClipStore) -> None:
+    compute_features(store, FARNEBACK | {"intensity_change": {}})
+    view = store.filter(lambda clip: clip.subject == "000")
+    assert len(view) < len(store)
+    np.testing.assert_array_equal(
+        load_feature(view, "flow"), load_feature(store, "flow")[[0, 1, 3, 4]]
+    )
+    assert len(load_feature(view, "intensity_change")) == sum(c.num_frames for c in view.clips)
+    with pytest.raises(FeatureError, match="for a whole store, not for a part"):
+        compute_features(view, FARNEBACK)
+
+
+def test_a_failed_run_leaves_nothing(store: ClipStore) -> None:
+    with pytest.raises(ValueError, match="magnified: method must be magnet or eulerian"):
+        compute_features(store, {"magnified": {"method": "zoom", "alpha": 2.0}})
+    assert list((store.path / "features").iterdir()) == []
+
+
+def test_a_half_written_or_damaged_feature_is_not_read(store: ClipStore) -> None:
+    file = compute_features(store, FARNEBACK)["flow"]
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FeatureError, match="is damaged"):
+        load_feature(store, "flow")
+    file.with_suffix(".json").unlink()
+    with pytest.raises(FeatureError, match=r"mersynth prepare --store .* --features flow"):
+        load_feature(store, "flow")
+    compute_features(store, FARNEBACK)
+    assert file.read_bytes() == whole
+
+
+def test_a_feature_of_another_store_is_not_read(store: ClipStore, tmp_path: Path) -> None:
+    compute_features(store, FARNEBACK)
+    other = write_tiny_store(tmp_path / "t", tiny_clips(subjects=2))
+    (store.path / "features").rename(other.path / "features")
+    with pytest.raises(FeatureError, match="has no feature 'flow'"):
+        load_feature(other, "flow")
+
+
+def test_unknown_features(store: ClipStore) -> None:
+    with pytest.raises(FeatureError, match="no feature glow; known are flow, strain"):
+        compute_features(store, {"glow": {}})
+    with pytest.raises(FeatureError, match="no feature 'glow'"):
+        load_feature(store, "glow")
+
+
+def test_no_clip_with_an_apex(tmp_path: Path) -> None:
+    clip = Clip(
+        source="smic", subject="s1", name="a", onset=0, apex=None, offset=3, emotion="surprise"
+    )
+    store = write_tiny_store(tmp_path / "s", [clip])
+    with pytest.raises(FeatureError, match="1 of 1 clips have no apex"):
+        compute_features(store, FARNEBACK)

@@ -1,0 +1,170 @@
+"""What ``prepare`` does between a database's frames and the store: faces, apexes, features."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mersynth.face.detect import find_face
+from mersynth.face.weights import WeightsMissingError
+from mersynth.prepare import add_features, prepare
+from mersynth.sources.errors import PrepareError
+from mersynth.sources.phantom.population import ClipSpec, clip_specs, render_clip
+from mersynth.store import StoreError
+
+
+@pytest.fixture(name="astronaut")
+def _astronaut(tmp_path: Path) -> Path:
+    skimage_data = pytest.importorskip("skimage.data")
+    path = tmp_path / "astronaut.png"
+    Image.fromarray(skimage_data.astronaut()).save(path)
+    return path
+
+
+def smic_tree(root: Path, specs: list[ClipSpec]) -> Path:
+    """Rendered clips as the cropped release of SMIC, whose folders are its annotation."""
+    for number, spec in enumerate(specs, 1):
+        folder = root / "HS" / "s1" / "micro" / "surprise" / f"s1_sur_{number:02d}"
+        folder.mkdir(parents=True)
+        frames, _, _ = render_clip(spec, 64)
+        for i, frame in enumerate(frames):
+            Image.fromarray(frame).save(folder / f"reg_image{100 + i}.bmp")
+    return root
+
+
+def test_a_real_face_is_aligned(astronaut: Path, tmp_path: Path) -> None:
+    store = prepare("folder", out=tmp_path / "store", images=[astronaut])
+    header = store.meta["header"]
+    assert header["geometry"] == "aligned by the face found in the onset frame"
+    assert header["detector"] in ("lbp", "feat")
+    # The stored face lies where faces of stores lie: finding it again moves it little.
+    left, top, right, bottom = find_face(np.array(store[0].frames[0]), "lbp").box
+    assert abs((left + right) / 2 - 63.5) < 6
+    assert 0.6 < (right - left) / 128 < 0.9
+    assert 0 < top < bottom < 128
+
+
+def test_a_picture_without_a_face_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "wall.png"
+    Image.new("RGB", (300, 200), (120, 110, 100)).save(path)
+    with pytest.raises(PrepareError, match="folder/wall/wall: no face found") as caught:
+        prepare("folder", out=tmp_path / "store", images=[path])
+    assert "geometry=crop" in str(caught.value)
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_aligned_clip_has_one_transform(tmp_path: Path, astronaut: Path) -> None:
+    """A face that drifts through the frames drifts through the store: nothing follows it."""
+    photo = np.asarray(Image.open(astronaut))
+    folder = tmp_path / "data" / "sub01" / "EP01_01"
+    folder.mkdir(parents=True)
+    for i in range(4):
+        Image.fromarray(np.roll(photo, 3 * i, axis=1)).save(folder / f"img{i}.png")
+    _casme2_table(tmp_path / "data", [["01", "EP01_01", 0, 2, 3, "12", "happiness"]])
+    store = prepare("casme2", tmp_path / "data", tmp_path / "store")
+    frames = store[0].frames.astype(float)
+    face = find_face(photo)
+    scale = 0.757 * 128 / (face.box[2] - face.box[0])  # the box's share of the square
+    for i in (1, 3):
+        shift = 3 * i * scale
+        errors = [np.abs(_moved(frames[0], s) - frames[i])[:, 20:-20].mean() for s in (0, shift)]
+        assert errors[1] < 0.3 * errors[0]
+
+
+def test_apexes_are_spotted_where_a_database_gives_none(tmp_path: Path) -> None:
+    specs = [s for s in clip_specs(seed=3) if s.clip.num_frames > 20][:3]
+    root = smic_tree(tmp_path / "data", specs)
+    store = prepare("smic", root, tmp_path / "store", image_size=64)
+    assert store.meta["header"]["apex_spotting"] == "strain"
+    for clip, spec in zip(store.clips, specs, strict=True):
+        assert clip.apex_method == "strain"
+        assert clip.apex_index is not None
+        assert spec.clip.apex_index is not None
+        assert abs(clip.apex_index - spec.clip.apex_index) <= 0.25 * clip.num_frames
+
+    as_given = prepare("smic", root, tmp_path / "given", image_size=64, apex="annotated")
+    assert [clip.apex for clip in as_given.clips] == [None] * 3
+    assert as_given.meta["header"]["apex_spotting"] is None
+
+
+def test_a_clip_without_movement_keeps_no_apex(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "HS" / "s1" / "micro" / "surprise" / "s1_sur_01"
+    folder.mkdir(parents=True)
+    for i in range(5):
+        Image.new("L", (64, 64), 90).save(folder / f"reg_image{i}.bmp")
+    store = prepare("smic", tmp_path / "data", tmp_path / "store", image_size=64)
+    assert store.clips[0].apex is None
+    assert store.clips[0].apex_method is None
+    (warning,) = store.meta["header"]["warnings"]
+    assert "no apex spotted" in warning["reason"]
+
+
+def test_weights_asked_for_by_name_must_be_there(astronaut: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissingError, match="FEAT_MULTITASK_WEIGHTS"):
+        prepare("folder", out=tmp_path / "s", images=[astronaut], intensities="v2")
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"geometry": "squash"}, "geometry must be one of auto, align, crop, resize, got 'squash'"),
+        ({"apex": "guess"}, "apex must be one of auto, annotated, strain"),
+        ({"detector": "hog"}, "detector must be"),
+        ({"intensities": "v3"}, "backend must be"),
+    ],
+)
+def test_unknown_settings(
+    astronaut: Path, tmp_path: Path, setting: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        prepare("folder", out=tmp_path / "s", images=[astronaut], **setting)
+    assert not (tmp_path / "s").exists()
+
+
+def test_photos_go_with_the_folder_alone(astronaut: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="go with --source folder"):
+        prepare("samm", tmp_path, tmp_path / "s", images=[astronaut])
+
+
+def test_features_are_added_to_a_store_prepared_in_the_same_way(
+    astronaut: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = {"flow": {"method": "dis"}}
+
+    def run(**changes: object) -> None:
+        settings = {"out": tmp_path / "s", "images": [astronaut], "image_size": 32} | changes
+        prepare("folder", **settings)
+
+    run()
+    with pytest.raises(StoreError, match="exists already; remove it"):
+        run()
+    with pytest.raises(StoreError, match="prepared with image_size 32, not 64"):
+        run(features=wanted, image_size=64)
+    caplog.set_level(logging.INFO)
+    run(features=wanted)
+    assert "there already" not in caplog.text
+    run(features=wanted)
+    assert "flow: there already" in caplog.text
+    with pytest.raises(ValueError, match="name what to compute with --features: flow, "):
+        add_features(tmp_path / "s", {})
+
+
+def _moved(frame: np.ndarray, right: float) -> np.ndarray:
+    """The frame shifted to the right, by linear interpolation."""
+    whole, part = int(right // 1), right % 1
+    return (1 - part) * np.roll(frame, whole, 1) + part * np.roll(frame, whole + 1, 1)
+
+
+def _casme2_table(root: Path, rows: list[list[object]]) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    header = ["Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame"]
+    for row in [[*header, "Action Units", "Estimated Emotion"], *rows]:
+        book.worksheets[0].append(row)
+    book.save(root / "CASME2-coding-20140508.xlsx")
