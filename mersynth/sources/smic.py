@@ -126,19 +126,18 @@ class SMIC(TableSource):
         """Told by the shape: a raw frame is 640x480, a cropped face about 140x170."""
         return "raw" if width > height else "cropped"
 
+    def tables(self, root: Path) -> list[Path]:
+        """The tables in the root and, beside the subjects, in the subset's folder."""
+        return sorted([*root.glob(self.table_pattern), *self._home(root).glob(self.table_pattern)])
+
     def find_annotations(self, root: Path) -> Path:
         """The annotation table; the subset's folder where folders are the annotation.
 
         Raises:
             SourceError: if there is neither, or more than one table.
         """
-        home = root / self.subset
-        if home.is_dir() and self._layout(home) == "micro":
-            return home
-        for place in (home, root):
-            if any(place.glob(self.table_pattern)):
-                return super().find_annotations(place)
-        return super().find_annotations(root)
+        home = self._home(root)
+        return home if self._layout(home) == "micro" else super().find_annotations(root)
 
     def read_annotations(self, table: Path) -> tuple[list[Row], list[Problem]]:
         """The rows of an annotation table; see ``table.read_annotations``."""
@@ -171,8 +170,8 @@ class SMIC(TableSource):
         Raises:
             SourceError: if there is no subject's folder, a clip comes twice, or both trees do.
         """
-        home = root / self.subset
-        subjects = list(self._subjects(home)) if home.is_dir() else []
+        home = self._home(root)
+        subjects = list(self._subjects(home))
         if not subjects:
             raise SourceError(f"{home} holds no subject's folder.\n\n{self.tree}")
         micro = self._layout(home) == "micro"
@@ -188,6 +187,12 @@ class SMIC(TableSource):
                     )
                 places[key] = folder
         return places
+
+    def _home(self, root: Path) -> Path:
+        home = root / self.subset
+        if not home.is_dir():
+            raise SourceError(f"{root} holds no folder {self.subset}.\n\n{self.tree}")
+        return home
 
     def _subjects(self, home: Path) -> Iterator[Path]:
         return (path for path in folders(home) if self.subject_pattern.fullmatch(path.name))
@@ -250,15 +255,9 @@ class SMICVIS(SMIC):
     sheet = "VIS"
     table_pattern = "SMIC*VIS*annotation*.xlsx"
 
-    def find_annotations(self, root: Path) -> Path:
-        """The table of VIS, else that of HS."""
-        try:
-            return super().find_annotations(root)
-        except SourceError:
-            tables = sorted(root.glob(SMIC.table_pattern))
-            if len(tables) != 1:
-                raise
-            return tables[0]
+    def tables(self, root: Path) -> list[Path]:
+        """The tables of VIS, else those of HS."""
+        return super().tables(root) or sorted(root.glob(SMIC.table_pattern))
 
 
 class SMICNIR(SMIC):

@@ -65,13 +65,17 @@ class TableSource(Source):
         """Name of the clip, from the file name in the table and the onset (None: no number)."""
         return file
 
+    def tables(self, root: Path) -> list[Path]:
+        """The files that can be the annotation table; there should be one."""
+        return sorted(root.glob(self.table_pattern))
+
     def find_annotations(self, root: Path) -> Path:
         """The annotation table in the database's root.
 
         Raises:
             SourceError: if there is none, or more than one.
         """
-        tables = sorted(root.glob(self.table_pattern))
+        tables = self.tables(root)
         if not tables:
             raise SourceError(
                 f"no annotation table {self.table_pattern} in {root}; it comes with {self.name}: "
