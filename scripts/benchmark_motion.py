@@ -108,6 +108,7 @@ def flow_accuracy(settings: Settings) -> Section:
                     "true motion, px": error.motion,
                     "error, px": error.pixels,
                     "relative error": error.relative,
+                    "error elsewhere, px": error.elsewhere,
                     "difference to scikit-image, px": difference.mean().item(),
                 }
             )
@@ -118,7 +119,8 @@ def flow_accuracy(settings: Settings) -> Section:
         {size} pixels with camera noise, head and light still. Error is the mean end-point error
         against the true flow where the face moved (true flow above {REGION_SHARE:.0%} of its
         maximum), the mean over pairs; relative, divided by the pair's mean true motion there, so
-        that finding no motion at all scores 1. The last column is the mean end-point difference to
+        that finding no motion at all scores 1. Elsewhere is the rest of the frame, background
+        included, where any flow is invented. The last column is the mean end-point difference to
         `skimage.registration.optical_flow_tvl1` at its defaults, over the whole frame.""",
         rows,
     )

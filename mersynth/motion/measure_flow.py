@@ -42,17 +42,20 @@ class FlowPairs:
 
 @dataclass(frozen=True, slots=True)
 class FlowError:
-    """How far a method's flow is from the truth where the face moved; means over the pairs.
+    """How far a method's flow is from the truth; means over the pairs.
 
     Attributes:
         motion: mean true motion of the moved region, in pixels.
         pixels: mean end-point error there, in pixels.
         relative: a pair's error over its true motion; no flow at all scores 1.
+        elsewhere: mean end-point error outside of the moved region, background included, in pixels:
+            movement that is invented.
     """
 
     motion: float
     pixels: float
     relative: float
+    elsewhere: float
 
 
 def plan_clips(subjects: int, clips: int, strength: Strength) -> list[ClipSpec]:
@@ -109,7 +112,11 @@ def measure_flow(methods: Mapping[str, FlowMethod], pairs: FlowPairs) -> dict[st
     for name, method in methods.items():
         distance = (method(pairs.onset, pairs.apex) - pairs.flow).norm(dim=1)
         error = (distance * moved).sum((1, 2)) / area
+        elsewhere = (distance * ~moved).sum((1, 2)) / (~moved).sum((1, 2))
         errors[name] = FlowError(
-            motion.mean().item(), error.mean().item(), (error / motion).mean().item()
+            motion=motion.mean().item(),
+            pixels=error.mean().item(),
+            relative=(error / motion).mean().item(),
+            elsewhere=elsewhere.mean().item(),
         )
     return errors

@@ -155,6 +155,9 @@ def test_flow_errors_are_those_of_the_definition() -> None:
     assert errors["nothing"].relative == pytest.approx(1)
     assert errors["nothing"].pixels == pytest.approx(errors["nothing"].motion)
     assert errors["off"].pixels == pytest.approx(5, abs=1e-4)
+    assert errors["off"].elsewhere == pytest.approx(5, abs=1e-4)
+    # What moves less than the region's bound is all there is elsewhere.
+    assert 0 <= errors["nothing"].elsewhere < 0.05 * measured.flow.norm(dim=1).max()
 
 
 def test_opencv_methods_are_opencvs_on_stored_frames(
