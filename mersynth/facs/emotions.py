@@ -28,8 +28,8 @@ three     negative, positive, surprise as the challenge MEGC2019 counts them: of
 
 MEGC2019 also leaves out two of CASME II's 63 disgust clips for want of a movement to measure:
 sub04/EP12_01f has no apex and sub05/EP09_05f has its apex on the onset. They are the only clips of
-its emotions without an apex behind the onset, and a label cannot tell them; whoever repeats the
-challenge drops the clips of which ``clip.apex`` is None or equals ``clip.onset``.
+its emotions without an apex behind the onset, and a label cannot tell them;
+``mersynth.sources.composite`` drops them by name.
 """
 
 from __future__ import annotations
