@@ -1,0 +1,1 @@
+"""Augmentations for micro-expression recognition: modules over pure functions, to import."""
