@@ -121,13 +121,16 @@ def test_a_smic_tree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert bytes_of[0] == bytes_of[1] != bytes_of[2]
 
 
-def test_a_tree_of_the_challenge_s_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_tree_of_the_challenge_s_list(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     listed = tmp_path / "combined_3_class_gt.csv"
     rows = ["data,subject,clip,label", "casme2,sub01,EP02_01f,1", "smic,s03,s03_ne_02,0"]
     listed.write_text("\n".join([*rows, "smic,s20,s20_sur_01,2"]))
     with caplog.at_level(logging.WARNING):
         out = write_tree(listed, "smic", tmp_path / "smic", image_size=32)
     assert "every clip has 34 frames" in caplog.text
+    assert "WARN" not in capfd.readouterr().err, "OpenCV complains of each frame"
     folder = out / "HS/s3/micro/negative/s3_ne_02"
     assert sorted(p.name for p in folder.iterdir()) == [
         f"reg_image{n:05d}.bmp" for n in range(1, 35)

@@ -142,7 +142,6 @@ def _write_frames(folder: Path, clip: Clip, layout: Layout, frames: np.ndarray) 
     for number, frame in enumerate(frames, clip.onset):
         path = folder / layout.frame(clip, number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(
-            str(path), frame[..., ::-1].copy(), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        ):
+        quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if path.suffix == ".jpg" else []
+        if not cv2.imwrite(str(path), frame[..., ::-1].copy(), quality):
             raise OSError(f"{path} could not be written")
