@@ -98,7 +98,10 @@ class Augmentation(nn.Module, ABC):
 
     @abstractmethod
     def draw(self, batch: Batch) -> Params:
-        """Parameters for every sample of a batch, on the batch's device; ``"on"`` is added."""
+        """Parameters for every sample of a batch, on the batch's device.
+
+        ``"on"`` is added; where a subclass gives it, it says which samples can change at all.
+        """
 
     @abstractmethod
     def transform(self, batch: Batch, params: Params) -> Batch:
@@ -124,7 +127,9 @@ class Augmentation(nn.Module, ABC):
         if self.unit_range:
             check_unit_range(type(self).__name__, batch.frames)
         if params is None:
-            params = {**self.draw(batch), "on": self.uniform(batch, 0, 1) < self.p}
+            params = self.draw(batch)
+            on = self.uniform(batch, 0, 1) < self.p
+            params["on"] = on & params["on"] if "on" in params else on
         elif len(params["on"]) != len(batch):
             raise ValueError(
                 f"{type(self).__name__}: the params are for {len(params['on'])} samples, the batch "
