@@ -9,8 +9,12 @@ An augmentation is an ``nn.Module`` over a pure function. It takes
   such a mapping;
 
 and returns the same. Parameters are drawn apart from being applied and kept in ``params``, so that
-``augment(other, params=augment.params)`` does the same to other frames. A clip's frames share all
-spatial parameters: nothing moves that did not move before.
+``augment(other, params=augment.params)`` does the same to other frames, on any device. A clip's
+frames share all spatial parameters: nothing moves that did not move before.
+
+So an augmentation is an item of ``torchvision.transforms.v2.Compose``, of
+``kornia.augmentation.AugmentationSequential`` (images alone), and, behind ``default_collate``, a
+``collate_fn``.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mersynth.augment.au_sets import ORDER
+from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import NUM_LANDMARKS
 
 Params = dict[str, Tensor]
@@ -36,11 +42,13 @@ class Batch:
         frames: (B, T, C, H, W) float.
         label: (B,) int64, the class.
         aus: (B, T, 20) float in [0, 1], columns as ``CONDITION_AUS``; NaN where not measured.
-        au_set: (B, S, 2) float, 1 where an AU is there; rows as ``au_sets.ORDER``, then the
-            subject's left and right side.
+        au_set: (B, S, 2) float in [0, 1], 1 where an AU is there; rows as ``au_sets.ORDER``, then
+            the subject's left and right side.
         landmarks: (B, T, 68, 2) float, x, y in pixels, the first pixel's centre at 0; NaN where
-            not measured.
+            not measured. They may lie outside of the image, and may be moved there.
         subject: (B,) int64, a number for each person.
+        onset_index: (B,) int64, the position of the onset among the frames.
+        apex_index: (B,) int64, the position of the apex among the frames.
     """
 
     frames: Tensor
@@ -49,6 +57,8 @@ class Batch:
     au_set: Tensor | None = None
     landmarks: Tensor | None = None
     subject: Tensor | None = None
+    onset_index: Tensor | None = None
+    apex_index: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -59,14 +69,17 @@ class Batch:
         return self.frames.device
 
 
-# Shape of a sample behind B, for images and for clips: numbers must fit, T is the clip's.
+# Shape of a sample behind B; T is the clip's.
 _SHAPES: dict[str, tuple[int | str, ...]] = {
     "label": (),
-    "aus": ("T", 20),
-    "au_set": ("S", 2),
+    "aus": ("T", len(CONDITION_AUS)),
+    "au_set": (len(ORDER), 2),
     "landmarks": ("T", NUM_LANDMARKS, 2),
     "subject": (),
+    "onset_index": (),
+    "apex_index": (),
 }
+_OVER_TIME = ("frames", "aus", "landmarks")
 
 
 class Augmentation(nn.Module, ABC):
@@ -87,6 +100,10 @@ class Augmentation(nn.Module, ABC):
 
     unit_range = False
     """Whether frames must lie in [0, 1]; others may be flow, or normalised."""
+
+    resizes = False
+    """Whether the result has another size or number of frames; ``transform`` then heeds ``"on"``
+    itself, and gives samples that are off the same size without chance."""
 
     def __init__(self, p: float = 0.5, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -121,7 +138,8 @@ class Augmentation(nn.Module, ABC):
 
         Raises:
             ValueError: if shapes do not fit together, frames are no float, or leave [0, 1] where
-                they must not; or if ``params`` are for another number of samples.
+                they must not; if AUs leave [0, 1] (NaN, not measured, is allowed); or if ``params``
+                are for another number of samples.
         """
         batch, restore = unpack(inputs)
         if self.unit_range:
@@ -130,13 +148,21 @@ class Augmentation(nn.Module, ABC):
             params = self.draw(batch)
             on = self.uniform(batch, 0, 1) < self.p
             params["on"] = on & params["on"] if "on" in params else on
-        elif len(params["on"]) != len(batch):
-            raise ValueError(
-                f"{type(self).__name__}: the params are for {len(params['on'])} samples, the batch "
-                f"has {len(batch)}"
-            )
+        else:
+            params = self._fit(params, batch)
         self.params = params
-        return restore(_choose(params["on"], self.transform(batch, params), batch))
+        changed = self.transform(batch, params)
+        return restore(changed if self.resizes else _choose(params["on"], changed, batch))
+
+    def _fit(self, params: Params, batch: Batch) -> Params:
+        """Replayed parameters on the batch's device; refuse those of another number of samples."""
+        size = len(params["on"]) if "on" in params else 0
+        if size != len(batch):
+            raise ValueError(
+                f"{type(self).__name__}: the params are for {size} samples, the batch has "
+                f"{len(batch)}; replay the params of a batch of the same size"
+            )
+        return {name: value.to(batch.device) for name, value in params.items()}
 
     def uniform(self, batch: Batch, low: float, high: float, *shape: int) -> Tensor:
         """(B, *shape) evenly distributed numbers in [low, high), on the batch's device."""
@@ -167,7 +193,7 @@ def _unpack_tensor(frames: Tensor) -> tuple[Batch, Callable[[Batch], Tensor]]:
             "expected images (C, H, W) or (B, C, H, W), or clips (B, T, C, H, W); got "
             f"{tuple(frames.shape)}"
         )
-    _check_float(frames)
+    _check_frames(frames)
     shape = frames.shape
     if frames.dim() == 3:
         frames = frames[None]
@@ -191,30 +217,31 @@ def _unpack_mapping(
         raise ValueError(f"expected one of 'image' and 'clip' in the mapping, got {list(inputs)}")
     (key,) = given
     frames = inputs[key]
-    _check_float(frames)
+    _check_frames(frames)
     sizes = {"image": (3, 4), "clip": (4, 5)}[key]
     if frames.dim() not in sizes:
         form = {"image": "(C, H, W) or (B, C, H, W)", "clip": "(T, C, H, W) or (B, T, C, H, W)"}
         raise ValueError(f"{key} must have shape {form[key]}, got {tuple(frames.shape)}")
     alone = frames.dim() == sizes[0]
-    inner = 1 if key == "clip" else 0
+    inner = key == "clip"
 
     def widen(name: str, value: Any) -> Tensor:
         tensor = torch.as_tensor(value, device=frames.device)
         tensor = tensor[None] if alone else tensor
-        has_time = name in ("frames", "aus", "landmarks")
-        return tensor[:, None] if has_time and not inner else tensor
+        return tensor[:, None] if name in _OVER_TIME and not inner else tensor
 
     wide = widen("frames", frames)
     known = {n: widen(n, inputs[n]) for n in _SHAPES if inputs.get(n) is not None}
     for name, value in known.items():
         _check_shape(name, value, wide)
+        if name in ("aus", "au_set"):
+            _check_intensities(name, value)
 
     def restore(batch: Batch) -> dict[str, Any]:
         result = dict(inputs)
         for name in ("frames", *known):
             value = getattr(batch, name)
-            if name in ("frames", "aus", "landmarks") and not inner:
+            if name in _OVER_TIME and not inner:
                 value = value[:, 0]
             value = value[0] if alone else value
             if name in known and isinstance(inputs[name], int):
@@ -225,21 +252,32 @@ def _unpack_mapping(
     return Batch(wide, **known), restore
 
 
-def _check_float(frames: Tensor) -> None:
+def _check_frames(frames: Tensor) -> None:
     if not isinstance(frames, Tensor) or not frames.is_floating_point():
         kind = frames.dtype if isinstance(frames, Tensor) else type(frames).__name__
         raise ValueError(f"frames must be a float tensor, got {kind}; divide uint8 by 255")
+    if not frames.numel():
+        raise ValueError(f"there are no frames in a tensor of shape {tuple(frames.shape)}")
 
 
 def _check_shape(name: str, value: Tensor, frames: Tensor) -> None:
     wanted = (len(frames), *(frames.shape[1] if n == "T" else n for n in _SHAPES[name]))
-    fits = value.dim() == len(wanted) and all(
-        n in (size, "S") for n, size in zip(wanted, value.shape, strict=True)
-    )
-    if not fits:
+    if tuple(value.shape) != wanted:
         raise ValueError(
             f"{name} must have shape {wanted} to go with frames {tuple(frames.shape)} (B, T, C, H, "
             f"W), got {tuple(value.shape)}"
+        )
+
+
+def _check_intensities(name: str, value: Tensor) -> None:
+    """Raise ValueError if AUs leave [0, 1]; NaN, not measured, does not. Not while compiling."""
+    if torch.compiler.is_compiling():
+        return
+    wrong = (value < 0) | (value > 1)
+    if wrong.any():
+        raise ValueError(
+            f"{name} must lie in [0, 1], or be NaN where not measured; got {value[wrong][0]:.3g} "
+            "(OpenFace's intensities are to be divided by 5)"
         )
 
 
