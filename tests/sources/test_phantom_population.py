@@ -22,7 +22,6 @@ from mersynth.sources.phantom.population import (
     DEFAULT_COUNTS,
     clip_specs,
     render_clip,
-    render_macro_faces,
     write_store,
 )
 from mersynth.sources.phantom.render import PhantomRenderer
@@ -207,16 +206,6 @@ def test_a_subject_looks_the_same_in_every_population() -> None:
     difference = np.abs(first[0].astype(int) - first[1]).mean()
     other = np.abs(first[0].astype(int) - render_clip(a[0], 64)[0][0]).mean()
     assert difference < 0.5 * other  # they differ by pose and noise alone
-
-
-def test_macro_faces_are_strong_and_mixed() -> None:
-    frames, intensities = render_macro_faces(41, 24, _rng(2), image_size=64)
-    assert frames.shape == (24, 64, 64, 3)
-    assert intensities.shape == (24, 20)
-    assert 0 <= intensities.min() < 0.9 < intensities.max() <= 1
-    assert ((intensities > 0).sum(1) > 1).mean() > 0.3
-    again = render_macro_faces(41, 24, _rng(2), image_size=64)
-    assert np.array_equal(frames, again[0])
 
 
 def test_a_store_of_the_phantom(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import torch
 import mersynth
 from mersynth import logs
 from mersynth.clips import Clip, Strength
-from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.emotions import native_labels
 from mersynth.sources.phantom.cells import CELLS
 from mersynth.sources.phantom.motion import clip_motion, letter_of, peak_intensities
@@ -138,40 +137,6 @@ def render_clip(
     return _bytes(rendered.frames), motion.intensities, rendered.landmarks.cpu().numpy()
 
 
-def render_macro_faces(
-    subject: int,
-    count: int,
-    rng: np.random.Generator,
-    image_size: int = 128,
-    device: str | torch.device = "cpu",
-) -> tuple[np.ndarray, np.ndarray]:
-    """Faces of one subject with strong, mixed expressions: what the paper takes AffectNet for.
-
-    Half of them show an emotion's AUs, half a random set of up to four; one in ten is neutral.
-
-    Args:
-        subject: number of the phantom subject.
-        count: number of faces.
-        rng: draws the expressions, poses and lights.
-        image_size: side of the frames, in pixels.
-        device: where to render.
-
-    Returns:
-        Frames (count, H, W, 3) uint8 and AU intensities (count, 20) float32 in [0, 1].
-    """
-    aus = np.stack([_macro_peaks(rng) for _ in range(count)])
-    pose = rng.normal(0.0, [0.012, 0.012, 0.03, 0.07, 0.05], (count, 5))
-    light = rng.uniform(0.85, 1.12, count)
-    renderer = _renderer(subject, image_size, str(device))
-    rendered = renderer.render(
-        torch.from_numpy(aus),
-        torch.from_numpy(pose),
-        light=torch.from_numpy(light),
-        noise_generator=_noise(rng, device),
-    )
-    return _bytes(rendered.frames), aus.max(2).astype(np.float32)
-
-
 def write_store(
     out: Path,
     *,
@@ -255,20 +220,6 @@ def _plan_clip(
         fps=fps,
         strength=strength,
     )
-
-
-def _macro_peaks(rng: np.random.Generator) -> np.ndarray:
-    if rng.random() < 0.1:
-        return np.zeros((len(CONDITION_AUS), 2))
-    if rng.random() < 0.5:
-        emotions = list(CELLS)
-        cells = list(CELLS[emotions[rng.integers(len(emotions))]])
-        cell = cells[rng.integers(len(cells))]
-    else:
-        chosen = rng.choice(CONDITION_AUS, size=rng.integers(1, 5), replace=False)
-        cell = "+".join(str(au) for au in chosen)
-    peaks = peak_intensities(cell, "macro", 1.0, rng)
-    return np.clip(peaks * rng.uniform(0.3, 1.35), 0.0, 1.0)
 
 
 @functools.lru_cache(maxsize=4)
