@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 # The cases that every source inherits are no test module; their asserts shall explain themselves.
-pytest.register_assert_rewrite("tests.sources.source_case")
+pytest.register_assert_rewrite("tests.sources.frame_case", "tests.sources.source_case")
 
 ANNOTATIONS = Path(__file__).resolve().parents[2] / "shared" / "annotations"
 
