@@ -2,8 +2,9 @@
 
 A single window that the cascade accepts means little: it accepts some in most pictures. A true
 face is accepted in many windows about the same place and size, and in the mirrored picture too, so
-windows vote. Measured at the working size: 40 to 97 votes on the phantom's faces and 45 on
-scikit-image's astronaut, but 12 at most on its 19 packaged pictures without a frontal face.
+windows vote. Measured at the working size: 40 to 97 votes on 30 phantoms at rest and 45 on
+scikit-image's astronaut, but 12 at most on its 19 packaged pictures without a frontal face. Of 240
+phantom frames with strong AUs, half of them with the head turned, 239 got votes enough.
 """
 
 from __future__ import annotations

@@ -104,9 +104,10 @@ class IntensityMeter:
             frames: (T, H, W, 3) uint8, RGB, which may be memory-mapped; or any iterable of frames
                 (H, W, 3) of one size, of which a batch is held at a time.
             boxes: (4,) left, top, right, bottom of the face in all frames, in pixels, or (T, 4) a
-                box a frame, NaN where there is no face. A face that fills its frames, as in a store
-                or a cropped release, needs no search: ``(0, 0, W - 1, H - 1)``. None: RetinaFace
-                looks in every frame, and the largest face counts.
+                box a frame, NaN where there is no face. In aligned frames it is
+                :func:`mersynth.face.template.face_box`, in a cropped release about the whole frame,
+                ``(0, 0, W - 1, H - 1)``. None: RetinaFace looks in every frame, and the largest
+                face counts.
 
         Raises:
             ValueError: if a frame has another type, shape or size, or there are not as many boxes

@@ -13,7 +13,14 @@ from mersynth.face.align import (
     alignment_of,
 )
 from mersynth.face.detect import Face
-from mersynth.face.template import CASCADE_BOX, FACE_BOX, RIGID, TEMPLATE, five_points
+from mersynth.face.template import (
+    CASCADE_BOX,
+    FACE_BOX,
+    RIGID,
+    TEMPLATE,
+    face_box,
+    five_points,
+)
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import MIRROR
 from mersynth.sources.phantom.render import PhantomRenderer
@@ -176,6 +183,17 @@ def test_a_box_is_brought_to_its_place() -> None:
     corners = wide.apply_points(np.array([(90, 0), (210, 200)]))
     np.testing.assert_allclose(corners.mean(0), (63.5, 47.5), atol=1e-4)
     assert np.prod(corners[1] - corners[0]) == pytest.approx(64 * 64, rel=1e-4)
+
+
+def test_an_aligned_face_is_in_its_box_already() -> None:
+    box = face_box(SIDE)
+    assert box.dtype == np.float32
+    np.testing.assert_allclose(
+        alignment_from_box((*box,), SIDE).matrix, [[1, 0, 0], [0, 1, 0]], atol=1e-4
+    )
+    landmarks = TEMPLATE * SIDE - 0.5
+    assert (landmarks >= box[:2] - 1e-4).all()
+    assert (landmarks <= box[2:] + 1e-4).all()
 
 
 def test_the_best_that_is_known_of_a_face_aligns_it() -> None:

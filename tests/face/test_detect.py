@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,10 +17,7 @@ from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject
 
-
-@pytest.fixture(autouse=True)
-def _no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MERSYNTH_WEIGHTS", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("no_weights")
 
 
 @pytest.fixture(scope="module", name="phantoms")
