@@ -216,8 +216,8 @@ def magnification(settings: Settings) -> Section:
     try:
         candidates = magnifiers(load_magnet())
     except MagNetError as error:
-        logger.warning("only the Eulerian magnifier is measured: %s", error)
-        candidates = {"eulerian": eulerian_pair}
+        logger.warning("MagNet is not measured: %s", error)
+        candidates = {"none": lambda onset, apex, alpha: apex, "eulerian": eulerian_pair}
     size, subjects, each = settings.clip_size, settings.subjects, settings.each
     measured = measure_magnification(candidates, subjects=subjects, each=each, image_size=size)
     rows: list[Row] = [
@@ -298,7 +298,7 @@ def main() -> None:
     if arguments.out:
         chosen = [] if len(sections) == len(SECTIONS) else ["--sections", *arguments.sections]
         options = [*(["--quick"] if arguments.quick else []), *chosen]
-        command = ["python scripts/benchmark_motion.py", *options, "--out", arguments.out.name]
+        command = ["python scripts/benchmark_motion.py", *options, "--out", str(arguments.out)]
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(markdown(sections, " ".join(command)))
         figures = {"settings": asdict(settings), "sections": [asdict(part) for part in sections]}
