@@ -115,8 +115,12 @@ def _device() -> Finding:
 def _databases() -> Iterator[Finding]:
     from mersynth.sources import SOURCES, SourceError
 
+    subsets: dict[str, list[str]] = {}
     for name, source in SOURCES.items():
-        root = paths.data_root(name)
+        subsets.setdefault(source.home, []).append(name)
+    for home, names in subsets.items():
+        source, name = SOURCES[names[0]], ", ".join(names)
+        root = paths.data_root(home)
         if not root.is_dir():
             detail = f"not in {root} (--root or {paths.DATA_VARIABLE} names another place)"
             yield Finding("data sets", name, "missing", f"{detail}; {source.request}")

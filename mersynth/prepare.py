@@ -154,6 +154,8 @@ def _open_same(out: Path, options: Mapping[str, Any], wanted: bool) -> ClipStore
     store = ClipStore.open(out)
     header = store.meta["header"]
     recorded = header.get("options") or {k: header[k] for k in options if k in header}
+    if header["source"] == COMPOSITE:  # its parts were prepared, not it
+        recorded = {"source": COMPOSITE}
     others = [
         f"{name} {value!r}, not {options[name]!r}"
         for name, value in recorded.items()

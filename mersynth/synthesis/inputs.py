@@ -11,6 +11,7 @@ from mersynth.clips import Clip
 from mersynth.gan.checkpoint import SHIPPED, CheckpointError, find_groups, load_card
 from mersynth.prepare import prepare
 from mersynth.sources import PHANTOM, SOURCES
+from mersynth.sources.composite import COMPOSITE
 from mersynth.sources.phantom.population import clip_specs
 from mersynth.store import ClipStore, StoreError, require_real
 
@@ -28,8 +29,9 @@ def find_store(source: str | None, store: Path | None) -> Path:
         if not store.exists():
             raise StoreError(f"no store at {store}")
         return store
-    if source not in (*SOURCES, PHANTOM):
-        raise ValueError(f"no source {source!r}; known: {', '.join((*SOURCES, PHANTOM))}")
+    known = (*SOURCES, COMPOSITE, PHANTOM)
+    if source not in known:
+        raise ValueError(f"no source {source!r}; known: {', '.join(known)}")
     folder = paths.store_path(source)
     if source != PHANTOM and not folder.exists():
         raise StoreError(f"no store at {folder}; `mersynth prepare --source {source}` makes it")
