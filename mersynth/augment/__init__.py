@@ -1,1 +1,45 @@
-"""Augmentations for micro-expression recognition: modules over pure functions, to import."""
+"""Augmentations for micro-expression recognition: modules over pure functions, to import.
+
+They need no generator, checkpoint or store: tensors go in and come out. What all share, and the
+mapping that keeps AUs, landmarks and indices consistent with the frames, is told in
+:mod:`mersynth.augment.base`.
+"""
+
+from mersynth.augment.affine import RandomAffine
+from mersynth.augment.au_sets import ORDER, au_sets
+from mersynth.augment.base import Augmentation, Batch, Params
+from mersynth.augment.colour import ColorJitter
+from mersynth.augment.crop import RandomCrop
+from mersynth.augment.erasing import RandomErasing
+from mersynth.augment.flip import RandomHorizontalFlip
+from mersynth.augment.mirror import HalfFaceMirror
+from mersynth.augment.mixup import MixUp
+from mersynth.augment.noise import RandomJPEG, SensorNoise
+from mersynth.augment.samplers import (
+    ClassBalancedSampler,
+    SubjectBalancedSampler,
+    class_weights,
+)
+from mersynth.augment.temporal import OnsetApexPair, TemporalResample
+
+__all__ = [
+    "ORDER",
+    "Augmentation",
+    "Batch",
+    "ClassBalancedSampler",
+    "ColorJitter",
+    "HalfFaceMirror",
+    "MixUp",
+    "OnsetApexPair",
+    "Params",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+    "RandomJPEG",
+    "SensorNoise",
+    "SubjectBalancedSampler",
+    "TemporalResample",
+    "au_sets",
+    "class_weights",
+]

@@ -14,6 +14,15 @@ ORDER: tuple[int, ...] = tuple(ACTION_UNITS)
 
 _ROW = {number: row for row, number in enumerate(ORDER)}
 
+# Gaze and head turned or tilted to one side: in a mirror, to the other one.
+_TURNED = {51: 52, 52: 51, 55: 56, 56: 55, 61: 62, 62: 61}
+
+MIRROR_ROWS: tuple[int, ...] = tuple(_ROW[_TURNED.get(number, number)] for number in ORDER)
+"""Row ``i`` of a mirrored face's AU set is row ``MIRROR_ROWS[i]``, its two sides swapped."""
+
+SIDEWAYS_ROWS: tuple[int, ...] = tuple(_ROW[number] for number in _TURNED)
+"""Rows of the AUs that turn gaze or head to one side."""
+
 
 def au_sets(cells: Sequence[str]) -> Tensor:
     """The AUs of annotation cells.
