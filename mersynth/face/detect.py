@@ -78,7 +78,7 @@ class FaceFinder:
         detector: the one in use, for the store's header.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: if the name is unknown, or a file of weights cannot be used.
         WeightsMissingError: if ``feat`` is wanted and its weights are missing.
 
     Example:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mersynth.face import weights
 from mersynth.face.detect import Face
-from mersynth.face.feat_models import choose_device, import_feat, load_reader
+from mersynth.face.feat_models import choose_device, import_feat, load_reader, loading
 
 MIN_SCORE = 0.5
 """Probability from which a window is a face: py-feat's own threshold."""
@@ -27,6 +27,9 @@ class RetinaFaceBoxes:
     Args:
         path: ``model.safetensors`` of ``py-feat/retinaface_r34``.
         device: where it computes.
+
+    Raises:
+        ValueError: if the file cannot be used.
     """
 
     def __init__(self, path: Path, device: torch.device) -> None:
@@ -35,7 +38,8 @@ class RetinaFaceBoxes:
         from safetensors.torch import load_file
 
         self._network = RetinaFace()
-        self._network.load_state_dict(load_file(path))
+        with loading(path):
+            self._network.load_state_dict(load_file(path))
         self._network.eval().to(device)
         self._mean = torch.tensor(_MEAN, device=device)[:, None, None]
         self._priors: dict[tuple[int, ...], Tensor] = {}
@@ -96,6 +100,7 @@ class FeatFinder:
 
     Raises:
         WeightsMissingError: if RetinaFace's weights are missing.
+        ValueError: if a file of weights cannot be used.
     """
 
     def __init__(self, device: str | torch.device = "auto") -> None:

@@ -6,6 +6,8 @@ py-feat is imported inside functions: its import takes seconds.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -59,6 +61,23 @@ def import_feat() -> None:
             del os.environ[variable]
 
 
+@contextmanager
+def loading(*paths: Path) -> Iterator[None]:
+    """Say which files were being loaded when that failed.
+
+    Raises:
+        ValueError: in place of what went wrong.
+    """
+    try:
+        yield
+    # Damaged archives, pickles, headers and tensors each raise errors of their own.
+    except Exception as error:
+        names = " or ".join(map(str, paths))
+        raise ValueError(
+            f"{names} cannot be used ({error}); fetch it anew, `mersynth doctor` says how"
+        ) from error
+
+
 def choose_device(device: str | torch.device) -> torch.device:
     """``"auto"`` is the CUDA device where there is one, else the CPU."""
     if device == "auto":
@@ -77,9 +96,10 @@ def load_reader(backend: weights.Backend, device: torch.device) -> FaceReader:
         raise ValueError(f"backend must be one of {', '.join(weights.BACKENDS)}, got {backend!r}")
     paths = weights.require(weights.BACKENDS[backend], f"AU intensities ({backend} backend)")
     import_feat()
-    if backend == "v2":
-        return MultitaskReader(paths[0], device)
-    return ClassicReader(paths[0], paths[1], device)
+    with loading(*paths):
+        if backend == "v2":
+            return MultitaskReader(paths[0], device)
+        return ClassicReader(paths[0], paths[1], device)
 
 
 class MultitaskReader:
@@ -98,7 +118,7 @@ class MultitaskReader:
         self._model = MultitaskModel(device, str(path), amp=False)
         missing = [name for name in AU_NAMES if name not in self._model.au_names]
         if missing:
-            raise ValueError(f"{path} does not measure {', '.join(missing)}")
+            raise ValueError(f"it does not measure {', '.join(missing)}")
         self._columns = [self._model.au_names.index(name) for name in AU_NAMES]
 
     @torch.inference_mode()
@@ -185,7 +205,7 @@ def _tree_parts(path: Path) -> dict[str, object]:
         if not name.startswith(_TRUSTED_PACKAGES) and name not in _TRUSTED_TYPES
     ]
     if foreign:
-        raise ValueError(f"{path} holds more than classifiers ({', '.join(foreign)}); not loaded")
+        raise ValueError(f"it holds more than classifiers: {', '.join(foreign)}")
     loaded = load(path, trusted=unknown)
     regions = ("upper", "lower", "full")
     parts = [f"{part}_{region}" for part in ("scaler", "pca_model") for region in regions]

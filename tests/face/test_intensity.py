@@ -287,6 +287,18 @@ def test_a_classifier_file_with_code_in_it_is_not_loaded(
             IntensityMeter("v1", device="cpu")
 
 
+def test_damaged_weights_are_named(no_weights: Path, random_folder: Path) -> None:
+    whole = {file.name: file for file in random_folder.glob("models--*/snapshots/*/*")}
+    for wanted in (MULTITASK, RETINAFACE, MOBILEFACENET, XGB_AU):
+        damaged = random_weights.place(wanted, no_weights)
+        damaged.write_bytes(whole[wanted.file].read_bytes()[:5000])
+    for backend, name in (("v2", MULTITASK), ("v1", MOBILEFACENET)):
+        with pytest.raises(ValueError, match=rf"{name.file}.* cannot be used .*mersynth doctor"):
+            IntensityMeter(backend, device="cpu")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"{RETINAFACE.file} cannot be used"):
+        FaceFinder("feat", device="cpu")
+
+
 def test_what_cannot_be_measured_is_refused(
     frames: np.ndarray, meters: dict[str, IntensityMeter]
 ) -> None:
