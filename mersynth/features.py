@@ -27,6 +27,7 @@ from torch import Tensor
 from mersynth import __version__, logs
 from mersynth.clips import Clip
 from mersynth.dataset import to_float
+from mersynth.face.intensity import difference_to_onset
 from mersynth.files import checksum_of, write_json_atomically
 from mersynth.motion.dynamic_image import dynamic_image
 from mersynth.motion.flow import optical_flow, optical_strain
@@ -108,7 +109,7 @@ def _tim(clips: Sequence[StoredClip], device: torch.device, num_frames: int) -> 
 
 
 def _intensity_change(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
-    changes = [clip.intensities - clip.intensities[:1] for clip in clips]
+    changes = [difference_to_onset(clip.intensities) for clip in clips]
     return torch.from_numpy(np.concatenate(changes))
 
 
@@ -220,6 +221,7 @@ def load_feature(store: ClipStore, name: str, **options: Any) -> np.ndarray:
     return values[np.concatenate(rows)] if rows else values[:0]
 
 
+@torch.no_grad()
 def _compute(
     store: ClipStore, name: str, options: Mapping[str, Any], file: Path, device: torch.device
 ) -> None:

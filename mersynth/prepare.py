@@ -14,8 +14,10 @@ from mersynth import __version__, logs, paths
 from mersynth.clips import Strength
 from mersynth.dataset import to_float
 from mersynth.devices import choose_device
+from mersynth.face.align import Alignment
 from mersynth.face.framing import FramedClip, Geometry, frame_clips
 from mersynth.face.intensity import IntensityMeter, choose_backend
+from mersynth.face.template import face_box
 from mersynth.features import FEATURES, compute_features
 from mersynth.motion.apex import APEX_METHODS, spot_apex
 from mersynth.sources import PHANTOM, SOURCES, PrepareError, get_source
@@ -288,12 +290,18 @@ def _write(
         for item in clips:
             frames, intensities, landmarks = item.read(), None, item.landmarks
             if meter is not None:
-                # The face fills the square, so that nobody has to look for it again.
-                read = meter.measure(frames, np.array([0, 0, side - 1, side - 1], np.float32))
+                read = meter.measure(frames, _face_box(item, side))
                 intensities = read.intensities
-                landmarks = read.landmarks if landmarks is None else landmarks
+                landmarks = read.landmarks if item.files.landmarks is None else landmarks
             writer.add(frames, intensities, landmarks)
             advance(len(frames))
         store = writer.finish()
     logger.info("%s: %d clips, %d subjects", out, len(store), len(store.subjects))
     return store
+
+
+def _face_box(item: FramedClip, side: int) -> np.ndarray:
+    """Where the face is in the stored frames, so that nobody has to look for it again."""
+    if isinstance(item.framing, Alignment):
+        return face_box(side)
+    return np.array([0, 0, side - 1, side - 1], np.float32)

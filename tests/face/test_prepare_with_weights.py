@@ -1,0 +1,58 @@
+"""``prepare`` with py-feat's networks, of random weights: their numbers mean nothing, but flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mersynth.facs.landmarks import NUM_LANDMARKS
+from mersynth.features import compute_features, load_feature
+from mersynth.prepare import prepare
+from mersynth.sources.phantom.population import clip_specs, render_clip
+from mersynth.store import ClipStore
+
+
+@pytest.mark.parametrize("backend", ["auto", "v1"])
+def test_intensities_and_landmarks_of_every_frame_are_stored(
+    feat_weights: Path, tmp_path: Path, backend: str
+) -> None:
+    folder = tmp_path / "data" / "HS" / "s1" / "micro" / "surprise" / "s1_sur_01"
+    folder.mkdir(parents=True)
+    frames, _, _ = render_clip(clip_specs()[0], 64)
+    for i, frame in enumerate(frames[:5]):
+        Image.fromarray(frame).save(folder / f"reg_image{i}.bmp")
+    store = prepare("smic", tmp_path / "data", tmp_path / "s", image_size=64, intensities=backend)
+    assert store.meta["header"]["intensities"] == {"auto": "v2"}.get(backend, backend)
+    assert ((store.intensities >= 0) & (store.intensities <= 1)).all()
+    assert store.landmarks.shape == (5, NUM_LANDMARKS, 2)
+    assert np.isfinite(store.landmarks).all()
+    compute_features(store, {"intensity_change": {}})
+    change = load_feature(ClipStore.open(store.path), "intensity_change")
+    np.testing.assert_allclose(change, store.intensities - store.intensities[0])
+
+
+def test_the_database_s_own_landmarks_are_kept(
+    feat_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mersynth.sources.base import ClipFiles, Scan
+    from mersynth.sources.smic import SMIC
+
+    frames, _, landmarks = render_clip(clip_specs()[0], 64)
+    path = tmp_path / "frame.png"
+    Image.fromarray(frames[0]).save(path)
+    clip = clip_specs()[0].clip
+    one = type(clip)(
+        source="smic", subject="s01", name="a", onset=0, apex=0, offset=0, emotion="surprise"
+    )
+    scan = Scan((ClipFiles(one, (path,), landmarks[:1]),), (), "raw")
+    monkeypatch.setattr(SMIC, "scan", lambda self, root: scan)
+    store = prepare("smic", tmp_path, tmp_path / "s", image_size=64)
+    assert store.meta["header"]["geometry"] == (
+        "aligned by the landmarks published for the onset frame"
+    )
+    # The phantom's face lies where the template's does: alignment moves its landmarks little.
+    assert np.abs(store.landmarks[0] - landmarks[0]).mean() < 3
+    assert np.isfinite(store.intensities).all()
