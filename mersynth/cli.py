@@ -14,6 +14,7 @@ from mersynth import __version__, logs, paths
 
 logger = logging.getLogger(__name__)
 
+Scheme = Literal["three", "four", "five", "seven", "eight", "native"]
 Source = Annotated[
     str | None,
     typer.Option(
@@ -220,10 +221,7 @@ def generate(
     overrides: Overrides = None,
     source: Source = None,
     store: Store = None,
-    classes: Annotated[
-        Literal["three", "four", "five", "seven", "eight", "native"],
-        typer.Option(help="Label scheme."),
-    ] = "five",
+    classes: Annotated[Scheme, typer.Option(help="Label scheme.")] = "five",
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of a trained generator.")] = None,
     faces: Annotated[
         Path | None,
@@ -249,6 +247,48 @@ def generate(
         out=out,
         dry_run=dry_run,
         resume=resume,
+        seed=seed,
+        overrides=overrides or [],
+    )
+
+
+@app.command()
+def export(
+    store: Annotated[Path, typer.Option(help="Folder of a store, real or synthetic.")],
+    layout: Annotated[
+        Literal["casme2", "samm", "imagefolder", "mp4", "webdataset", "npz"],
+        typer.Option(help="How to lay the clips out."),
+    ],
+    out: Annotated[Path, typer.Option(help="New folder; for npz the new file, FILE.npz.")],
+    overrides: Overrides = None,
+    naming: Annotated[
+        Literal["raw", "cropped"] | None,
+        typer.Option(help="File names of which release, for casme2 and samm. [cropped]"),
+    ] = None,
+    classes: Annotated[Scheme | None, typer.Option(help="Label scheme. [the store's own]")] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Channels of npz, for instance u,v,strain. [u,v,strain]")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the images of npz in pixels. [28]")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Go on without clips that the layout cannot hold.")
+    ] = False,
+    seed: Seed = 0,
+) -> None:
+    """Write a store in a layout that other people's code reads."""
+    from mersynth.synthesis.export import export as export_store
+
+    export_store(
+        store,
+        layout,
+        out,
+        naming=naming,
+        classes=classes,
+        features=features,
+        size=size,
+        skip_bad=skip_bad,
         seed=seed,
         overrides=overrides or [],
     )

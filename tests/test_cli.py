@@ -21,6 +21,7 @@ FUNCTIONS = {
     "prepare": ("mersynth.prepare", "prepare"),
     "train": ("mersynth.gan.train", "train"),
     "generate": ("mersynth.synthesis.generate", "generate"),
+    "export": ("mersynth.synthesis.export", "export"),
 }
 
 
@@ -140,7 +141,7 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
     result = run(
         *("generate", "--store", "s", "--per-class", "4", "--classes", "three", "--out", "o"),
         *("--checkpoint", "c", "--faces", "f", "--dry-run", "--resume", "--seed", "9"),
-            "batch_size=8",
+        "batch_size=8",
     )
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
@@ -158,6 +159,27 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
     }
 
 
+def test_export_passes_everything(replace: Callable[..., Any]) -> None:
+    recorder = replace("export")
+    result = run(
+        *("export", "--store", "s", "--layout", "npz", "--out", "o.npz", "--classes", "three"),
+        *("--features", "u,v,strain", "--size", "28", "--skip-bad", "--seed", "4", "flow=dis"),
+    )
+    assert result.exit_code == 0, result.output
+    assert arguments_of(recorder) == {
+        "store": Path("s"),
+        "layout": "npz",
+        "out": Path("o.npz"),
+        "naming": None,
+        "classes": "three",
+        "features": "u,v,strain",
+        "size": 28,
+        "skip_bad": True,
+        "seed": 4,
+        "overrides": ["flow=dis"],
+    }
+
+
 @pytest.mark.parametrize("command", ["train", "generate"])
 @pytest.mark.parametrize("clips", [(), ("--source", "samm", "--store", "s")])
 def test_clips_are_named_in_exactly_one_way(command: str, clips: tuple[str, ...]) -> None:
@@ -166,7 +188,7 @@ def test_clips_are_named_in_exactly_one_way(command: str, clips: tuple[str, ...]
     assert "--source or by --store" in result.output
 
 
-@pytest.mark.parametrize("command", ["phantom", "prepare", "train", "generate"])
+@pytest.mark.parametrize("command", ["phantom", "prepare", "train", "generate", "export"])
 def test_every_working_command_takes_a_seed_and_overrides(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -1,0 +1,144 @@
+"""The annotation tables of CASME II and SAMM, written as the databases publish them."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mersynth.clips import Clip
+from mersynth.facs.action_units import AUEvent, parse_au_cell
+
+_CASME2_CELL = re.compile(r"\?|[LR]?\d+(\+[LR]?\d+)*")
+_CASME2_HEADER = (
+    *("Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None),
+    *("Action Units", "Estimated Emotion"),
+)
+_SAMM_HEADER = (
+    *("Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame"),
+    *("Duration", "Micro", "Action Units", "Estimated Emotion", "Objective Classes", "Notes"),
+)
+_SAMM_LINES_ABOVE = 13  # other people's loaders skip that many
+_NO_APEX = "/"  # as CASME II writes it; SAMM has an apex everywhere
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can hold
+_EPOCH_XML = b"1980-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A clip as it stands in a table.
+
+    Attributes:
+        clip: the clip.
+        subject: the subject as the table writes it.
+        name: name of the clip's folder.
+        onset: first frame, as its file is numbered.
+        emotion: label as the table writes it.
+        aus: AU cell as the table writes it.
+    """
+
+    clip: Clip
+    subject: str
+    name: str
+    onset: int
+    emotion: str
+    aus: str
+
+    @property
+    def frames(self) -> tuple[int, int | str, int]:
+        """The cells onset, apex, offset."""
+        clip = self.clip
+        apex = _NO_APEX if clip.apex_index is None else self.onset + clip.apex_index
+        return self.onset, apex, self.onset + clip.num_frames - 1
+
+
+def casme2_cell(aus: str) -> str:
+    """An AU cell in CASME II's notation, which has sides (``4+L10``) and nothing else.
+
+    A cell that is in it stays as it is. In others intensities, the lip or lid, reflexes' brackets,
+    remarks and "asymmetric" fall away, and of alternatives the first stands for all; where no AU
+    is named there is a ``?``.
+
+    Example:
+        >>> casme2_cell("L12A + ref(7B) + A25")
+        'L12+7+25'
+    """
+    if _CASME2_CELL.fullmatch(aus.strip()):
+        return aus.strip()
+    return "+".join(map(_casme2_event, parse_au_cell(aus).events)) or "?"
+
+
+def _casme2_event(event: AUEvent) -> str:
+    side = "" if event.side is None or event.asymmetric else event.side[0].upper()
+    return f"{side}{event.number}"
+
+
+def write_casme2_table(path: Path, rows: Sequence[TableRow], card: Mapping[str, Any]) -> None:
+    """CASME II's table: nine columns, two of them empty; the header is in row 1."""
+    cells = [
+        [row.subject, row.name, None, *row.frames, None, _number(row.aus), row.emotion]
+        for row in rows
+    ]
+    _write(path, "Sheet1", [_CASME2_HEADER, *cells])
+
+
+def write_samm_table(path: Path, rows: Sequence[TableRow], card: Mapping[str, Any]) -> None:
+    """SAMM's table: twelve columns, the header in row 14 under free text.
+
+    The inducement code and the objective class of a clip are not known and stay empty.
+    """
+    above: list[Sequence[Any]] = [[] for _ in range(_SAMM_LINES_ABOVE)]
+    count = sum(row.clip.is_synthetic for row in rows)
+    above[0] = [
+        f"{len(rows)} clips, {count} of them synthetic, in the layout of SAMM, written by mersynth "
+        f"{card['versions']['mersynth']}; card.json and provenance.csv say where they are from"
+    ]
+    above[2] = [f"Licence: {'; '.join(card['licences']) or 'none is recorded'}"]
+    above[3] = [f"Cite: {'; '.join(card['citations']) or 'none is recorded'}"]
+    above[5] = ["Symbols of the Action Units:"]
+    above[6] = ['"/" or "or": one of them; "?": not clear']
+    above[7] = ["L, R: one side alone; A in front: asymmetric; T, B: top, bottom lip or lid"]
+    above[8] = ["A to E behind: intensity"]
+    cells = [
+        [
+            *(row.subject, row.name, None, *row.frames, row.clip.num_frames),
+            "Micro - 1/2" if row.clip.strength == "micro" else "Macro",
+            *(_number(row.aus), row.emotion, None, _note(row.clip)),
+        ]
+        for row in rows
+    ]
+    _write(path, "MICRO_ONLY", [*above, _SAMM_HEADER, *cells])
+
+
+def _number(aus: str) -> int | str | None:
+    """A lone AU is a number in both tables, and an empty cell is none."""
+    return int(aus) if aus.isdecimal() else aus or None
+
+
+def _note(clip: Clip) -> str | None:
+    if not clip.is_synthetic:
+        return None
+    return f"synthetic, {f'follows {clip.template}' if clip.template else 'of a prototype'}"
+
+
+def _write(path: Path, title: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Write a sheet, with the same bytes whenever that is done."""
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.title = title
+    for row in rows:
+        sheet.append(list(row))
+    buffer = io.BytesIO()
+    book.save(buffer)
+    with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "docProps/core.xml":
+                content = re.sub(rb"(<dcterms:\w+[^>]*>)[^<]+", rb"\g<1>" + _EPOCH_XML, content)
+            new.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
