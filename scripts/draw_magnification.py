@@ -23,7 +23,9 @@ from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject
 
 SUBJECTS = (6003, 6010)
-SIZE = 192
+SIZE = 128  # pixels, as measure_magnification renders by default
+SHOWN = 192  # side of a face in the picture, in pixels
+STRIP = 24  # height of the headings' strip
 EXPRESSIONS = ((6, 12), (1, 4, 15))
 ALPHA = 6.0
 HEADINGS = ("onset", "apex", f"truth x {ALPHA:g}", f"Eulerian x {ALPHA:g}", f"MagNet x {ALPHA:g}")
@@ -44,15 +46,16 @@ def draw() -> np.ndarray:
         truth = renderer.render(share * peak).frames[2:]
         made = [methods[name](onset, apex, ALPHA) for name in ("eulerian", "magnet")]
         rows.append(torch.cat([onset, apex, truth, *made], 3)[0])
-    picture = torch.cat(rows, 1).permute(1, 2, 0)
-    pixels = (picture * 255).round().byte().numpy().copy()
+    picture = (torch.cat(rows, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    factor = SHOWN / SIZE
+    faces = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    strip = np.full((STRIP, faces.shape[1], 3), 255, np.uint8)
     for column, heading in enumerate(HEADINGS):
-        place = (column * SIZE + 6, 16)
-        for colour, width in (((255, 255, 255), 3), ((20, 20, 20), 1)):
-            cv2.putText(
-                pixels, heading, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, width, cv2.LINE_AA
-            )
-    return pixels
+        place = (column * SHOWN + 6, STRIP - 8)
+        cv2.putText(
+            strip, heading, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (20, 20, 20), 1, cv2.LINE_AA
+        )
+    return np.concatenate([strip, faces])
 
 
 def main() -> None:

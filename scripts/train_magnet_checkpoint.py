@@ -2,7 +2,7 @@
 
     python scripts/train_magnet_checkpoint.py
 
-renders patches of phantom subjects 5000 and up that nothing else uses, trains (about 40 minutes on
+renders patches of phantom subjects 5000 and up that nothing else uses, trains (30 to 50 minutes on
 one CPU core), and puts the weights into ``mersynth/checkpoints/magnet``. Repeated after a stop, it
 goes on where it was.
 """
