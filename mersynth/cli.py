@@ -263,14 +263,17 @@ def export(
     overrides: Overrides = None,
     naming: Annotated[
         Literal["raw", "cropped"] | None,
-        typer.Option(help="File names of which release, for casme2 and samm. [cropped]"),
+        typer.Option(help="File names of which release, for casme2 and samm (default: cropped)."),
     ] = None,
-    classes: Annotated[Scheme | None, typer.Option(help="Label scheme. [the store's own]")] = None,
+    classes: Annotated[
+        Scheme | None, typer.Option(help="Label scheme (default: the store's own).")
+    ] = None,
     features: Annotated[
-        str | None, typer.Option(help="Channels of npz, for instance u,v,strain. [u,v,strain]")
+        str | None,
+        typer.Option(help="Channels of npz, for instance onset,apex (default: u,v,strain)."),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the images of npz in pixels. [28]")
+        int | None, typer.Option(help="Side of the images of npz in pixels (default: 28).")
     ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without clips that the layout cannot hold.")

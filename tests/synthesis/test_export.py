@@ -130,10 +130,14 @@ def test_what_is_wrong_is_said(store: ClipStore, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layout", "override", "told"),
     [
-        ("mp4", "format=png", "mp4 does not read format, casme2, samm, imagefolder, webdataset do"),
-        ("samm", "size=28", "samm does not read size, npz do"),
-        ("imagefolder", "flow=dis", "imagefolder does not read flow"),
-        ("npz", "naming=raw", "npz does not read naming, casme2, samm do"),
+        (
+            "mp4",
+            "format=png",
+            "format goes with casme2, samm, imagefolder, webdataset, not with mp4",
+        ),
+        ("samm", "size=28", "size goes with npz, not with samm"),
+        ("imagefolder", "flow=dis", "flow goes with npz, not with imagefolder"),
+        ("npz", "naming=raw", "naming goes with casme2, samm, not with npz"),
         ("samm", "naming=aligned", "naming must be one of raw, cropped, got 'aligned'"),
         ("samm", "format=gif", "format must be one of null, png, bmp, jpg, got 'gif'"),
         ("samm", "quality=0", r"quality must lie in 1\.\.100, got 0"),

@@ -155,7 +155,7 @@ def _settings(layout: str, overrides: Sequence[str]) -> ExportSettings:
         key = override.partition("=")[0].partition(".")[0]
         if key not in (*_COMMON, *LAYOUTS[layout].reads):
             readers = [name for name, other in LAYOUTS.items() if key in other.reads]
-            raise ValueError(f"{override}: {layout} does not read {key}, {', '.join(readers)} do")
+            raise ValueError(f"{override}: {key} goes with {', '.join(readers)}, not with {layout}")
     container: Any = OmegaConf.to_container(config, resolve=True)
     return ExportSettings(**container)
 
