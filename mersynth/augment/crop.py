@@ -37,7 +37,7 @@ def crop(
         whole[dim] = length
         frames_cut = frames.gather(dim, given.reshape(shape).expand(whole))
         if mode == "constant":
-            frames_cut = frames_cut * (given == wanted).reshape(shape)
+            frames_cut = frames_cut.masked_fill((given != wanted).reshape(shape), 0)
         frames = frames_cut
     return frames
 

@@ -116,7 +116,8 @@ class HalfFaceMirror(Augmentation):
     Args:
         side: the half that is kept: the subject's ``"left"`` or ``"right"``, or ``"random"``.
         axis: ``"image"``, the middle of the image, for aligned faces; or ``"landmarks"``, the mean
-            of the landmarks on the face's midline over the clip.
+            of the landmarks on the face's midline over the clip, a sample without any of which
+            stays as it is.
         p: probability that a sample is mirrored.
         flow_channels: see :mod:`mersynth.augment.vectors`; the x displacement of the mirrored half
             changes its sign.
@@ -124,7 +125,7 @@ class HalfFaceMirror(Augmentation):
 
     Raises:
         ValueError: if ``side`` or ``axis`` is another word; in the call, if the axis is to come
-            from landmarks and a sample has none.
+            from landmarks and the mapping has none.
 
     Example:
         >>> HalfFaceMirror("left", p=1)(torch.arange(4.0).reshape(1, 1, 1, 4))
@@ -147,12 +148,13 @@ class HalfFaceMirror(Augmentation):
         self.side, self.axis, self.flow_channels = side, axis, flow_channels
 
     def draw(self, batch: Batch) -> Params:
-        """``left`` (B,) bool, the side that is kept; ``axis`` (B,), 0 first and 1 last pixel."""
+        """``left`` (B,) bool, the side that is kept; ``axis`` (B,), 0 to 1 over the width."""
         left = self.uniform(batch, 0, 1) < {"left": 1.0, "right": 0.0, "random": 0.5}[self.side]
         if self.side == "random" and batch.au_set is not None:
             number = batch.au_set.sum(1)  # (B, 2)
             left = (left | (number[:, 1] == 0)) & ~((number[:, 0] == 0) & (number[:, 1] > 0))
-        return {"left": left, "axis": self._axis_of(batch)}
+        axis = self._axis_of(batch)
+        return {"left": left, "axis": axis.nan_to_num(0.5), "on": axis.isfinite()}
 
     def _axis_of(self, batch: Batch) -> Tensor:
         if self.axis == "image":
@@ -160,11 +162,6 @@ class HalfFaceMirror(Augmentation):
         if batch.landmarks is None:
             raise ValueError("HalfFaceMirror: axis='landmarks' needs 'landmarks' in the mapping")
         x = batch.landmarks[:, :, list(MIDLINE), 0].flatten(1).nanmean(1)
-        if not torch.compiler.is_compiling() and x.isnan().any():
-            raise ValueError(
-                "HalfFaceMirror: no landmark of the midline is known for the samples "
-                f"{x.isnan().nonzero().flatten().tolist()}; leave them out, or use axis='image'"
-            )
         return x / (batch.frames.shape[-1] - 1)
 
     def transform(self, batch: Batch, params: Params) -> Batch:

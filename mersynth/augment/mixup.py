@@ -80,7 +80,9 @@ class MixUp(Augmentation):
         seed = torch.randint(2**62, (), generator=self.generator).item()
         drawn = np.random.default_rng(int(seed)).beta(self.alpha, self.alpha, len(batch))
         share = torch.from_numpy(np.maximum(drawn, 1 - drawn)).float().to(batch.device)
-        return {"partner": partners(batch.label, score), "share": share}
+        partner = partners(batch.label, score)
+        alone = partner == torch.arange(len(batch), device=batch.device)
+        return {"partner": partner, "share": share, "on": ~alone}
 
     def transform(self, batch: Batch, params: Params) -> Batch:
         """See the class."""

@@ -223,6 +223,8 @@ class TemporalResample(Augmentation):
             )
         stretch = torch.where(params["on"], params["keep"], 1.0) * (length - 1)
         first, last = torch.zeros_like(stretch), length - 1 - stretch
+        if batch.onset_index is not None:
+            _check_index(self, "onset_index", batch.onset_index, length)
         if batch.apex_index is not None:
             _check_index(self, "apex_index", batch.apex_index, length)
             first = (batch.apex_index - stretch).clamp(min=0)
