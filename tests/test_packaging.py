@@ -34,6 +34,7 @@ HEAVY = {
         "import recognizers",
         "from mersynth.cli import app; app(['--help'], standalone_mode=False)",
         "from mersynth.cli import app; app(['generate', '--help'], standalone_mode=False)",
+        "from mersynth.cli import app; app(['export', '--help'], standalone_mode=False)",
     ],
 )
 def test_what_every_user_waits_for_imports_nothing_heavy(statement: str) -> None:
@@ -48,7 +49,7 @@ def test_what_every_user_waits_for_imports_nothing_heavy(statement: str) -> None
 
 def test_every_shipped_config_composes() -> None:
     names = sorted(file.stem for file in config.config_folder().glob("*.yaml"))
-    assert {"phantom", "prepare"} <= set(names)
+    assert {"export", "generate", "phantom", "prepare", "train"} <= set(names)
     for name in names:
         assert len(config.load(name)) > 0, name
 
