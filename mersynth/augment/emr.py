@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mersynth.augment.base import Batch, Params
-from mersynth.augment.emr_inputs import CLIP_KEYS, read_inputs, take_frames
+from mersynth.augment.emr_inputs import CLIP_KEYS, INDEX_KEYS, pair_of, read_inputs
 from mersynth.motion.flow import METHODS, magnitude, optical_flow
 from mersynth.motion.magnify import eulerian_pair, load_magnet
 
@@ -34,8 +34,9 @@ class EMR(nn.Module):
     gets ``alpha_max``: ``params`` say what came out.
 
     Args:
-        target: wanted motion of the apex, in pixels. It depends on the size of the frames; the
-            motion of macro-expressions half way to their apex is what the paper's reduction gives.
+        target: wanted motion of the apex, in pixels. It depends on the size of the frames. Take one
+            that most macro-expressions reach, since they are never magnified: the median motion
+            half way to their apex is what the paper's reduction gives.
         reduction: which frame stands for a macro-expression's apex. ``"paper"``: the middle one
             between onset and apex; a number in (0, 1]: the one at this fraction of the way, so that
             0.5 is ``"paper"``; ``"nearest"``: the one whose motion is nearest to the target, found
@@ -56,8 +57,8 @@ class EMR(nn.Module):
     Inputs:
         A mapping with ``"strength"``, "micro" or "macro" for each sample, and either
 
-        - ``"clip"`` (B, T, 3, H, W) in [0, 1], the first frame being the onset, and
-          ``"apex_index"`` (B,), the apex's place in the clip, 1..T-1; or
+        - ``"clip"`` (B, T, 3, H, W) in [0, 1] and ``"apex_index"`` (B,), the apex's place in the
+          clip; ``"onset_index"`` (B,) is 0 where it is not given; or
         - ``"onset"`` and ``"apex"``, both (B, 3, H, W), which holds no frame to reduce a
           macro-expression with.
 
@@ -70,10 +71,11 @@ class EMR(nn.Module):
         ``onset + alpha (apex - onset)``, AUs clipped to [0, 1]; NaN stays NaN.
 
     Attributes:
-        params: ``"frame"`` (B,) int64, the frame that stands for the apex; ``"alpha"`` (B,), 1
-            where nothing was magnified; ``"before"`` and ``"after"`` (B,), the apex's motion in
-            pixels. ``emr(other, params=emr.params)`` takes the same frames and alphas of other
-            pictures, measuring nothing.
+        params: ``"onset"`` (B,) int64, the onset's place; ``"frame"`` (B,) int64, the place of the
+            frame that stands for the apex; ``"alpha"`` (B,), 1 where nothing was magnified;
+            ``"before"`` and ``"after"`` (B,), the apex's motion in pixels.
+            ``emr(other, params=emr.params)`` takes the same frames and alphas of other pictures,
+            measuring nothing.
 
     Raises:
         ValueError: if an argument is out of its range; or, when called, if a shape, range or
@@ -109,23 +111,23 @@ class EMR(nn.Module):
     @torch.no_grad()
     def forward(self, inputs: Mapping[str, Any], params: Params | None = None) -> dict[str, Any]:
         """Magnify and reduce; see the class's text."""
-        batch, apex_index, macro = read_inputs(inputs)
+        batch, onset, apex, macro = read_inputs(inputs)
         if params is None:
             if "clip" not in inputs and self.reduction is not None and bool(macro.any()):
                 raise ValueError(
                     f"EMR: sample {int(macro.nonzero()[0])} is a macro-expression and a pair holds "
                     "no frame between onset and apex: give clips, or reduction=None"
                 )
-            params = self._fit(batch, apex_index, macro)
+            params = self._fit(batch, onset, apex, macro)
         else:
             params = _fitting(params, batch)
-        pair = take_frames(batch, params["frame"])
-        apex = self._magnify(pair.frames, params["alpha"])
+        pair = pair_of(batch, params["onset"], params["frame"])
+        made = self._magnify(pair.frames, params["alpha"])
         if "after" not in params:
-            params["after"] = self.motion(pair.frames[:, 0], apex)
+            params["after"] = self.motion(pair.frames[:, 0], made)
         self.params = params
-        result = {name: inputs[name] for name in inputs if name not in CLIP_KEYS}
-        result |= {"onset": pair.frames[:, 0], "apex": apex}
+        result = {name: inputs[name] for name in inputs if name not in (*CLIP_KEYS, *INDEX_KEYS)}
+        result |= {"onset": pair.frames[:, 0], "apex": made}
         if pair.aus is not None:
             result["aus"] = _move(pair.aus, params["alpha"], clip=True)
         if pair.landmarks is not None:
@@ -143,38 +145,38 @@ class EMR(nn.Module):
             f"refinements={self.refinements}, flow={self.flow}, share={self.share}"
         )
 
-    def _fit(self, batch: Batch, apex_index: Tensor, macro: Tensor) -> Params:
+    def _fit(self, batch: Batch, onset: Tensor, apex: Tensor, macro: Tensor) -> Params:
         """Which frame, and how much to magnify."""
-        whole = take_frames(batch, apex_index).frames
-        before = self.motion(whole[:, 0], whole[:, 1])
-        frame, alpha = apex_index.clone(), torch.ones_like(before)
+        pair = pair_of(batch, onset, apex).frames
+        before = self.motion(pair[:, 0], pair[:, 1])
+        frame, alpha = apex.clone(), torch.ones_like(before)
         rows = macro.nonzero()[:, 0]
-        if len(rows) and self.reduction is not None:
-            frame[rows] = self._reduced(batch.frames[rows], apex_index[rows], before[rows])
+        if len(rows) and self.reduction == "nearest":
+            frame[rows] = self._nearest(batch.frames[rows], onset[rows], apex[rows], before[rows])
+        elif len(rows) and self.reduction is not None:
+            fraction = _PAPER_FRACTION if self.reduction == "paper" else float(self.reduction)
+            way = (fraction * (apex - onset)).round().long().clamp(min=1)
+            frame[rows] = (onset + way)[rows]
         rows = (~macro).nonzero()[:, 0]
         if len(rows) and self.magnifier is not None:
-            alpha[rows] = self._alpha(whole[rows], before[rows])
-        return {"frame": frame, "alpha": alpha, "before": before}
+            alpha[rows] = self._alpha(pair[rows], before[rows])
+        return {"onset": onset, "frame": frame, "alpha": alpha, "before": before}
 
-    def _reduced(self, frames: Tensor, apex_index: Tensor, at_apex: Tensor) -> Tensor:
-        """Frames (B,) that stand for the apex of macro-expressions."""
-        if self.reduction != "nearest":
-            fraction = _PAPER_FRACTION if self.reduction == "paper" else self.reduction
-            assert isinstance(fraction, float | int)  # the options were checked
-            return (fraction * apex_index).round().long().clamp(min=1)
+    def _nearest(self, frames: Tensor, onset: Tensor, apex: Tensor, at_apex: Tensor) -> Tensor:
+        """Place (B,) of the frame whose motion is nearest to the target."""
         each = torch.arange(len(frames), device=frames.device)
-        low, high = torch.zeros_like(apex_index), apex_index
+        low, high = onset, apex
         at_low, at_high = torch.zeros_like(at_apex), at_apex
         # The target lies between low and high, or above high, then the apex.
-        for _ in range(math.ceil(math.log2(int(apex_index.max())))):
+        for _ in range(math.ceil(math.log2(int((apex - onset).max())))):
             middle = (low + high) // 2  # low itself where both are neighbours
-            moved = self.motion(frames[:, 0], frames[each, middle])
-            rise, fall = (moved < self.target) & (middle > low), moved >= self.target
-            fall &= middle > low
+            moved = self.motion(frames[each, onset], frames[each, middle])
+            rise = (moved < self.target) & (middle > low)
+            fall = (moved >= self.target) & (middle > low)
             low, at_low = torch.where(rise, middle, low), torch.where(rise, moved, at_low)
             high, at_high = torch.where(fall, middle, high), torch.where(fall, moved, at_high)
         low_is_nearer = (self.target - at_low).abs() < (at_high - self.target).abs()
-        return torch.where(low_is_nearer & (low > 0), low, high)
+        return torch.where(low_is_nearer & (low > onset), low, high)
 
     def _alpha(self, pair: Tensor, before: Tensor) -> Tensor:
         alpha = self._clip(self.target / before.clamp(min=_STILL))

@@ -9,21 +9,23 @@ import torch
 from torch import Tensor
 
 from mersynth.augment.base import Batch, check_unit_range, unpack
+from mersynth.augment.temporal import take_frames
 from mersynth.clips import Strength
 
 CLIP_KEYS = ("clip", "apex_index")
+INDEX_KEYS = ("onset_index", "apex_index")
 PAIR_KEYS = ("onset", "apex")
 
 
-def read_inputs(inputs: Mapping[str, Any]) -> tuple[Batch, Tensor, Tensor]:
-    """Clips, the apex's place and the strength.
+def read_inputs(inputs: Mapping[str, Any]) -> tuple[Batch, Tensor, Tensor, Tensor]:
+    """Clips, the places of onset and apex, and the strength.
 
     Args:
         inputs: see :class:`mersynth.augment.emr.EMR`.
 
     Returns:
-        Clips, pairs being clips of two frames; the apex's place (B,) int64; and which samples are
-        macro-expressions, (B,) bool.
+        Clips, pairs being clips of two frames; the onset's and the apex's place (B,) int64; and
+        which samples are macro-expressions, (B,) bool.
 
     Raises:
         ValueError: if something is missing, or a shape, range, place or strength is wrong.
@@ -51,20 +53,30 @@ def read_inputs(inputs: Mapping[str, Any]) -> tuple[Batch, Tensor, Tensor]:
     known = {name: inputs[name] for name in ("aus", "landmarks") if name in inputs}
     batch, _ = unpack({"clip": frames, **known})
     check_unit_range("EMR", batch.frames)
-    ones = torch.ones(len(batch), dtype=torch.long, device=batch.device)
-    place = inputs["apex_index"] if given[0] == CLIP_KEYS else ones
-    return batch, _apex_index(place, batch), _macro(inputs.get("strength"), batch)
-
-
-def _apex_index(place: Any, batch: Batch) -> Tensor:
-    index = torch.as_tensor(place, device=batch.device).long()
-    last = batch.frames.shape[1] - 1
-    if index.shape != (len(batch),) or bool(((index < 1) | (index > last)).any()):
+    whole = torch.ones(len(batch), dtype=torch.long, device=batch.device)
+    places = {"onset_index": 0 * whole, "apex_index": whole}
+    if given[0] == CLIP_KEYS:
+        places |= {
+            name: _places(name, inputs[name], batch) for name in INDEX_KEYS if name in inputs
+        }
+    onset, apex = places["onset_index"], places["apex_index"]
+    if bool((apex <= onset).any()):
         raise ValueError(
-            f"EMR: apex_index must be ({len(batch)},) places in 1..{last}, frame 0 being the "
-            f"onset; got {index.tolist()}"
+            f"EMR: every apex must lie behind its onset, got onset_index {onset.tolist()} and "
+            f"apex_index {apex.tolist()}"
         )
-    return index
+    return batch, onset, apex, _macro(inputs.get("strength"), batch)
+
+
+def _places(name: str, value: Any, batch: Batch) -> Tensor:
+    index = torch.as_tensor(value, device=batch.device)
+    last = batch.frames.shape[1] - 1
+    fits = index.shape == (len(batch),) and not index.is_floating_point()
+    if not fits or bool(((index < 0) | (index > last)).any()):
+        raise ValueError(
+            f"EMR: {name} must be ({len(batch)},) whole places in 0..{last}, got {index.tolist()}"
+        )
+    return index.long()
 
 
 def _macro(strength: Sequence[Strength] | None, batch: Batch) -> Tensor:
@@ -77,17 +89,18 @@ def _macro(strength: Sequence[Strength] | None, batch: Batch) -> Tensor:
     return torch.tensor([s == "macro" for s in strength], device=batch.device)
 
 
-def take_frames(batch: Batch, frame: Tensor) -> Batch:
+def pair_of(batch: Batch, onset: Tensor, frame: Tensor) -> Batch:
     """The onset and one further frame of each clip: T becomes 2.
 
     Args:
-        batch: clips, their first frame the onset.
-        frame: (B,) int64.
+        batch: clips.
+        onset: (B,) int64, its place.
+        frame: (B,) int64, the other's place.
     """
-    chosen = torch.stack([torch.zeros_like(frame), frame], 1)  # (B, 2)
-    each = torch.arange(len(frame), device=frame.device)[:, None]
+    chosen = torch.stack([onset, frame], 1)
     taken = {
-        name: None if (value := getattr(batch, name)) is None else value[each, chosen]
+        name: take_frames(value, chosen)
         for name in ("frames", "aus", "landmarks")
+        if (value := getattr(batch, name)) is not None
     }
-    return Batch(**taken)  # type: ignore[arg-type]
+    return Batch(**taken)
