@@ -27,7 +27,7 @@ Store = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="Where the result goes, if not the default place.")]
 Strength = Annotated[
-    Literal["micro", "macro"] | None, typer.Option(help="Strength of the movements. [micro]")
+    Literal["micro", "macro"] | None, typer.Option(help="Strength of the movements. Micro by default.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 Overrides = Annotated[
@@ -154,7 +154,7 @@ def prepare(
     ] = False,
     strength: Annotated[
         Literal["micro", "macro"] | None,
-        typer.Option(help="What was rendered into a tree. [as the database says]"),
+        typer.Option(help="What was rendered into a tree, if not what the database says."),
     ] = None,
     seed: Seed = 0,
 ) -> None:
@@ -222,6 +222,12 @@ def generate(
     source: Source = None,
     store: Store = None,
     classes: Annotated[Scheme, typer.Option(help="Label scheme.")] = "five",
+    generator: Annotated[
+        Literal["icgan", "warp"],
+        typer.Option(
+            help="The trained AU-ICGAN, or a warp along the AUs, which needs no training."
+        ),
+    ] = "icgan",
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of a trained generator.")] = None,
     faces: Annotated[
         Path | None,
@@ -242,6 +248,7 @@ def generate(
         store=store,
         per_class=per_class,
         classes=classes,
+        generator=generator,
         checkpoint=checkpoint,
         faces=faces,
         out=out,

@@ -140,7 +140,18 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
     recorder = replace("generate")
     result = run(
         *("generate", "--store", "s", "--per-class", "4", "--classes", "three", "--out", "o"),
-        *("--checkpoint", "c", "--faces", "f", "--dry-run", "--resume", "--seed", "9"),
+        *(
+            "--generator",
+            "warp",
+            "--checkpoint",
+            "c",
+            "--faces",
+            "f",
+            "--dry-run",
+            "--resume",
+            "--seed",
+            "9",
+        ),
         "batch_size=8",
     )
     assert result.exit_code == 0, result.output
@@ -149,6 +160,7 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
         "store": Path("s"),
         "per_class": 4,
         "classes": "three",
+        "generator": "warp",
         "checkpoint": Path("c"),
         "faces": Path("f"),
         "out": Path("o"),

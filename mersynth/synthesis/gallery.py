@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from mersynth.dataset import to_float
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.gan.generator import Generator
 from mersynth.store import ClipStore, StoredClip
+from mersynth.synthesis.generators import ClipGenerator
 
 _TILE = 160
 _GAP = 6
@@ -27,7 +25,7 @@ _COLUMNS = ("onset", "apex", f"difference x{DIFFERENCE_GAIN}", "mask")
 
 
 def draw_gallery(
-    store: ClipStore, generator: Generator, faces: Mapping[str, np.ndarray], scheme: str
+    store: ClipStore, generator: ClipGenerator, faces: Mapping[str, StoredClip], scheme: str
 ) -> None:
     """Draw pictures and a page that shows them into a synthetic store's folder.
 
@@ -36,8 +34,8 @@ def draw_gallery(
 
     Args:
         store: a synthetic store.
-        generator: one that made clips of it; its attention masks are shown.
-        faces: for each clip that it made, by id, the frame (H, W, 3) uint8 that it moved.
+        generator: one that made clips of it; its masks are shown.
+        faces: for each clip that it made, by id, the clip whose first frame it moved.
         scheme: name of the label scheme, for the page.
     """
     emotions = list(dict.fromkeys(clip.emotion for clip in store.clips))
@@ -55,9 +53,9 @@ def draw_gallery(
 
 
 def contact_sheet(
-    items: Sequence[StoredClip], generator: Generator, faces: Mapping[str, np.ndarray]
+    items: Sequence[StoredClip], generator: ClipGenerator, faces: Mapping[str, StoredClip]
 ) -> Image.Image:
-    """A row a clip: onset, apex, their difference magnified, attention mask at the apex."""
+    """A row a clip: onset, apex, their difference magnified, the generator's mask at the apex."""
     width = _MARGIN + len(_COLUMNS) * (_TILE + _GAP)
     sheet = Image.new("RGB", (width, _HEAD + len(items) * (_TILE + _GAP)), _PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -116,16 +114,12 @@ def _strongest(store: ClipStore, emotion: str, count: int) -> list[StoredClip]:
     return [store[i] for _, i in sorted(chosen.values(), reverse=True)[:count]]
 
 
-@torch.inference_mode()
-def _tiles(item: StoredClip, generator: Generator, face: np.ndarray) -> list[np.ndarray]:
+def _tiles(item: StoredClip, generator: ClipGenerator, face: StoredClip) -> list[np.ndarray]:
     apex = item.clip.apex_index or 0
     onset_frame, apex_frame = item.frames[0], item.frames[apex]
     change = apex_frame.astype(float) - onset_frame
     difference = np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
-    condition = torch.from_numpy(np.array(item.intensities[apex]))[None]
-    device = next(generator.parameters()).device
-    out = generator(to_float(face)[None].to(device), condition.to(device))
-    mask = out.mask[0, 0].cpu().numpy()
+    mask = generator.mask(face, np.array(item.intensities), apex).cpu().numpy()
     grey = np.repeat((255 * mask).astype(np.uint8)[..., None], 3, axis=-1)
     return [np.array(onset_frame), np.array(apex_frame), difference, grey]
 
@@ -164,7 +158,7 @@ figure img {{ width: 160px; height: 160px; border-radius: 4px; }}
 img {{ max-width: 100%; }} pre {{ background: #f4f5f7; padding: 1rem; overflow: auto; }}
 </style></head><body>
 <h1>{title}</h1>
-<p>Onset, apex, their difference magnified, and where the generator painted (dark in the mask).</p>
+<p>Onset, apex, their difference magnified, and the mask: dark where the generator changed it.</p>
 <img src="contact_sheet.png" alt="contact sheet">
 <p><img src="classes.gif" alt="a clip of each class"></p>
 {rows}

@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
 from mersynth import __version__, paths
 from mersynth import config as configs
 from mersynth.clips import Clip
-from mersynth.dataset import to_float, to_uint8
+from mersynth.dataset import to_uint8
 from mersynth.devices import choose_device
 from mersynth.facs.emotions import label
-from mersynth.gan.checkpoint import CheckpointCard, load_card, load_generator
 from mersynth.gan.conditions import (
     ConditionSettings,
     clip_curve,
@@ -30,11 +28,11 @@ from mersynth.gan.conditions import (
     prototype_curve,
     resample,
 )
-from mersynth.gan.generator import Generator
 from mersynth.logs import progress
 from mersynth.store import ClipStore, StoredClip, StoreError
 from mersynth.store_writer import StoreWriter
 from mersynth.synthesis.gallery import draw_gallery
+from mersynth.synthesis.generators import ClipGenerator
 from mersynth.synthesis.inputs import find_generators, find_store, open_real, real_clips
 from mersynth.synthesis.plan import PlannedClip, make_plan, summarise
 from mersynth.synthesis.tables import show_plan
@@ -48,6 +46,7 @@ def generate(
     source: str | None = None,
     store: Path | None = None,
     classes: str = "five",
+    generator: str = "icgan",
     checkpoint: Path | None = None,
     faces: Path | None = None,
     out: Path | None = None,
@@ -68,8 +67,10 @@ def generate(
             rendered when there is none.
         store: a store, instead of ``source``.
         classes: label scheme (``facs.emotions.SCHEMES``).
-        checkpoint: generator; default ``./checkpoints/<name of the store>``, and for the phantom
-            the shipped one where that does not exist.
+        generator: what makes the clips: ``icgan``, or ``warp``, which moves the face along the
+            AUs' displacement fields without any training (:mod:`mersynth.augment.au_warp`).
+        checkpoint: of the ``icgan``; default ``./checkpoints/<name of the store>``, and for the
+            phantom the shipped one where that does not exist.
         faces: a store whose faces are worn instead, for instance of photos
             (:class:`mersynth.sources.folder.Folder`); AU curves still come from the real store.
         out: the new store; default ``./stores/<name of the store>_synthetic``.
@@ -87,31 +88,32 @@ def generate(
     """
     config = _load_settings(overrides)
     real_folder = find_store(source, store)
-    folders = find_generators(checkpoint, real_folder, source)
-    cards = [load_card(folder) for folder in folders]
+    generators = find_generators(generator, checkpoint, real_folder, source)
     target = paths.store_path(f"{real_folder.name}_synthetic", out)
     if not dry_run:
         _check_target(target, resume)
     clips = real_clips(real_folder)
     worn = real_clips(find_store(None, faces)) if faces is not None else None
-    hidden = [card.unseen_subjects for card in cards]
+    hidden = [each.unseen_subjects for each in generators]
     plan = make_plan(clips, classes, per_class, seed, hidden, worn)
     show_plan(summarise(plan, _count(clips, classes)))
     if dry_run:
         return None
-    real = open_real(real_folder, cards[0].image_size)
-    wearers = real if faces is None else open_real(faces, real.image_size)
-    device = choose_device(config.device)
-    generators = [load_generator(folder, real.image_size)[0].to(device) for folder in folders]
-    work = _plan_work(real, wearers, plan, cards, config, seed)
-    header = _header(real, wearers, cards, config, classes, per_class, seed)
+    real = open_real(real_folder, generators[0].image_size)
+    wearers = real if faces is None else open_real(faces, generators[0].image_size)
+    for each in generators:
+        each.load(wearers.image_size, choose_device(config.device))
+    work = _plan_work(real, wearers, plan, generators, config, seed)
+    header = _header(real, wearers, generators, config, classes, per_class, seed)
     new_clips = [item.clip for item in work]
-    with StoreWriter(target, new_clips, real.image_size, header, resume=resume) as writer:
+    with StoreWriter(target, new_clips, wearers.image_size, header, resume=resume) as writer:
         _fill(writer, work, generators, config)
         shown = [item for item in work if item.group == 0]
-        neutral = {item.clip.id: item.face.frames[0] for item in shown}
+        neutral = {item.clip.id: item.face for item in shown}
         finished = writer.finish(lambda whole: draw_gallery(whole, generators[0], neutral, classes))
-    logger.info("%s: %d clips, %d of every class", target, len(finished), per_class * len(cards))
+    logger.info(
+        "%s: %d clips, %d of every class", target, len(finished), per_class * len(generators)
+    )
     return finished
 
 
@@ -136,7 +138,7 @@ def _plan_work(
     real: ClipStore,
     wearers: ClipStore,
     plan: Sequence[PlannedClip],
-    cards: Sequence[CheckpointCard],
+    generators: Sequence[ClipGenerator],
     config: DictConfig,
     seed: int,
 ) -> list[_Work]:
@@ -147,7 +149,7 @@ def _plan_work(
     known = sorted({*real.subjects, *wearers.subjects})
     work = []
     for item in plan:
-        card = cards[item.group]
+        generator = generators[item.group]
         face = wearers[faces[item.face]]
         rng = np.random.default_rng([seed, 1, item.number])
         if item.template.clip is None:
@@ -171,8 +173,8 @@ def _plan_work(
             fps=model.fps * config.num_frames / model.num_frames,
             strength="micro" if item.template.clip is None else model.strength,
             template=item.template.clip,
-            generator=card.sha256,
-            unseen=tuple(s for s in known if s not in card.training_subjects),
+            generator=generator.sha256,
+            unseen=tuple(s for s in known if s not in generator.training_subjects),
         )
         work.append(_Work(clip, face, curve, item.group))
     return work
@@ -181,7 +183,7 @@ def _plan_work(
 def _fill(
     writer: StoreWriter,
     work: Sequence[_Work],
-    generators: Sequence[Generator],
+    generators: Sequence[ClipGenerator],
     config: DictConfig,
 ) -> None:
     # Batches have fixed borders, so that a resumed run computes the same sums as an unbroken one.
@@ -192,31 +194,12 @@ def _fill(
             chosen = work[first : first + size]
             for group in sorted({item.group for item in chosen}):
                 part = [item for item in chosen if item.group == group]
-                faces = to_float(np.stack([item.face.frames[0] for item in part]))
-                curves = torch.from_numpy(np.stack([item.curve for item in part]))
-                made = render_curves(generators[group], faces, curves)
+                curves = np.stack([item.curve for item in part])
+                made = generators[group].animate([item.face for item in part], curves)
                 for item, clip in zip(part, made, strict=True):
                     writer.add(to_uint8(clip), item.curve)
             writer.commit()
             advance(len(chosen) * config.num_frames)
-
-
-@torch.inference_mode()
-def render_curves(generator: Generator, faces: Tensor, curves: Tensor) -> Tensor:
-    """Let each face follow its AU curve: I_out = [G(I_in | Y_1), ..., G(I_in | Y_K)].
-
-    Args:
-        generator: in evaluation mode.
-        faces: (B, 3, H, W) in [0, 1].
-        curves: (B, K, N) in [0, 1].
-
-    Returns:
-        (B, K, 3, H, W) in [0, 1], on the generator's device.
-    """
-    device = next(generator.parameters()).device
-    batch, frames = curves.shape[:2]
-    images = faces.to(device)[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1)
-    return generator(images, curves.to(device).flatten(0, 1)).image.unflatten(0, (batch, frames))
 
 
 def _load_settings(overrides: Sequence[str]) -> DictConfig:
@@ -246,7 +229,7 @@ def _check_target(target: Path, resume: bool) -> None:
 def _header(
     real: ClipStore,
     wearers: ClipStore,
-    cards: Sequence[CheckpointCard],
+    generators: Sequence[ClipGenerator],
     config: DictConfig,
     scheme: str,
     per_class: int,
@@ -269,10 +252,8 @@ def _header(
         "seed": seed,
         "intensities": "as asked for",
         "config": OmegaConf.to_container(config, resolve=True),
-        "generators": [
-            {"sha256": c.sha256, "step": c.step, "unseen_subjects": list(c.unseen_subjects)}
-            for c in cards
-        ],
+        "generator": generators[0].name,
+        "generators": [generator.facts() for generator in generators],
         "versions": {"mersynth": __version__, "torch": torch.__version__},
         "real_store": _card_of(real),
         **({} if wearers is real else {"faces_store": _card_of(wearers)}),

@@ -1,0 +1,107 @@
+"""What lets a face follow an AU curve: AU-ICGAN, and the interface that others share with it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mersynth.dataset import to_float
+from mersynth.gan.checkpoint import load_card, load_generator
+from mersynth.gan.generator import Generator
+from mersynth.store import StoredClip
+
+
+class ClipGenerator(ABC):
+    """Makes clips of faces and AU curves. What it is made of is known before it is loaded.
+
+    Attributes:
+        name: as ``generate --generator`` takes it.
+        sha256: checksum of what determines its clips.
+        image_size: side of the frames that it makes, in pixels; None for any.
+        training_subjects: ids of the subjects that it was trained on.
+        unseen_subjects: ids of the subjects that were held out of its training on purpose.
+    """
+
+    name: ClassVar[str]
+    sha256: str
+    image_size: int | None
+    training_subjects: tuple[str, ...]
+    unseen_subjects: tuple[str, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """What a store's header says of it."""
+        return {"sha256": self.sha256, "unseen_subjects": list(self.unseen_subjects)}
+
+    @abstractmethod
+    def load(self, image_size: int, device: torch.device) -> None:
+        """Make ready to animate faces of a size on a device."""
+
+    @abstractmethod
+    def animate(self, faces: Sequence[StoredClip], curves: np.ndarray) -> Tensor:
+        """Let the first frame of each clip follow an AU curve.
+
+        Args:
+            faces: B clips.
+            curves: (B, K, 20) intensities in [0, 1], of which the first is the face's own.
+
+        Returns:
+            (B, K, 3, H, W) in [0, 1].
+        """
+
+    @abstractmethod
+    def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
+        """(H, W) in [0, 1]: 1 where a frame of a curve (K, 20) keeps the face's pixels."""
+
+
+class IcganGenerator(ClipGenerator):
+    """AU-ICGAN's generator: I_out = [G(I_in | Y_1), ..., G(I_in | Y_K)].
+
+    Args:
+        folder: its checkpoint.
+
+    Raises:
+        CheckpointError: if there is none, or it is damaged.
+    """
+
+    name = "icgan"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.card = load_card(folder)
+        self.sha256, self.image_size = self.card.sha256, self.card.image_size
+        self.training_subjects = self.card.training_subjects
+        self.unseen_subjects = self.card.unseen_subjects
+
+    def facts(self) -> dict[str, Any]:
+        """Its checksum, steps and held-out subjects."""
+        return {**super().facts(), "step": self.card.step}
+
+    def load(self, image_size: int, device: torch.device) -> None:
+        """Load the weights.
+
+        Raises:
+            CheckpointError: if they are damaged, or made for another size.
+        """
+        self._device = device
+        self._generator: Generator = load_generator(self.folder, image_size)[0].to(device)
+
+    @torch.inference_mode()
+    def animate(self, faces: Sequence[StoredClip], curves: np.ndarray) -> Tensor:
+        """See :meth:`ClipGenerator.animate`."""
+        images = to_float(np.stack([face.frames[0] for face in faces])).to(self._device)
+        images = images[:, None].expand(-1, curves.shape[1], -1, -1, -1).flatten(0, 1)
+        conditions = torch.from_numpy(curves).to(self._device).flatten(0, 1)
+        return self._generator(images, conditions).image.unflatten(0, curves.shape[:2])
+
+    @torch.inference_mode()
+    def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
+        """The attention mask."""
+        image = to_float(face.frames[0])[None].to(self._device)
+        condition = torch.from_numpy(curve[frame : frame + 1]).to(self._device)
+        return self._generator(image, condition).mask[0, 0]

@@ -1,0 +1,78 @@
+"""The AU warp as a generator: the baseline that a trained one must beat."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mersynth.augment.au_fields import checksum
+from mersynth.augment.au_warp import au_flow, au_warp, template_landmarks
+from mersynth.dataset import to_float
+from mersynth.store import StoredClip
+from mersynth.synthesis.generators import ClipGenerator
+
+logger = logging.getLogger(__name__)
+
+
+class WarpGenerator(ClipGenerator):
+    """Moves a face along the AUs' displacement fields (:mod:`mersynth.augment.au_warp`).
+
+    It was trained on nobody, so that its clips may serve any fold; its checksum is that of the
+    fields. A curve's first intensities are the face's own: the face moves by what comes on top.
+    Where a clip's first frame has no landmarks, they are taken to be where an aligned face has
+    them, and a warning says so.
+    """
+
+    name = "warp"
+    image_size = None
+    training_subjects = ()
+    unseen_subjects = ()
+
+    def __init__(self) -> None:
+        self.sha256 = checksum()
+        self._warned = False
+
+    def load(self, image_size: int, device: torch.device) -> None:
+        """Nothing is to be loaded; the device is kept."""
+        self._device = device
+
+    def animate(self, faces: Sequence[StoredClip], curves: np.ndarray) -> Tensor:
+        """See :meth:`ClipGenerator.animate`."""
+        # One at a time: a clip's bytes do not depend on its batch, and it fits the cache.
+        return torch.stack([self._animate(f, c) for f, c in zip(faces, curves, strict=True)])
+
+    def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
+        """1 less the length of the motion, relative to the longest."""
+        size = face.frames.shape[1:3]
+        movement = _movement(curve).to(self._device)[:, frame : frame + 1]
+        flow = au_flow(self._landmarks(face), movement, (size[0], size[1]))
+        length = flow[0, 0].norm(dim=0)
+        return 1 - length / length.max().clamp(min=1e-6)
+
+    def _animate(self, face: StoredClip, curve: np.ndarray) -> Tensor:
+        image = to_float(face.frames[0])[None].to(self._device)
+        return au_warp(image, self._landmarks(face), _movement(curve))[0]
+
+    def _landmarks(self, face: StoredClip) -> Tensor:
+        """(1, 68, 2) of the first frame."""
+        points = torch.from_numpy(np.array(face.landmarks[:1]))
+        if bool(points.isfinite().all()):
+            return points
+        if not self._warned:
+            logger.warning(
+                "clip %s has no landmarks in its first frame: there, and wherever else there are "
+                "none, the face is taken to lie where `mersynth prepare` aligns faces to",
+                face.clip.id,
+            )
+            self._warned = True
+        size = face.frames.shape[1:3]
+        return template_landmarks((size[0], size[1]))[None]
+
+
+def _movement(curve: np.ndarray) -> Tensor:
+    """(1, K, 20): what a curve (K, 20) adds to its first frame."""
+    return torch.from_numpy(np.clip(curve - curve[:1], 0, 1))[None]

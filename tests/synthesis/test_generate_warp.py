@@ -1,0 +1,126 @@
+"""Generation by the AU warp: what it needs, what it says of its clips, and what it makes."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mersynth.augment.au_fields import checksum
+from mersynth.augment.au_warp import au_warp
+from mersynth.config import ConfigError
+from mersynth.dataset import to_float, to_uint8
+from mersynth.sources.phantom.population import DEFAULT_COUNTS, write_store
+from mersynth.store import ClipStore, StoreError
+from mersynth.synthesis.generate import generate
+from tests.tiny_store import tiny_clips, write_tiny_store
+
+OVERRIDES = ["num_frames=4", "batch_clips=3", "device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
+    return write_tiny_store(tmp_path_factory.mktemp("warp") / "samm", tiny_clips(subjects=4))
+
+
+def run(real: ClipStore, out: Path, **changes: object) -> ClipStore:
+    settings = {"per_class": 5, "store": real.path, "generator": "warp", "overrides": OVERRIDES}
+    store = generate(**(settings | {"out": out} | changes))
+    assert store is not None
+    return store
+
+
+def test_provenance_says_that_nobody_was_trained_on(real: ClipStore, tmp_path: Path) -> None:
+    store = run(real, tmp_path / "s")
+    assert len(store) == 25
+    for clip in store.clips:
+        assert clip.generator == checksum()
+        assert clip.unseen == real.subjects
+        assert clip.template
+        assert clip.template.rsplit("/", 1)[0] != clip.subject_id
+    header = store.meta["header"]
+    assert header["generator"] == "warp"
+    assert header["generators"] == [{"sha256": checksum(), "unseen_subjects": []}]
+    assert (store.path / "contact_sheet.png").exists()
+
+
+def test_clips_are_the_warp_of_a_face_by_what_the_curve_adds_to_it(
+    real: ClipStore, tmp_path: Path
+) -> None:
+    measured = write_tiny_store(tmp_path / "m", tiny_clips(subjects=4), measured=True)
+    store = run(measured, tmp_path / "s", per_class=2)
+    for item in (store[0], store[7]):
+        curve = torch.from_numpy(np.array(item.intensities))
+        assert curve[0].max() > 0  # the face's own intensities
+        faces = np.stack(
+            [face.frames[0] for face in measured if face.clip.subject_id == item.clip.subject_id]
+        )
+        found = (faces == item.frames[0]).all((1, 2, 3)).nonzero()[0]
+        assert len(found) == 1  # a clip begins with its face, unchanged
+        made = au_warp(to_float(faces[found[0]])[None], None, (curve - curve[:1])[None])[0]
+        assert np.array_equal(to_uint8(made), item.frames)
+
+
+def test_landmarks_are_followed_where_there_are_any(
+    real: ClipStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    counts = dict.fromkeys(DEFAULT_COUNTS, 3)
+    phantom = write_store(
+        tmp_path / "phantom", image_size=48, subjects=3, counts=counts, max_frames=4
+    )
+    with caplog.at_level(logging.WARNING):
+        made = run(phantom, tmp_path / "made", per_class=3)
+        assert "no landmarks" not in caplog.text
+        run(real, tmp_path / "s")
+    assert caplog.text.count("no landmarks in its first frame") == 1
+    moved = [np.abs(i.frames.astype(int) - i.frames[0]).max() for i in made]
+    assert max(moved) > 10
+
+
+def test_same_seed_same_bytes_whatever_the_batch(real: ClipStore, tmp_path: Path) -> None:
+    stores = [run(real, tmp_path / str(seed), seed=seed) for seed in (1, 2)]
+    again = run(real, tmp_path / "b", seed=1, overrides=[*OVERRIDES, "batch_clips=8"])
+    assert [i.frames.tobytes() for i in again] == [i.frames.tobytes() for i in stores[0]]
+    assert stores[0].checksum == run(real, tmp_path / "c", seed=1).checksum != stores[1].checksum
+
+
+def test_resuming_gives_the_same_store(
+    real: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(real, tmp_path / "whole")
+    calls = []
+
+    def failing(*arguments: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) > 7:
+            raise KeyboardInterrupt
+        return au_warp(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mersynth.synthesis.warp_generator.au_warp", failing)
+        with pytest.raises(KeyboardInterrupt):
+            run(real, tmp_path / "s")
+    with pytest.raises(StoreError, match="add --resume"):
+        run(real, tmp_path / "s")
+    assert run(real, tmp_path / "s", resume=True).checksum == whole.checksum
+
+
+def test_faces_of_another_size_are_worn(real: ClipStore, tmp_path: Path) -> None:
+    faces = write_tiny_store(
+        tmp_path / "faces", tiny_clips(subjects=2), image_size=48, header={"source": "samm"}
+    )
+    store = run(real, tmp_path / "s", faces=faces.path, per_class=2)
+    assert store.image_size == 48
+
+
+def test_what_is_refused(real: ClipStore, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="takes no --checkpoint, got somewhere"):
+        run(real, tmp_path / "s", checkpoint=Path("somewhere"))
+    with pytest.raises(ValueError, match="must be one of icgan, warp, got 'gan'"):
+        run(real, tmp_path / "s", generator="gan")
+    with pytest.raises(ConfigError, match="num_frames"):
+        run(real, tmp_path / "s", overrides=["num_frames=1"])
+    assert list(tmp_path.iterdir()) == []
