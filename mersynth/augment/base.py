@@ -293,7 +293,7 @@ def check_unit_range(name: str, frames: Tensor) -> None:
 def _choose(on: Tensor, changed: Batch, batch: Batch) -> Batch:
     """The changed samples where ``on``, else those of the batch."""
     chosen = {}
-    for field in fields(Batch):
+    for field in fields(batch):
         new, old = getattr(changed, field.name), getattr(batch, field.name)
         if new is not None and new is not old:
             wide = on.reshape(-1, *[1] * (new.dim() - 1))

@@ -217,7 +217,7 @@ def _rows(batch: Batch, rows: Tensor) -> Batch:
     """Other samples of the batch in each one's place."""
     known = {
         field.name: value[rows]
-        for field in fields(Batch)
+        for field in fields(batch)
         if (value := getattr(batch, field.name)) is not None
     }
     return replace(batch, **known)

@@ -187,17 +187,17 @@ def test_replay_takes_the_same_frames_and_alphas() -> None:
 @pytest.fixture(scope="module")
 def phantom() -> dict[str, Any]:
     """Micro and macro clips of subjects that no shipped weights were trained on."""
-    each = 3
+    each = 4
     clips, places, strength = [], [], []
     for kind in ("micro", "macro"):
         counts = {"happiness": each, "anger": each, "surprise": each}
         specs = clip_specs(
             seed=5, subjects=each, counts=counts, strength=kind,  # type: ignore[arg-type]
-            first_subject=6100, fps=25.0, max_frames=12,
+            first_subject=6100, fps=40.0, max_frames=16,
         )  # fmt: skip
         for spec in specs:
             frames, _, _ = render_clip(spec, 128)
-            padded = np.concatenate([frames, np.repeat(frames[-1:], 12 - len(frames), 0)])
+            padded = np.concatenate([frames, np.repeat(frames[-1:], 16 - len(frames), 0)])
             clips.append(torch.from_numpy(padded))
             places.append(spec.clip.apex_index)
             strength.append(kind)
