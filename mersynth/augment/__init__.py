@@ -7,14 +7,18 @@ mapping that keeps AUs, landmarks and indices consistent with the frames, is tol
 
 from mersynth.augment.affine import RandomAffine
 from mersynth.augment.au_sets import ORDER, au_sets
+from mersynth.augment.au_warp import AUWarp
+from mersynth.augment.bank import ClipBank
 from mersynth.augment.base import Augmentation, Batch, Params
 from mersynth.augment.colour import ColorJitter
 from mersynth.augment.crop import RandomCrop
+from mersynth.augment.emr import EMR
 from mersynth.augment.erasing import RandomErasing
 from mersynth.augment.flip import RandomHorizontalFlip
 from mersynth.augment.mirror import HalfFaceMirror
 from mersynth.augment.mixup import MixUp
 from mersynth.augment.noise import RandomJPEG, SensorNoise
+from mersynth.augment.region_replacing import RegionReplacing
 from mersynth.augment.samplers import (
     ClassBalancedSampler,
     SubjectBalancedSampler,
@@ -23,10 +27,13 @@ from mersynth.augment.samplers import (
 from mersynth.augment.temporal import OnsetApexPair, TemporalResample
 
 __all__ = [
+    "EMR",
     "ORDER",
+    "AUWarp",
     "Augmentation",
     "Batch",
     "ClassBalancedSampler",
+    "ClipBank",
     "ColorJitter",
     "HalfFaceMirror",
     "MixUp",
@@ -37,6 +44,7 @@ __all__ = [
     "RandomErasing",
     "RandomHorizontalFlip",
     "RandomJPEG",
+    "RegionReplacing",
     "SensorNoise",
     "SubjectBalancedSampler",
     "TemporalResample",

@@ -24,17 +24,18 @@ AUGMENTATIONS: dict[str, Make] = {
     "RandomErasing": augment.RandomErasing,
     "RandomHorizontalFlip": augment.RandomHorizontalFlip,
     "RandomJPEG": augment.RandomJPEG,
+    "RegionReplacing": augment.RegionReplacing,
     "SensorNoise": augment.SensorNoise,
     "TemporalResample": augment.TemporalResample,
 }
 
-NEED_MAPPING = ("MixUp", "OnsetApexPair")
+NEED_MAPPING = ("MixUp", "OnsetApexPair", "RegionReplacing")
 """Those that a tensor alone tells too little."""
 
 NEED_CLIP = ("OnsetApexPair", "TemporalResample")
 """Those that change which frames there are."""
 
-MIX_SAMPLES = ("MixUp",)
+MIX_SAMPLES = ("MixUp", "RegionReplacing")
 """Those whose result depends on the other samples of the batch."""
 
 NEW_EACH_FRAME = ("SensorNoise",)
