@@ -46,12 +46,12 @@ class EMR(nn.Module):
             magnification); any function of (onset, apex, alpha), for instance a
             :class:`mersynth.motion.magnify.MagNet` of one's own; None leaves micro-expressions
             alone.
-        alpha_max: largest alpha, 1 or more. The package's MagNet knows alphas up to 12, Eulerian
-            magnification breaks down some way above 4.
+        alpha_max: largest alpha, 1 or more. The package's MagNet was trained on alphas up to 12, the
+            Eulerian magnification's wavelength is chosen for 2 to 4.
         refinements: how often alpha is corrected.
-        flow: name of the flow method that measures motion. The default is the one that came nearest
-            to the true motion of phantom clips with camera noise at 128 pixels: correlation 0.98
-            for micro-, 0.96 for macro-expressions, against 0.82 and 0.97 by DIS.
+        flow: name of the flow method that measures motion. Of 12 micro- and 12 macro-expressions of
+            phantoms with camera noise, at 128 pixels, the default's motion correlates with the true
+            one by 0.98 and 0.96, DIS's by 0.82 and 0.97, TV-L1's by 0.66 and 0.59.
         share: see :func:`apex_motion`.
 
     Inputs:
