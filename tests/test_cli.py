@@ -140,19 +140,8 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
     recorder = replace("generate")
     result = run(
         *("generate", "--store", "s", "--per-class", "4", "--classes", "three", "--out", "o"),
-        *(
-            "--generator",
-            "warp",
-            "--checkpoint",
-            "c",
-            "--faces",
-            "f",
-            "--dry-run",
-            "--resume",
-            "--seed",
-            "9",
-        ),
-        "batch_size=8",
+        *("--generator", "warp", "--checkpoint", "c", "--faces", "f", "--dry-run", "--resume"),
+        *("--seed", "9", "batch_size=8"),
     )
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
