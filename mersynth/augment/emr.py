@@ -46,8 +46,8 @@ class EMR(nn.Module):
             magnification); any function of (onset, apex, alpha), for instance a
             :class:`mersynth.motion.magnify.MagNet` of one's own; None leaves micro-expressions
             alone.
-        alpha_max: largest alpha, 1 or more. The package's MagNet was trained on alphas up to 12, the
-            Eulerian magnification's wavelength is chosen for 2 to 4.
+        alpha_max: largest alpha, 1 or more. The package's MagNet was trained on alphas up to 12,
+            the Eulerian magnification's wavelength is chosen for 2 to 4.
         refinements: how often alpha is corrected.
         flow: name of the flow method that measures motion. Of 12 micro- and 12 macro-expressions of
             phantoms with camera noise, at 128 pixels, the default's motion correlates with the true
