@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mersynth.clips import Strength
 from mersynth.facs.emotions import classes, label
 from mersynth.store import ClipStore
 
@@ -21,6 +22,9 @@ class ClipSample(TypedDict):
         aus: (T, 20) float32 in [0, 1]; NaN where not measured.
         landmarks: (T, 68, 2) float32, (x, y) in pixels; NaN where not measured.
         label: class index in ``ClipDataset.classes``.
+        subject: index of the person in ``ClipDataset.subjects``.
+        apex_index: which of the T frames is nearest to the apex; -1 where there is none.
+        strength: ``"micro"`` or ``"macro"``.
         index: position of the clip in ``ClipDataset.store``.
     """
 
@@ -28,6 +32,9 @@ class ClipSample(TypedDict):
     aus: Tensor
     landmarks: Tensor
     label: int
+    subject: int
+    apex_index: int
+    strength: Strength
     index: int
 
 
@@ -60,6 +67,7 @@ class ClipDataset(Dataset[ClipSample]):
         named = [name for source in sorted(sources) for name in classes(source, scheme)]
         # Faces from a folder carry classes that their own source does not name.
         self.classes = tuple(dict.fromkeys([*named, *(name for name in labels if name)]))
+        self.subjects = self.store.subjects
         self.labels = tuple(self.classes.index(name) for name in labels if name is not None)
 
     def __len__(self) -> int:
@@ -73,8 +81,15 @@ class ClipDataset(Dataset[ClipSample]):
             aus=torch.from_numpy(item.intensities[chosen]),
             landmarks=torch.from_numpy(item.landmarks[chosen]),
             label=self.labels[index],
+            subject=self.subjects.index(item.clip.subject_id),
+            apex_index=_nearest(chosen, item.clip.apex_index),
+            strength=item.clip.strength,
             index=index,
         )
+
+
+def _nearest(chosen: np.ndarray, apex: int | None) -> int:
+    return -1 if apex is None else int(np.abs(chosen - apex).argmin())
 
 
 def to_float(frames: np.ndarray) -> Tensor:

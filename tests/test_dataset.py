@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +56,15 @@ def test_what_makes_no_dataset_is_refused(tmp_path: Path) -> None:
         ClipDataset(store, scheme="three")
     with pytest.raises(ValueError, match="num_frames must be 1 or more, got 0"):
         ClipDataset(store, num_frames=0)
+
+
+def test_samples_name_person_apex_and_strength(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=2, num_frames=9)
+    clips[1] = replace(clips[1], apex=None, strength="macro")
+    data = ClipDataset(write_tiny_store(tmp_path / "s", clips), num_frames=3)
+    batch = next(iter(DataLoader(data, batch_size=len(data))))
+    assert batch["subject"].tolist() == [0] * 5 + [1] * 5
+    assert data.subjects == ("samm/000", "samm/001")
+    # Frames 0, 4 and 8 are taken; the apex is frame 4.
+    assert batch["apex_index"].tolist() == [1, -1, *[1] * 8]
+    assert batch["strength"][:2] == ["micro", "macro"]

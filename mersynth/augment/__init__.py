@@ -12,11 +12,12 @@ from mersynth.augment.bank import ClipBank
 from mersynth.augment.base import Augmentation, Batch, Params
 from mersynth.augment.colour import ColorJitter
 from mersynth.augment.crop import RandomCrop
-from mersynth.augment.emr import EMR
+from mersynth.augment.emr import EMR, apex_motion
 from mersynth.augment.erasing import RandomErasing
 from mersynth.augment.flip import RandomHorizontalFlip
 from mersynth.augment.mirror import HalfFaceMirror
 from mersynth.augment.mixup import MixUp
+from mersynth.augment.motion_histogram import motion_histogram
 from mersynth.augment.noise import RandomJPEG, SensorNoise
 from mersynth.augment.region_replacing import RegionReplacing
 from mersynth.augment.samplers import (
@@ -48,6 +49,8 @@ __all__ = [
     "SensorNoise",
     "SubjectBalancedSampler",
     "TemporalResample",
+    "apex_motion",
     "au_sets",
     "class_weights",
+    "motion_histogram",
 ]
