@@ -203,3 +203,11 @@ NAN_AT_ONE[0, 3] = torch.nan
 def test_bad_input(face: Tensor, landmarks: Tensor | None, curves: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         au_warp(face, landmarks, curves)
+
+
+@pytest.mark.gpu
+def test_on_a_cuda_device() -> None:
+    face, curves = torch.rand(2, 3, 64, 64), 0.3 * torch.rand(2, 3, 20)
+    clip = au_warp(face.cuda(), None, curves)
+    assert clip.device.type == "cuda"
+    assert (clip.cpu() - au_warp(face, None, curves)).abs().mean() < 1e-3
