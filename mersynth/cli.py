@@ -27,7 +27,8 @@ Store = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="Where the result goes, if not the default place.")]
 Strength = Annotated[
-    Literal["micro", "macro"] | None, typer.Option(help="Strength of the movements. Micro by default.")
+    Literal["micro", "macro"] | None,
+    typer.Option(help="Strength of the movements. Micro by default."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 Overrides = Annotated[
