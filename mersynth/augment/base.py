@@ -89,8 +89,8 @@ class Augmentation(nn.Module, ABC):
         p: probability that a sample is changed.
         generator: a generator on the CPU, from which parameters are drawn; None: torch's own, that
             ``torch.manual_seed`` sets. Either way the same seed gives the same parameters on every
-            device. Leave it out within a DataLoader's workers: torch gives each worker a seed of its
-            own, whereas of a generator each worker has the same copy.
+            device. Leave it out within a DataLoader's workers: torch seeds each of them anew,
+            whereas of a generator all have the same copy.
 
     Attributes:
         params: what was drawn last, a tensor a name; ``"on"`` (B,) says which samples changed.

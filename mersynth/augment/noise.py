@@ -12,14 +12,20 @@ from torch import Tensor
 from mersynth.augment.base import Augmentation, Batch, Params
 from mersynth.augment.checks import span
 
-_WORD = 2**32
+_SEEDS = 2**31
+_BITS = 24  # of a word that become a float32, which holds no more
 
 
 def _mix(x: Tensor) -> Tensor:
-    """Scramble 32-bit words in an int64 tensor (the finaliser of MurmurHash3, Appleby)."""
-    x = ((x ^ (x >> 16)) * 0x85EBCA6B) % _WORD
-    x = ((x ^ (x >> 13)) * 0xC2B2AE35) % _WORD
-    return x ^ (x >> 16)
+    """Scramble int32 words (the finaliser of MurmurHash3, Appleby); products wrap around."""
+    x = (x ^ ((x >> 16) & 0xFFFF)) * (0x85EBCA6B - 2**32)
+    x = (x ^ ((x >> 13) & 0x7FFFF)) * (0xC2B2AE35 - 2**32)
+    return x ^ ((x >> 16) & 0xFFFF)
+
+
+def _even(x: Tensor) -> Tensor:
+    """Words as float32, evenly on (0, 1)."""
+    return (((x >> (32 - _BITS)) & (2**_BITS - 1)) + 0.5) / 2**_BITS
 
 
 def hashed_normal(seed: Tensor, shape: Sequence[int]) -> Tensor:
@@ -29,17 +35,21 @@ def hashed_normal(seed: Tensor, shape: Sequence[int]) -> Tensor:
     this gives the same ones, whatever else is in the batch.
 
     Args:
-        seed: (B,) int64 in [0, 2^32).
+        seed: (B,) int64 in [0, 2^31).
         shape: shape of a sample.
 
     Returns:
         (B, *shape) float32.
     """
-    place = _mix(torch.arange(math.prod(shape), device=seed.device))
-    first = _mix((place + seed[:, None]) % _WORD)
-    second = _mix((first + 0x9E3779B9) % _WORD)
-    radius = (-2 * ((first + 0.5) / _WORD).log()).sqrt()  # Box and Muller 1958
-    return (radius * (2 * math.pi / _WORD * second).cos()).reshape(-1, *shape)
+    count = math.prod(shape)
+    place = _mix(torch.arange((count + 1) // 2, dtype=torch.int32, device=seed.device))
+    first = _mix(place + seed[:, None].to(torch.int32))
+    second = _mix(first)
+    # Two words give two numbers (Box and Muller 1958).
+    radius = (-2 * _even(first).log()).sqrt()
+    angle = 2 * math.pi * _even(second)
+    both = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)
+    return both[:, :count].reshape(-1, *shape)
 
 
 def sensor_noise(frames: Tensor, shot: Tensor, read: Tensor, seed: Tensor) -> Tensor:
@@ -52,7 +62,7 @@ def sensor_noise(frames: Tensor, shot: Tensor, read: Tensor, seed: Tensor) -> Te
         frames: (B, T, C, H, W) in [0, 1].
         shot: (B,), variance a unit of brightness.
         read: (B,), standard deviation in the dark.
-        seed: (B,) int64 in [0, 2^32); n differs from pixel to pixel, channel and frame.
+        seed: (B,) int64 in [0, 2^31); n differs from pixel to pixel, channel and frame.
 
     Returns:
         (B, T, C, H, W) in [0, 1].
@@ -97,7 +107,7 @@ class SensorNoise(Augmentation):
 
     def draw(self, batch: Batch) -> Params:
         """``shot``, ``read`` and the noise's ``seed``, each (B,)."""
-        seed = torch.randint(_WORD, (len(batch),), generator=self.generator)
+        seed = torch.randint(_SEEDS, (len(batch),), generator=self.generator)
         return {
             "shot": self.uniform(batch, *self.shot),
             "read": self.uniform(batch, *self.read),

@@ -34,8 +34,7 @@ def interpolate_frames(values: Tensor, position: Tensor) -> Tensor:
     share = (
         (position - position.floor()).to(values).reshape(*position.shape, *[1] * (values.dim() - 2))
     )
-    between = before + share * (take_frames(values, after) - before)
-    return torch.where(share == 0, before, between)
+    return before + share * (take_frames(values, after) - before)
 
 
 def _along(batch: Batch, positions: Tensor) -> Batch:

@@ -90,6 +90,17 @@ def test_a_turned_flow_moves_the_turned_image_to_the_turned_result(angle: float)
     )
 
 
+def test_a_shift_is_a_share_of_width_and_of_height() -> None:
+    image = torch.zeros(1, 1, 10, 20)
+    image[0, 0, 5, 10] = 1
+    module = RandomAffine(0, (0.5, 0.5))
+    module(image)
+    params = {**module.params, "shift": torch.tensor([[0.25, -0.2]])}
+    moved = module({"image": image, "landmarks": torch.zeros(1, 68, 2)}, params=params)
+    assert moved["image"][0, 0].argmax() == 3 * 20 + 15
+    torch.testing.assert_close(moved["landmarks"][0, 3], torch.tensor([5.0, -2.0]))
+
+
 def test_a_zoom_enlarges_displacements() -> None:
     flow = torch.ones(1, 2, 15, 15)
     zoomed = RandomAffine(0, scale=(2, 2), flow_channels=(0, 1))(flow)

@@ -76,7 +76,7 @@ def test_noise_is_white_over_pixels_channels_frames_and_samples() -> None:
 
 
 def test_hashed_numbers_are_normal() -> None:
-    drawn = hashed_normal(torch.tensor([0, 1, 2**32 - 1]), (200_000,)).double()
+    drawn = hashed_normal(torch.tensor([0, 1, 2**31 - 1]), (200_000,)).double()
     assert torch.equal(drawn.float()[1], hashed_normal(torch.tensor([1]), (200_000,))[0])
     ordered = drawn.sort(1).values
     cumulated = 0.5 * (1 + torch.erf(ordered / math.sqrt(2)))
