@@ -48,8 +48,8 @@ class _BalancedSampler(Sampler[int]):
     def __init__(
         self,
         groups: Sequence[Hashable] | Tensor,
-        num_samples: int | None = None,
-        generator: torch.Generator | None = None,
+        num_samples: int | None,
+        generator: torch.Generator | None,
     ) -> None:
         if not len(groups):
             raise ValueError(f"{type(self).__name__}: there is nothing to draw from")
@@ -72,7 +72,7 @@ class ClassBalancedSampler(_BalancedSampler):
     """Draw as many samples of each class as of any other, for a DataLoader.
 
     Args:
-        groups: the class of each sample, as ``ClipDataset.labels`` has them; (N,) numbers or names.
+        labels: the class of each sample, as ``ClipDataset.labels`` has them; (N,) numbers or names.
         num_samples: samples a pass; None: as many as there are.
         generator: a generator on the CPU; None: torch's own.
 
@@ -85,12 +85,20 @@ class ClassBalancedSampler(_BalancedSampler):
         3
     """
 
+    def __init__(
+        self,
+        labels: Sequence[Hashable] | Tensor,
+        num_samples: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(labels, num_samples, generator)
+
 
 class SubjectBalancedSampler(_BalancedSampler):
     """Draw as many samples of each subject as of any other, for a DataLoader.
 
     Args:
-        groups: the subject of each sample, for instance ``clip.subject_id``; (N,) names or numbers.
+        subjects: the subject of each sample, for instance ``clip.subject_id``; (N,) names or numbers.
         num_samples: samples a pass; None: as many as there are.
         generator: a generator on the CPU; None: torch's own.
 
@@ -102,6 +110,14 @@ class SubjectBalancedSampler(_BalancedSampler):
         >>> list(sampler).count(2)
         2
     """
+
+    def __init__(
+        self,
+        subjects: Sequence[Hashable] | Tensor,
+        num_samples: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(subjects, num_samples, generator)
 
 
 def class_weights(

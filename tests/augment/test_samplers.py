@@ -48,7 +48,8 @@ def test_whose_remainder_it_is_is_drawn() -> None:
 def test_subjects_by_name_in_a_loader() -> None:
     subjects = ["samm/006"] * 8 + ["samm/007"] * 2
     data = TensorDataset(torch.arange(10))
-    sampler = SubjectBalancedSampler(subjects, 20, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    sampler = SubjectBalancedSampler(subjects=subjects, num_samples=20, generator=generator)
     batches = [batch for (batch,) in DataLoader(data, batch_size=5, sampler=sampler)]
     drawn = torch.cat(batches)
     assert (drawn < 8).sum() == (drawn >= 8).sum() == 10
