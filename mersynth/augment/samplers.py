@@ -98,7 +98,8 @@ class SubjectBalancedSampler(_BalancedSampler):
     """Draw as many samples of each subject as of any other, for a DataLoader.
 
     Args:
-        subjects: the subject of each sample, for instance ``clip.subject_id``; (N,) names or numbers.
+        subjects: the subject of each sample, for instance ``clip.subject_id``; (N,) names or
+            numbers.
         num_samples: samples a pass; None: as many as there are.
         generator: a generator on the CPU; None: torch's own.
 
