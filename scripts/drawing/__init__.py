@@ -1,0 +1,1 @@
+"""What scripts that draw pictures of the documentation share."""
