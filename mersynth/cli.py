@@ -18,7 +18,7 @@ Scheme = Literal["three", "four", "five", "seven", "eight", "native"]
 Source = Annotated[
     str | None,
     typer.Option(
-        help="Database: a name that `mersynth doctor` lists, or the built-in phantom.",
+        help="Database: a name that `mersynth doctor` lists, composite, or the built-in phantom.",
         show_default=False,
     ),
 ]
@@ -157,6 +157,7 @@ def prepare(
         Literal["micro", "macro"] | None,
         typer.Option(help="What was rendered into a tree, if not what the database says."),
     ] = None,
+    resume: Resume = False,
     seed: Seed = 0,
 ) -> None:
     """Check a database on disk and turn it into a store of clips, with features if wanted."""
@@ -168,6 +169,15 @@ def prepare(
     }
     options = _options("prepare", overrides, flags)
     folder = _one_store(source, store)
+    if source is None and (
+        root
+        or image
+        or video
+        or out
+        or resume
+        or any(value for name, value in flags.items() if name != "features")
+    ):
+        raise typer.BadParameter("with --store only --features and their options have a meaning")
 
     from mersynth.prepare import add_features
     from mersynth.prepare import prepare as prepare_source
@@ -184,6 +194,7 @@ def prepare(
             images=image or [],
             videos=video or [],
             features=wanted,
+            resume=resume,
             seed=seed,
             **options,
         )

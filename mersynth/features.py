@@ -7,38 +7,41 @@ A store's features lie in its folder::
             flow-3f2a91bc.npy     (N, 2, H, W) float32, a row a clip
             flow-3f2a91bc.json    its options, and the checksum of the store it was computed from
 
-The name ends in a checksum of the options: other options make another file, the same ones find the
-file that is there.
+The name ends in a checksum of the options (and of MagNet's weights, where they are used): other
+options make another file, the same ones find the file that is there.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from json import JSONDecodeError, loads
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mersynth import __version__, logs
-from mersynth.clips import Clip
+from mersynth import __version__, config, logs
 from mersynth.dataset import to_float
 from mersynth.face.intensity import difference_to_onset
-from mersynth.files import checksum_of, write_json_atomically
+from mersynth.files import checksum_of, sha256_of_file, write_json_atomically
 from mersynth.motion.dynamic_image import dynamic_image
-from mersynth.motion.flow import optical_flow, optical_strain
+from mersynth.motion.flow import METHODS, optical_flow, optical_strain
 from mersynth.motion.flow_images import flow_to_hsv, on_apex_off_magnitudes
 from mersynth.motion.magnify import MagNet, eulerian_pair, load_magnet
+from mersynth.motion.magnify.checkpoint import SHIPPED
 from mersynth.motion.tim import tim
 from mersynth.store import ClipStore, StoredClip
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 16  # clips at once: their onset and apex frames fit into any memory
+_BATCH = 16  # clips at once
+_BY_FLOW = ("flow", "strain", "flow_hsv", "on_off")  # features whose method is one of flow
 
 
 class FeatureError(Exception):
@@ -52,20 +55,22 @@ class Feature:
     Attributes:
         compute: from clips, a device and options to (B, ...) float32.
         of: what a row belongs to.
-        needs: what a clip must have; the row of one that has it not is NaN.
+        needs: what a clip must have; the rows of one that has it not are NaN.
         shape: of a row, in words.
     """
 
     compute: Callable[..., Tensor]
     shape: str
-    needs: Literal["apex", "movement", "nothing"] = "apex"
+    needs: Literal["apex", "two frames", "intensities"] = "apex"
     of: Literal["clip", "frame"] = "clip"
 
-    def fits(self, clip: Clip) -> bool:
-        """Whether a clip has what the feature needs; movement needs two frames at least."""
+    def fits(self, item: StoredClip) -> bool:
+        """Whether a clip has what the feature needs."""
         if self.needs == "apex":
-            return clip.apex is not None
-        return self.needs == "nothing" or clip.num_frames > 1
+            return item.clip.apex is not None
+        if self.needs == "two frames":
+            return item.clip.num_frames > 1
+        return bool(np.isfinite(item.intensities).any())
 
 
 def _flow(clips: Sequence[StoredClip], device: torch.device, **options: Any) -> Tensor:
@@ -113,19 +118,64 @@ def _intensity_change(clips: Sequence[StoredClip], device: torch.device) -> Tens
     return torch.from_numpy(np.concatenate(changes))
 
 
+_REMEDIES = {
+    "apex": "prepare the store with apex=strain, which spots it",
+    "two frames": "a single picture does not move: leave the feature out",
+    "intensities": "prepare the store with intensities=v2; `mersynth doctor` says what that needs",
+}
 FEATURES: dict[str, Feature] = {
     "flow": Feature(_flow, "2, H, W: x, y in pixels, onset to apex"),
     "strain": Feature(_strain, "1, H, W: optical strain, onset to apex"),
     "flow_hsv": Feature(_flow_hsv, "3, H, W: hue, saturation, value in [0, 1] (NMER)"),
     "on_off": Feature(_on_off, "2, H, W: On-A, Off-A in [0, 1] (dual branch)"),
     "magnified": Feature(_magnified, "3, H, W: the magnified apex frame, RGB in [0, 1]"),
-    "dynamic_image": Feature(_dynamic_image, "3, H, W: RGB in [0, 1]", needs="movement"),
-    "tim": Feature(_tim, "T, 3, H, W: RGB in [0, 1], T frames", needs="movement"),
+    "dynamic_image": Feature(_dynamic_image, "3, H, W: RGB in [0, 1]", needs="two frames"),
+    "tim": Feature(_tim, "T, 3, H, W: RGB in [0, 1], T frames", needs="two frames"),
     "intensity_change": Feature(
-        _intensity_change, "20: AU intensities less the onset frame's", "nothing", of="frame"
+        _intensity_change, "20: AU intensities less the onset frame's", "intensities", of="frame"
     ),
 }
 """The features by name; ``configs/prepare.yaml`` has their options."""
+
+
+def complete_options(wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Features with all their options: those that are not given are ``configs/prepare.yaml``'s.
+
+    Args:
+        wanted: names of :data:`FEATURES`, each with some of its options.
+
+    Raises:
+        FeatureError: if a feature is unknown.
+        ValueError: if an option is unknown, or of another kind than its default.
+    """
+    unknown = sorted(set(wanted) - set(FEATURES))
+    if unknown:
+        raise FeatureError(f"no feature {', '.join(unknown)}; known are {', '.join(FEATURES)}")
+    return {name: _completed(name, given) for name, given in wanted.items()}
+
+
+def _completed(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    def defaults(*overrides: str) -> dict[str, Any]:
+        chosen = config.load("prepare", overrides).feature[name]
+        return cast(dict[str, Any], OmegaConf.to_container(chosen))
+
+    options = defaults()
+    method = given.get("method", options.get("method"))
+    if name in _BY_FLOW and method != options["method"]:
+        if method not in METHODS:
+            raise ValueError(f"{name}: method must be one of {', '.join(METHODS)}, got {method!r}")
+        options = defaults(f"flow@feature.{name}={method}")
+    for key, value in given.items():
+        if key not in options:
+            allowed = ", ".join(options) or "none"
+            raise ValueError(f"{name} has no option {key!r}; it has {allowed}")
+        kind = type(options[key])
+        if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind | int):
+            raise ValueError(f"{name}: {key} must be {kind.__name__}, got {value!r}")
+        options[key] = kind(value)
+    return options
 
 
 def compute_features(
@@ -137,27 +187,24 @@ def compute_features(
 
     Args:
         store: a whole store, not a filtered view of it.
-        wanted: names of :data:`FEATURES`, each with its options.
+        wanted: names of :data:`FEATURES`, each with those options that differ from the defaults of
+            ``configs/prepare.yaml``.
         device: where to compute.
 
     Returns:
         The files of the features, by name.
 
     Raises:
-        FeatureError: if a feature is unknown, or the store is a view.
-        ValueError: if an option is wrong, as the feature's function says.
+        FeatureError: if a feature is unknown, no clip has what it needs, or the store is a view.
+        ValueError: if an option is wrong.
     """
-    unknown = set(wanted) - set(FEATURES)
-    if unknown:
-        raise FeatureError(
-            f"no feature {', '.join(sorted(unknown))}; known are {', '.join(FEATURES)}"
-        )
+    complete = complete_options(wanted)
     if len(store) != len(ClipStore.open(store.path)):
         raise FeatureError(
             f"features are computed for a whole store, not for a part of {store.path}"
         )
     files = {}
-    for name, options in wanted.items():
+    for name, options in complete.items():
         files[name] = _file(store, name, options)
         if _read_card(files[name], store) is not None:
             logger.info("%s: there already, %s", name, files[name])
@@ -197,6 +244,8 @@ def load_feature(store: ClipStore, name: str, **options: Any) -> np.ndarray:
             f"{store.path} has no feature {name!r}{asked}; `mersynth prepare --store {store.path} "
             f"--features {name}` computes it"
         )
+    exact = [version for version in versions if options and version[1]["options"] == options]
+    versions = exact or versions
     if len(versions) > 1:
         found = "; ".join(str(card["options"]) for _, card in versions)
         raise FeatureError(f"{store.path} has {name!r} in several versions, choose one by: {found}")
@@ -226,15 +275,15 @@ def _compute(
     store: ClipStore, name: str, options: Mapping[str, Any], file: Path, device: torch.device
 ) -> None:
     feature = FEATURES[name]
-    usable = [i for i, clip in enumerate(store.clips) if feature.fits(clip)]
+    usable = [i for i, item in enumerate(store) if feature.fits(item)]
     if len(usable) < len(store):
-        lacking = (
-            f"{name}: {len(store) - len(usable)} of {len(store)} clips have no {feature.needs}"
-        )
+        missing = len(store) - len(usable)
+        lacking = f"{name}: {missing} of {len(store)} clips have no {feature.needs}"
         if not usable:
-            raise FeatureError(f"{lacking}; `mersynth prepare ... apex=strain` spots apexes")
+            raise FeatureError(f"{lacking}; {_REMEDIES[feature.needs]}")
         logger.warning("%s and get NaN", lacking)
-    partial = file.with_name(f".{file.name}.partial")
+    # Of its own for each process: two that compute the same do not write into one file.
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     file.parent.mkdir(exist_ok=True)
     array: np.memmap | None = None
     try:
@@ -252,7 +301,7 @@ def _compute(
                 advance(len(chosen))
         assert array is not None
         array.flush()
-        partial.rename(file)
+        partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
     card = {
@@ -261,6 +310,9 @@ def _compute(
         "store": store.checksum,
         "clips": [clip.id for clip in store.clips],
         "shape": list(array.shape),
+        "bytes": file.stat().st_size,
+        "device": str(device),
+        "magnet": _weights(name, options),
         "row": feature.shape,
         "versions": {"mersynth": __version__, "torch": torch.__version__},
     }
@@ -274,16 +326,26 @@ def _frame_rows(store: ClipStore, chosen: Sequence[int]) -> np.ndarray:
 
 
 def _file(store: ClipStore, name: str, options: Mapping[str, Any]) -> Path:
-    return store.path / "features" / f"{name}-{checksum_of(dict(options))[:8]}.npy"
+    made_by = [dict(options), _weights(name, options)]
+    return store.path / "features" / f"{name}-{checksum_of(made_by)[:8]}.npy"
+
+
+def _weights(name: str, options: Mapping[str, Any]) -> str | None:
+    """SHA-256 of the shipped MagNet's weights, where the feature uses them."""
+    magnified = name == "magnified" and options["method"] == "magnet"
+    if not magnified and not (name == "on_off" and options["alpha"] != 1):
+        return None
+    return sha256_of_file(SHIPPED / "magnet.safetensors")
 
 
 def _read_card(file: Path, store: ClipStore) -> dict[str, Any] | None:
-    """The card of a feature's file; None if it is not there or belongs to another store."""
+    """The card of a feature's file; None if it is not whole or belongs to another store."""
     try:
-        card: dict[str, Any] = loads(file.with_suffix(".json").read_text())
-    except (FileNotFoundError, JSONDecodeError):
+        card: dict[str, Any] = json.loads(file.with_suffix(".json").read_text())
+        fits = card["store"] == store.checksum and card["bytes"] == file.stat().st_size
+        return card if fits and {"options", "clips", "shape"} <= set(card) else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return card if file.exists() and card.get("store") == store.checksum else None
 
 
 def _onset(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
@@ -298,5 +360,6 @@ def _offset(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
     return to_float(np.stack([clip.frames[-1] for clip in clips])).to(device)
 
 
+@functools.lru_cache(maxsize=1)
 def _shipped_magnet(device: torch.device) -> MagNet:
     return load_magnet().to(device)

@@ -15,21 +15,24 @@ from mersynth.clips import Strength
 from mersynth.dataset import to_float
 from mersynth.devices import choose_device
 from mersynth.face.align import Alignment
-from mersynth.face.framing import FramedClip, Geometry, frame_clips
+from mersynth.face.detect import choose_detector
+from mersynth.face.framing import GEOMETRIES, FramedClip, Geometry, frame_clips
 from mersynth.face.intensity import IntensityMeter, choose_backend
 from mersynth.face.template import face_box
-from mersynth.features import FEATURES, compute_features
+from mersynth.face.weights import RETINAFACE, Backend, locate, require
+from mersynth.features import FEATURES, complete_options, compute_features
 from mersynth.motion.apex import APEX_METHODS, spot_apex
-from mersynth.sources import PHANTOM, SOURCES, PrepareError, get_source
+from mersynth.sources import PHANTOM, SOURCES, PrepareError, Source, get_source
 from mersynth.sources.composite import COMPOSITE, make_composite
 from mersynth.sources.errors import Problem
 from mersynth.sources.folder import Folder
 from mersynth.store import ClipStore, StoreError
-from mersynth.store_writer import StoreWriter
+from mersynth.store_writer import StoreWriter, check_target
 
 logger = logging.getLogger(__name__)
 
 _DEFAULT_SPOTTING = "strain"
+_CLIPS_A_COMMIT = 25  # what a kill may cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +46,8 @@ class PrepareSettings:
         intensities: the backend of py-feat that measures AU intensities, ``"v2"`` or ``"v1"``, or
             ``"none"``; ``"auto"``: whichever has its weights on this machine.
         apex: how the apex is spotted (``motion.apex``) in clips without one: ``"auto"``, by
-            ``"strain"``, where the database gives none to any clip; ``"annotated"``, never; or a
-            method, wherever one is missing.
+            ``"strain"``, where the database gives none to any clip that moves; ``"annotated"``,
+            never; or a method, wherever one is missing.
         strength: ``"micro"`` or ``"macro"``; None: as the database says. The phantom renders
             either; for a rendered tree it says what was rendered into it.
 
@@ -62,14 +65,15 @@ class PrepareSettings:
     def __post_init__(self) -> None:
         if self.image_size < 1:
             raise ValueError(f"image_size must be positive, got {self.image_size}")
-        allowed = {"apex": ("auto", "annotated", *APEX_METHODS), "strength": (None, *_STRENGTHS)}
+        allowed = {
+            "geometry": GEOMETRIES,
+            "apex": ("auto", "annotated", *APEX_METHODS),
+            "strength": (None, "micro", "macro"),
+        }
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 names = ", ".join(str(value) for value in values)
                 raise ValueError(f"{name} must be one of {names}, got {getattr(self, name)!r}")
-
-
-_STRENGTHS: tuple[Strength, ...] = ("micro", "macro")
 
 
 def prepare(
@@ -81,6 +85,7 @@ def prepare(
     videos: Sequence[Path] = (),
     features: Mapping[str, Mapping[str, Any]] | None = None,
     skip_bad: bool = False,
+    resume: bool = False,
     seed: int = 0,
     **settings: Any,
 ) -> ClipStore:
@@ -99,6 +104,7 @@ def prepare(
         videos: videos, likewise.
         features: names of ``features.FEATURES``, each with its options.
         skip_bad: leave out the clips that cannot be stored, instead of stopping.
+        resume: go on with an interrupted writing of the same clips.
         seed: seed of the phantom's rendering; recorded in the store in any case.
         settings: of :class:`PrepareSettings`.
 
@@ -106,30 +112,42 @@ def prepare(
         The store, opened.
 
     Raises:
-        ValueError: if the source or a setting is unknown, or the phantom is given what only a
-            database has.
+        ValueError: if the source, a setting or a feature's option is unknown, or the phantom is
+            given what only a database has.
+        FeatureError: if a feature is unknown.
         SourceError: if the database is not there.
         PrepareError: if clips cannot be stored and ``skip_bad`` is false; nothing was written.
-        StoreError: if ``out`` exists, or no clip is left to store.
+        StoreError: if ``out`` exists and is another store than the one asked for, or no clip is
+            left to store.
         WeightsMissingError: if py-feat was asked for by name and its weights are not there.
     """
     chosen = PrepareSettings(**settings)
+    check_source(source)
+    if (images or videos) and (source != Folder.name or root is not None):
+        raise ValueError("--image and --video go with --source folder, and without --root")
+    wanted = complete_options(features or {})
+    choose_detector(chosen.detector)
+    out = paths.store_path(source, out)
+    if out.exists():
+        _check_same(out, source, chosen, seed, given=bool(root or images or videos or not wanted))
+    elif source == PHANTOM:
+        _render_phantom(root, out, chosen, seed)
+    elif source == COMPOSITE:
+        _compose(root, out, chosen, skip_bad)
+    else:
+        check_target(out, resume)
+        database = Folder(images, videos) if images or videos else get_source(source)
+        _prepare_database(database, root, out, chosen, skip_bad, seed, resume)
+    if wanted:
+        add_features(out, wanted)
+    return ClipStore.open(out)
+
+
+def check_source(source: str) -> None:
+    """Raise ValueError, with the names there are, if a source is none that can be prepared."""
     known = (*SOURCES, COMPOSITE, PHANTOM)
     if source not in known:
         raise ValueError(f"no source {source!r}; known: {', '.join(known)}")
-    out = paths.store_path(source, out)
-    options = {"source": source, "seed": seed, "skip_bad": skip_bad, **asdict(chosen)}
-    if out.exists():
-        store = _open_same(out, options, bool(features))
-    elif source == PHANTOM:
-        store = _render_phantom(root, out, chosen, seed)
-    elif source == COMPOSITE:
-        store = _compose(root, out, chosen, skip_bad)
-    else:
-        store = _prepare_database(source, root, out, (images, videos), chosen, options)
-    if features:
-        add_features(out, features)
-    return store
 
 
 def add_features(path: Path, features: Mapping[str, Mapping[str, Any]]) -> None:
@@ -149,48 +167,51 @@ def add_features(path: Path, features: Mapping[str, Mapping[str, Any]]) -> None:
     compute_features(ClipStore.open(path), features, choose_device("auto"))
 
 
-def _open_same(out: Path, options: Mapping[str, Any], wanted: bool) -> ClipStore:
-    """The store that is there already, to add features to it."""
-    if not wanted:
-        raise StoreError(f"{out} exists already; remove it or choose another --out")
-    store = ClipStore.open(out)
-    header = store.meta["header"]
-    recorded = header.get("options") or {k: header[k] for k in options if k in header}
-    if header["source"] == COMPOSITE:  # its parts were prepared, not it
-        recorded = {"source": COMPOSITE}
+def _check_same(out: Path, source: str, chosen: PrepareSettings, seed: int, given: bool) -> None:
+    """Check that a store that is there already is the one asked for, so that it takes features."""
+    if given:
+        raise StoreError(
+            f"{out} exists already; remove it or choose another --out, or add features to it as it "
+            f"is with --store {out} --features ..."
+        )
+    header = ClipStore.open(out).meta["header"]
+    asked: dict[str, Any] = {"source": source}
+    if source == PHANTOM:
+        strength = chosen.strength or "micro"
+        asked |= {"image_size": chosen.image_size, "seed": seed, "strength": strength}
+    elif source != COMPOSITE:  # whose parts were prepared, not it
+        asked |= asdict(chosen)
+    recorded = {**header, **header.get("options", {})}
     others = [
-        f"{name} {value!r}, not {options[name]!r}"
-        for name, value in recorded.items()
-        if options[name] not in (value, None)
+        f"{name} {recorded.get(name)!r}, not {value!r}"
+        for name, value in asked.items()
+        if recorded.get(name) != value
     ]
     if others:
         raise StoreError(
             f"{out} exists already and was prepared with {'; '.join(others)}: choose another --out "
-            f"to prepare it anew, or add features to it as it is with --store {out}"
+            f"to prepare it anew, or add features to it as it is with --store {out} --features ..."
         )
-    return store
 
 
 def _prepare_database(
-    source: str,
+    database: Source,
     root: Path | None,
     out: Path,
-    files: tuple[Sequence[Path], Sequence[Path]],
     chosen: PrepareSettings,
-    options: Mapping[str, Any],
-) -> ClipStore:
-    database = get_source(source)
-    if any(files):
-        if not isinstance(database, Folder) or root is not None:
-            raise ValueError("--image and --video go with --source folder, and without --root")
-        database = Folder(*files)
+    skip_bad: bool,
+    seed: int,
+    resume: bool,
+) -> None:
     backend = choose_backend(chosen.intensities)
     scan = database.scan(paths.data_root(database.home, root))
     framed = frame_clips(scan, chosen.image_size, chosen.geometry, chosen.detector)
     problems = [*scan.problems, *framed.problems]
-    _report(source, problems, options["skip_bad"])
+    _report(database.name, problems, skip_bad)
     if not framed.clips:
-        raise StoreError(f"{source}: no clip is left to store")
+        raise StoreError(f"{database.name}: no clip is left to store")
+    if backend is not None and scan.release == "raw" and framed.geometry != "align":
+        backend = _if_faces_can_be_found(backend, chosen.intensities)
     clips, spotting, still = _spot_apexes(framed.clips, chosen.apex)
     if chosen.strength is not None:
         clips = [replace(c, clip=replace(c.clip, strength=chosen.strength)) for c in clips]
@@ -200,33 +221,43 @@ def _prepare_database(
         "citation": database.citation,
         "release": scan.release,
         "image_size": chosen.image_size,
-        "geometry": framed.geometry,
+        "geometry": framed.text,
         "detector": framed.detector,
+        "alignments": framed.alignments,
         "intensities": backend,
         "apex_spotting": spotting,
-        "options": dict(options),
+        "options": asdict(chosen),
         "skipped": [problem.as_dict() for problem in problems if problem.fatal],
         "warnings": [p.as_dict() for p in (*problems, *still) if not p.fatal],
         "mersynth": __version__,
-        "seed": options["seed"],
+        "seed": seed,
     }
-    logger.info("%s, %s release: frames are %s", source, scan.release, framed.geometry)
+    logger.info("%s, %s release: frames are %s", database.name, scan.release, framed.text)
     if backend is None:
         logger.info("AU intensities are not measured; `mersynth doctor` says what that needs")
-    return _write(out, clips, header, IntensityMeter(backend) if backend is not None else None)
+    meter = IntensityMeter(backend) if backend is not None else None
+    _write(out, clips, header, meter, resume)
 
 
-def _compose(root: Path | None, out: Path, chosen: PrepareSettings, skip_bad: bool) -> ClipStore:
+def _if_faces_can_be_found(backend: Backend, asked: str) -> Backend | None:
+    """The backend, if RetinaFace's weights are there: nobody has looked for the faces yet."""
+    if asked == "auto" and locate(RETINAFACE) is None:
+        return None
+    require([RETINAFACE], "faces in frames that are not aligned")
+    return backend
+
+
+def _compose(root: Path | None, out: Path, chosen: PrepareSettings, skip_bad: bool) -> None:
     changed = [n for n, v in asdict(chosen).items() if v != getattr(PrepareSettings(), n)]
     if changed:
         raise ValueError(
             f"the composite is made of stores as they are: prepare casme2, smic and samm with "
             f"{', '.join(changed)}, and the composite without"
         )
-    return make_composite(root, out, skip_bad=skip_bad)
+    make_composite(root, out, skip_bad=skip_bad)
 
 
-def _render_phantom(root: Path | None, out: Path, chosen: PrepareSettings, seed: int) -> ClipStore:
+def _render_phantom(root: Path | None, out: Path, chosen: PrepareSettings, seed: int) -> None:
     from mersynth.sources.phantom.population import write_store
 
     if root is not None:
@@ -238,7 +269,7 @@ def _render_phantom(root: Path | None, out: Path, chosen: PrepareSettings, seed:
                 "are known and are stored as they are; leave it at auto"
             )
     strength = chosen.strength or "micro"
-    return write_store(out, image_size=chosen.image_size, seed=seed, strength=strength)
+    write_store(out, image_size=chosen.image_size, seed=seed, strength=strength)
 
 
 def _report(source: str, problems: Sequence[Problem], skip_bad: bool) -> None:
@@ -257,7 +288,8 @@ def _spot_apexes(
     """The clips with an apex wherever it was to be spotted, by what, and where none shows."""
     lacking = [i for i, item in enumerate(clips) if item.clip.apex is None]
     if apex == "auto":
-        apex = _DEFAULT_SPOTTING if len(lacking) == len(clips) else "annotated"
+        moving = sum(item.clip.num_frames > 1 for item in clips)
+        apex = _DEFAULT_SPOTTING if len(lacking) == moving else "annotated"
     if apex == "annotated" or not lacking:
         return list(clips), None, []
     spotted = list(clips)
@@ -279,29 +311,35 @@ def _spot_apexes(
 
 
 def _write(
-    out: Path, clips: Sequence[FramedClip], header: dict[str, Any], meter: IntensityMeter | None
-) -> ClipStore:
+    out: Path,
+    clips: Sequence[FramedClip],
+    header: dict[str, Any],
+    meter: IntensityMeter | None,
+    resume: bool,
+) -> None:
     side = header["image_size"]
     total = sum(item.clip.num_frames for item in clips)
     with (
-        StoreWriter(out, [item.clip for item in clips], side, header) as writer,
+        StoreWriter(out, [item.clip for item in clips], side, header, resume=resume) as writer,
         logs.progress(f"writing {out.name}", total=total, unit="frames") as advance,
     ):
-        for item in clips:
+        advance(sum(item.clip.num_frames for item in clips[: writer.done]))
+        for number, item in enumerate(clips[writer.done :], writer.done + 1):
             frames, intensities, landmarks = item.read(), None, item.landmarks
             if meter is not None:
-                read = meter.measure(frames, _face_box(item, side))
+                read = meter.measure(frames, _face_box(item, header["release"], side))
                 intensities = read.intensities
                 landmarks = read.landmarks if item.files.landmarks is None else landmarks
             writer.add(frames, intensities, landmarks)
             advance(len(frames))
+            if number % _CLIPS_A_COMMIT == 0:
+                writer.commit()
         store = writer.finish()
     logger.info("%s: %d clips, %d subjects", out, len(store), len(store.subjects))
-    return store
 
 
-def _face_box(item: FramedClip, side: int) -> np.ndarray:
-    """Where the face is in the stored frames, so that nobody has to look for it again."""
+def _face_box(item: FramedClip, release: str, side: int) -> np.ndarray | None:
+    """Where the face is in the stored frames; None where it has to be looked for."""
     if isinstance(item.framing, Alignment):
         return face_box(side)
-    return np.array([0, 0, side - 1, side - 1], np.float32)
+    return None if release == "raw" else np.array([0, 0, side - 1, side - 1], np.float32)

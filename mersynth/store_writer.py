@@ -187,6 +187,23 @@ class StoreWriter:
         return ClipStore.open(self.path)
 
 
+def check_target(path: Path, resume: bool) -> None:
+    """Check, before work is done for it, that a store can be written.
+
+    Raises:
+        StoreError: if it exists, or an interrupted writing of it would be lost.
+    """
+    if path.exists():
+        raise StoreError(f"{path} exists already; remove it or choose another --out")
+    partial = path.parent / f".{path.name}.partial"
+    journal = partial / "journal.json"
+    if not resume and journal.exists() and json.loads(journal.read_text())["done"]:
+        raise StoreError(
+            f"an interrupted store lies in {partial}; add --resume to go on with it, or remove "
+            "that folder"
+        )
+
+
 def merge(
     stores: Sequence[ClipStore], path: str | Path, header: Mapping[str, Any] | None = None
 ) -> ClipStore:

@@ -90,6 +90,7 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
         "videos": [],
         "features": {},
         "skip_bad": False,
+        "resume": False,
         "seed": 0,
         "settings": {
             "image_size": 64,
@@ -100,6 +101,16 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
             "strength": None,
         },
     }
+
+
+def test_prepare_refuses_what_a_store_has_no_use_for(replace: Callable[..., Any]) -> None:
+    recorder = replace("prepare")
+    store = ("prepare", "--store", "s", "--features", "flow")
+    for useless in (("--root", "r"), ("--image", "i.png"), ("--image-size", "8"), ("--out", "o")):
+        result = run(*store, *useless)
+        assert result.exit_code == 2
+        assert "only --features" in result.output
+    assert not recorder.called
 
 
 def test_prepare_gives_each_feature_its_options(replace: Callable[..., Any]) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +17,16 @@ from torch.testing import assert_close
 from mersynth import config
 from mersynth.clips import Clip
 from mersynth.dataset import to_float
-from mersynth.features import FEATURES, FeatureError, compute_features, load_feature
+from mersynth.features import (
+    FEATURES,
+    FeatureError,
+    complete_options,
+    compute_features,
+    load_feature,
+)
 from mersynth.motion.flow import farneback, optical_strain
 from mersynth.motion.magnify import load_magnet
-from mersynth.store import ClipStore
+from mersynth.store import ClipStore, StoredClip
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 FARNEBACK = {"flow": {"method": "farneback"}}
@@ -78,7 +88,7 @@ def test_every_feature_of_the_config(store: ClipStore) -> None:
     assert_close(torch.tensor(load_feature(store, "magnified")[:1]), magnified.detach())
     change = load_feature(store, "intensity_change")
     rows = slice(store.starts[3], store.starts[3] + store.clips[3].num_frames)
-    assert_close(change[rows], store[3].intensities - store[3].intensities[0])
+    np.testing.assert_allclose(change[rows], store[3].intensities - store[3].intensities[0])
     without = {name for name in FEATURES if np.isnan(load_feature(store, name)[1]).any()}
     assert without == {"dynamic_image", "tim"}  # a single frame does not move
     card = json.loads(files["tim"].with_suffix(".json").read_text())
@@ -110,23 +120,76 @@ def test_a_view_gets_its_own_rows(store: ClipStore) -> None:
         compute_features(view, FARNEBACK)
 
 
-def test_a_failed_run_leaves_nothing(store: ClipStore) -> None:
-    with pytest.raises(ValueError, match="magnified: method must be magnet or eulerian"):
-        compute_features(store, {"magnified": {"method": "zoom", "alpha": 2.0}})
+def test_a_run_that_fails_in_its_middle_leaves_nothing(
+    store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+
+    def fail_late(clips: Sequence[StoredClip], device: object, **options: object) -> torch.Tensor:
+        if seen:
+            raise MemoryError
+        seen.extend((store.path / "features").glob("*"))
+        seen.append(store.path)
+        return torch.zeros(len(clips), 1)
+
+    monkeypatch.setattr("mersynth.features._BATCH", 2)
+    monkeypatch.setitem(FEATURES, "tim", replace(FEATURES["tim"], compute=fail_late))
+    with pytest.raises(MemoryError):
+        compute_features(store, {"tim": {}})
     assert list((store.path / "features").iterdir()) == []
+
+
+def test_options_are_completed_and_checked_before_work_begins(store: ClipStore) -> None:
+    full = complete_options({"flow": {"method": "dis"}, "magnified": {"alpha": 4}})
+    assert full == {
+        "flow": {"method": "dis", "preset": "medium", "finest_scale": 0},
+        "magnified": {"method": "magnet", "alpha": 4.0},
+    }
+    sparse = compute_features(store, {"flow": {"method": "dis"}})
+    assert compute_features(store, {"flow": full["flow"]}) == sparse
+    for wrong, said in (
+        ({"flow": {"method": "sift"}}, "flow: method must be one of tvl1, farneback, dis"),
+        ({"tim": {"frames": 3}}, "tim has no option 'frames'; it has num_frames"),
+        ({"tim": {"num_frames": "ten"}}, "tim: num_frames must be int, got 'ten'"),
+        ({"tim": {"num_frames": True}}, "tim: num_frames must be int, got True"),
+        ({"intensity_change": {"alpha": 1}}, "intensity_change has no option 'alpha'; it has none"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            complete_options(wrong)
+
+
+def test_two_processes_may_compute_the_same(store: ClipStore) -> None:
+    """The second one's file takes the place of the first one's; nobody reads a half of either."""
+    code = (
+        "import sys; from mersynth.store import ClipStore; import mersynth.features as f;"
+        "f.compute_features(ClipStore.open(sys.argv[1]), {'flow': {'method': 'farneback'}})"
+    )
+    runs = [subprocess.Popen([sys.executable, "-c", code, str(store.path)]) for _ in range(2)]
+    assert [run.wait() for run in runs] == [0, 0]
+    flow = load_feature(store, "flow")
+    assert [bool(np.isnan(row).any()) for row in flow] == [False, False, True, False, False]
 
 
 def test_a_half_written_or_damaged_feature_is_not_read(store: ClipStore) -> None:
     file = compute_features(store, FARNEBACK)["flow"]
     whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
+    card = file.with_suffix(".json")
+    good = card.read_bytes()
+    for damage in (
+        lambda: file.write_bytes(whole[: len(whole) // 2]),
+        lambda: card.write_bytes(b"\xff"),
+        lambda: card.write_text("[1]"),
+        lambda: card.unlink(),
+    ):
+        damage()
+        with pytest.raises(FeatureError, match=r"mersynth prepare --store .* --features flow"):
+            load_feature(store, "flow")
+        compute_features(store, FARNEBACK)
+        assert file.read_bytes() == whole
+        assert card.read_bytes() == good
+    file.write_bytes(b"x" * len(whole))
     with pytest.raises(FeatureError, match="is damaged"):
         load_feature(store, "flow")
-    file.with_suffix(".json").unlink()
-    with pytest.raises(FeatureError, match=r"mersynth prepare --store .* --features flow"):
-        load_feature(store, "flow")
-    compute_features(store, FARNEBACK)
-    assert file.read_bytes() == whole
 
 
 def test_a_feature_of_another_store_is_not_read(store: ClipStore, tmp_path: Path) -> None:
@@ -144,10 +207,12 @@ def test_unknown_features(store: ClipStore) -> None:
         load_feature(store, "glow")
 
 
-def test_no_clip_with_an_apex(tmp_path: Path) -> None:
+def test_no_clip_has_what_a_feature_needs(tmp_path: Path) -> None:
     clip = Clip(
         source="smic", subject="s1", name="a", onset=0, apex=None, offset=3, emotion="surprise"
     )
     store = write_tiny_store(tmp_path / "s", [clip])
-    with pytest.raises(FeatureError, match="1 of 1 clips have no apex"):
+    with pytest.raises(FeatureError, match=r"1 of 1 clips have no apex; .*apex=strain"):
         compute_features(store, FARNEBACK)
+    with pytest.raises(FeatureError, match=r"have no intensities; .*intensities=v2"):
+        compute_features(store, {"intensity_change": {}})

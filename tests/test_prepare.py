@@ -5,16 +5,26 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from mersynth.face.detect import find_face
 from mersynth.face.weights import WeightsMissingError
+from mersynth.features import FeatureError
 from mersynth.prepare import add_features, prepare
 from mersynth.sources.errors import PrepareError
 from mersynth.sources.phantom.population import ClipSpec, clip_specs, render_clip
 from mersynth.store import StoreError
+from mersynth.store_writer import StoreWriter
+
+
+@pytest.fixture(autouse=True)
+def _no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever weights this machine has, the tests have none."""
+    monkeypatch.setenv("MERSYNTH_WEIGHTS", str(tmp_path / "no_weights"))
+    monkeypatch.delenv("FEAT_MULTITASK_WEIGHTS", raising=False)
 
 
 @pytest.fixture(name="astronaut")
@@ -39,8 +49,10 @@ def smic_tree(root: Path, specs: list[ClipSpec]) -> Path:
 def test_a_real_face_is_aligned(astronaut: Path, tmp_path: Path) -> None:
     store = prepare("folder", out=tmp_path / "store", images=[astronaut])
     header = store.meta["header"]
-    assert header["geometry"] == "aligned by the face found in the onset frame"
-    assert header["detector"] in ("lbp", "feat")
+    assert header["geometry"] == "aligned by the face found in (1 clips) the onset frame"
+    assert header["detector"] == "lbp"
+    matrix = np.array(header["alignments"]["folder/astronaut/astronaut"])
+    assert matrix.shape == (2, 3)
     # The stored face lies where faces of stores lie: finding it again moves it little.
     left, top, right, bottom = find_face(np.array(store[0].frames[0]), "lbp").box
     assert abs((left + right) / 2 - 63.5) < 6
@@ -112,6 +124,7 @@ def test_weights_asked_for_by_name_must_be_there(astronaut: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
+        ({"features": {"glow": {}}}, "no feature glow"),
         ({"geometry": "squash"}, "geometry must be one of auto, align, crop, resize, got 'squash'"),
         ({"apex": "guess"}, "apex must be one of auto, annotated, strain"),
         ({"detector": "hog"}, "detector must be"),
@@ -121,14 +134,68 @@ def test_weights_asked_for_by_name_must_be_there(astronaut: Path, tmp_path: Path
 def test_unknown_settings(
     astronaut: Path, tmp_path: Path, setting: dict[str, str], said: str
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises((ValueError, FeatureError), match=said):
         prepare("folder", out=tmp_path / "s", images=[astronaut], **setting)
     assert not (tmp_path / "s").exists()
 
 
-def test_photos_go_with_the_folder_alone(astronaut: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["samm", "phantom", "composite", "folder"])
+def test_photos_go_with_the_folder_alone(astronaut: Path, tmp_path: Path, source: str) -> None:
     with pytest.raises(ValueError, match="go with --source folder"):
-        prepare("samm", tmp_path, tmp_path / "s", images=[astronaut])
+        prepare(source, tmp_path, tmp_path / "s", images=[astronaut])
+
+
+def test_one_bad_face_is_one_problem(astronaut: Path, tmp_path: Path) -> None:
+    wall = tmp_path / "wall.png"
+    Image.new("RGB", (300, 200), (120, 110, 100)).save(wall)
+    store = prepare("folder", out=tmp_path / "s", images=[wall, astronaut], skip_bad=True)
+    assert [clip.subject for clip in store.clips] == ["astronaut"]
+    (skipped,) = store.meta["header"]["skipped"]
+    assert skipped["file"] == "folder/wall/wall"
+    assert str(tmp_path) not in (store.path / "store.json").read_text()
+
+
+def test_a_killed_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = [s for s in clip_specs(seed=3) if s.clip.num_frames < 40][:4]
+    root = smic_tree(tmp_path / "data", specs)
+    whole = prepare("smic", root, tmp_path / "whole", image_size=32)
+    monkeypatch.setattr("mersynth.prepare._CLIPS_A_COMMIT", 1)
+    add, added = StoreWriter.add, []
+
+    def killed(self: StoreWriter, *arrays: object) -> None:
+        added.append(len(added))
+        if len(added) == 3:
+            raise KeyboardInterrupt
+        add(self, *arrays)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(StoreWriter, "add", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare("smic", root, tmp_path / "cut", image_size=32)
+    with pytest.raises(StoreError, match=r"an interrupted store lies in .* add --resume"):
+        prepare("smic", root, tmp_path / "cut", image_size=32)
+    store = prepare("smic", root, tmp_path / "cut", image_size=32, resume=True)
+    assert len(added) == 3 + 2  # the two clips that were written are not written again
+    assert store.checksum == whole.checksum
+
+
+def test_the_strength_of_a_rendered_tree_is_told(tmp_path: Path) -> None:
+    root = smic_tree(tmp_path / "data", clip_specs(seed=3)[:1])
+    store = prepare("smic", root, tmp_path / "s", image_size=16, apex="annotated", strength="macro")
+    assert {clip.strength for clip in store.clips} == {"macro"}
+
+
+def test_photos_do_not_decide_whether_videos_get_an_apex(astronaut: Path, tmp_path: Path) -> None:
+    spec = next(s for s in clip_specs(seed=3) if s.clip.num_frames > 20)
+    frames, _, _ = render_clip(spec, 64)
+    video = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 100.0, (64, 64))
+    for frame in frames:
+        writer.write(frame[..., ::-1].copy())
+    writer.release()
+    store = prepare(
+        "folder", out=tmp_path / "s", images=[astronaut], videos=[video], geometry="resize"
+    )
+    assert [clip.apex_method for clip in store.clips] == [None, "strain"]
 
 
 def test_features_are_added_to_a_store_prepared_in_the_same_way(
@@ -137,12 +204,13 @@ def test_features_are_added_to_a_store_prepared_in_the_same_way(
     wanted = {"flow": {"method": "dis"}}
 
     def run(**changes: object) -> None:
-        settings = {"out": tmp_path / "s", "images": [astronaut], "image_size": 32} | changes
+        settings = {"out": tmp_path / "s", "image_size": 32} | changes
         prepare("folder", **settings)
 
-    run()
-    with pytest.raises(StoreError, match="exists already; remove it"):
-        run()
+    run(images=[astronaut])
+    for others in ({}, {"images": [astronaut], "features": wanted}):
+        with pytest.raises(StoreError, match="exists already; remove it"):
+            run(**others)
     with pytest.raises(StoreError, match="prepared with image_size 32, not 64"):
         run(features=wanted, image_size=64)
     caplog.set_level(logging.INFO)

@@ -133,12 +133,11 @@ class FaceFinder:
             from mersynth.face.cascade import smallest_face
 
             searched += (
-                ", searched for upright frontal faces of "
-                f"{smallest_face(height, width)} pixels and more; "
-                f"a better detector: {weights.how_to_get(weights.RETINAFACE)}"
+                f", searched for upright frontal faces of {smallest_face(height, width)} pixels "
+                "and more (`mersynth doctor` says how to get a better detector)"
             )
         return (
-            f"{searched}. Crop the frames to the face by hand, or prepare without alignment: "
+            f"{searched}; crop the frames to the face by hand, or prepare without alignment: "
             "geometry=crop (the centred square) or geometry=resize (the whole frame)"
         )
 

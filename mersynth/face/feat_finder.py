@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mersynth.devices import choose_device
 from mersynth.face import weights
 from mersynth.face.detect import Face
-from mersynth.face.feat_models import choose_device, import_feat, load_reader, loading
+from mersynth.face.feat_models import import_feat, load_reader, loading
 
 MIN_SCORE = 0.5
 """Probability from which a window is a face: py-feat's own threshold."""

@@ -78,13 +78,6 @@ def loading(*paths: Path) -> Iterator[None]:
         ) from error
 
 
-def choose_device(device: str | torch.device) -> torch.device:
-    """``"auto"`` is the CUDA device where there is one, else the CPU."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
-
-
 def load_reader(backend: weights.Backend, device: torch.device) -> FaceReader:
     """The networks of a backend.
 

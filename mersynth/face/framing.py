@@ -10,7 +10,7 @@ import numpy as np
 
 from mersynth import logs
 from mersynth.clips import Clip
-from mersynth.face.align import alignment_from_landmarks, alignment_of
+from mersynth.face.align import Alignment, alignment_from_landmarks, alignment_of
 from mersynth.face.detect import Face, FaceError, FaceFinder
 from mersynth.sources.base import ClipFiles, Scan
 from mersynth.sources.cut import Cut
@@ -60,15 +60,28 @@ class Framed:
 
     Attributes:
         clips: those whose faces were found, in the order of the scan.
-        problems: a clip without a face each.
-        geometry: what was done, for the store's header.
+        problems: a clip whose face cannot be aligned each.
+        geometry: what was done: align, crop or resize.
+        text: the same in words, for the store's header.
         detector: what found the faces; None if none was looked for.
     """
 
     clips: tuple[FramedClip, ...]
     problems: tuple[Problem, ...]
-    geometry: str
-    detector: str | None
+    geometry: Geometry
+    text: str
+    detector: str | None = None
+
+    @property
+    def alignments(self) -> dict[str, list[list[float]]] | None:
+        """By clip id the 2 x 3 matrix of its alignment; None if nothing was aligned."""
+        if self.geometry != "align":
+            return None
+        return {
+            item.clip.id: np.round(item.framing.matrix, 6).tolist()
+            for item in self.clips
+            if isinstance(item.framing, Alignment)
+        }
 
 
 def frame_clips(scan: Scan, image_size: int, geometry: Geometry, detector: str) -> Framed:
@@ -98,7 +111,7 @@ def frame_clips(scan: Scan, image_size: int, geometry: Geometry, detector: str) 
             height, width = next(files.read()).shape[:2]
             clips.append(_framed(files, cut(width, height, image_size)))
         text = "largest centred square" if geometry == "crop" else "whole frame"
-        return Framed(tuple(clips), (), f"{text}, resized", None)
+        return Framed(tuple(clips), (), geometry, f"{text}, resized")
     return _align(scan, image_size, detector)
 
 
@@ -106,23 +119,25 @@ def _align(scan: Scan, image_size: int, detector: str) -> Framed:
     clips: list[FramedClip] = []
     problems: list[Problem] = []
     finder: FaceFinder | None = None
+    found = 0
     with logs.progress("aligning faces", total=len(scan.clips), unit="clips") as advance:
         for files in scan.clips:
             advance(1)
-            if files.landmarks is not None and np.isfinite(files.landmarks[0]).all():
-                alignment = alignment_from_landmarks(files.landmarks[0], image_size)
-                clips.append(_framed(files, alignment))
-                continue
-            finder = finder or FaceFinder(detector)
             try:
+                if files.landmarks is not None and np.isfinite(files.landmarks[0]).all():
+                    alignment = alignment_from_landmarks(files.landmarks[0], image_size)
+                    clips.append(_framed(files, alignment))
+                    continue
+                finder = finder or FaceFinder(detector)
                 face = finder.find(next(files.read()))
-            except FaceError as error:
+                clips.append(_framed(files, alignment_of(face, image_size), _of_onset(face, files)))
+                found += 1
+            except (FaceError, ValueError) as error:
                 problems.append(Problem(files.clip.id, str(error)))
-                continue
-            clips.append(_framed(files, alignment_of(face, image_size), _of_onset(face, files)))
-    by = "the landmarks published for" if finder is None else "the face found in"
-    found = finder.detector if finder is not None else None
-    return Framed(tuple(clips), tuple(problems), f"aligned by {by} the onset frame", found)
+    ways = {"the landmarks published for": len(clips) - found, "the face found in": found}
+    by = " or ".join(f"{way} ({count} clips)" for way, count in ways.items() if count)
+    text = f"aligned by {by} the onset frame"
+    return Framed(tuple(clips), tuple(problems), "align", text, finder.detector if finder else None)
 
 
 def _of_onset(face: Face, files: ClipFiles) -> np.ndarray | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mersynth.devices import choose_device
 from mersynth.face import weights
 from mersynth.face.weights import Backend as Backend
 from mersynth.facs.action_units import CONDITION_AUS
@@ -85,7 +86,7 @@ class IntensityMeter:
         batch_size: int = 16,
         device: str | torch.device = "auto",
     ) -> None:
-        from mersynth.face.feat_models import choose_device, load_reader
+        from mersynth.face.feat_models import load_reader
 
         if batch_size < 1:
             raise ValueError(f"batch_size must be positive, got {batch_size}")

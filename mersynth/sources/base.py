@@ -85,7 +85,8 @@ class Source(ABC):
     @property
     def tree(self) -> str:
         """The tree that is expected, as a user should lay it out."""
-        return (inspect.getdoc(type(self)) or "").replace("::\n\n", "")
+        text = (inspect.getdoc(type(self)) or "").partition("\n\nArgs:")[0]
+        return text.replace("::\n\n", "")
 
     @abstractmethod
     def find_annotations(self, root: Path) -> Path:

@@ -11,7 +11,8 @@ class Problem:
     """One thing that is wrong with a database's files.
 
     Attributes:
-        file: the file or folder, relative to the database's root.
+        file: the file or folder, relative to the database's root; or the id of the clip, where
+            its files can be read and still not be stored.
         reason: what is wrong with it.
         row: row of the annotation table, counted from 1, where the problem is or was found from.
         fatal: the clip cannot be stored; else it is stored, and the problem is worth knowing.
@@ -31,6 +32,9 @@ class Problem:
         return asdict(self)
 
 
+_SHOWN = 50  # problems in a message: enough to see what is wrong with a database
+
+
 class SourceError(Exception):
     """A database cannot be read at all: its folder or its annotation table is not there."""
 
@@ -45,7 +49,9 @@ class PrepareError(SourceError):
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         fatal = [problem for problem in problems if problem.fatal]
-        lines = [f"  {problem}" for problem in fatal]
+        lines = [f"  {problem}" for problem in fatal[:_SHOWN]]
+        if len(fatal) > _SHOWN:
+            lines.append(f"  and {len(fatal) - _SHOWN} more")
         super().__init__(
             "\n".join([f"{source}: problems: {len(fatal)}; nothing was written", *lines])
             + "\nMend the files, or leave out what cannot be read with --skip-bad."

@@ -43,8 +43,8 @@ class Folder(Source):
     request = "put photos and videos of faces there"
 
     def __init__(self, images: Sequence[Path] = (), videos: Sequence[Path] = ()) -> None:
-        self.images = tuple(images)
-        self.videos = tuple(videos)
+        self.images = tuple(map(Path, images))
+        self.videos = tuple(map(Path, videos))
 
     def find_annotations(self, root: Path) -> Path:
         """The folder itself: nothing annotates it."""
@@ -57,7 +57,8 @@ class Folder(Source):
             SourceError: if the root is not there, or there is neither a photo nor a video.
         """
         if self.images or self.videos:
-            found = [(path.stem, path, path.name) for path in (*self.images, *self.videos)]
+            named = dict.fromkeys((*self.images, *self.videos))  # a file named twice is one
+            found = [(path.stem, path, str(path)) for path in named]
         else:
             self.check_root(root)
             found = [(s, path, path.relative_to(root).as_posix()) for s, path in _pictures(root)]
@@ -74,7 +75,7 @@ class Folder(Source):
                         raise ValueError(
                             "a symbolic link leads out of the folder; copy the file here"
                         )
-                    files = self._check(subject, path)
+                    files = self._check(subject, path, place, problems)
                     first = places.setdefault(files.clip.id, place)
                     if first != place:
                         raise ValueError(f"{first} has the same name; give each a name of its own")
@@ -84,9 +85,14 @@ class Folder(Source):
                 clips.append(files)
         return Scan(tuple(clips), tuple(problems), "raw" if clips else None)
 
-    def _check(self, subject: str, path: Path) -> ClipFiles:
+    def _check(self, subject: str, path: Path, place: str, problems: list[Problem]) -> ClipFiles:
+        if not path.is_file():
+            raise ValueError("there is no such file")
         if path in self.videos or path.suffix.lower() in VIDEO_SUFFIXES:
-            count, fps = check_video(path)
+            count, promised, fps = check_video(path)
+            if count < promised:
+                reason = f"{count} of the {promised} frames that it promises can be read"
+                problems.append(Problem(place, f"{reason}; those are stored", fatal=False))
             return VideoFile(self._clip(subject, path.stem, count, fps), (path,))
         check_frame(path)
         return ClipFiles(self._clip(subject, path.stem, 1, 1.0), (path,))

@@ -98,25 +98,6 @@ def _read_16_bits(path: Path) -> np.ndarray:
     return pixels[..., 2::-1]
 
 
-def to_square(frame: np.ndarray, image_size: int, crop: bool) -> np.ndarray:
-    """Bring a frame to the square size of a store.
-
-    Args:
-        frame: (H, W, 3) uint8.
-        image_size: side of the result, in pixels.
-        crop: cut out the centred square first; else the whole frame is squeezed into the square.
-
-    Returns:
-        (image_size, image_size, 3) uint8.
-    """
-    height, width = frame.shape[:2]
-    if crop:
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        frame = frame[top : top + side, left : left + side]
-    return cv2.resize(frame, (image_size, image_size), interpolation=cv2.INTER_AREA)
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:

@@ -36,15 +36,15 @@ def video_frames(path: Path) -> Iterator[np.ndarray]:
         capture.release()
 
 
-def check_video(path: Path) -> tuple[int, float]:
+def check_video(path: Path) -> tuple[int, int, float]:
     """Decode a video to its end.
 
     Returns:
-        Its number of frames, and how many of them a second has.
+        How many frames can be read; how many it promises, which for some containers is a guess
+        from their duration; and how many a second has.
 
     Raises:
-        ValueError: if no frame can be read, it breaks off before its end, or it names no frame
-            rate.
+        ValueError: if no frame can be read, or it names no frame rate.
     """
     capture = cv2.VideoCapture(str(path))
     fps, promised = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -54,8 +54,6 @@ def check_video(path: Path) -> tuple[int, float]:
     capture.release()
     if not count:
         raise ValueError("no frame of the video can be read; it is damaged or none")
-    if count < promised:
-        raise ValueError(f"the video breaks off: {count} of {promised} frames can be read")
     if not 0 < fps < float("inf"):
         raise ValueError(f"the video names no frame rate (got {fps}); convert it to .mp4 anew")
-    return count, fps
+    return count, promised, fps

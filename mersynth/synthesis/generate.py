@@ -19,6 +19,7 @@ from mersynth import config as configs
 from mersynth.clips import Clip
 from mersynth.dataset import to_uint8
 from mersynth.devices import choose_device
+from mersynth.facs.emotions import classes as label_classes
 from mersynth.facs.emotions import label
 from mersynth.gan.conditions import (
     ConditionSettings,
@@ -29,8 +30,8 @@ from mersynth.gan.conditions import (
     resample,
 )
 from mersynth.logs import progress
-from mersynth.store import ClipStore, StoredClip, StoreError
-from mersynth.store_writer import StoreWriter
+from mersynth.store import ClipStore, StoredClip
+from mersynth.store_writer import StoreWriter, check_target
 from mersynth.synthesis.gallery import draw_gallery
 from mersynth.synthesis.generators import ClipGenerator
 from mersynth.synthesis.inputs import find_generators, find_store, open_real, real_clips
@@ -91,9 +92,10 @@ def generate(
     generators = find_generators(generator, checkpoint, real_folder, source)
     target = paths.store_path(f"{real_folder.name}_synthetic", out)
     if not dry_run:
-        _check_target(target, resume)
+        check_target(target, resume)
     clips = real_clips(real_folder)
     worn = real_clips(find_store(None, faces)) if faces is not None else None
+    _check_classes(clips, worn or (), classes)
     hidden = [each.unseen_subjects for each in generators]
     plan = make_plan(clips, classes, per_class, seed, hidden, worn)
     show_plan(summarise(plan, _count(clips, classes)))
@@ -210,20 +212,24 @@ def _load_settings(overrides: Sequence[str]) -> DictConfig:
     return config
 
 
+def _check_classes(clips: Sequence[Clip], worn: Sequence[Clip], scheme: str) -> None:
+    """Check that the faces' databases know the classes that their clips will show."""
+    names = dict.fromkeys(name for clip in clips for name in label_classes(clip.source, scheme))
+    for source in sorted({clip.source for clip in worn}):
+        try:
+            unknown = [name for name in names if label(source, name, scheme) != name]
+        except ValueError as error:
+            raise ValueError(f"--faces: {error}; choose other --classes, or other faces") from error
+        if unknown:
+            raise ValueError(
+                f"--faces: {source} has no class {', '.join(unknown)} in the scheme {scheme!r}; "
+                "choose other --classes, or other faces"
+            )
+
+
 def _count(clips: Sequence[Clip], scheme: str) -> Counter[str]:
     labels = (label(clip.source, clip.emotion, scheme) for clip in clips)
     return Counter(name for name in labels if name is not None)
-
-
-def _check_target(target: Path, resume: bool) -> None:
-    if target.exists():
-        raise StoreError(f"{target} exists already; remove it or choose another --out")
-    partial = target.parent / f".{target.name}.partial"
-    if partial.exists() and not resume:
-        raise StoreError(
-            f"an interrupted generation lies in {partial}; add --resume to go on with it, or "
-            "remove that folder"
-        )
 
 
 def _header(

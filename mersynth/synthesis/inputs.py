@@ -10,9 +10,8 @@ from typing import Any
 from mersynth import paths
 from mersynth.clips import Clip
 from mersynth.gan.checkpoint import SHIPPED, CheckpointError, find_groups
-from mersynth.prepare import prepare
-from mersynth.sources import PHANTOM, SOURCES
-from mersynth.sources.composite import COMPOSITE
+from mersynth.prepare import check_source, prepare
+from mersynth.sources import PHANTOM
 from mersynth.sources.phantom.population import clip_specs
 from mersynth.store import ClipStore, StoreError, require_real
 from mersynth.synthesis.generators import ClipGenerator, IcganGenerator
@@ -33,11 +32,13 @@ def find_store(source: str | None, store: Path | None) -> Path:
     """
     if store is not None:
         if not store.exists():
-            raise StoreError(f"no store at {store}")
+            raise StoreError(
+                f"no store at {store}; `mersynth prepare --source SOURCE --out {store}` makes one"
+            )
         return store
-    known = (*SOURCES, COMPOSITE, PHANTOM)
-    if source not in known:
-        raise ValueError(f"no source {source!r}; known: {', '.join(known)}")
+    if source is None:
+        raise ValueError("name the real clips by their source or by their store")
+    check_source(source)
     folder = paths.store_path(source)
     if source != PHANTOM and not folder.exists():
         raise StoreError(f"no store at {folder}; `mersynth prepare --source {source}` makes it")

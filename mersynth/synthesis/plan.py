@@ -87,11 +87,12 @@ def make_plan(
     if per_class < 1:
         raise ValueError(f"--per-class must be 1 or more, got {per_class}")
     plan: list[PlannedClip] = []
-    for group, hidden in enumerate(unseen):
+    for group, subjects in enumerate(unseen):
+        hidden = set(subjects)
         rng = np.random.default_rng([seed, group])
-        templates = [clip for clip in clips if clip.subject_id not in set(hidden)]
+        templates = [clip for clip in clips if clip.subject_id not in hidden]
         worn = clips if faces is None else faces
-        worn = [clip for clip in worn if clip.subject_id not in set(hidden)]
+        worn = [clip for clip in worn if clip.subject_id not in hidden]
         plan += _plan_set(templates, worn, scheme, per_class, rng, group, len(plan))
     return plan
 
@@ -108,6 +109,9 @@ def _plan_set(
     faces: dict[str, list[str]] = {}
     for clip in worn:
         faces.setdefault(clip.subject_id, []).append(clip.id)
+    templates = templates_of(clips, scheme)
+    if not faces:
+        raise ValueError("no face is left to wear: the generator may use none of the subjects")
     subjects = rng.permutation(sorted(faces)).tolist()
     if per_class < len(subjects):
         logger.warning(
@@ -115,7 +119,6 @@ def _plan_set(
             per_class,
             len(subjects),
         )
-    templates = templates_of(clips, scheme)
     faces_used: Counter[str] = Counter()
     planned: list[PlannedClip] = []
     turn = 0  # the subjects with one clip more than others differ from class to class

@@ -51,7 +51,7 @@ def test_the_database_s_own_landmarks_are_kept(
     monkeypatch.setattr(SMIC, "scan", lambda self, root: scan)
     store = prepare("smic", tmp_path, tmp_path / "s", image_size=64)
     assert store.meta["header"]["geometry"] == (
-        "aligned by the landmarks published for the onset frame"
+        "aligned by the landmarks published for (1 clips) the onset frame"
     )
     # The phantom's face lies where the template's does: alignment moves its landmarks little.
     assert np.abs(store.landmarks[0] - landmarks[0]).mean() < 3

@@ -68,12 +68,15 @@ def test_video_without_a_frame(root: Path, tmp_path: Path, content: bytes, reaso
     assert not (tmp_path / "store").exists()
 
 
-def test_video_that_breaks_off(root: Path) -> None:
+def test_video_that_promises_more_than_it_holds(root: Path, tmp_path: Path) -> None:
     path = write_video(root / "long.avi", list(range(0, 200, 4)))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    (problem,) = [p for p in Folder().scan(root).problems if p.file == "long.avi"]
-    assert problem.fatal
+    store = prepare("folder", root, tmp_path / "s", image_size=8, geometry="crop")
+    (warning,) = [w for w in store.meta["header"]["warnings"] if w["file"] == "long.avi"]
+    assert "of the 50 frames that it promises can be read" in warning["reason"]
+    (clip,) = [clip for clip in store.clips if clip.name == "long"]
+    assert 1 < clip.num_frames < 50
 
 
 def test_files_of_one_name(root: Path) -> None:
@@ -82,10 +85,19 @@ def test_files_of_one_name(root: Path) -> None:
     assert str(problem) == "anna.png: anna.jpg has the same name; give each a name of its own"
 
 
+def test_named_files_of_one_name(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "anna.png").write_bytes((root / "anna.png").read_bytes())
+    both = [root / "anna.png", tmp_path / "anna.png"]
+    scan = Folder(images=[*both, both[0]]).scan(tmp_path)
+    assert len(scan.clips) == 1
+    (problem,) = scan.problems
+    assert str(problem) == f"{both[1]}: {both[0]} has the same name; give each a name of its own"
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     (problem,) = Folder(images=[tmp_path / "nobody.jpg"]).scan(tmp_path).problems
-    assert problem.file == "nobody.jpg"
-    assert "No such file" in problem.reason
+    assert problem.file == str(tmp_path / "nobody.jpg")
+    assert problem.reason == "there is no such file"
 
 
 def test_link_out_of_the_folder(root: Path, tmp_path: Path) -> None:

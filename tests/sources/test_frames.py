@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from mersynth.sources.frames import check_frame, read_frame, to_square
+from mersynth.sources.frames import check_frame, read_frame
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "bmp", "png"])
@@ -101,13 +101,3 @@ def test_frames_are_turned_upright(tmp_path: Path, orientation: int, suffix: str
     np.testing.assert_array_equal(read_frame(path), upright)
     assert check_frame(path) == upright.shape[1::-1]
     assert (upright.shape == (48, 32, 3)) == (orientation >= 5)
-
-
-def test_shrinking_averages_areas() -> None:
-    frame = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
-    squeezed = to_square(frame, 8, crop=False)
-    mean = frame.reshape(8, 4, 8, 6, 3).mean((1, 3))
-    np.testing.assert_allclose(squeezed, mean, atol=0.51)
-    cut = to_square(frame, 8, crop=True)
-    mean = frame[:, 8:40].reshape(8, 4, 8, 4, 3).mean((1, 3))
-    np.testing.assert_allclose(cut, mean, atol=0.51)

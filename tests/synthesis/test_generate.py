@@ -157,6 +157,20 @@ def test_new_faces_follow_the_curves_of_the_store(place: Path, tmp_path: Path) -
     assert header["licence"] == "none; " + faces.meta["header"]["licence"]
 
 
+def test_faces_of_a_database_without_the_classes_are_refused(place: Path, tmp_path: Path) -> None:
+    side = ClipStore.open(place / "samm").image_size
+    for source, said in (
+        ("smic", "has no label scheme 'five'"),
+        ("casme2", "'contempt' is neither"),
+    ):
+        clips = [replace(c, source=source, emotion="surprise") for c in tiny_clips(subjects=1)]
+        clips = [replace(c, name=f"clip_{i}") for i, c in enumerate(clips)]
+        faces = write_tiny_store(tmp_path / source, clips, image_size=side)
+        with pytest.raises(ValueError, match=f"--faces: .*{said}"):
+            run(place, tmp_path / "s", faces=faces.path)
+    assert not (tmp_path / "s").exists()
+
+
 def test_kill_and_resume_leave_neither_duplicate_nor_gap(place: Path, tmp_path: Path) -> None:
     whole = run(place, tmp_path / "whole", per_class=60)
     out = tmp_path / "killed"

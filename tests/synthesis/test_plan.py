@@ -133,3 +133,9 @@ def test_real_tables_give_balanced_plans(
         assert row.synthetic == 300
         assert row.per_subject[1] - row.per_subject[0] <= 1
         assert row.per_template[1] - row.per_template[0] <= 1
+
+
+def test_a_generator_that_may_use_no_face_is_told() -> None:
+    clips = tiny_clips(subjects=2)
+    with pytest.raises(ValueError, match="no face is left to wear"):
+        make_plan(clips, "five", 2, seed=0, faces=[])
