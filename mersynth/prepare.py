@@ -12,7 +12,6 @@ import numpy as np
 
 from mersynth import __version__, logs, paths
 from mersynth.clips import Strength
-from mersynth.dataset import to_float
 from mersynth.devices import choose_device
 from mersynth.face.align import Alignment
 from mersynth.face.detect import choose_detector
@@ -20,8 +19,9 @@ from mersynth.face.framing import GEOMETRIES, FramedClip, Geometry, frame_clips
 from mersynth.face.intensity import IntensityMeter, choose_backend
 from mersynth.face.template import face_box
 from mersynth.face.weights import RETINAFACE, Backend, locate, require
-from mersynth.features import FEATURES, complete_options, compute_features
-from mersynth.motion.apex import APEX_METHODS, spot_apex
+from mersynth.feature_kinds import FEATURES
+from mersynth.features import complete_options, compute_features
+from mersynth.motion.spotting import SPOTTING, spot_apexes
 from mersynth.sources import PHANTOM, SOURCES, PrepareError, Source, get_source
 from mersynth.sources.composite import COMPOSITE, make_composite
 from mersynth.sources.errors import Problem
@@ -31,7 +31,6 @@ from mersynth.store_writer import StoreWriter, check_target
 
 logger = logging.getLogger(__name__)
 
-_DEFAULT_SPOTTING = "strain"
 _CLIPS_A_COMMIT = 25  # what a kill may cost
 
 
@@ -45,9 +44,8 @@ class PrepareSettings:
         detector: what finds faces, where they are looked for: ``"auto"``, ``"feat"`` or ``"lbp"``.
         intensities: the backend of py-feat that measures AU intensities, ``"v2"`` or ``"v1"``, or
             ``"none"``; ``"auto"``: whichever has its weights on this machine.
-        apex: how the apex is spotted (``motion.apex``) in clips without one: ``"auto"``, by
-            ``"strain"``, where the database gives none to any clip that moves; ``"annotated"``,
-            never; or a method, wherever one is missing.
+        apex: which clips without an apex get one spotted, and how: one of ``motion.spotting``'s
+            ``SPOTTING``.
         strength: ``"micro"`` or ``"macro"``; None: as the database says. The phantom renders
             either; for a rendered tree it says what was rendered into it.
 
@@ -67,7 +65,7 @@ class PrepareSettings:
             raise ValueError(f"image_size must be positive, got {self.image_size}")
         allowed = {
             "geometry": GEOMETRIES,
-            "apex": ("auto", "annotated", *APEX_METHODS),
+            "apex": SPOTTING,
             "strength": (None, "micro", "macro"),
         }
         for name, values in allowed.items():
@@ -102,7 +100,7 @@ def prepare(
         out: the new store; default ``./stores/<source>``.
         images: photos, instead of a root; for the source ``"folder"`` alone.
         videos: videos, likewise.
-        features: names of ``features.FEATURES``, each with its options.
+        features: names of ``feature_kinds.FEATURES``, each with its options.
         skip_bad: leave out the clips that cannot be stored, instead of stopping.
         resume: go on with an interrupted writing of the same clips.
         seed: seed of the phantom's rendering; recorded in the store in any case.
@@ -155,7 +153,7 @@ def add_features(path: Path, features: Mapping[str, Mapping[str, Any]]) -> None:
 
     Args:
         path: the store's folder.
-        features: names of ``features.FEATURES``, each with its options.
+        features: names of ``feature_kinds.FEATURES``, each with its options.
 
     Raises:
         ValueError: if no feature is named, or an option is wrong.
@@ -212,7 +210,7 @@ def _prepare_database(
         raise StoreError(f"{database.name}: no clip is left to store")
     if backend is not None and scan.release == "raw" and framed.geometry != "align":
         backend = _if_faces_can_be_found(backend, chosen.intensities)
-    clips, spotting, still = _spot_apexes(framed.clips, chosen.apex)
+    clips, spotting, still = spot_apexes(framed.clips, chosen.apex)
     if chosen.strength is not None:
         clips = [replace(c, clip=replace(c.clip, strength=chosen.strength)) for c in clips]
     header = {
@@ -280,34 +278,6 @@ def _report(source: str, problems: Sequence[Problem], skip_bad: bool) -> None:
             logger.warning("%s%s", "left out: " if problem.fatal else "", problem)
     if fatal and not skip_bad:
         raise PrepareError(source, problems)
-
-
-def _spot_apexes(
-    clips: Sequence[FramedClip], apex: str
-) -> tuple[list[FramedClip], str | None, list[Problem]]:
-    """The clips with an apex wherever it was to be spotted, by what, and where none shows."""
-    lacking = [i for i, item in enumerate(clips) if item.clip.apex is None]
-    if apex == "auto":
-        moving = sum(item.clip.num_frames > 1 for item in clips)
-        apex = _DEFAULT_SPOTTING if len(lacking) == moving else "annotated"
-    if apex == "annotated" or not lacking:
-        return list(clips), None, []
-    spotted = list(clips)
-    problems = []
-    with logs.progress("spotting apexes", total=len(lacking), unit="clips") as advance:
-        for i in lacking:
-            advance(1)
-            clip = clips[i].clip
-            try:
-                index = spot_apex(to_float(clips[i].read()), apex)
-            except ValueError as error:
-                problems.append(Problem(clip.id, f"no apex spotted: {error}", fatal=False))
-                continue
-            found = replace(clip, apex=clip.onset + index, apex_method=apex)
-            spotted[i] = replace(clips[i], clip=found)
-    for problem in problems:
-        logger.warning("%s", problem)
-    return spotted, apex, problems
 
 
 def _write(

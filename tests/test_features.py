@@ -17,8 +17,8 @@ from torch.testing import assert_close
 from mersynth import config
 from mersynth.clips import Clip
 from mersynth.dataset import to_float
+from mersynth.feature_kinds import FEATURES
 from mersynth.features import (
-    FEATURES,
     FeatureError,
     complete_options,
     compute_features,

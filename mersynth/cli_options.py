@@ -1,0 +1,60 @@
+"""What the commands of ``mersynth`` share: their options, and how they tell errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from mersynth import logs
+
+Scheme = Literal["three", "four", "five", "seven", "eight", "native"]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        help="Database: a name that `mersynth doctor` lists, composite, or the built-in phantom.",
+        show_default=False,
+    ),
+]
+Store = Annotated[
+    Path | None, typer.Option(help="Folder of a prepared store, instead of --source.")
+]
+Out = Annotated[Path | None, typer.Option(help="Where the result goes, if not the default place.")]
+Strength = Annotated[
+    Literal["micro", "macro"] | None,
+    typer.Option(help="Strength of the movements. Micro by default."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Config values to change, for instance gan.image_size=256."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where this command was interrupted.")]
+
+
+class Commands(TyperGroup):
+    """Shows errors that are meant for the user as one message, and only mistakes as tracebacks."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if ctx.params["debug"] or not _is_message(error):
+                raise
+            logs.console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+
+
+def _is_message(error: Exception) -> bool:
+    """Whether an error was raised to tell the user something, not by a mistake in the code."""
+    ours = ("mersynth", "recognizers")
+    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in ours:
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    raised_in = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return isinstance(error, ValueError) and raised_in.split(".")[0] in ours

@@ -1,0 +1,128 @@
+"""What each feature is computed from, and how: the kinds of features that a store may keep."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mersynth.dataset import to_float
+from mersynth.face.intensity import difference_to_onset
+from mersynth.motion.dynamic_image import dynamic_image
+from mersynth.motion.flow import optical_flow, optical_strain
+from mersynth.motion.flow_images import flow_to_hsv, on_apex_off_magnitudes
+from mersynth.motion.magnify import MagNet, eulerian_pair, load_magnet
+from mersynth.motion.tim import tim
+from mersynth.store import StoredClip
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A kind of feature.
+
+    Attributes:
+        compute: from clips, a device and options to (B, ...) float32.
+        of: what a row belongs to.
+        needs: what a clip must have; the rows of one that has it not are NaN.
+        shape: of a row, in words.
+    """
+
+    compute: Callable[..., Tensor]
+    shape: str
+    needs: Literal["apex", "two frames", "intensities"] = "apex"
+    of: Literal["clip", "frame"] = "clip"
+
+    def fits(self, item: StoredClip) -> bool:
+        """Whether a clip has what the feature needs."""
+        if self.needs == "apex":
+            return item.clip.apex is not None
+        if self.needs == "two frames":
+            return item.clip.num_frames > 1
+        return bool(np.isfinite(item.intensities).any())
+
+
+def _flow(clips: Sequence[StoredClip], device: torch.device, **options: Any) -> Tensor:
+    return optical_flow(_onset(clips, device), _apex(clips, device), **options)
+
+
+def _strain(clips: Sequence[StoredClip], device: torch.device, **options: Any) -> Tensor:
+    return optical_strain(_flow(clips, device, **options))
+
+
+def _flow_hsv(clips: Sequence[StoredClip], device: torch.device, **options: Any) -> Tensor:
+    return flow_to_hsv(_flow(clips, device, **options), _apex(clips, device))
+
+
+def _on_off(
+    clips: Sequence[StoredClip], device: torch.device, alpha: float, **options: Any
+) -> Tensor:
+    onset, apex, offset = _onset(clips, device), _apex(clips, device), _offset(clips, device)
+    if alpha != 1:
+        apex = _shipped_magnet(device)(onset, apex, alpha)
+    return on_apex_off_magnitudes(onset, apex, offset, **options)
+
+
+def _magnified(
+    clips: Sequence[StoredClip], device: torch.device, method: str, alpha: float
+) -> Tensor:
+    onset, apex = _onset(clips, device), _apex(clips, device)
+    if method == "magnet":
+        return _shipped_magnet(device)(onset, apex, alpha)
+    if method == "eulerian":
+        return eulerian_pair(onset, apex, alpha)
+    raise ValueError(f"magnified: method must be magnet or eulerian, got {method!r}")
+
+
+def _dynamic_image(clips: Sequence[StoredClip], device: torch.device, **options: Any) -> Tensor:
+    return torch.cat([dynamic_image(to_float(c.frames).to(device)[None], **options) for c in clips])
+
+
+def _tim(clips: Sequence[StoredClip], device: torch.device, num_frames: int) -> Tensor:
+    return torch.stack([tim(to_float(c.frames).to(device), num_frames) for c in clips])
+
+
+def _intensity_change(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
+    changes = [difference_to_onset(clip.intensities) for clip in clips]
+    return torch.from_numpy(np.concatenate(changes))
+
+
+def _onset(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
+    return to_float(np.stack([clip.frames[0] for clip in clips])).to(device)
+
+
+def _apex(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
+    return to_float(np.stack([clip.frames[clip.clip.apex_index] for clip in clips])).to(device)
+
+
+def _offset(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
+    return to_float(np.stack([clip.frames[-1] for clip in clips])).to(device)
+
+
+@functools.lru_cache(maxsize=1)
+def _shipped_magnet(device: torch.device) -> MagNet:
+    return load_magnet().to(device)
+
+
+REMEDIES = {
+    "apex": "prepare the store with apex=strain, which spots it",
+    "two frames": "a single picture does not move: leave the feature out",
+    "intensities": "prepare the store with intensities=v2; `mersynth doctor` says what that needs",
+}
+FEATURES: dict[str, Feature] = {
+    "flow": Feature(_flow, "2, H, W: x, y in pixels, onset to apex"),
+    "strain": Feature(_strain, "1, H, W: optical strain, onset to apex"),
+    "flow_hsv": Feature(_flow_hsv, "3, H, W: hue, saturation, value in [0, 1] (NMER)"),
+    "on_off": Feature(_on_off, "2, H, W: On-A, Off-A in [0, 1] (dual branch)"),
+    "magnified": Feature(_magnified, "3, H, W: the magnified apex frame, RGB in [0, 1]"),
+    "dynamic_image": Feature(_dynamic_image, "3, H, W: RGB in [0, 1]", needs="two frames"),
+    "tim": Feature(_tim, "T, 3, H, W: RGB in [0, 1], T frames", needs="two frames"),
+    "intensity_change": Feature(
+        _intensity_change, "20: AU intensities less the onset frame's", "intensities", of="frame"
+    ),
+}
+"""The features by name; ``configs/prepare.yaml`` has their options."""
