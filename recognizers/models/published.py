@@ -1,0 +1,94 @@
+"""Weights as authors published them: read from their files, given to our modules by name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_WRAPPER = "module."  # DataParallel's prefix
+_NESTED = ("state_dict", "model_state_dict", "model", "net")  # where training scripts put weights
+
+
+class PublishedError(ValueError):
+    """A file of published weights cannot be read, or holds another model's."""
+
+
+def read_state_dict(source: Mapping[str, Any] | str | Path) -> dict[str, Tensor]:
+    """The tensors of a state dict or of a file of one, without wrappers around their names.
+
+    Args:
+        source: tensors by name, or a file: ``.safetensors``, or what ``torch.save`` wrote, of
+            which no code is run. They may lie under ``state_dict``, ``model`` and the like.
+
+    Raises:
+        PublishedError: if there is no such file, it cannot be read, or holds no tensors by name.
+    """
+    values = _read_file(Path(source)) if isinstance(source, str | Path) else source
+    for key in _NESTED:
+        if isinstance(values, Mapping) and isinstance(values.get(key), Mapping):
+            values = values[key]
+    where = f" in {source}" if isinstance(source, str | Path) else ""
+    if not isinstance(values, Mapping):
+        raise PublishedError(f"expected tensors by name{where}, got {type(values).__name__}")
+    wrong = [name for name, value in values.items() if not isinstance(value, Tensor)]
+    if wrong or not values:
+        found = f"{wrong[0]!r} is no tensor" if wrong else "nothing"
+        raise PublishedError(f"expected tensors by name{where}, found: {found}")
+    return {str(name).removeprefix(_WRAPPER): value for name, value in values.items()}
+
+
+def _read_file(path: Path) -> Any:
+    if not path.is_file():
+        raise PublishedError(f"there is no file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the readers raise a dozen kinds
+        raise PublishedError(f"{path} cannot be read as weights: {error}") from error
+
+
+def load_renamed(
+    model: nn.Module,
+    published: Mapping[str, Tensor],
+    names: Mapping[str, str],
+    unused: Collection[str] = (),
+) -> None:
+    """Give a model weights that stand under other names; every name is accounted for.
+
+    Args:
+        model: takes the weights.
+        published: tensors by the authors' names.
+        names: the authors' name of each of the model's own: ``names[ours] = theirs``. Counters
+            ``num_batches_tracked`` of ours may be missing in ``published``, as in old files.
+        unused: the authors' names that our model has no place for.
+
+    Raises:
+        PublishedError: naming the first names that are missing, unknown, or of another shape.
+        KeyError: if ``names`` lacks one of the model's own (a mistake of the caller's).
+    """
+    own = model.state_dict()
+    needed = {names[ours]: tensor for ours, tensor in own.items()}
+    missing = [n for n in needed if n not in published and not n.endswith("num_batches_tracked")]
+    unknown = [n for n in published if n not in needed and n not in unused]
+    shapes = [
+        f"{n} is {tuple(published[n].shape)} instead of {tuple(tensor.shape)}"
+        for n, tensor in needed.items()
+        if n in published and published[n].shape != tensor.shape
+    ]
+    told = [
+        f"{what} ({len(found)}): {', '.join(found[:3])}{', ...' if len(found) > 3 else ''}"
+        for what, found in (("missing", missing), ("unknown", unknown), ("shape", shapes))
+        if found
+    ]
+    if told:
+        raise PublishedError(
+            f"these are not {type(model).__name__}'s published weights: {'; '.join(told)}"
+        )
+    model.load_state_dict({o: published.get(names[o], tensor) for o, tensor in own.items()})

@@ -1,0 +1,198 @@
+"""The registry: a recognition system by its name, fresh or with its authors' weights."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from recognizers.models.base import InputSpec, Recognizer
+from recognizers.models.published import PublishedError, read_state_dict
+
+__all__ = [
+    "Description",
+    "PublishedError",
+    "create_model",
+    "describe",
+    "list_models",
+    "load_published",
+    "register_model",
+    "register_published",
+]
+
+Loader = Callable[[Mapping[str, Tensor], int], Recognizer]
+_Model = TypeVar("_Model", bound=type[Recognizer])
+_Loader = TypeVar("_Loader", bound=Loader)
+
+_MODELS: dict[str, type[Recognizer]] = {}
+_LOADERS: dict[str, Loader] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A system in figures.
+
+    Attributes:
+        name: under which it is registered.
+        paper: its reference.
+        published: whether its authors' weights can be loaded.
+        inputs: the tensors that it reads, by name.
+        options: what ``create_model`` takes besides ``num_classes``, with the defaults.
+        parameters: number of trainable parameters.
+        multiply_adds: of one sample's forward pass; matrix products and convolutions count.
+    """
+
+    name: str
+    paper: str
+    published: bool
+    inputs: dict[str, InputSpec]
+    options: dict[str, Any]
+    parameters: int
+    multiply_adds: int
+
+
+def register_model(name: str) -> Callable[[_Model], _Model]:
+    """Class decorator: make a system known by a name.
+
+    Raises:
+        ValueError: if the name is taken.
+        TypeError: if the class is no ``Recognizer`` or names no paper.
+    """
+
+    def register(model: _Model) -> _Model:
+        if name in _MODELS:
+            raise ValueError(f"model {name!r} is registered already, as {_MODELS[name].__name__}")
+        if not (isinstance(model, type) and issubclass(model, Recognizer)):
+            raise TypeError(f"model {name!r} must be a class derived from Recognizer, got {model}")
+        if not getattr(model, "paper", ""):
+            raise TypeError(f"model {name!r}: class {model.__name__} must name its paper")
+        _MODELS[name] = model
+        return model
+
+    return register
+
+
+def register_published(name: str) -> Callable[[_Loader], _Loader]:
+    """Decorator of the function that builds a registered system from its authors' state dict.
+
+    The function takes the tensors by the authors' names (without the ``module.`` that DataParallel
+    adds) and the number of classes, and raises ``PublishedError`` for tensors that are not theirs;
+    ``published.load_renamed`` does most of it.
+
+    Raises:
+        ValueError: if no such model is registered, or it has a loader already.
+    """
+
+    def register(loader: _Loader) -> _Loader:
+        model = _registered(name)
+        if name in _LOADERS:
+            raise ValueError(f"model {name!r} has a loader of published weights already")
+        _LOADERS[name] = loader
+        model.published = True
+        return loader
+
+    return register
+
+
+def list_models(*, published: bool | None = None) -> list[str]:
+    """Names of the systems, sorted.
+
+    Args:
+        published: True for those whose authors' weights can be loaded, False for the others.
+    """
+    return sorted(n for n, m in _MODELS.items() if published is None or m.published == published)
+
+
+def create_model(name: str, num_classes: int, **options: Any) -> Recognizer:
+    """A system with fresh weights, drawn from torch's generator.
+
+    Args:
+        name: one of ``list_models()``.
+        num_classes: number of classes C.
+        options: of the system's constructor.
+
+    Returns:
+        A module in training mode; ``model(**tensors)`` takes the tensors that ``model.inputs``
+        names and returns an ``Output`` with ``logits`` (B, C) and ``features`` (B, D).
+
+    Raises:
+        ValueError: if there is no such system, it takes no such option, or an option's value does
+            not fit.
+
+    Example:
+        >>> create_model("au_gacn", 3, image_size=32, num_frames=16, width=8).num_classes
+        3
+    """
+    model = _registered(name)
+    allowed = _options(model)
+    unknown = [option for option in options if option not in allowed]
+    if unknown:
+        raise ValueError(
+            f"model {name!r} has no option {', '.join(unknown)}; allowed are {', '.join(allowed)}"
+        )
+    return model(num_classes, **options)
+
+
+def load_published(
+    name: str, state_dict_or_path: Mapping[str, Any] | str | Path, num_classes: int
+) -> Recognizer:
+    """A system with weights in the layout that its authors' own code writes.
+
+    Args:
+        name: one of ``list_models(published=True)``.
+        state_dict_or_path: the tensors by the authors' names, or a file of them (.safetensors, or
+            what ``torch.save`` wrote; no code of it is run). They may lie under ``state_dict`` or
+            ``model``, and names may begin with ``module.``.
+        num_classes: number of classes C of those weights.
+
+    Raises:
+        ValueError: if there is no such system, or its authors published no weights.
+        PublishedError: if the file cannot be read, or tensors are missing, unknown or of another
+            shape; it names the first ones.
+    """
+    _registered(name)
+    if name not in _LOADERS:
+        have = ", ".join(list_models(published=True)) or "none"
+        raise ValueError(
+            f"model {name!r} has no published weights that could be read; models that have: {have}"
+        )
+    return _LOADERS[name](read_state_dict(state_dict_or_path), num_classes)
+
+
+def describe(name: str, num_classes: int = 3, **options: Any) -> Description:
+    """A system's inputs and size, counted on a forward pass of one sample.
+
+    Raises:
+        ValueError: as ``create_model``.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = create_model(name, num_classes, **options).eval()
+    sample = {key: torch.zeros(1, *spec.shape) for key, spec in model.inputs.items()}
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(**sample)
+    return Description(
+        name=name,
+        paper=model.paper,
+        published=model.published,
+        inputs=dict(model.inputs),
+        options=_options(type(model)),
+        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        multiply_adds=counter.get_total_flops() // 2,  # it counts a multiplication and a sum as two
+    )
+
+
+def _registered(name: str) -> type[Recognizer]:
+    if name not in _MODELS:
+        raise ValueError(f"no model {name!r}; known: {', '.join(sorted(_MODELS))}")
+    return _MODELS[name]
+
+
+def _options(model: type[Recognizer]) -> dict[str, Any]:
+    parameters = inspect.signature(model).parameters
+    return {key: p.default for key, p in parameters.items() if key != "num_classes"}
