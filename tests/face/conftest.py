@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,13 @@ def _pictures() -> tuple[np.ndarray, np.ndarray]:
     seen = 127 + 100 * np.sin(x / 5) * np.cos(y / 7)
     unseen = 200 * np.exp(-((x - 50) ** 2 + (y - 40) ** 2) / 400)
     return _picture(seen), _picture(unseen)
+
+
+@pytest.fixture(autouse=True)
+def _autograd_as_before() -> Iterator[None]:
+    """py-feat's own detectors, which some tests compare with, switch autograd off for good."""
+    with torch.set_grad_enabled(torch.is_grad_enabled()):
+        yield
 
 
 @pytest.fixture(scope="session", name="frames")

@@ -94,7 +94,7 @@ def test_a_picture_without_a_face_is_told_so(name: str) -> None:
     height, width = image.shape[:2]
     with pytest.raises(FaceError, match=f"{width}x{height} pixels") as caught:
         find_face(image, "lbp")
-    for said in ("LBP cascade", "retinaface_r34", "geometry=resize", "by hand"):
+    for said in ("LBP cascade", "mersynth doctor", "geometry=resize", "by hand"):
         assert said in str(caught.value)
 
 
