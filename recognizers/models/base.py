@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -137,8 +137,20 @@ class Recognizer(nn.Module):
         if len(set(sizes.values())) > 1:
             raise ValueError(f"inputs must have one batch size, got {sizes}")
 
+    def check_targets(self, given: Mapping[str, Tensor]) -> None:
+        """Refuse targets of a loss that are not those of ``targets``.
+
+        Raises:
+            ValueError: with the names that are needed and those given.
+        """
+        if set(given) != set(self.targets):
+            raise ValueError(
+                f"the loss of {type(self).__name__} needs besides the labels: "
+                f"{', '.join(self.targets) or 'nothing'}; got {', '.join(given) or 'nothing'}"
+            )
+
     def see_training_fold(self, au_cells: Sequence[str]) -> None:
-        """Called once before training; a model that learns from annotations overrides it.
+        """Called before every training; a model that learns from annotations overrides it.
 
         Args:
             au_cells: the AU cells (``Clip.aus``) of the fold's training clips, of no others.
@@ -154,5 +166,9 @@ class Recognizer(nn.Module):
 
         Returns:
             A scalar.
+
+        Raises:
+            ValueError: if the targets are not those that ``targets`` names.
         """
+        self.check_targets(targets)
         return F.cross_entropy(output.logits, labels)

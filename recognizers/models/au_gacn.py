@@ -1,0 +1,237 @@
+"""AU-GACN: AU-assisted graph attention convolutional network (Xie et al., ACM MM 2020)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recognizers.models.au_graph import (
+    GraphConvolution,
+    au_edges,
+    au_labels,
+    check_aus,
+    normalise_edges,
+)
+from recognizers.models.base import InputSpec, Output, Recognizer
+from recognizers.models.p3d import P3DBottleneck
+from recognizers.models.registry import register_model
+from recognizers.models.sagpool import SAGPool, readout
+
+#: The AUs of CASME II's annotations: the paper's A = 19 (3.1).
+CASME2_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18, 20, 24, 25, 26, 38)
+
+
+class FrameConv2d(nn.Conv2d):
+    """A 1x1 2D convolution of every frame: (B, C, T, H, W) to (B, T, N, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Frames go to the batch and come back."""
+        frames = input.transpose(1, 2)
+        return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+
+class STPNet(nn.Sequential):
+    """The backbone of 3.1, a line of Table 7 a child; from a clip to an AU logit a node.
+
+    Table 7 leaves open, and here is chosen: paddings keep the sizes it prints; strides of 2 are
+    (1, 2, 2) where it prints L unchanged and (2, 1, 1) where the kernel is (2, 1, 1); Bottleneck-B
+    and -C halve the image, as their output shapes say, with a stride of 2 in their spatial
+    convolution; batch normalisation, and the reduction to a quarter of the channels before and
+    restoration behind the (1, 3, 3) and (3, 1, 1) kernels, are P3D's [35].
+
+    Args:
+        num_aus: N, C in Table 7.
+        width: channels, 64 in Table 7.
+
+    Shape:
+        - input: (B, 3, L, H, W); L, H and W multiples of 16
+        - output: (B, N, 1), x of eq. 4: a logit an AU, which is also the AU's node feature
+    """
+
+    def __init__(self, num_aus: int, width: int = 64) -> None:
+        layers: list[tuple[str, nn.Module]] = [
+            ("convolution", nn.Conv3d(3, width, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False)),
+            ("norm", nn.BatchNorm3d(width)),
+            ("relu", nn.ReLU()),
+            ("pool1", nn.MaxPool3d((2, 3, 3), stride=2, padding=(0, 1, 1))),
+            ("bottleneck_a", P3DBottleneck("A", width)),
+            ("pool2", _halve_time()),
+            ("bottleneck_b", P3DBottleneck("B", width, stride=2)),
+            ("pool3", _halve_time()),
+            ("bottleneck_c", P3DBottleneck("C", width, stride=2)),
+            ("pool4", _halve_time()),
+            ("average", nn.AdaptiveAvgPool3d(1)),
+            ("aus", FrameConv2d(width, num_aus, 1)),
+            ("reshape", nn.Sequential(nn.Flatten(1, 2), nn.Flatten(2))),  # one frame is left
+        ]
+        super().__init__(OrderedDict(layers))
+
+
+def _halve_time() -> nn.Module:
+    return nn.MaxPool3d((2, 1, 1), stride=(2, 1, 1))
+
+
+@register_model("au_gacn")
+class AUGACN(Recognizer):
+    """AU-GACN: a clip, its AU logits, their graph, its most telling nodes, the classes.
+
+    What the paper leaves open or contradicts, and what is chosen here:
+
+    - Edges: "gathered from the training set", no formula; ``au_graph.au_edges``. A fresh model has
+      none; ``see_training_fold`` sets them, and ``loss`` refuses to train without.
+    - Node features: one number an AU (3.1, Table 7), and the logit, for which eq. 4 holds. All
+      nodes share the weights of eq. 1, and the readout does not ask which node is which: two AUs
+      whose edges are alike are one to the classes. That is so in the paper; it is the edges'
+      weights that tell AUs apart here.
+    - Pooling reads "the node embeddings of the last layer" for its scores, and follows a
+      concatenation of the three layers: scores from the third, nodes from the three joined.
+    - Width of the graph layers, p, the classifier: as large as the backbone; 0.5 (Lee et al.'s own
+      code); one linear layer.
+    - ``w`` of eq. 4 is "a learnable parameter": learnt without a counterweight it goes to 0, or
+      below it, and the AU loss with it. Here ``w = exp(-s)`` and the loss has ``+ s`` (Kendall et
+      al., CVPR 2018), s a parameter that begins at 0, which is eq. 4 with w = 1.
+    - lambda of eq. 5: 1.
+
+    Args:
+        num_classes: number of classes C.
+        image_size: side of the frames in pixels, a multiple of 16.
+        num_frames: L, a multiple of 16.
+        aus: AU numbers of the N nodes, for instance those that the training data annotate.
+        width: channels of the backbone, a multiple of 4.
+        graph_width: d' of the three graph layers.
+        edge_threshold: conditional probability from which on two AUs have an edge.
+        pool_ratio: p in (0, 1], the portion of nodes that pooling keeps.
+        learn_au_weight: whether w of eq. 4 is learnt; else it is 1.
+        me_weight: lambda of eq. 5.
+
+    Shape:
+        - clip: (B, L, 3, image_size, image_size) in [0, 1]
+        - output: ``logits`` (B, C), ``features`` (B, 6 d'); extras ``au_logits`` (B, N), ``scores``
+          (B, N) of the pooling in (-1, 1), and ``selected`` (B, K), the rows of the kept nodes.
+
+    Raises:
+        ValueError: if an argument does not fit.
+    """
+
+    paper = (
+        "Xie, Lo, Shuai, Cheng: AU-assisted Graph Attention Convolutional Network for "
+        "Micro-Expression Recognition. ACM Multimedia 2020"
+    )
+    targets = ("aus",)
+    adjacency: Tensor
+    clips_seen: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        image_size: int = 256,
+        num_frames: int = 16,
+        aus: Sequence[int] = CASME2_AUS,
+        width: int = 64,
+        graph_width: int = 64,
+        edge_threshold: float = 0.4,
+        pool_ratio: float = 0.5,
+        learn_au_weight: bool = True,
+        me_weight: float = 1.0,
+    ) -> None:
+        super().__init__(num_classes)
+        for name, value in (("image_size", image_size), ("num_frames", num_frames)):
+            if value < 16 or value % 16:
+                raise ValueError(f"{name} must be a positive multiple of 16, got {value}")
+        if graph_width < 1 or me_weight < 0 or not 0 <= edge_threshold <= 1:
+            raise ValueError(
+                "graph_width must be 1 or more, me_weight 0 or more, edge_threshold in [0, 1]; "
+                f"got {graph_width}, {me_weight}, {edge_threshold}"
+            )
+        size = (image_size, image_size)
+        self.inputs = {"clip": InputSpec("clip", ("red", "green", "blue"), size, num_frames)}
+        self.aus = check_aus(aus)
+        self.edge_threshold = edge_threshold
+        self.me_weight = me_weight
+        self.stpnet = STPNet(len(self.aus), width)
+        self.graph = nn.ModuleList(
+            GraphConvolution(inputs, graph_width) for inputs in (1, graph_width, graph_width)
+        )
+        self.pool = SAGPool(graph_width, pool_ratio)
+        self.classifier = nn.Linear(6 * graph_width, num_classes)
+        self.au_log_variance = nn.Parameter(torch.zeros(()), requires_grad=learn_au_weight)
+        self.register_buffer("adjacency", torch.eye(len(self.aus)))  # self-loops alone
+        self.register_buffer("clips_seen", torch.zeros((), dtype=torch.int64))
+
+    def see_training_fold(self, au_cells: Sequence[str]) -> None:
+        """Set the edges of the AU graph, in place of any that were set before.
+
+        Args:
+            au_cells: the AU cells (``Clip.aus``) of the fold's training clips, of no others.
+
+        Raises:
+            ValueError: if there are no clips, or none is annotated with an AU of the graph.
+        """
+        edges = au_edges(au_labels(au_cells, self.aus), self.edge_threshold)
+        self.adjacency.copy_(normalise_edges(edges))
+        self.clips_seen.fill_(len(au_cells))
+
+    def forward(self, *, clip: Tensor) -> Output:
+        """Recognise clips; see the class for the shapes."""
+        self.check_inputs(clip=clip)
+        x = self.stpnet(clip.transpose(1, 2))  # (B, N, 1)
+        layers = []
+        nodes = x
+        for layer in self.graph:
+            # (1)
+            nodes = layer(nodes, self.adjacency).relu()  # (B, N, d')
+            layers.append(nodes)
+        pooled = self.pool(torch.cat(layers, 2), nodes, self.adjacency)
+        features = readout(pooled.nodes)  # (B, 6 d')
+        return Output(
+            logits=self.classifier(features),
+            features=features,
+            extras={
+                "au_logits": x.squeeze(2),
+                "scores": pooled.scores,
+                "selected": pooled.selected,
+            },
+        )
+
+    def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
+        """The AU-ME supervised loss (eq. 4 and 5).
+
+        Args:
+            output: what ``forward`` returned.
+            labels: (B,) int64, class indices.
+            targets: ``aus`` (B, N): 1 there, 0 not there, NaN not known, which counts nothing
+                (``au_graph.au_labels`` with ``model.aus``).
+
+        Returns:
+            A scalar; with a learnt w it may be negative.
+
+        Raises:
+            ValueError: if the targets are not ``aus`` alone, their shape or a value does not fit,
+                or ``see_training_fold`` was not called.
+        """
+        self.check_targets(targets)
+        if not self.clips_seen:
+            raise ValueError(
+                "the AU graph has no edges yet: call see_training_fold with the AU cells of the "
+                "training clips first"
+            )
+        x, y = output.extras["au_logits"], targets["aus"]
+        if y.shape != x.shape or not ((y == 0) | (y == 1) | y.isnan()).all():
+            raise ValueError(
+                f"aus must be {tuple(x.shape)} of 0, 1 or NaN (not known), got {tuple(y.shape)} "
+                f"with values {y.unique()[:5].tolist()}"
+            )
+        s = self.au_log_variance
+        w = (-s).exp()
+        # (4), and + s
+        terms = w * F.binary_cross_entropy_with_logits(x, y.nan_to_num(), reduction="none") + s
+        known = ~y.isnan()
+        l_au = (terms * known).sum() / known.sum().clamp(min=1)
+        l_me = F.cross_entropy(output.logits, labels)
+        # (5)
+        return l_au + self.me_weight * l_me
