@@ -28,8 +28,8 @@ def _pictures() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(autouse=True)
 def _autograd_as_before() -> Iterator[None]:
     """py-feat's own detectors, which some tests compare with, switch autograd off for good."""
-    with torch.set_grad_enabled(torch.is_grad_enabled()):
-        yield
+    yield
+    torch.set_grad_enabled(True)
 
 
 @pytest.fixture(scope="session", name="frames")
