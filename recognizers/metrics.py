@@ -27,7 +27,7 @@ Statistic = Literal["accuracy", "uf1", "uar"]
 STATISTICS: tuple[Statistic, ...] = ("accuracy", "uf1", "uar")
 """The statistics that summarize a pool of predictions."""
 
-FULL = "full"
+FULL = "Full"
 """What :func:`by_dataset` calls the pool of all databases."""
 
 
@@ -165,10 +165,10 @@ def by_dataset(predictions: Predictions) -> dict[str, SeedScores]:
     """Score a run on several databases as MEGC2019 does: all clips together, then each database.
 
     Returns:
-        ``"full"``, then each database by its name, sorted. Of one database, both are the same.
+        ``"Full"``, then each database by its name, sorted. Of one database, both are the same.
 
     Raises:
-        ValueError: if a database is called ``"full"``.
+        ValueError: if a database is called ``"Full"``.
     """
     frame = predictions.frame
     names = sorted(frame["dataset"].unique())

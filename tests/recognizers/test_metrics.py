@@ -115,16 +115,16 @@ def test_composite_scores_the_pool_and_each_database():
     datasets = ["samm", "samm", "smic", "smic", "smic"]
     run = Predictions(frame_of(true, predicted, ["01"] * 5, datasets=datasets), CLASSES)
     parts = by_dataset(run)
-    assert list(parts) == ["full", "samm", "smic"]
-    assert parts["full"].mean == score_seeds(run).mean
-    assert parts["full"].mean["accuracy"] == pytest.approx(4 / 5)
+    assert list(parts) == ["Full", "samm", "smic"]
+    assert parts["Full"].mean == score_seeds(run).mean
+    assert parts["Full"].mean["accuracy"] == pytest.approx(4 / 5)
     assert parts["samm"].mean["uf1"] == pytest.approx((2 / 3 + 0) / 2)  # it has no surprise
     assert parts["smic"].mean["uf1"] == 1
     assert parts["samm"].scores[0].confusion.sum() == 2
 
 
 def test_composite_refuses_a_database_that_is_called_full():
-    run = Predictions(frame_of(["negative"], ["negative"], ["1"], datasets=["full"]), CLASSES)
+    run = Predictions(frame_of(["negative"], ["negative"], ["1"], datasets=["Full"]), CLASSES)
     with pytest.raises(ValueError, match="rename"):
         by_dataset(run)
 
