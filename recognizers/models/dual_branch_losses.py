@@ -56,8 +56,12 @@ def wscl(features: Tensor, w: Tensor, temperature: float = 0.1, form: Form = "pa
     Returns:
         a scalar. A sample without AUs adds nothing to it; a batch of one gives 0.
     """
+    if features.dtype in (torch.float16, torch.bfloat16):
+        features = features.float()
     itself = torch.eye(len(features), dtype=torch.bool, device=features.device)
-    similarity = features @ features.T / temperature
+    # Divided by tau, similarities reach 10; of half precision's digits few would be left.
+    with torch.autocast(features.device.type, enabled=False):
+        similarity = features @ features.T / temperature
     # 1 / sum_k w_ik, and 0 where no sample is alike, not even i itself: it has no AUs
     scale = torch.where(w.sum(1) > 0, 1 / w.sum(1), 0.0)
     if form == "published":
