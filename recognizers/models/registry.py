@@ -126,7 +126,7 @@ def create_model(name: str, num_classes: int, **options: Any) -> Recognizer:
             not fit.
 
     Example:
-        >>> create_model("au_gacn", 3, image_size=32, num_frames=16, width=8).num_classes
+        >>> create_model("au_gacn", 3, image_size=32, width=16).num_classes
         3
     """
     model = _registered(name)

@@ -1,0 +1,316 @@
+"""Tests of AU-GACN as a whole, its loss, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import recognizers
+from mersynth import config
+from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
+from mersynth.sources.phantom.render import PhantomRenderer
+from mersynth.sources.phantom.subject import PhantomSubject
+from recognizers.models import Output
+from recognizers.models.au_gacn import AUGACN, CASME2_AUS
+from recognizers.models.au_graph import au_labels
+
+NAN = float("nan")
+CELLS = ["6+12", "4+7", "1+2", "12", "4B+L9", "2 + 5A"]
+TINY: dict[str, Any] = {"image_size": 32, "width": 16, "graph_width": 16}
+
+
+def tiny(num_classes: int = 3, **options: Any) -> AUGACN:
+    model = recognizers.create_model("au_gacn", num_classes, **{**TINY, **options})
+    assert isinstance(model, AUGACN)
+    model.see_training_fold(CELLS)
+    return model
+
+
+def test_the_nodes_are_the_19_aus_that_casme2_annotates(annotations: Path) -> None:
+    import pandas as pd
+
+    cells = pd.read_excel(annotations / "CASME2-coding-20140508.xlsx")["Action Units"]
+    found = {event.number for cell in cells for event in parse_au_cell(cell).events}
+    assert tuple(sorted(found)) == CASME2_AUS
+    assert len(CASME2_AUS) == 19
+
+
+def test_edges_come_from_the_clips_that_are_given_and_are_kept_with_the_weights() -> None:
+    model = tiny()
+    assert model.clips_seen == len(CELLS)
+    six, twelve, four, nine = (CASME2_AUS.index(number) for number in (6, 12, 4, 9))
+    assert model.adjacency[six, twelve] > 0
+    assert model.adjacency[four, nine] > 0
+    model.see_training_fold(["4+9"])
+    # AU 4 and 9 always come together: degree 2 each.
+    wanted = torch.eye(19)
+    wanted[[four, four, nine, nine], [four, nine, four, nine]] = 0.5
+    torch.testing.assert_close(model.adjacency, wanted)
+    other = recognizers.create_model("au_gacn", 3, **TINY)
+    other.load_state_dict(model.state_dict())
+    torch.testing.assert_close(other.adjacency, wanted)
+    clip = torch.rand(1, 16, 3, 32, 32)
+    assert torch.equal(model.eval()(clip=clip).logits, other.eval()(clip=clip).logits)
+
+
+def test_a_model_whose_aus_stand_in_another_order_answers_the_same() -> None:
+    order = torch.randperm(19, generator=torch.Generator().manual_seed(6))
+    model = tiny().eval()
+    other = tiny(aus=[CASME2_AUS[i] for i in order]).eval()
+    state = model.state_dict()
+    for name in ("stpnet.aus.weight", "stpnet.aus.bias"):
+        state[name] = state[name][order]
+    state["adjacency"] = other.adjacency
+    other.load_state_dict(state)
+    clip = torch.rand(3, 16, 3, 32, 32)
+    first, second = model(clip=clip), other(clip=clip)
+    torch.testing.assert_close(second.logits, first.logits)
+    torch.testing.assert_close(second.extras["au_logits"], first.extras["au_logits"][:, order])
+
+
+def test_forward_is_the_chain_of_the_paper() -> None:
+    """Backbone, eq. 1 three times, pooling of the three joined by the third's scores, readout."""
+    model = tiny(4).eval()
+    clip = torch.rand(2, 16, 3, 32, 32)
+    output = model(clip=clip)
+    x = model.stpnet(clip.transpose(1, 2))
+    a = model.adjacency
+    hidden = [x]
+    for layer in model.graph:
+        hidden.append(torch.relu(torch.einsum("ij,bjd,de->bie", a, hidden[-1], layer.weight)))
+    z = torch.tanh(torch.einsum("ij,bjd,de->bie", a, hidden[3], model.pool.attention.weight))
+    joined = torch.cat(hidden[1:], 2) * z
+    features = []
+    for b in range(2):
+        top = z[b, :, 0].topk(10).indices  # half of 19, rounded up
+        assert sorted(top.tolist()) == sorted(output.extras["selected"][b].tolist())
+        features.append(torch.cat([joined[b, top].mean(0), joined[b, top].max(0).values]))
+    torch.testing.assert_close(output.features, torch.stack(features))
+    torch.testing.assert_close(output.logits, model.classifier(torch.stack(features)))
+    torch.testing.assert_close(output.extras["au_logits"], x[..., 0])
+    torch.testing.assert_close(output.extras["scores"], z[..., 0])
+    assert output.logits.shape == (2, 4)
+
+
+def test_loss_by_hand() -> None:
+    model = tiny(2, aus=[1, 2], me_weight=0.3)
+    output = Output(
+        torch.tensor([[1.0, 0.0], [0.0, 2.0]]),
+        torch.zeros(2, 1),
+        {"au_logits": torch.tensor([[0.5, -1.0], [2.0, 3.0]])},
+    )
+    aus = torch.tensor([[1.0, 0.0], [0.0, NAN]])
+
+    def sigma(value: float) -> float:
+        return 1 / (1 + math.exp(-value))
+
+    bce = -(math.log(sigma(0.5)) + math.log(1 - sigma(-1.0)) + math.log(1 - sigma(2.0))) / 3
+    l_me = -(math.log(sigma(1.0)) + math.log(sigma(-2.0))) / 2  # two classes: softmax is sigma
+    loss = model.loss(output, torch.tensor([0, 0]), aus=aus)
+    assert loss.item() == pytest.approx(bce + 0.3 * l_me)
+    model.au_log_variance.data.fill_(0.7)
+    loss = model.loss(output, torch.tensor([0, 0]), aus=aus)
+    assert loss.item() == pytest.approx(math.exp(-0.7) * bce + 0.7 + 0.3 * l_me)
+    unknown = model.loss(output, torch.tensor([0, 0]), aus=torch.full((2, 2), NAN))
+    assert unknown.item() == pytest.approx(0.3 * l_me)
+
+
+def test_the_learnt_weight_of_the_au_loss_does_not_vanish() -> None:
+    """Minimising over w alone leaves w = 1 / BCE, not 0."""
+    model = tiny(2, aus=[1, 2], me_weight=0)
+    logits = torch.tensor([[0.5, -1.0]])
+    output = Output(torch.zeros(1, 2), torch.zeros(1, 1), {"au_logits": logits})
+    aus = torch.tensor([[1.0, 1.0]])
+    optimiser = torch.optim.SGD([model.au_log_variance], lr=0.3)
+    for _ in range(200):
+        optimiser.zero_grad()
+        model.loss(output, torch.tensor([0]), aus=aus).backward()
+        optimiser.step()
+    bce = F.binary_cross_entropy_with_logits(logits, aus)
+    assert (-model.au_log_variance).exp().item() == pytest.approx(1 / bce.item(), rel=1e-4)
+    fixed = tiny(2, aus=[1, 2], me_weight=0, learn_au_weight=False)
+    assert fixed.loss(output, torch.tensor([0]), aus=aus).item() == pytest.approx(bce.item())
+    assert not fixed.au_log_variance.requires_grad
+
+
+def test_the_gradient_reaches_every_parameter() -> None:
+    torch.manual_seed(0)
+    model = tiny()
+    output = model(clip=torch.rand(4, 16, 3, 32, 32))
+    aus = au_labels(CELLS[:4], model.aus)
+    model.loss(output, torch.tensor([0, 1, 2, 0]), aus=aus).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_the_emotion_loss_alone_reaches_backbone_and_graph() -> None:
+    """AU features are trained by the classes, too: nothing is detached between them."""
+    torch.manual_seed(0)
+    model = tiny()
+    logits = model(clip=torch.rand(4, 16, 3, 32, 32)).logits
+    F.cross_entropy(logits, torch.tensor([0, 1, 2, 0])).backward()
+    for name, parameter in model.named_parameters():
+        if name != "au_log_variance":
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().max() > 0, name
+
+
+def phantom_clips(cells: list[str]) -> Tensor:
+    """Clips of two phantom subjects that show the AUs of cells and go back to rest."""
+    strength = torch.linspace(0, torch.pi, 16).sin().clamp(min=0)
+    clips = []
+    for number, cell in enumerate(cells):
+        renderer = PhantomRenderer(PhantomSubject.sample(number % 2), 32)
+        aus = torch.zeros(16, 20, 2)
+        for au in parse_au_cell(cell).numbers:
+            aus[:, CONDITION_AUS.index(au)] = strength[:, None]
+        clips.append(renderer.render(aus).frames)
+    return torch.stack(clips)
+
+
+def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+    torch.manual_seed(0)
+    cells = ["6+12", "6+12", "4+7", "4+9", "1+2", "1+2+5"]
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    clips = phantom_clips(cells)
+    model = recognizers.create_model("au_gacn", 3, **TINY)
+    model.see_training_fold(cells)
+    assert isinstance(model, AUGACN)
+    aus = au_labels(cells, model.aus)
+    optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0.02, 120)  # normalisation settles
+    losses = []
+    for _ in range(120):
+        optimiser.zero_grad()
+        loss = model.loss(model(clip=clips), labels, aus=aus)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 4
+    output = model.eval()(clip=clips)
+    assert output.logits.argmax(1).tolist() == labels.tolist()
+    right = ((output.extras["au_logits"] > 0) == (aus == 1)).float().mean()
+    assert right > (aus == 0).float().mean()  # more than by saying that nothing moves
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"num_frames": 8}, "num_frames must be a positive multiple of 16, got 8"),
+        ({"image_size": 40}, "image_size must be a positive multiple of 16, got 40"),
+        ({"image_size": 0}, "image_size must be a positive multiple of 16, got 0"),
+        ({"width": 6}, "channels must be a positive multiple of 4, got 6"),
+        ({"aus": []}, "one or more; got"),
+        ({"aus": [4, 4]}, r"twice: \[4\]"),
+        ({"aus": [3]}, r"unknown: \[3\]"),
+        ({"pool_ratio": 0.0}, r"ratio must lie in \(0, 1\], got 0"),
+        ({"edge_threshold": 1.5}, r"edge_threshold in \[0, 1\]; got 16, 1.0, 1.5"),
+        ({"me_weight": -1.0}, "me_weight 0 or more"),
+        ({"graph_width": 0}, "graph_width must be 1 or more"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        recognizers.create_model("au_gacn", 3, **{**TINY, **options})
+
+
+def test_clips_that_do_not_fit_are_refused() -> None:
+    model = tiny()
+    good = torch.rand(1, 16, 3, 32, 32)
+    broken = good.clone()
+    broken[0, 3, 1, 5, 5] = NAN
+    for clip, said in (
+        (good[:, :15], r"\(B, T, C, H, W\) = \(B, 16, 3, 32, 32\), got \(1, 15, 3, 32, 32\)"),
+        (good[..., :30], r"got \(1, 16, 3, 32, 30\)"),
+        (good.transpose(1, 2), r"got \(1, 3, 16, 32, 32\)"),
+        (good[0], r"got \(16, 3, 32, 32\)"),
+        (broken, "NaN or infinite"),
+        (good * 255, r"values must lie in \[0, 1\]"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            model(clip=clip)
+
+
+def test_edges_need_annotated_training_clips() -> None:
+    model = recognizers.create_model("au_gacn", 3, **TINY)
+    output = model(clip=torch.rand(1, 16, 3, 32, 32))
+    with pytest.raises(ValueError, match="no edges yet: call see_training_fold"):
+        model.loss(output, torch.tensor([0]), aus=torch.zeros(1, 19))
+    with pytest.raises(ValueError, match=r"one or more training clips, got the shape \(0, 19\)"):
+        model.see_training_fold([])
+    with pytest.raises(ValueError, match="none of the 3 training clips is annotated"):
+        model.see_training_fold(["", "?", "28"])
+    assert torch.equal(model.state_dict()["adjacency"], torch.eye(19))  # nothing was set half-way
+
+
+def test_targets_that_do_not_fit_are_refused() -> None:
+    model = tiny()
+    output = model(clip=torch.rand(2, 16, 3, 32, 32))
+    labels = torch.tensor([0, 1])
+    with pytest.raises(ValueError, match="besides the labels: aus; got nothing"):
+        model.loss(output, labels)
+    with pytest.raises(ValueError, match=r"aus must be \(2, 19\) .*got \(2, 18\)"):
+        model.loss(output, labels, aus=torch.zeros(2, 18))
+    with pytest.raises(ValueError, match=r"got \(2, 19\) with values \[0.5\]"):
+        model.loss(output, labels, aus=torch.full((2, 19), 0.5))
+
+
+def test_configs_name_every_option() -> None:
+    """The file of the paper's model holds the defaults, the tiny one what it changes."""
+    full, small = _config("au_gacn"), _config("au_gacn_tiny")
+    told = recognizers.describe("au_gacn", **full["options"])
+    assert full["options"] == {**told.options, "aus": list(told.options["aus"])}
+    assert small["name"] == full["name"] == "au_gacn"
+    assert {**full["options"], **TINY} == small["options"]
+
+
+def _config(name: str) -> dict[str, Any]:
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str(config.config_folder().resolve()), version_base="1.3"):
+        group = OmegaConf.to_container(compose(f"model/{name}"))
+    assert isinstance(group, dict)
+    return group["model"]
+
+
+def test_a_model_trains_in_bfloat16() -> None:
+    model = tiny()
+    clip = torch.rand(2, 16, 3, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(clip=clip)
+        loss = model.loss(output, torch.tensor([0, 1]), aus=au_labels(CELLS[:2], model.aus))
+    loss.backward()
+    assert output.logits.dtype == torch.bfloat16
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.gpu
+def test_a_model_on_a_gpu_answers_as_on_the_cpu() -> None:
+    model = tiny().eval()
+    clip = torch.rand(2, 16, 3, 32, 32)
+    wanted = model(clip=clip).logits
+    model.cuda().see_training_fold(CELLS)
+    output = model(clip=clip.cuda())
+    assert output.logits.is_cuda
+    torch.testing.assert_close(output.logits.cpu(), wanted, rtol=1e-3, atol=1e-4)
+    aus = au_labels(CELLS[:2], model.aus).cuda()
+    assert model.loss(output, torch.tensor([0, 1]).cuda(), aus=aus).isfinite()
+
+
+def test_the_two_halves_of_a_clip_are_not_one() -> None:
+    """Time counts: frames in another order give another answer."""
+    model = tiny().eval()
+    clip = torch.rand(1, 16, 3, 32, 32)
+    shuffled = clip[:, [j for i in range(8) for j in (i, i + 8)]]
+    first, second = (model(clip=given).extras["au_logits"] for given in (clip, shuffled))
+    assert not torch.allclose(first, second)

@@ -1,0 +1,134 @@
+"""Tests of the AU graph of AU-GACN: labels, edges, convolution, pooling."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recognizers.models.au_graph import GraphConvolution, au_edges, au_labels, normalise_edges
+from recognizers.models.sagpool import SAGPool, readout
+
+NAN = float("nan")
+
+
+def test_labels_of_cells() -> None:
+    cells = ["4+L12A", "4 or 9", "?", "", "R14A or 17A + 12", "4 + 4 or 9"]
+    wanted = [
+        [1, 0, 1],
+        [NAN, NAN, 0],
+        [NAN] * 3,
+        [NAN] * 3,
+        [0, 0, 1],
+        [1, NAN, 0],
+    ]
+    np.testing.assert_array_equal(au_labels(cells, (4, 9, 12)), wanted)
+
+
+def test_edges_by_hand() -> None:
+    labels = torch.tensor(
+        [
+            [1, 1, 0, 0],
+            [1, 1, 0, 0],
+            [1, 0, 1, 0],
+            [1, 0, 0, NAN],
+            [0, 1, NAN, 0],
+        ]
+    )
+    # P(0|1) = 2/3, P(1|0) = 2/4; P(0|2) = 1, P(2|0) = 1/4; P(1|2) = 0; AU 3 is never there.
+    at_half = [[0, 2 / 3, 1, 0], [2 / 3, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    torch.testing.assert_close(au_edges(labels, 0.5), torch.tensor(at_half))
+    at_most = [[0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    torch.testing.assert_close(au_edges(labels, 0.7), torch.tensor(at_most, dtype=torch.float32))
+    # What is not known is not counted: with clip 4 out, P(1|0) counts all four clips of AU 0, and
+    # P(2|1) the two clips in which AU 2 is known.
+    both = torch.tensor([[1, 1, 1], [1, 1, NAN], [0, 1, 0.0]])
+    torch.testing.assert_close(au_edges(both, 0)[1, 2], torch.tensor(1.0))  # P(1|2)
+    torch.testing.assert_close(
+        au_edges(torch.tensor([[1, 1], [1, NAN], [1, 0], [0, 1.0]]), 0)[0, 1], torch.tensor(0.5)
+    )
+
+
+def test_adjacency_by_loops() -> None:
+    edges = au_edges((torch.rand(30, 6, generator=torch.Generator().manual_seed(1)) < 0.4) * 1, 0.3)
+    looped = (edges.numpy() + np.eye(6)).astype(float)
+    wanted = np.empty((6, 6))
+    for i in range(6):
+        for j in range(6):
+            wanted[i, j] = looped[i, j] / math.sqrt(looped[i].sum() * looped[j].sum())
+    np.testing.assert_allclose(normalise_edges(edges), wanted, rtol=1e-5)
+    assert np.linalg.eigvalsh(wanted).max() == pytest.approx(1)
+
+
+def brute_force_pool(
+    nodes: Tensor, embedded: Tensor, adjacency: Tensor, weight: Tensor, keep: int
+) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """Eq. 2 and 3 for one graph, by loops."""
+    count, size = embedded.shape
+    z = [
+        math.tanh(
+            sum(
+                float(adjacency[i, j] * embedded[j, f] * weight[f, 0])
+                for j in range(count)
+                for f in range(size)
+            )
+        )
+        for i in range(count)
+    ]
+    selected = sorted(range(count), key=lambda i: -z[i])[:keep]
+    picked = np.array([[float(value) * z[i] for value in nodes[i]] for i in selected])
+    linked = np.array([[float(adjacency[i, j]) for j in selected] for i in selected])
+    return selected, picked, linked
+
+
+@pytest.mark.parametrize(("ratio", "keep"), [(0.5, 4), (0.1, 1), (1.0, 7), (3 / 7, 3)])
+def test_pooling_against_loops(ratio: float, keep: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    nodes = torch.randn(4, 7, 5, generator=generator)
+    embedded = torch.randn(4, 7, 3, generator=generator)
+    adjacency = torch.rand(7, 7, generator=generator)
+    pool = SAGPool(3, ratio)
+    pooled = pool(nodes, embedded, adjacency)
+    for b in range(4):
+        selected, picked, linked = brute_force_pool(
+            nodes[b], embedded[b], adjacency, pool.attention.weight.detach(), keep
+        )
+        assert pooled.selected[b].tolist() == selected
+        np.testing.assert_allclose(pooled.nodes[b].detach(), picked, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(pooled.adjacency[b], linked)
+
+
+def test_ten_of_a_hundred_is_ten_and_scores_that_round_to_one_keep_their_order() -> None:
+    pool = SAGPool(1, 0.1)
+    nn.init.ones_(pool.attention.weight)
+    embedded = torch.arange(100.0).view(1, 100, 1)
+    pooled = pool(embedded, embedded, torch.eye(100))
+    assert pooled.selected.tolist() == [list(range(99, 89, -1))]
+    assert (pooled.scores[0, 90:] == 1).all()
+
+
+def test_renumbered_nodes_are_the_same_graph() -> None:
+    generator = torch.Generator().manual_seed(5)
+    order = torch.randperm(8, generator=generator)
+    nodes = torch.randn(2, 8, 3, generator=generator)
+    adjacency = torch.rand(8, 8, generator=generator)
+    layer, pool = GraphConvolution(3, 4), SAGPool(4)
+    hidden = layer(nodes, adjacency)
+    renumbered = layer(nodes[:, order], adjacency[order][:, order])
+    torch.testing.assert_close(renumbered, hidden[:, order])
+    before = pool(hidden, hidden, adjacency)
+    after = pool(renumbered, renumbered, adjacency[order][:, order])
+    assert torch.equal(order[after.selected], before.selected)
+    torch.testing.assert_close(after.nodes, before.nodes)
+    torch.testing.assert_close(after.adjacency, before.adjacency)
+    torch.testing.assert_close(readout(after.nodes), readout(before.nodes))
+
+
+def test_labels_and_thresholds_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="labels must be 0, 1 or NaN"):
+        au_edges(torch.full((2, 3), 0.5), 0.4)
+    with pytest.raises(ValueError, match=r"threshold of AU edges must lie in \[0, 1\], got 2"):
+        au_edges(torch.ones(2, 3), 2)
