@@ -63,7 +63,7 @@ def pretraining_groups(
     for i, own in enumerate(usable):
         for place, (members, common) in enumerate(groups):
             both = common & own
-            if all(_enough(both, usable[j], keep) for j in (*members, i)):
+            if all(len(both) >= keep * len(usable[j]) for j in (*members, i)):
                 groups[place] = ([*members, i], both)
                 break
         else:
@@ -81,11 +81,6 @@ def _usable(
         if people not in known:
             known[people] = frozenset(usable_synthetic(synthetic, people))
     return [known[fold.subjects(clips)] for fold in folds]
-
-
-def _enough(common: frozenset[int], own: frozenset[int], keep: float) -> bool:
-    """A fold without any clip of its own shares with its like only."""
-    return len(common) >= keep * len(own) and bool(common) == bool(own)
 
 
 def _report_idle(idle: Sequence[str], folds: int, clips: int) -> None:

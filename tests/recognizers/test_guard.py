@@ -121,6 +121,8 @@ def test_measured_on_more_than_the_fold_learns_from(way: str, kind: str) -> None
     clean = fold_inputs()
     (leak,) = leaks_of(fold_inputs(**{way: [*getattr(clean, way), OF_TEST_SUBJECT.id]}))
     assert leak == Leak(kind, OF_TEST_SUBJECT.id, "is a test clip")
+    # a clip that is counted twice is named once
+    assert len(leaks_of(fold_inputs(**{way: [OF_TEST_SUBJECT.id] * 3}))) == 1
     # of the training part, but set apart to choose epochs on
     (leak,) = leaks_of(fold_inputs(**{way: [*getattr(clean, way), clean.selection[0].id]}))
     assert leak == Leak(

@@ -48,6 +48,19 @@ def test_inner_split_spares_who_alone_shows_a_class() -> None:
         assert "s/3" not in people(clips, inner_split(fold, clips, 0.5, seed).test)
 
 
+def test_inner_split_covers_the_classes_before_it_keeps_to_the_share() -> None:
+    clips = [clip(f"s/{i}", emotion=("anger", "fear", "contempt")[i % 3]) for i in range(31)]
+    inner = inner_split(loso(clips)[0], clips, 0.01, 0)
+    assert sorted(clips[i].emotion for i in inner.test) == ["anger", "contempt", "fear"]
+
+
+def test_inner_split_takes_whom_it_can_spare_even_if_large() -> None:
+    clips = [clip("s/0"), *(clip("s/1", str(i)) for i in range(6))]
+    clips += [clip("s/2", "1"), clip("s/2", "2", emotion="fear")]
+    inner = inner_split(loso(clips)[0], clips, 0.2, 0)
+    assert people(clips, inner.test) == {"s/1"}
+
+
 def test_inner_split_of_people_of_whom_none_can_be_spared(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -131,6 +131,19 @@ def test_grouped_folds_follow_the_generators_groups(k: int) -> None:
         grouped(clips, 2, seed=0, synthetic=synthetic_of(groups))
 
 
+def test_large_groups_are_divided_only_among_their_people() -> None:
+    clips = [clip("samm/big", str(i)) for i in range(20)] + [clip(f"samm/{i}") for i in range(4)]
+    groups = [["samm/big"], [f"samm/{i}" for i in range(4)]]
+    folds = grouped(clips, 4, seed=0, synthetic=synthetic_of(groups))
+    assert sorted(len(fold.test) for fold in folds) == [1, 1, 2, 20]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_people_of_many_clips_are_placed_first(seed: int) -> None:
+    clips = [clip("samm/big", str(i)) for i in range(4)] + [clip(f"samm/{i}") for i in range(4)]
+    assert [len(fold.test) for fold in grouped(clips, 2, seed)] == [4, 4]
+
+
 def test_people_whom_every_generator_saw_are_a_group_of_their_own() -> None:
     clips = tiny_clips(subjects=5)
     ids = sorted({c.subject_id for c in clips})
