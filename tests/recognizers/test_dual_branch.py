@@ -323,6 +323,16 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     assert without == []
 
 
+def test_alignment_alone_trains_everything_but_the_heads() -> None:
+    model = small(au_weight=1.0)
+    stirred(model)
+    targets = {"class_weights": torch.ones(3), "au_set": au_sets(CELLS)}
+    model.loss(model(image=pictures()), LABELS, **targets).backward()
+    moved = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    heads = {n for n, _ in model.named_parameters() if n.startswith("heads.")}
+    assert moved == {n for n, _ in model.named_parameters()} - heads
+
+
 def test_it_learns_a_handful_of_samples_by_heart() -> None:
     model = small()
     image = 0.2 * pictures()
