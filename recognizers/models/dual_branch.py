@@ -122,24 +122,21 @@ class DualBranch(Recognizer):
         image_size: int = 224,
     ) -> None:
         super().__init__(num_classes)
-        _check_choice("branches", branches, tuple(_REGIONS))
-        _check_choice("loss_form", loss_form, get_args(Form))
-        _check_choice("inference", inference, get_args(Form))
-        _check_choice("weights", weights, ("imagenet", "none"))
+        for option, value, allowed in (
+            ("branches", branches, tuple(_REGIONS)),
+            ("loss_form", loss_form, get_args(Form)),
+            ("inference", inference, get_args(Form)),
+            ("weights", weights, ("imagenet", "none")),
+        ):
+            if value not in allowed:
+                raise ValueError(
+                    f"DualBranch: {option} must be one of {', '.join(allowed)}, got {value!r}"
+                )
+        _check_numbers(awm_hidden, image_size, au_weight, temperature, label_smoothing)
         if awm and branches == "single":
             raise ValueError(
                 "DualBranch: awm weighs two regions against each other; with branches=single set "
                 "awm=false"
-            )
-        if awm_hidden < 1 or image_size < _SMALLEST:
-            raise ValueError(
-                f"DualBranch: awm_hidden must be 1 or more and image_size {_SMALLEST} or more, got "
-                f"{awm_hidden} and {image_size}"
-            )
-        if not (0 <= au_weight <= 1 and temperature > 0 and 0 <= label_smoothing < 1):
-            raise ValueError(
-                "DualBranch: au_weight must lie in [0, 1], temperature above 0, label_smoothing in "
-                f"[0, 1); got {au_weight}, {temperature} and {label_smoothing}"
             )
         self.regions = _REGIONS[branches]
         self.au_weight, self.temperature = au_weight, temperature
@@ -267,6 +264,16 @@ def _crop(x: Tensor, region: _Region) -> Tensor:
     return x[:, :, half_rows(region, x.shape[2])]
 
 
-def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"DualBranch: {name} must be one of {', '.join(allowed)}, got {value!r}")
+def _check_numbers(
+    awm_hidden: int, image_size: int, au_weight: float, temperature: float, label_smoothing: float
+) -> None:
+    if awm_hidden < 1 or image_size < _SMALLEST:
+        raise ValueError(
+            f"DualBranch: awm_hidden must be 1 or more and image_size {_SMALLEST} or more, got "
+            f"{awm_hidden} and {image_size}"
+        )
+    if not (0 <= au_weight <= 1 and temperature > 0 and 0 <= label_smoothing < 1):
+        raise ValueError(
+            "DualBranch: au_weight must lie in [0, 1], temperature above 0, label_smoothing in "
+            f"[0, 1); got {au_weight}, {temperature} and {label_smoothing}"
+        )
