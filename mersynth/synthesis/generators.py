@@ -36,7 +36,11 @@ class ClipGenerator(ABC):
 
     def facts(self) -> dict[str, Any]:
         """What a store's header says of it."""
-        return {"sha256": self.sha256, "unseen_subjects": list(self.unseen_subjects)}
+        return {
+            "sha256": self.sha256,
+            "training_subjects": list(self.training_subjects),
+            "unseen_subjects": list(self.unseen_subjects),
+        }
 
     @abstractmethod
     def load(self, image_size: int, device: torch.device) -> None:
@@ -79,7 +83,7 @@ class IcganGenerator(ClipGenerator):
         self.unseen_subjects = self.card.unseen_subjects
 
     def facts(self) -> dict[str, Any]:
-        """Its checksum, steps and held-out subjects."""
+        """Its checksum, steps, and the subjects that it saw and did not see."""
         return {**super().facts(), "step": self.card.step}
 
     def load(self, image_size: int, device: torch.device) -> None:
