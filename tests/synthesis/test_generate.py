@@ -72,6 +72,7 @@ def test_store_is_balanced_and_tells_its_provenance(place: Path, tmp_path: Path)
     assert header["real_store"]["checksum"] == real.checksum
     assert header["real_store"]["header"]["licence"] == "none"
     assert header["generators"][0]["sha256"] == card.sha256
+    assert header["generators"][0]["training_subjects"] == list(card.training_subjects)
 
 
 def test_terms_of_every_database_follow_into_the_synthetic_store(

@@ -43,7 +43,9 @@ def test_provenance_says_that_nobody_was_trained_on(real: ClipStore, tmp_path: P
         assert clip.template.rsplit("/", 1)[0] != clip.subject_id
     header = store.meta["header"]
     assert header["generator"] == "warp"
-    assert header["generators"] == [{"sha256": checksum(), "unseen_subjects": []}]
+    assert header["generators"] == [
+        {"sha256": checksum(), "training_subjects": [], "unseen_subjects": []}
+    ]
     assert (store.path / "contact_sheet.png").exists()
 
 
