@@ -12,6 +12,7 @@ from torch import Tensor
 from mersynth.augment.au_sets import au_sets
 from mersynth.augment.base import Batch, unpack
 from mersynth.dataset import ClipDataset
+from mersynth.loading import own_scheme
 from mersynth.store import ClipStore
 
 _ANNOTATIONS = ("aus", "au_set", "landmarks")  # what goes along with frames
@@ -70,10 +71,10 @@ class ClipBank:
         cls,
         store: ClipStore,
         num_frames: int = 16,
-        scheme: str = "native",
+        scheme: str | None = None,
         device: torch.device | str = "cpu",
     ) -> ClipBank:
-        """The clips of a store, as ``ClipDataset(store, num_frames, scheme)`` gives them.
+        """The clips of a store, as ``mersynth.load_clips`` gives them.
 
         Classes are numbered as that dataset numbers them: give the store from which the batches
         come, or fewer of its clips that still show every source. Subjects are numbered by the order
@@ -82,13 +83,14 @@ class ClipBank:
         Args:
             store: real or synthetic.
             num_frames: frames of a clip, as many as the batches' clips have.
-            scheme: label scheme; clips without a class in it are left out.
+            scheme: label scheme; clips without a class in it are left out. None: the store's own
+                (``mersynth.loading.own_scheme``).
             device: where the bank is kept: uint8, N * T * 3 * H * W bytes.
 
         Raises:
             ValueError: see :class:`mersynth.dataset.ClipDataset`.
         """
-        data = ClipDataset(store, num_frames, scheme)
+        data = ClipDataset(store, num_frames, own_scheme(store) if scheme is None else scheme)
         clips = data.store.clips
         ids = tuple(clip.subject_id for clip in clips)
         frames, aus, landmarks = [], [], []

@@ -28,7 +28,7 @@ class Batch:
             not measured. They may lie outside of the image, and may be moved there.
         subject: (B,) int64, a number for each person.
         onset_index: (B,) int64, the position of the onset among the frames.
-        apex_index: (B,) int64, the position of the apex among the frames.
+        apex_index: (B,) int64, the position of the apex among the frames; -1 where it is not known.
     """
 
     frames: Tensor

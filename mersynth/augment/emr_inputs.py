@@ -60,10 +60,12 @@ def read_inputs(inputs: Mapping[str, Any]) -> tuple[Batch, Tensor, Tensor, Tenso
             name: _places(name, inputs[name], batch) for name in INDEX_KEYS if name in inputs
         }
     onset, apex = places["onset_index"], places["apex_index"]
-    if bool((apex <= onset).any()):
+    early = (apex <= onset).nonzero().flatten().tolist()
+    if early:
         raise ValueError(
-            f"EMR: every apex must lie behind its onset, got onset_index {onset.tolist()} and "
-            f"apex_index {apex.tolist()}"
+            f"EMR: every apex must lie behind its onset, that of sample {early} does not "
+            f"(onset_index {onset.tolist()}, apex_index {apex.tolist()}); take more frames of the "
+            "clips, or leave such clips out"
         )
     return batch, onset, apex, _macro(inputs.get("strength"), batch)
 

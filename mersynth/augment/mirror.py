@@ -151,7 +151,9 @@ class HalfFaceMirror(Augmentation):
         """``left`` (B,) bool, the side that is kept; ``axis`` (B,), 0 to 1 over the width."""
         left = self.uniform(batch, 0, 1) < {"left": 1.0, "right": 0.0, "random": 0.5}[self.side]
         if self.side == "random" and batch.au_set is not None:
-            number = batch.au_set.sum(1)  # (B, 2)
+            # Gaze and head AUs belong to no half: they are lost whichever is kept.
+            halves = batch.au_set * ~_members(SIDEWAYS_ROWS, batch.device, len(ORDER))[:, None]
+            number = halves.sum(1)  # (B, 2)
             left = (left | (number[:, 1] == 0)) & ~((number[:, 0] == 0) & (number[:, 1] > 0))
         axis = self._axis_of(batch)
         return {"left": left, "axis": axis.nan_to_num(0.5), "on": axis.isfinite()}

@@ -68,7 +68,8 @@ def sensor_noise(frames: Tensor, shot: Tensor, read: Tensor, seed: Tensor) -> Te
         (B, T, C, H, W) in [0, 1].
     """
     shot, read = (value.reshape(-1, 1, 1, 1, 1) for value in (shot, read))
-    deviation = (shot * frames + read.square()).sqrt()
+    # Rounding may have left brightness a little below 0.
+    deviation = (shot * frames.clamp(min=0) + read.square()).sqrt()
     noise = hashed_normal(seed, frames.shape[1:])
     return (frames + deviation * noise).clamp(0, 1).to(frames.dtype)
 

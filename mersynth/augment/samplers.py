@@ -25,7 +25,8 @@ def balanced_order(
     Returns:
         (num_samples,) int64.
     """
-    names = groups.tolist() if isinstance(groups, Tensor) else list(groups)
+    # A tensor hashes by identity, so that each would be a group of its own.
+    names = [name.item() if isinstance(name, Tensor) else name for name in groups]
     members: dict[Hashable, list[int]] = {}
     for position, name in enumerate(names):
         members.setdefault(name, []).append(position)

@@ -49,13 +49,13 @@ def _along(batch: Batch, positions: Tensor) -> Batch:
     )
 
 
-def _check_index(owner: object, name: str, index: Tensor, length: int) -> None:
+def _check_index(owner: object, name: str, index: Tensor, length: int, low: int = 0) -> None:
     if torch.compiler.is_compiling():
         return
-    if index.is_floating_point() or bool(((index < 0) | (index >= length)).any()):
+    if index.is_floating_point() or bool(((index < low) | (index >= length)).any()):
         raise ValueError(
-            f"{type(owner).__name__}: {name} must be int64 within 0..{length - 1}, the frames of "
-            f"the clip; got {index.tolist()}"
+            f"{type(owner).__name__}: {name} must be int64 within {low}..{length - 1}, the frames "
+            f"of the clip; got {index.tolist()}; leave clips out whose apex is not known (-1)"
         )
 
 
@@ -225,9 +225,10 @@ class TemporalResample(Augmentation):
         if batch.onset_index is not None:
             _check_index(self, "onset_index", batch.onset_index, length)
         if batch.apex_index is not None:
-            _check_index(self, "apex_index", batch.apex_index, length)
-            first = (batch.apex_index - stretch).clamp(min=0)
-            last = last.minimum(batch.apex_index.to(stretch))
+            _check_index(self, "apex_index", batch.apex_index, length, low=-1)
+            known = batch.apex_index >= 0
+            first = torch.where(known, (batch.apex_index - stretch).clamp(min=0), first)
+            last = torch.where(known, last.minimum(batch.apex_index.to(stretch)), last)
         number = self.num_frames or length
         steps = torch.arange(number, device=batch.device)
         start = first + params["start"] * (last - first)
@@ -239,7 +240,9 @@ class TemporalResample(Augmentation):
 
     def _with_indices(self, batch: Batch, position: Tensor) -> Batch:
         def nearest(index: Tensor | None) -> Tensor | None:
-            return None if index is None else (position - index[:, None]).abs().argmin(1)
+            if index is None:
+                return None
+            return torch.where(index < 0, index, (position - index[:, None]).abs().argmin(1))
 
         return replace(
             batch, onset_index=nearest(batch.onset_index), apex_index=nearest(batch.apex_index)

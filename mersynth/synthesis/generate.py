@@ -19,6 +19,7 @@ from mersynth import config as configs
 from mersynth.clips import Clip
 from mersynth.dataset import to_uint8
 from mersynth.devices import choose_device
+from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.facs.emotions import classes as label_classes
 from mersynth.facs.emotions import label
 from mersynth.gan.conditions import (
@@ -168,7 +169,7 @@ def _plan_work(
             subject=face.clip.subject,
             name=f"synthetic_{item.number:05d}",
             onset=0,
-            apex=int(curve.sum(axis=1).argmax()),
+            apex=_apex(curve, item.template.aus),
             offset=config.num_frames - 1,
             emotion=item.emotion,
             aus=item.template.aus,
@@ -180,6 +181,17 @@ def _plan_work(
         )
         work.append(_Work(clip, face, curve, item.group))
     return work
+
+
+def _apex(curve: np.ndarray, aus: str) -> int:
+    """The frame at which the AUs that the clip is annotated with are strongest.
+
+    The curve of a real clip may hold more, such as a blink, which is no part of the expression.
+    """
+    numbers = parse_au_cell(aus).numbers
+    columns = [i for i, number in enumerate(CONDITION_AUS) if number in numbers]
+    change = (curve - curve[:1])[:, columns or slice(None)].sum(axis=1)
+    return int(change.argmax())
 
 
 def _fill(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from mersynth.augment.au_sets import au_sets
 from mersynth.augment.bank import ClipBank
 from mersynth.augment.region_replacing import RegionReplacing
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS
+from mersynth.loading import load_clips
 from mersynth.sources.phantom.population import write_store
 from mersynth.store import ClipStore
+from tests.tiny_store import tiny_clips, write_tiny_store
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +102,18 @@ def test_a_bank_without_names_numbers_no_subjects() -> None:
     bank = ClipBank(frames=torch.zeros(2, 1, 3, 8, 8), label=torch.tensor([0, 1]))
     with pytest.raises(ValueError, match="without subject and subject_ids"):
         bank.number_subjects(["samm/006"])
+
+
+def test_labels_are_those_of_load_clips(tmp_path: Path) -> None:
+    """A synthetic store's classes are of the scheme that it was made for."""
+    clips = [
+        replace(c, source="casme2", emotion=e)
+        for c, e in zip(
+            tiny_clips(subjects=1),
+            ("disgust", "happiness", "repression", "surprise", "others"),
+            strict=True,
+        )
+    ]
+    store = write_tiny_store(tmp_path / "s", clips, header={"source": "casme2", "scheme": "five"})
+    _, data = load_clips(store.path)
+    assert ClipBank.from_store(store).label.tolist() == list(data.labels) == [0, 1, 2, 3, 4]

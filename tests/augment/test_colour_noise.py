@@ -123,3 +123,8 @@ def test_wrong_options_are_named(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         make(**options)
+
+
+def test_noise_of_frames_rounded_below_black_is_a_number() -> None:
+    frames = torch.full((1, 1, 3, 16, 16), -5e-4)
+    assert SensorNoise(shot=5e-4, read=0.0, p=1.0)(frames).isfinite().all()

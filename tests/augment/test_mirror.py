@@ -139,3 +139,10 @@ def test_wrong_options_are_named() -> None:
         HalfFaceMirror(axis="nose")
     with pytest.raises(ValueError, match="needs 'landmarks'"):
         HalfFaceMirror(axis="landmarks")(torch.rand(2, 3, 4, 4))
+
+
+def test_gaze_does_not_count_as_the_half_that_shows_something() -> None:
+    sets = au_sets(["L12+51"]).expand(64, -1, -1).clone()
+    torch.manual_seed(0)
+    mirrored = HalfFaceMirror("random", p=1.0)({"image": torch.rand(64, 3, 8, 8), "au_set": sets})
+    assert (mirrored["au_set"][:, ORDER.index(12)] == 1).all()

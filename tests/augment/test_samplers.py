@@ -107,3 +107,10 @@ def test_an_absent_class_has_no_weight() -> None:
 def test_wrong_arguments_are_named(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         class_weights(**arguments)
+
+
+def test_a_list_of_tensors_is_balanced_by_their_values() -> None:
+    labels = [torch.tensor(c) for c in [0] * 20 + [1] * 5 + [2] * 2]
+    order = list(ClassBalancedSampler(labels, 300, torch.Generator().manual_seed(0)))
+    drawn = torch.tensor([int(labels[i]) for i in order])
+    assert drawn.bincount().tolist() == [100, 100, 100]

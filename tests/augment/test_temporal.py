@@ -165,3 +165,22 @@ def test_an_unmeasured_frame_spoils_only_what_it_takes_part_in() -> None:
 def test_wrong_options_are_named(make: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(**options)
+
+
+def test_a_clip_whose_apex_is_not_known_keeps_that() -> None:
+    inputs = {"clip": torch.rand(2, 12, 3, 8, 8), "apex_index": torch.tensor([-1, 6])}
+    resampled = TemporalResample(keep=(0.5, 0.5))(inputs)
+    assert resampled["apex_index"][0] == -1
+    assert resampled["apex_index"][1] >= 0
+    with pytest.raises(ValueError, match="leave clips out whose apex is not known"):
+        OnsetApexPair()(inputs)
+
+
+def test_mmnets_published_reach_is_rounded_down() -> None:
+    """0.15 * 90 / 4 = 3.375: up to three frames, never four."""
+    frames = torch.arange(100.0).reshape(1, 100, 1, 1, 1).expand(400, -1, 1, 2, 2)
+    torch.manual_seed(0)
+    pair = OnsetApexPair("mmnet-published")
+    drawn = pair({"clip": frames, "apex_index": torch.full((400,), 90)})["clip"][..., 0, 0, 0]
+    assert drawn[:, 0].unique().tolist() == [0, 1, 2, 3]
+    assert drawn[:, 1].unique().tolist() == [87, 88, 89, 90]

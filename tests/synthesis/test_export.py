@@ -28,6 +28,7 @@ from tests.synthesis.export_stores import (
     synthetic,
     write_store,
 )
+from tests.tiny_store import write_tiny_store
 
 
 @pytest.fixture(scope="module")
@@ -298,3 +299,13 @@ def test_webdataset_takes_only_what_it_decodes(store: ClipStore, tmp_path: Path)
     with pytest.raises(ExportError, match="decodes png and jpg, not format=bmp"):
         export(store.path, "webdataset", tmp_path / "out", overrides=["format=bmp"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_store_is_not_exported(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    with (store.path / "frames.npy").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"\0" * 2000)
+    with pytest.raises(StoreError, match="damaged"):
+        export(store.path, "imagefolder", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

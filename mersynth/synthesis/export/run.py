@@ -124,7 +124,7 @@ def export(
         raise ExportError(f"{target} exists already; remove it or choose another --out")
     if suffix and target.suffix != suffix:
         raise ExportError(f"{layout} writes one file, whose name ends in {suffix}; got {target}")
-    job = _job(ClipStore.open(store), layout, settings, seed)
+    job = _job(ClipStore.open(store, verify=True), layout, settings, seed)
     _tell_terms(job)
     partial = target.parent / f".{target.name}.partial"
     _remove(partial)
