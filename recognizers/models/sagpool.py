@@ -58,7 +58,7 @@ class SAGPool(nn.Module):
     def forward(self, nodes: Tensor, embedded: Tensor, adjacency: Tensor) -> Pooled:
         """Select and weight nodes; see the class for the shapes."""
         raw = self.attention(embedded, adjacency).squeeze(2)  # (B, N)
-        keep = math.ceil(round(self.ratio * raw.shape[1], 6))  # 0.1 * 30 is 3 and no more
+        keep = math.ceil(round(self.ratio * raw.shape[1], 6))  # 0.28 * 25 is 7 and no more
         scores = raw.tanh()
         selected = raw.argsort(dim=1, descending=True, stable=True)[:, :keep]  # (B, K)
         rows = selected[:, :, None]
