@@ -43,7 +43,8 @@ class PrepareSettings:
         geometry: which part of a frame is stored (:func:`mersynth.face.framing.frame_clips`).
         detector: what finds faces, where they are looked for: ``"auto"``, ``"feat"`` or ``"lbp"``.
         intensities: the backend of py-feat that measures AU intensities, ``"v2"`` or ``"v1"``, or
-            ``"none"``; ``"auto"``: whichever has its weights on this machine.
+            ``"none"``; ``"auto"``: whichever has its weights on this machine. The feature
+            ``intensity_change``, their difference to the onset frame, is then stored beside them.
         apex: which clips without an apex get one spotted, and how: one of ``motion.spotting``'s
             ``SPOTTING``.
         strength: ``"micro"`` or ``"macro"``; None: as the database says. The phantom renders
@@ -235,6 +236,8 @@ def _prepare_database(
         logger.info("AU intensities are not measured; `mersynth doctor` says what that needs")
     meter = IntensityMeter(backend) if backend is not None else None
     _write(out, clips, header, meter, resume)
+    if meter is not None:
+        add_features(out, {"intensity_change": {}})
 
 
 def _if_faces_can_be_found(backend: Backend, asked: str) -> Backend | None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mersynth.facs.landmarks import NUM_LANDMARKS
-from mersynth.features import compute_features, load_feature
+from mersynth.features import load_feature
 from mersynth.prepare import prepare
 from mersynth.sources.phantom.population import clip_specs, render_clip
 from mersynth.store import ClipStore
@@ -29,7 +29,6 @@ def test_intensities_and_landmarks_of_every_frame_are_stored(
     assert ((store.intensities >= 0) & (store.intensities <= 1)).all()
     assert store.landmarks.shape == (5, NUM_LANDMARKS, 2)
     assert np.isfinite(store.landmarks).all()
-    compute_features(store, {"intensity_change": {}})
     change = load_feature(ClipStore.open(store.path), "intensity_change")
     np.testing.assert_allclose(change, store.intensities - store.intensities[0])
 
