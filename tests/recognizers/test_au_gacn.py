@@ -188,9 +188,9 @@ def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
     assert isinstance(model, AUGACN)
     aus = au_labels(cells, model.aus)
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0.02, 120)  # normalisation settles
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0.02, 240)  # normalisation settles
     losses = []
-    for _ in range(120):
+    for _ in range(240):
         optimiser.zero_grad()
         loss = model.loss(model(clip=clips), labels, aus=aus)
         loss.backward()
