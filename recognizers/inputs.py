@@ -1,0 +1,249 @@
+"""What a model reads, made from a store: the tensors that its ``inputs`` declare.
+
+A builder for each ``InputSpec.made_of`` makes it from the clips' frames and from features that are
+kept within the store (:mod:`mersynth.features`), so that a second run computes none of them again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mersynth.augment.au_sets import au_sets
+from mersynth.clips import Clip
+from mersynth.dataset import ClipDataset, to_float
+from mersynth.devices import choose_device
+from mersynth.feature_kinds import FEATURES, REMEDIES
+from mersynth.features import complete_options, compute_features, load_feature
+from mersynth.store import ClipStore, StoredClip
+from recognizers.models.base import InputSpec
+from recognizers.models.dual_branch import input_image
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 16  # clips at once
+
+FeatureOptions = Mapping[str, Mapping[str, Any]]  # by the feature's name
+Build = Callable[[Sequence[StoredClip], Mapping[str, Tensor], InputSpec], Tensor]
+"""From B clips, their features (B, ...), the spec to (B, C, H, W) or (B, T, C, H, W), any size."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelData:
+    """The clips of a store as a model reads them; row ``i`` of everything is about one clip.
+
+    Attributes:
+        inputs: (N, ...) float32 of each spec's ``shape``, by the input's name, in main memory.
+        label: (N,) int64, index in ``classes``.
+        au_set: (N, S, 2) float32, see :func:`mersynth.augment.au_sets`.
+        clips: the N clips.
+        classes: names of the classes.
+    """
+
+    inputs: dict[str, Tensor]
+    label: Tensor
+    au_set: Tensor
+    clips: tuple[Clip, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    build: Build
+    channels: tuple[str, ...]
+    of_frames: bool
+    features: Callable[[InputSpec], FeatureOptions]
+
+
+_BUILDERS: dict[str, _Builder] = {}
+
+
+def register_input(
+    made_of: str,
+    channels: tuple[str, ...],
+    of_frames: bool = False,
+    features: Callable[[InputSpec], FeatureOptions] = lambda spec: {},
+) -> Callable[[Build], Build]:
+    """Decorator of the function that makes a kind of input, see :data:`Build`.
+
+    Args:
+        made_of: what ``InputSpec.made_of`` calls it.
+        channels: names of the channels that it makes, in their order.
+        of_frames: whether it makes a clip (B, T, C, H, W); else an image (B, C, H, W).
+        features: from the spec, the features of :data:`mersynth.feature_kinds.FEATURES` that it
+            needs, a row a clip, each with the options that differ from ``configs/prepare.yaml``'s.
+
+    Raises:
+        ValueError: if there is a builder of that name.
+    """
+
+    def register(build: Build) -> Build:
+        if made_of in _BUILDERS:
+            raise ValueError(f"an input made of {made_of!r} is registered already")
+        _BUILDERS[made_of] = _Builder(build, channels, of_frames, features)
+        return build
+
+    return register
+
+
+def build_inputs(
+    store: ClipStore,
+    specs: Mapping[str, InputSpec],
+    scheme: str,
+    device: str | torch.device = "cpu",
+    *,
+    features: FeatureOptions | None = None,
+) -> ModelData:
+    """Make the tensors that a model reads of every clip that has a class and what they need.
+
+    Features that the store's folder lacks are computed and kept there. Images of another size than
+    the spec's are averaged over areas if both sides shrink, else interpolated bilinearly.
+
+    Args:
+        store: any store, real or synthetic, or a filtered view of one.
+        specs: ``Recognizer.inputs``.
+        scheme: label scheme (``facs.emotions.SCHEMES``); clips without a class in it are left out.
+        device: where to compute and resize; ``"auto"`` as :func:`mersynth.devices.choose_device`.
+        features: options of features that differ from the inputs' own, for instance
+            ``{"on_off": {"alpha": 4.0}}``, as the dual-branch paper does for SAMM.
+
+    Returns:
+        The data. A clip without what an input needs, such as an apex, is left out, with a warning.
+
+    Raises:
+        ValueError: if an input is made of something unknown or does not fit its spec, an option is
+            wrong or of a feature that no input needs, or no clip is left.
+        FeatureError: if a feature is unknown or its file is damaged.
+    """
+    device = choose_device(device)
+    needed = _needed_features(specs, features or {})
+    named = ClipDataset(store, scheme=scheme)
+    kept = _usable(named.store, {feature for wanted in needed.values() for feature in wanted})
+    items = [named.store[i] for i in kept]
+    return ModelData(
+        inputs={
+            name: _build(name, spec, store, items, needed[name], device)
+            for name, spec in specs.items()
+        },
+        label=torch.tensor([named.labels[i] for i in kept]),
+        au_set=au_sets([item.clip.aus for item in items]),
+        clips=tuple(item.clip for item in items),
+        classes=named.classes,
+    )
+
+
+def _needed_features(
+    specs: Mapping[str, InputSpec], given: FeatureOptions
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """By input, the features that it needs, with all their options; refuses what does not fit."""
+    needed: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, spec in specs.items():
+        if spec.made_of not in _BUILDERS:
+            raise ValueError(
+                f"input {name!r} is made of {spec.made_of!r}; known are "
+                f"{', '.join(sorted(_BUILDERS))}; register_input adds another"
+            )
+        builder = _BUILDERS[spec.made_of]
+        if spec.channels != builder.channels or (spec.num_frames is not None) != builder.of_frames:
+            frames = "a number of frames" if builder.of_frames else "num_frames=None"
+            raise ValueError(
+                f"input {name!r}: {spec.made_of!r} has {', '.join(builder.channels)} and {frames}, "
+                f"the spec {', '.join(spec.channels)} and num_frames={spec.num_frames}"
+            )
+        own = builder.features(spec)
+        needed[name] = complete_options({key: {**own[key], **given.get(key, {})} for key in own})
+    used = {feature for wanted in needed.values() for feature in wanted}
+    if by_frame := sorted(feature for feature in used if FEATURES[feature].of != "clip"):
+        raise ValueError(f"inputs need features with a row a clip, {by_frame} has a row a frame")
+    if unused := sorted(set(given) - used):
+        raise ValueError(
+            f"features: options of {', '.join(unused)}, which no input needs; needed are "
+            f"{', '.join(sorted(used)) or 'none'}"
+        )
+    return needed
+
+
+def _usable(store: ClipStore, features: set[str]) -> list[int]:
+    """Positions of the clips that have what all the features need."""
+    lacks = [{FEATURES[f].needs for f in features if not FEATURES[f].fits(item)} for item in store]
+    kept = [i for i, lack in enumerate(lacks) if not lack]
+    if len(kept) < len(store):
+        needs = sorted({need for lack in lacks for need in lack})
+        count = f"{store.path}: {len(store) - len(kept)} of {len(store)} clips"
+        left_out = f"{count} are left out, for they have no {' or '.join(needs)}"
+        advice = "; ".join(REMEDIES[need] for need in needs)
+        if not kept:
+            raise ValueError(f"{left_out}: none is left; {advice}")
+        logger.warning("%s; %s", left_out, advice)
+    return kept
+
+
+@torch.no_grad()
+def _build(
+    name: str,
+    spec: InputSpec,
+    store: ClipStore,
+    items: Sequence[StoredClip],
+    needed: FeatureOptions,
+    device: torch.device,
+) -> Tensor:
+    """(N, ...) of one input."""
+    whole = ClipStore.open(store.path)  # features are of whole stores, not of views
+    compute_features(whole, needed, device)
+    values = {key: load_feature(whole, key, **options) for key, options in needed.items()}
+    row = {clip.id: i for i, clip in enumerate(whole.clips)}
+    build = _BUILDERS[spec.made_of].build
+    result = torch.empty(len(items), *spec.shape)
+    for first in range(0, len(items), _BATCH):
+        batch = items[first : first + _BATCH]
+        rows = [row[item.clip.id] for item in batch]
+        own = {key: torch.from_numpy(v[rows]).to(device) for key, v in values.items()}
+        tensor = _resize(build(batch, own, spec).to(device), spec.size)
+        spec.check(name, tensor)
+        result[first : first + len(batch)] = tensor.cpu()
+    return result
+
+
+def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """(..., C, H, W) of any size to another one, on the images' device."""
+    flat = images.flatten(0, -4)
+    shrinks = size[0] <= images.shape[-2] and size[1] <= images.shape[-1]
+    flat = F.interpolate(flat, size, mode="area" if shrinks else "bilinear", antialias=not shrinks)
+    return flat.unflatten(0, images.shape[:-3])
+
+
+_RGB = ("red", "green", "blue")
+
+
+@register_input("clip", _RGB, of_frames=True)
+def _clip(items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec) -> Tensor:
+    """The nearest frames of even steps from onset to offset, as ``ClipDataset`` takes them."""
+    assert spec.num_frames is not None
+    steps = [np.linspace(0, len(item.frames) - 1, spec.num_frames).round() for item in items]
+    chosen = [item.frames[s.astype(int)] for item, s in zip(items, steps, strict=True)]
+    return to_float(np.stack(chosen))
+
+
+@register_input("tim", _RGB, True, lambda spec: {"tim": {"num_frames": spec.num_frames}})
+def _tim(items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec) -> Tensor:
+    """All frames from onset to offset, interpolated (:func:`mersynth.motion.tim.tim`)."""
+    return features["tim"]
+
+
+@register_input(
+    "magnified_on_off",
+    ("magnified_grey", "on_apex", "off_apex"),
+    # the paper's 3.1.1 amplifies by 6; of 4.3's two ways to On-A and Off-A, prepare.yaml's default
+    features=lambda spec: {"magnified": {"alpha": 6.0}, "on_off": {}},
+)
+def _magnified_on_off(
+    items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec
+) -> Tensor:
+    return input_image(features["magnified"], features["on_off"])
