@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -95,15 +96,15 @@ def test_au_gacn_reads_the_nearest_frames(
 ) -> None:
     monkeypatch.setattr("recognizers.inputs._BATCH", 3)  # the four clips take two batches
     model = recognizers.create_model(
-        "au_gacn", 3, image_size=32, num_frames=16, width=16, graph_width=16
+        "au_gacn", 3, image_size=16, num_frames=16, width=16, graph_width=16
     ).eval()
     data = build_inputs(store, model.inputs, "three")
-    assert data.inputs["clip"].shape == (4, 16, 3, 32, 32)
+    assert data.inputs["clip"].shape == (4, 16, 3, 16, 16)
     for row, clip in enumerate(data.clips):
         whole = frames(store, clip)
         steps = [round(i * (len(whole) - 1) / 15) for i in range(16)]
-        halved = whole.reshape(-1, 32, 2, 32, 2, 3).mean(axis=(2, 4))[steps]
-        assert_close(data.inputs["clip"][row], tensor(halved), atol=1e-6, rtol=0)
+        small = whole.reshape(-1, 16, 4, 16, 4, 3).mean(axis=(2, 4))[steps]
+        assert_close(data.inputs["clip"][row], tensor(small), atol=1e-6, rtol=0)
     assert model(**data.inputs).logits.shape == (4, 3)
 
 
@@ -270,8 +271,11 @@ def test_a_kind_of_input_can_be_added_once(
     def onset_red(items: Sequence[Any], features: Any, spec: InputSpec) -> Tensor:
         return torch.stack([tensor(item.frames[0] / np.float32(255))[:1] for item in items])
 
-    data = build_inputs(store, {"x": InputSpec("onset_red", ("red",), (SIZE, SIZE))}, "three")
-    assert_close(data.inputs["x"][3, 0], tensor(frames(store, data.clips[3]))[0, 0])
+    spec = InputSpec("onset_red", ("red",), (96, 16))  # one side grows, the other shrinks
+    data = build_inputs(store, {"x": spec}, "three")
+    red = Image.fromarray(frames(store, data.clips[3])[0, ..., 0])
+    resized = np.array(red.resize((16, 96), Image.Resampling.BILINEAR))
+    assert_close(data.inputs["x"][3, 0], torch.from_numpy(resized), atol=1e-5, rtol=0)
     with pytest.raises(ValueError, match="'onset_red' is registered already"):
         register_input("onset_red", ("red",))(onset_red)
 
