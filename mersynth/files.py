@@ -1,10 +1,14 @@
-"""Files that are whole or absent, and checksums of them."""
+"""Files that are whole or absent, checksums of them, and the tensors in them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def write_json_atomically(path: Path, value: object) -> None:
@@ -23,3 +27,25 @@ def sha256_of_file(path: Path) -> str:
 def checksum_of(value: object) -> str:
     """SHA-256 of a JSON-able value, in hexadecimal."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file or of a ``torch.save`` state dict, on the CPU.
+
+    Raises:
+        ValueError: if the file is missing or holds no tensors by name.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    if not path.exists():
+        raise ValueError(f"no weights at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling raises whatever the file's bytes lead it to
+        raise ValueError(f"{path} cannot be read as weights ({error})") from error
+    if not isinstance(values, dict) or not all(torch.is_tensor(v) for v in values.values()):
+        raise ValueError(f"{path} holds no state dict of tensors")
+    return values

@@ -4,75 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mersynth import __version__, logs, paths
-from mersynth.clips import Strength
+from mersynth import paths
 from mersynth.devices import choose_device
-from mersynth.face.align import Alignment
 from mersynth.face.detect import choose_detector
-from mersynth.face.framing import GEOMETRIES, FramedClip, Geometry, frame_clips
-from mersynth.face.intensity import IntensityMeter, choose_backend
-from mersynth.face.template import face_box
-from mersynth.face.weights import RETINAFACE, Backend, locate, require
 from mersynth.feature_kinds import FEATURES
 from mersynth.features import complete_options, compute_features
-from mersynth.motion.spotting import SPOTTING, spot_apexes
-from mersynth.sources import PHANTOM, SOURCES, PrepareError, Source, get_source
+from mersynth.prepare_database import PrepareSettings, prepare_database
+from mersynth.sources import PHANTOM, SOURCES, get_source
 from mersynth.sources.composite import COMPOSITE, make_composite
-from mersynth.sources.errors import Problem
 from mersynth.sources.folder import Folder
 from mersynth.store import ClipStore, StoreError
-from mersynth.store_writer import StoreWriter, check_target
+from mersynth.store_writer import check_target
 
 logger = logging.getLogger(__name__)
-
-_CLIPS_A_COMMIT = 25  # what a kill may cost
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrepareSettings:
-    """How a database becomes a store; the defaults are those of ``configs/prepare.yaml``.
-
-    Args:
-        image_size: side of the stored frames, in pixels.
-        geometry: which part of a frame is stored (:func:`mersynth.face.framing.frame_clips`).
-        detector: what finds faces, where they are looked for: ``"auto"``, ``"feat"`` or ``"lbp"``.
-        intensities: the backend of py-feat that measures AU intensities, ``"v2"`` or ``"v1"``, or
-            ``"none"``; ``"auto"``: whichever has its weights on this machine. The feature
-            ``intensity_change``, their difference to the onset frame, is then stored beside them.
-        apex: which clips without an apex get one spotted, and how: one of ``motion.spotting``'s
-            ``SPOTTING``.
-        strength: ``"micro"`` or ``"macro"``; None: as the database says. The phantom renders
-            either; for a rendered tree it says what was rendered into it.
-
-    Raises:
-        ValueError: if the size is not positive, or a name is unknown.
-    """
-
-    image_size: int = 128
-    geometry: Geometry = "auto"
-    detector: str = "auto"
-    intensities: str = "auto"
-    apex: str = "auto"
-    strength: Strength | None = None
-
-    def __post_init__(self) -> None:
-        if self.image_size < 1:
-            raise ValueError(f"image_size must be positive, got {self.image_size}")
-        allowed = {
-            "geometry": GEOMETRIES,
-            "apex": SPOTTING,
-            "strength": (None, "micro", "macro"),
-        }
-        for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                names = ", ".join(str(value) for value in values)
-                raise ValueError(f"{name} must be one of {names}, got {getattr(self, name)!r}")
 
 
 def prepare(
@@ -136,7 +84,9 @@ def prepare(
     else:
         check_target(out, resume)
         database = Folder(images, videos) if images or videos else get_source(source)
-        _prepare_database(database, root, out, chosen, skip_bad, seed, resume)
+        store = prepare_database(database, root, out, chosen, skip_bad, seed, resume)
+        if store.meta["header"]["intensities"] is not None:
+            wanted = complete_options({"intensity_change": {}}) | wanted
     if wanted:
         add_features(out, wanted)
     return ClipStore.open(out)
@@ -193,61 +143,6 @@ def _check_same(out: Path, source: str, chosen: PrepareSettings, seed: int, give
         )
 
 
-def _prepare_database(
-    database: Source,
-    root: Path | None,
-    out: Path,
-    chosen: PrepareSettings,
-    skip_bad: bool,
-    seed: int,
-    resume: bool,
-) -> None:
-    backend = choose_backend(chosen.intensities)
-    scan = database.scan(paths.data_root(database.home, root))
-    framed = frame_clips(scan, chosen.image_size, chosen.geometry, chosen.detector)
-    problems = [*scan.problems, *framed.problems]
-    _report(database.name, problems, skip_bad)
-    if not framed.clips:
-        raise StoreError(f"{database.name}: no clip is left to store")
-    if backend is not None and scan.release == "raw" and framed.geometry != "align":
-        backend = _if_faces_can_be_found(backend, chosen.intensities)
-    clips, spotting, still = spot_apexes(framed.clips, chosen.apex)
-    if chosen.strength is not None:
-        clips = [replace(c, clip=replace(c.clip, strength=chosen.strength)) for c in clips]
-    header = {
-        "source": database.name,
-        "licence": database.licence,
-        "citation": database.citation,
-        "release": scan.release,
-        "image_size": chosen.image_size,
-        "geometry": framed.text,
-        "detector": framed.detector,
-        "alignments": framed.alignments,
-        "intensities": backend,
-        "apex_spotting": spotting,
-        "options": asdict(chosen),
-        "skipped": [problem.as_dict() for problem in problems if problem.fatal],
-        "warnings": [p.as_dict() for p in (*problems, *still) if not p.fatal],
-        "mersynth": __version__,
-        "seed": seed,
-    }
-    logger.info("%s, %s release: frames are %s", database.name, scan.release, framed.text)
-    if backend is None:
-        logger.info("AU intensities are not measured; `mersynth doctor` says what that needs")
-    meter = IntensityMeter(backend) if backend is not None else None
-    _write(out, clips, header, meter, resume)
-    if meter is not None:
-        add_features(out, {"intensity_change": {}})
-
-
-def _if_faces_can_be_found(backend: Backend, asked: str) -> Backend | None:
-    """The backend, if RetinaFace's weights are there: nobody has looked for the faces yet."""
-    if asked == "auto" and locate(RETINAFACE) is None:
-        return None
-    require([RETINAFACE], "faces in frames that are not aligned")
-    return backend
-
-
 def _compose(root: Path | None, out: Path, chosen: PrepareSettings, skip_bad: bool) -> None:
     changed = [n for n, v in asdict(chosen).items() if v != getattr(PrepareSettings(), n)]
     if changed:
@@ -271,48 +166,3 @@ def _render_phantom(root: Path | None, out: Path, chosen: PrepareSettings, seed:
             )
     strength = chosen.strength or "micro"
     write_store(out, image_size=chosen.image_size, seed=seed, strength=strength)
-
-
-def _report(source: str, problems: Sequence[Problem], skip_bad: bool) -> None:
-    """Tell every problem; stop where one of them costs a clip and that was not allowed."""
-    fatal = [problem for problem in problems if problem.fatal]
-    for problem in problems:
-        if not problem.fatal or skip_bad:
-            logger.warning("%s%s", "left out: " if problem.fatal else "", problem)
-    if fatal and not skip_bad:
-        raise PrepareError(source, problems)
-
-
-def _write(
-    out: Path,
-    clips: Sequence[FramedClip],
-    header: dict[str, Any],
-    meter: IntensityMeter | None,
-    resume: bool,
-) -> None:
-    side = header["image_size"]
-    total = sum(item.clip.num_frames for item in clips)
-    with (
-        StoreWriter(out, [item.clip for item in clips], side, header, resume=resume) as writer,
-        logs.progress(f"writing {out.name}", total=total, unit="frames") as advance,
-    ):
-        advance(sum(item.clip.num_frames for item in clips[: writer.done]))
-        for number, item in enumerate(clips[writer.done :], writer.done + 1):
-            frames, intensities, landmarks = item.read(), None, item.landmarks
-            if meter is not None:
-                read = meter.measure(frames, _face_box(item, header["release"], side))
-                intensities = read.intensities
-                landmarks = read.landmarks if item.files.landmarks is None else landmarks
-            writer.add(frames, intensities, landmarks)
-            advance(len(frames))
-            if number % _CLIPS_A_COMMIT == 0:
-                writer.commit()
-        store = writer.finish()
-    logger.info("%s: %d clips, %d subjects", out, len(store), len(store.subjects))
-
-
-def _face_box(item: FramedClip, release: str, side: int) -> np.ndarray | None:
-    """Where the face is in the stored frames; None where it has to be looked for."""
-    if isinstance(item.framing, Alignment):
-        return face_box(side)
-    return None if release == "raw" else np.array([0, 0, side - 1, side - 1], np.float32)

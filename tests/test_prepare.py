@@ -159,7 +159,7 @@ def test_a_killed_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     specs = [s for s in clip_specs(seed=3) if s.clip.num_frames < 40][:4]
     root = smic_tree(tmp_path / "data", specs)
     whole = prepare("smic", root, tmp_path / "whole", image_size=32)
-    monkeypatch.setattr("mersynth.prepare._CLIPS_A_COMMIT", 1)
+    monkeypatch.setattr("mersynth.prepare_database._CLIPS_A_COMMIT", 1)
     add, added = StoreWriter.add, []
 
     def killed(self: StoreWriter, *arrays: object) -> None:

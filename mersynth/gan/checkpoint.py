@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import sha256_of_file, write_json_atomically
+from mersynth.files import read_tensors, sha256_of_file, write_json_atomically
 from mersynth.gan.generator import Generator
 
 CARD = "generator.json"
@@ -170,14 +169,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: if the file is missing or holds no tensors.
     """
-    if not path.exists():
-        raise CheckpointError(f"no weights at {path}")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling raises whatever the file's bytes lead it to
-        raise CheckpointError(f"{path} cannot be read as weights ({error})") from error
-    if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
-        raise CheckpointError(f"{path} holds no state dict of tensors")
-    return values
+        return read_tensors(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error

@@ -17,14 +17,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mersynth.motion.flow import farneback, magnitude, optical_strain
+from mersynth.motion.flow import LUMA, farneback, magnitude, optical_strain
 from mersynth.motion.lbp import histogram_difference, lbp_histograms
 
 Reference = Literal["ends", "onset"]
 
 _FLOW_SIDE = 64  # pixels: at 128 the flow is no better for the apex, and takes five times as long
 _MARGIN = 8  # an eighth of each side is cut off: hair, background, and the flow's own border
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _STILL = 1e-6  # a signal below it is rounding, no movement
 
 
@@ -259,7 +258,7 @@ def _evenly_lit(clip: Tensor) -> Tensor:
 
 
 def _luma(clip: Tensor) -> Tensor:
-    return torch.tensor(_LUMA, device=clip.device)
+    return torch.tensor(LUMA, device=clip.device)
 
 
 def _smoothed(frames: Tensor, sigma: float) -> Tensor:

@@ -18,7 +18,8 @@ from torch import Tensor
 from mersynth.motion.tvl1 import Scheme, coarse_to_fine
 
 _MIN_SIZE = 16  # pixels; below it neither a pyramid nor DIS's patches have room
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as OpenCV
+LUMA = (0.299, 0.587, 0.114)
+"""What red, green and blue count for in a grey image: ITU-R BT.601, as OpenCV."""
 _TOLERANCE = 1e-3  # how far frames may lie outside [0, 1]: rounding, not another range
 # To start from; DIS takes even zeros for a guess. OpenCV's type stubs want an array.
 _NO_GUESS: Any = None
@@ -253,7 +254,7 @@ def _grey(name: str, frames: Tensor) -> Tensor:
     if frames.shape[1] == 1:
         return frames[:, 0].contiguous()
     red, green, blue = frames.unbind(1)
-    return red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]
+    return red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]
 
 
 def _by_opencv(

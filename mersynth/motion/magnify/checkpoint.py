@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
-from mersynth.files import sha256_of_file, write_json_atomically
+from mersynth.files import read_tensors, sha256_of_file, write_json_atomically
 from mersynth.motion.magnify.convert import convert_published, is_published
 from mersynth.motion.magnify.magnet import MagNet
 
@@ -101,14 +100,7 @@ def _build(tensors: Mapping[str, Tensor], options: dict[str, Any], path: Path) -
 
 
 def _load_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.exists():
-        raise MagNetError(f"no weights at {path}")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling raises whatever the file's bytes lead it to
-        raise MagNetError(f"{path} cannot be read as weights ({error})") from error
-    if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
-        raise MagNetError(f"{path} holds no state dict of tensors")
-    return values
+        return read_tensors(path)
+    except ValueError as error:
+        raise MagNetError(str(error)) from error

@@ -17,13 +17,12 @@ from mersynth import logs
 from mersynth.clips import Clip
 from mersynth.dataset import to_float
 from mersynth.devices import choose_device
-from mersynth.motion.flow import magnitude, optical_flow, optical_strain
+from mersynth.motion.flow import LUMA, magnitude, optical_flow, optical_strain
 from mersynth.store import StoredClip
 from mersynth.synthesis.export.images import lacks_apex
 from mersynth.synthesis.export.job import ExportError, ExportSettings, Job, Written, provenance
 
 _BATCH = 16  # clips at once; a pair's flow does not depend on what else is in the batch
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as flow counts a colour frame
 _PROVENANCE = ("face", "template", "generator", "unseen")
 
 
@@ -46,7 +45,7 @@ class Feature:
 
 
 def _grey(frames: Tensor) -> Tensor:
-    weights = torch.tensor(_LUMA, dtype=frames.dtype, device=frames.device)
+    weights = torch.tensor(LUMA, dtype=frames.dtype, device=frames.device)
     return (frames * weights.view(3, 1, 1)).sum(dim=1, keepdim=True)
 
 
