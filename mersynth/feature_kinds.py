@@ -20,6 +20,18 @@ from mersynth.motion.magnify import MagNet, eulerian_pair, load_magnet
 from mersynth.motion.tim import tim
 from mersynth.store import StoredClip
 
+Need = Literal["apex", "two frames", "intensities", "landmarks"]
+"""What a clip may lack."""
+
+
+def has(item: StoredClip, need: Need) -> bool:
+    """Whether a clip has what is needed."""
+    if need == "apex":
+        return item.clip.apex is not None
+    if need == "two frames":
+        return item.clip.num_frames > 1
+    return bool(np.isfinite(getattr(item, need)).any())
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -34,16 +46,12 @@ class Feature:
 
     compute: Callable[..., Tensor]
     shape: str
-    needs: Literal["apex", "two frames", "intensities"] = "apex"
+    needs: Need = "apex"
     of: Literal["clip", "frame"] = "clip"
 
     def fits(self, item: StoredClip) -> bool:
         """Whether a clip has what the feature needs."""
-        if self.needs == "apex":
-            return item.clip.apex is not None
-        if self.needs == "two frames":
-            return item.clip.num_frames > 1
-        return bool(np.isfinite(item.intensities).any())
+        return has(item, self.needs)
 
 
 def _flow(clips: Sequence[StoredClip], device: torch.device, **options: Any) -> Tensor:
@@ -108,10 +116,11 @@ def _shipped_magnet(device: torch.device) -> MagNet:
     return load_magnet().to(device)
 
 
-REMEDIES = {
+REMEDIES: dict[Need, str] = {
     "apex": "prepare the store with apex=strain, which spots it",
     "two frames": "a single picture does not move: leave the feature out",
     "intensities": "prepare the store with intensities=v2; `mersynth doctor` says what that needs",
+    "landmarks": "prepare the store with intensities=v2, which measures landmarks, too",
 }
 FEATURES: dict[str, Feature] = {
     "flow": Feature(_flow, "2, H, W: x, y in pixels, onset to apex"),

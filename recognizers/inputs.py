@@ -1,38 +1,34 @@
 """What a model reads, made from a store: the tensors that its ``inputs`` declare.
 
-A builder for each ``InputSpec.made_of`` makes it from the clips' frames and from features that are
-kept within the store (:mod:`mersynth.features`), so that a second run computes none of them again.
+A kind of input (:mod:`recognizers.input_kinds`) is made from the clips' frames and from features
+that are kept within the store (:mod:`mersynth.features`), so that a second run computes none of
+them again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mersynth.augment.au_sets import au_sets
 from mersynth.clips import Clip
-from mersynth.dataset import ClipDataset, to_float
+from mersynth.dataset import ClipDataset
 from mersynth.devices import choose_device
-from mersynth.feature_kinds import FEATURES, REMEDIES
+from mersynth.feature_kinds import FEATURES, REMEDIES, Need, has
 from mersynth.features import complete_options, compute_features, load_feature
 from mersynth.store import ClipStore, StoredClip
+from recognizers.input_kinds import INPUT_KINDS, FeatureOptions
 from recognizers.models.base import InputSpec
-from recognizers.models.dual_branch import input_image
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 16  # clips at once
-
-FeatureOptions = Mapping[str, Mapping[str, Any]]  # by the feature's name
-Build = Callable[[Sequence[StoredClip], Mapping[str, Tensor], InputSpec], Tensor]
-"""From B clips, their features (B, ...), the spec to (B, C, H, W) or (B, T, C, H, W), any size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,45 +48,6 @@ class ModelData:
     au_set: Tensor
     clips: tuple[Clip, ...]
     classes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Builder:
-    build: Build
-    channels: tuple[str, ...]
-    of_frames: bool
-    features: Callable[[InputSpec], FeatureOptions]
-
-
-_BUILDERS: dict[str, _Builder] = {}
-
-
-def register_input(
-    made_of: str,
-    channels: tuple[str, ...],
-    of_frames: bool = False,
-    features: Callable[[InputSpec], FeatureOptions] = lambda spec: {},
-) -> Callable[[Build], Build]:
-    """Decorator of the function that makes a kind of input, see :data:`Build`.
-
-    Args:
-        made_of: what ``InputSpec.made_of`` calls it.
-        channels: names of the channels that it makes, in their order.
-        of_frames: whether it makes a clip (B, T, C, H, W); else an image (B, C, H, W).
-        features: from the spec, the features of :data:`mersynth.feature_kinds.FEATURES` that it
-            needs, a row a clip, each with the options that differ from ``configs/prepare.yaml``'s.
-
-    Raises:
-        ValueError: if there is a builder of that name.
-    """
-
-    def register(build: Build) -> Build:
-        if made_of in _BUILDERS:
-            raise ValueError(f"an input made of {made_of!r} is registered already")
-        _BUILDERS[made_of] = _Builder(build, channels, of_frames, features)
-        return build
-
-    return register
 
 
 def build_inputs(
@@ -125,7 +82,7 @@ def build_inputs(
     device = choose_device(device)
     needed = _needed_features(specs, features or {})
     named = ClipDataset(store, scheme=scheme)
-    kept = _usable(named.store, {feature for wanted in needed.values() for feature in wanted})
+    kept = _usable(named.store, _needs(specs, needed))
     items = [named.store[i] for i in kept]
     return ModelData(
         inputs={
@@ -145,19 +102,19 @@ def _needed_features(
     """By input, the features that it needs, with all their options; refuses what does not fit."""
     needed: dict[str, dict[str, dict[str, Any]]] = {}
     for name, spec in specs.items():
-        if spec.made_of not in _BUILDERS:
+        if spec.made_of not in INPUT_KINDS:
             raise ValueError(
                 f"input {name!r} is made of {spec.made_of!r}; known are "
-                f"{', '.join(sorted(_BUILDERS))}; register_input adds another"
+                f"{', '.join(sorted(INPUT_KINDS))}; recognizers.input_kinds adds others"
             )
-        builder = _BUILDERS[spec.made_of]
-        if spec.channels != builder.channels or (spec.num_frames is not None) != builder.of_frames:
-            frames = "a number of frames" if builder.of_frames else "num_frames=None"
+        kind = INPUT_KINDS[spec.made_of]
+        if spec.channels != kind.channels or (spec.num_frames is not None) != kind.of_frames:
+            frames = "a number of frames" if kind.of_frames else "num_frames=None"
             raise ValueError(
-                f"input {name!r}: {spec.made_of!r} has {', '.join(builder.channels)} and {frames}, "
+                f"input {name!r}: {spec.made_of!r} has {', '.join(kind.channels)} and {frames}, "
                 f"the spec {', '.join(spec.channels)} and num_frames={spec.num_frames}"
             )
-        own = builder.features(spec)
+        own = kind.features(spec)
         needed[name] = complete_options({key: {**own[key], **given.get(key, {})} for key in own})
     used = {feature for wanted in needed.values() for feature in wanted}
     if by_frame := sorted(feature for feature in used if FEATURES[feature].of != "clip"):
@@ -170,15 +127,21 @@ def _needed_features(
     return needed
 
 
-def _usable(store: ClipStore, features: set[str]) -> list[int]:
-    """Positions of the clips that have what all the features need."""
-    lacks = [{FEATURES[f].needs for f in features if not FEATURES[f].fits(item)} for item in store]
+def _needs(specs: Mapping[str, InputSpec], needed: FeatureOptions) -> set[Need]:
+    """What a clip must have for all inputs and their features."""
+    own = {need for spec in specs.values() for need in INPUT_KINDS[spec.made_of].needs}
+    return own | {FEATURES[feature].needs for wanted in needed.values() for feature in wanted}
+
+
+def _usable(store: ClipStore, needs: set[Need]) -> list[int]:
+    """Positions of the clips that have what is needed."""
+    lacks = [{need for need in needs if not has(item, need)} for item in store]
     kept = [i for i, lack in enumerate(lacks) if not lack]
     if len(kept) < len(store):
-        needs = sorted({need for lack in lacks for need in lack})
+        missing = sorted({need for lack in lacks for need in lack})
         count = f"{store.path}: {len(store) - len(kept)} of {len(store)} clips"
-        left_out = f"{count} are left out, for they have no {' or '.join(needs)}"
-        advice = "; ".join(REMEDIES[need] for need in needs)
+        left_out = f"{count} are left out, for they have no {' or '.join(missing)}"
+        advice = "; ".join(REMEDIES[need] for need in missing)
         if not kept:
             raise ValueError(f"{left_out}: none is left; {advice}")
         logger.warning("%s; %s", left_out, advice)
@@ -199,7 +162,7 @@ def _build(
     compute_features(whole, needed, device)
     values = {key: load_feature(whole, key, **options) for key, options in needed.items()}
     row = {clip.id: i for i, clip in enumerate(whole.clips)}
-    build = _BUILDERS[spec.made_of].build
+    build = INPUT_KINDS[spec.made_of].build
     result = torch.empty(len(items), *spec.shape)
     for first in range(0, len(items), _BATCH):
         batch = items[first : first + _BATCH]
@@ -217,33 +180,3 @@ def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     shrinks = size[0] <= images.shape[-2] and size[1] <= images.shape[-1]
     flat = F.interpolate(flat, size, mode="area" if shrinks else "bilinear", antialias=not shrinks)
     return flat.unflatten(0, images.shape[:-3])
-
-
-_RGB = ("red", "green", "blue")
-
-
-@register_input("clip", _RGB, of_frames=True)
-def _clip(items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec) -> Tensor:
-    """The nearest frames of even steps from onset to offset, as ``ClipDataset`` takes them."""
-    assert spec.num_frames is not None
-    steps = [np.linspace(0, len(item.frames) - 1, spec.num_frames).round() for item in items]
-    chosen = [item.frames[s.astype(int)] for item, s in zip(items, steps, strict=True)]
-    return to_float(np.stack(chosen))
-
-
-@register_input("tim", _RGB, True, lambda spec: {"tim": {"num_frames": spec.num_frames}})
-def _tim(items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec) -> Tensor:
-    """All frames from onset to offset, interpolated (:func:`mersynth.motion.tim.tim`)."""
-    return features["tim"]
-
-
-@register_input(
-    "magnified_on_off",
-    ("magnified_grey", "on_apex", "off_apex"),
-    # the paper's 3.1.1 amplifies by 6; of 4.3's two ways to On-A and Off-A, prepare.yaml's default
-    features=lambda spec: {"magnified": {"alpha": 6.0}, "on_off": {}},
-)
-def _magnified_on_off(
-    items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec
-) -> Tensor:
-    return input_image(features["magnified"], features["on_off"])

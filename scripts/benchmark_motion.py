@@ -30,7 +30,7 @@ from mersynth import logs
 from mersynth.clips import Strength
 from mersynth.files import write_json_atomically
 from mersynth.motion.apex import measure_apex
-from mersynth.motion.flow import dis, farneback, tvl1
+from mersynth.motion.flow import LUMA, dis, farneback, tvl1
 from mersynth.motion.flow_images import DUAL_BRANCH_TVL1
 from mersynth.motion.magnify.checkpoint import MagNetError, load_magnet
 from mersynth.motion.magnify.evm import eulerian_pair
@@ -47,7 +47,6 @@ from mersynth.sources.phantom.population import ClipSpec, render_clip
 logger = logging.getLogger("mersynth.scripts.benchmark_motion")
 
 STRENGTHS: tuple[Strength, ...] = ("micro", "macro")
-LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,8 @@ class Section:
 
 def scikit_image(first: Tensor, second: Tensor) -> Tensor:
     """scikit-image's TV-L1 at its defaults, pair by pair."""
-    greys = [(frames * LUMA).sum(1).numpy() for frames in (first, second)]
+    weights = torch.tensor(LUMA)[:, None, None]
+    greys = [(frames * weights).sum(1).numpy() for frames in (first, second)]
     flows = [optical_flow_tvl1(*pair)[::-1] for pair in zip(*greys, strict=True)]
     return torch.from_numpy(np.stack(flows))
 

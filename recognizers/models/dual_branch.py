@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mersynth.facs.regions import half_rows
+from mersynth.motion.flow import LUMA
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.dual_branch_layers import (
     WIDTH,
@@ -54,7 +55,7 @@ def input_image(magnified: Tensor, on_off: Tensor) -> Tensor:
             "input_image: magnified must be (B, 3, H, W) and on_off (B, 2, H, W), got "
             f"{tuple(magnified.shape)} and {tuple(on_off.shape)}"
         )
-    luma = magnified.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # ITU-R BT.601
+    luma = magnified.new_tensor(LUMA).view(1, 3, 1, 1)
     return torch.cat([(magnified * luma).sum(1, keepdim=True), on_off], dim=1).clamp(0, 1)
 
 

@@ -21,13 +21,15 @@ import recognizers
 from mersynth.augment.au_sets import ORDER
 from mersynth.clips import Clip
 from mersynth.feature_kinds import FEATURES
+from mersynth.features import load_feature
 from mersynth.motion.flow_images import on_apex_off_magnitudes
 from mersynth.motion.magnify import eulerian_pair, load_magnet
 from mersynth.motion.tim import tim
 from mersynth.sources.phantom.population import clip_specs, render_clip
 from mersynth.store import ClipStore
 from mersynth.store_writer import StoreWriter
-from recognizers.inputs import ModelData, build_inputs, register_input
+from recognizers.input_kinds import INPUT_KINDS, register_input
+from recognizers.inputs import ModelData, build_inputs
 from recognizers.models import InputSpec
 
 SIZE = 64
@@ -245,7 +247,7 @@ def test_a_synthetic_store_is_read_like_a_real_one(store: ClipStore, tmp_path: P
 @pytest.mark.parametrize(
     ("spec", "features", "message"),
     [
-        (replace(CLIP, made_of="smell"), {}, r"'x' is made of 'smell'; known are clip, .*, tim"),
+        (replace(CLIP, made_of="smell"), {}, r"'x' is made of 'smell'; known are apex, .*, tim"),
         (replace(CLIP, channels=RGB[::-1]), {}, "'clip' has red, green, blue .* blue, green, red"),
         (replace(CLIP, num_frames=None), {}, "a number of frames, .* num_frames=None"),
         (replace(IMAGE, num_frames=4), {}, "and num_frames=None, .* num_frames=4"),
@@ -262,10 +264,39 @@ def test_what_does_not_fit_is_refused(
     assert not (store.path / "features").exists()
 
 
+def test_inputs_of_single_frames_and_of_flow(store: ClipStore) -> None:
+    size = (SIZE, SIZE)
+    specs = {
+        "onset": InputSpec("onset", RGB, size),
+        "apex": InputSpec("apex", RGB, size),
+        "difference": InputSpec("apex_minus_onset", RGB, size, range=(-1.0, 1.0)),
+        "flow": InputSpec("flow", ("u", "v"), size, range=None),
+        "triple": InputSpec("flow_strain", ("u", "v", "strain"), size, range=None),
+        "hsv": InputSpec("flow_hsv", ("hue", "saturation", "value"), size),
+        "dynamic": InputSpec("dynamic_image", RGB, size),
+    }
+    data = build_inputs(store, specs, "three")
+    assert [clip.apex is None for clip in data.clips] == [False] * 3  # the fourth has no apex
+    inputs = data.inputs
+    for row, clip in enumerate(data.clips):
+        assert clip.apex_index is not None
+        whole = tensor(frames(store, clip))
+        assert_close(inputs["onset"][row], whole[0])
+        assert_close(inputs["apex"][row], whole[clip.apex_index])
+        assert_close(inputs["difference"][row], whole[clip.apex_index] - whole[0])
+    assert_close(inputs["triple"][:, :2], inputs["flow"])
+    for name, feature in {"flow": "flow", "hsv": "flow_hsv", "dynamic": "dynamic_image"}.items():
+        stored = load_feature(store, feature)
+        rows = [store.clips.index(clip) for clip in data.clips]
+        assert_close(inputs[name], torch.from_numpy(stored[rows]))
+
+
 def test_a_kind_of_input_can_be_added_once(
     store: ClipStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recognizers.inputs._BUILDERS", {})
+    for name in ("onset_red", "changes"):  # known to monkeypatch, they are gone after the test
+        monkeypatch.setitem(INPUT_KINDS, name, INPUT_KINDS["clip"])
+        del INPUT_KINDS[name]
 
     @register_input("onset_red", ("red",))
     def onset_red(items: Sequence[Any], features: Any, spec: InputSpec) -> Tensor:
