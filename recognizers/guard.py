@@ -14,8 +14,8 @@ The rule, for a fold that tests the people S:
 - What says nothing of its origin is refused: a synthetic clip without unseen subjects, a bank
   without ids, a checkpoint whose clips are not known.
 
-:func:`check_fold` raises; only the protocol ``paper`` lifts it. :func:`usable_synthetic` chooses
-synthetic clips by the same rule. People and clips are told apart by their ids: the guard cannot
+:func:`check_fold` raises; only the protocol ``paper`` lifts it. :func:`usable_clips` chooses
+clips by the same rule. People and clips are told apart by their ids: the guard cannot
 know that two databases filmed one person, or that a bank is of another store with the same ids.
 """
 
@@ -48,7 +48,7 @@ _OWN = "compute them from the clips that this fold learns from"
 _ADVICE = {
     TRAINING: "learn from the fold's training part only",
     SYNTHETIC: (
-        "choose them with usable_synthetic; `mersynth train --subject-groups K`, then `mersynth "
+        "choose them with usable_clips; `mersynth train --subject-groups K`, then `mersynth "
         "generate`, make clips whose generators never saw the people of a fold"
     ),
     SELECTION: "choose on people of the training part (selection=inner), or fix the epochs",
@@ -179,11 +179,13 @@ def find_leaks(inputs: FoldInputs) -> tuple[Leak, ...]:
     return tuple(dict.fromkeys(_leaks(inputs)))
 
 
-def usable_synthetic(synthetic: Sequence[Clip], test_subjects: Collection[str]) -> tuple[int, ...]:
-    """Positions of the synthetic clips that a fold testing some people may learn from.
+def usable_clips(clips: Sequence[Clip], test_subjects: Collection[str]) -> tuple[int, ...]:
+    """Positions of the clips that a fold testing some people may learn from besides its own.
+
+    Each is judged by what it is: synthetic, or real, such as macro-expressions of other people.
 
     Args:
-        synthetic: clips of a synthetic store.
+        clips: clips of any store to pretrain on or to mix in.
         test_subjects: ids of the people (``Clip.subject_id``), :meth:`Fold.subjects`.
 
     Raises:
@@ -191,8 +193,8 @@ def usable_synthetic(synthetic: Sequence[Clip], test_subjects: Collection[str]) 
     """
     people = frozenset(test_subjects)
     if not people:
-        raise ValueError("usable_synthetic needs the people that are tested, got none")
-    return tuple(i for i, clip in enumerate(synthetic) if _synthetic_fault(clip, people) is None)
+        raise ValueError("usable_clips needs the people that are tested, got none")
+    return tuple(i for i, clip in enumerate(clips) if _fault(clip, frozenset(), people) is None)
 
 
 def _leaks(inputs: FoldInputs) -> Iterator[Leak]:
@@ -200,14 +202,10 @@ def _leaks(inputs: FoldInputs) -> Iterator[Leak]:
     ids = frozenset(clip.id for clip in inputs.test)
     strangers = people if inputs.held_out == "subject" else frozenset()
 
-    def fault(clip: Clip) -> str | None:
-        if _calls_itself_synthetic(clip):
-            return _synthetic_fault(clip, people)
-        return _real_fault(clip, ids, strangers)
-
     def judge(kind: str, clips: Iterable[Clip]) -> Iterator[Leak]:
         for clip in clips:
-            if (reason := fault(clip)) is not None:
+            tested = people if _calls_itself_synthetic(clip) else strangers
+            if (reason := _fault(clip, ids, tested)) is not None:
                 yield Leak(kind, clip.id, reason)
 
     # A clip is judged by what it is, not by the list that it was put on.
@@ -256,7 +254,10 @@ def _calls_itself_synthetic(clip: Clip) -> bool:
     return clip.is_synthetic or clip.template is not None or bool(clip.unseen)
 
 
-def _real_fault(clip: Clip, ids: AbstractSet[str], people: AbstractSet[str]) -> str | None:
+def _fault(clip: Clip, ids: AbstractSet[str], people: AbstractSet[str]) -> str | None:
+    """Why a clip may not be learned from where some clips and people are tested; None if it may."""
+    if _calls_itself_synthetic(clip):
+        return _synthetic_fault(clip, people)
     if clip.id in ids:
         return "is a test clip"
     if clip.subject_id in people:

@@ -1,4 +1,4 @@
-"""Which folds may share one pretraining on synthetic clips."""
+"""Which folds may share one pretraining, on synthetic clips or on those of other people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mersynth.clips import Clip
-from recognizers.guard import usable_synthetic
+from recognizers.guard import usable_clips
 from recognizers.protocol import Fold
 
 logger = logging.getLogger(__name__)
@@ -19,16 +19,16 @@ class PretrainingGroup:
 
     Attributes:
         folds: positions of the folds.
-        synthetic: positions of the synthetic clips, which every one of these folds may use; empty
+        clips: positions of the clips to pretrain on, which every one of these folds may use; empty
             where no clip may serve them, so that they start without pretraining.
     """
 
     folds: tuple[int, ...]
-    synthetic: tuple[int, ...]
+    clips: tuple[int, ...]
 
 
 def pretraining_groups(
-    folds: Sequence[Fold], clips: Sequence[Clip], synthetic: Sequence[Clip], keep: float = 1.0
+    folds: Sequence[Fold], clips: Sequence[Clip], pool: Sequence[Clip], keep: float = 1.0
 ) -> list[PretrainingGroup]:
     """Group the folds that may share one pretraining, by the guard's rule.
 
@@ -44,7 +44,7 @@ def pretraining_groups(
     Args:
         folds: folds over ``clips``.
         clips: what they divide.
-        synthetic: clips of a synthetic store.
+        pool: what may be pretrained on: a synthetic store's clips, or macro-expressions.
         keep: share of the clips usable by a fold alone that it must be left with in its group,
             above 0 and up to 1.
 
@@ -52,13 +52,13 @@ def pretraining_groups(
         The groups, in the order of their first folds; every fold is in one of them.
 
     Raises:
-        ValueError: if no synthetic clip may serve any fold, or ``keep`` is out of range.
+        ValueError: if no clip of the pool may serve any fold, or ``keep`` is out of range.
     """
     if not 0 < keep <= 1:
         raise ValueError(f"keep must lie above 0 and up to 1, got {keep}")
-    usable = _usable(folds, clips, synthetic)
+    usable = _usable(folds, clips, pool)
     if idle := [fold.name for fold, own in zip(folds, usable, strict=True) if not own]:
-        _report_idle(idle, len(folds), len(synthetic))
+        _report_idle(idle, len(folds), len(pool))
     groups: list[tuple[list[int], frozenset[int]]] = []
     for i, own in enumerate(usable):
         for place, (members, common) in enumerate(groups):
@@ -72,14 +72,14 @@ def pretraining_groups(
 
 
 def _usable(
-    folds: Sequence[Fold], clips: Sequence[Clip], synthetic: Sequence[Clip]
+    folds: Sequence[Fold], clips: Sequence[Clip], pool: Sequence[Clip]
 ) -> list[frozenset[int]]:
     """What each fold may use alone; computed once for folds that test the same people."""
     known: dict[frozenset[str], frozenset[int]] = {}
     for fold in folds:
         people = fold.subjects(clips)
         if people not in known:
-            known[people] = frozenset(usable_synthetic(synthetic, people))
+            known[people] = frozenset(usable_clips(pool, people))
     return [known[fold.subjects(clips)] for fold in folds]
 
 
@@ -90,12 +90,13 @@ def _report_idle(idle: Sequence[str], folds: int, clips: int) -> None:
     )
     if len(idle) == folds:
         raise ValueError(
-            f"none of the {clips} synthetic clips may serve any of the {folds} folds: they show or "
-            f"follow the people that are tested, or their generators may have seen them; {advice}"
+            f"none of the {clips} clips to pretrain on may serve any of the {folds} folds: they "
+            "show or follow the people that are tested, or their generators may have seen them; "
+            f"{advice}"
         )
     shown = ", ".join(idle[:10]) + (f" and {len(idle) - 10} more" if len(idle) > 10 else "")
     logger.warning(
-        "%d of %d folds may use no synthetic clip and start without pretraining: %s; %s",
+        "%d of %d folds may use no clip to pretrain on and start without pretraining: %s; %s",
         len(idle),
         folds,
         shown,

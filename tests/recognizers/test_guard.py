@@ -18,7 +18,7 @@ from recognizers.guard import (
     LeakageError,
     check_fold,
     find_leaks,
-    usable_synthetic,
+    usable_clips,
 )
 from recognizers.protocol import cross, loso, lovo
 from tests.recognizers.tiny_plan import REAL, SYNTHETIC
@@ -33,7 +33,7 @@ class Ids:
 def fold_inputs(**changed: Any) -> FoldInputs:
     """A clean fold that tests samm/000 and uses everything there is to use."""
     fold = loso(REAL)[0]
-    pretrained = [SYNTHETIC[i] for i in usable_synthetic(SYNTHETIC, fold.subjects(REAL))]
+    pretrained = [SYNTHETIC[i] for i in usable_clips(SYNTHETIC, fold.subjects(REAL))]
     real = [REAL[i] for i in fold.train]
     ids = tuple(c.id for c in real[5:])
     learned: dict[str, Any] = {
@@ -60,7 +60,7 @@ def leaks_of(inputs: FoldInputs) -> tuple[Leak, ...]:
 
 OF_TEST_SUBJECT = REAL[2]
 STRANGER = REAL[7]
-ALLOWED = SYNTHETIC[usable_synthetic(SYNTHETIC, {"samm/000"})[0]]
+ALLOWED = SYNTHETIC[usable_clips(SYNTHETIC, {"samm/000"})[0]]
 FORBIDDEN = {
     "wears the face of samm/000": replace(ALLOWED, subject="000"),
     "a clip of samm/000": replace(ALLOWED, template="samm/000/anger_0"),
@@ -176,10 +176,10 @@ def test_the_message_names_ten_clips_of_each_kind_and_the_count() -> None:
     with pytest.raises(LeakageError, match="fold samm/000 learned") as caught:
         check_fold(everything)
     lines = str(caught.value).splitlines()
-    forbidden = len(SYNTHETIC) - len(usable_synthetic(SYNTHETIC, {"samm/000"}))
+    forbidden = len(SYNTHETIC) - len(usable_clips(SYNTHETIC, {"samm/000"}))
     start = lines.index(f"  synthetic clips ({forbidden}):")
     assert lines[start + 11] == f"    and {forbidden - 10} more"
-    assert "usable_synthetic" in lines[start + 12]
+    assert "usable_clips" in lines[start + 12]
     assert "  training clips (5):" in lines
     assert len(caught.value.leaks) == forbidden + 5
 
@@ -214,7 +214,7 @@ def test_lovo_learns_from_the_person_but_from_no_synthetic_clip_of_it() -> None:
     assert check_fold(FoldInputs.of(fold, REAL, statistics=ids, banks={"b": banked})) == ()
     (leak,) = leaks_of(FoldInputs.of(fold, REAL, real=REAL))
     assert leak == Leak("training clips", OF_TEST_SUBJECT.id, "is a test clip")
-    usable = [SYNTHETIC[i] for i in usable_synthetic(SYNTHETIC, fold.subjects(REAL))]
+    usable = [SYNTHETIC[i] for i in usable_clips(SYNTHETIC, fold.subjects(REAL))]
     assert check_fold(FoldInputs.of(fold, REAL, synthetic=usable)) == ()
     face = replace(ALLOWED, subject="000")
     assert leaks_of(FoldInputs.of(fold, REAL, synthetic=[face]))[0].clip == face.id
@@ -236,4 +236,4 @@ def test_only_real_clips_are_tested() -> None:
     with pytest.raises(ValueError, match="fold f has no test clip"):
         FoldInputs(name="f", test=[])
     with pytest.raises(ValueError, match="needs the people that are tested"):
-        usable_synthetic(SYNTHETIC, ())
+        usable_clips(SYNTHETIC, ())
