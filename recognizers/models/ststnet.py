@@ -1,0 +1,101 @@
+"""STSTNet (Liong et al., FG 2019): three shallow streams on optical flow and strain."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from recognizers.models.base import InputSpec, Output, Recognizer
+from recognizers.models.registry import register_model
+
+KERNELS = (3, 5, 8)
+"""Filters of the three streams, Table I."""
+
+
+def _stream(filters: int, padding: int, dropout: float) -> nn.Sequential:
+    """C1 and P1 of Table I, and what the authors' code has between them.
+
+    Args:
+        filters: number of filters.
+        padding: of the convolution, in pixels a side.
+        dropout: portion of the values that training sets to 0.
+
+    Shape:
+        - input: (B, 3, H, W)
+        - output: (B, filters, h, w), each side a third of the convolution's, rounded up
+    """
+    layers: list[tuple[str, nn.Module]] = [
+        ("conv", nn.Conv2d(3, filters, 3, padding=padding)),
+        ("relu", nn.ReLU()),
+        ("norm", nn.BatchNorm2d(filters)),
+        ("pool", nn.MaxPool2d(3, stride=3, padding=1)),
+        ("dropout", nn.Dropout(dropout)),
+    ]
+    return nn.Sequential(OrderedDict(layers))
+
+
+@register_model("ststnet")
+class STSTNet(Recognizer):
+    """STSTNet: three streams of one convolution each, joined, averaged, and one linear layer.
+
+    The order ReLU, batch normalisation, max-pooling, dropout is that of the authors' two published
+    codes (https://github.com/christy1206/STSTNet); Table I names neither normalisation nor dropout.
+    Their MATLAB code pads convolutions by 1, as Table I ("same"); their PyTorch code pads by 2,
+    which leaves the sizes of Table I from the first pooling on unchanged.
+
+    Args:
+        num_classes: number of classes C.
+        image_size: side of the input in pixels.
+        padding: of the convolutions in pixels: 1, the paper's, or 2, the published weights'.
+        dropout: after each max-pooling.
+
+    Shape:
+        - flow_strain: (B, 3, image_size, image_size): u and v, the flow from onset to apex to the
+          right and down, and the magnitude of the optical strain; any unit, since training brings
+          them to one scale
+        - output: ``logits`` (B, C), ``features`` (B, 400 at 28 pixels), what the linear layer reads
+
+    Raises:
+        ValueError: if an argument does not fit.
+    """
+
+    paper = (
+        "Liong, Gan, See, Khor, Huang: Shallow Triple Stream Three-dimensional CNN (STSTNet) for "
+        "Micro-expression Recognition. FG 2019"
+    )
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        image_size: int = 28,
+        padding: int = 1,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(num_classes)
+        if padding not in (1, 2):
+            raise ValueError(
+                f"padding must be 1 (the paper's) or 2 (the published weights'), got {padding}"
+            )
+        if image_size < 4:
+            raise ValueError(f"image_size must be 4 or more, got {image_size}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+        size = (image_size, image_size)
+        self.inputs = {
+            "flow_strain": InputSpec("flow_strain", ("u", "v", "strain"), size, range=None)
+        }
+        self.streams = nn.ModuleList(_stream(filters, padding, dropout) for filters in KERNELS)
+        self.pool = nn.AvgPool2d(2)  # P2
+        convolved = image_size + 2 * padding - 2
+        pooled = -(-convolved // 3) // 2  # P1 rounds up, P2 down
+        self.classifier = nn.Linear(sum(KERNELS) * pooled**2, num_classes)
+
+    def forward(self, *, flow_strain: Tensor) -> Output:
+        """Recognise flow and strain; see the class for the shapes."""
+        self.check_inputs(flow_strain=flow_strain)
+        x = torch.cat([stream(flow_strain) for stream in self.streams], dim=1)  # (B, 16, 10, 10)
+        features = self.pool(x).flatten(1)  # (B, 16 * 5 * 5)
+        return Output(logits=self.classifier(features), features=features)
