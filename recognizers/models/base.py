@@ -104,6 +104,7 @@ class Recognizer(nn.Module):
         published: whether ``load_published`` reads the authors' own state dict; the registry
             sets it.
         targets: names of what ``loss`` needs besides the labels.
+        fits_directly: whether ``fit_directly`` takes the place of steps along gradients.
         inputs: the tensors that ``forward`` takes, by name.
         num_classes: number of classes C.
 
@@ -114,6 +115,7 @@ class Recognizer(nn.Module):
     paper: ClassVar[str]
     published: ClassVar[bool] = False
     targets: ClassVar[tuple[str, ...]] = ()
+    fits_directly: ClassVar[bool] = False
     inputs: dict[str, InputSpec]
 
     def __init__(self, num_classes: int) -> None:
@@ -172,3 +174,20 @@ class Recognizer(nn.Module):
         """
         self.check_targets(targets)
         return F.cross_entropy(output.logits, labels)
+
+    def fit_directly(self, labels: Tensor, **inputs: Tensor) -> None:
+        """Learn from all training clips at once, where ``fits_directly``; a system overrides it.
+
+        What ``forward`` needs afterwards lies in buffers, so that a state dict holds it. No random
+        numbers are drawn.
+
+        Args:
+            labels: (N,) int64, class indices.
+            inputs: the tensors that ``inputs`` names, N of each.
+
+        Raises:
+            ValueError: if the system learns by gradients, or labels or inputs do not fit.
+        """
+        raise ValueError(
+            f"{type(self).__name__} learns by gradients: step along those of its loss instead"
+        )
