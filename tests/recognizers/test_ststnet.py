@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recognizers.models import PublishedError, create_model, describe, load_published
 from recognizers.models.ststnet import STSTNet
-from tests.recognizers.handful import (
+from tests.recognizers.phantom_pairs import (
     LABELS,
     accuracy_after,
     model_config,
