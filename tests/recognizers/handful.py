@@ -1,4 +1,4 @@
-"""A handful of phantom clips, and what tests of a system on them have in common."""
+"""A handful of phantom clips to be learnt by heart, and what tests of models share."""
 
 from __future__ import annotations
 
@@ -7,65 +7,67 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from mersynth.config import config_folder
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
-from mersynth.motion.flow import optical_strain
 from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject
-from recognizers.models import Recognizer
 
-CELLS = ("6+12", "4+7", "1+2", "6+12", "4+7", "1+2")
+CELLS = ["6+12", "4+7", "1+2", "6+12", "4+7", "1+2"]
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
 
 
 def model_config(name: str) -> Any:
-    """A config of ``configs/model`` as plain dicts."""
+    """The whole of ``configs/model/<name>.yaml``."""
     with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
         return OmegaConf.to_container(compose(f"model/{name}").model)
 
 
-def phantom_clips(num_frames: int = 2, size: int = 28) -> tuple[Tensor, Tensor]:
-    """Clips (6, T, 3, size, size) that end in the apex, and its flow and strain (6, 3, ...).
+def model_configs(prefix: str) -> list[str]:
+    """Names of the configs that begin so."""
+    return sorted(file.stem for file in (config_folder() / "model").glob(f"{prefix}*.yaml"))
 
-    They are rendered at 64 pixels and averaged down.
-    """
-    clips, flows = [], []
+
+def phantom_clips(size: int, num_frames: int) -> Tensor:
+    """(6, T, 3, size, size) in [0, 1]: ``CELLS`` from rest to apex and back, of two subjects."""
+    strength = torch.linspace(0, torch.pi, num_frames).sin().clamp(min=0)
+    clips = []
     for number, cell in enumerate(CELLS):
+        renderer = PhantomRenderer(PhantomSubject.sample(number // 3), size)
         aus = torch.zeros(num_frames, 20, 2)
         for au in parse_au_cell(cell).numbers:
-            strength = torch.linspace(0, 0.8, num_frames)
             aus[:, CONDITION_AUS.index(au)] = strength[:, None]
-        renderer = PhantomRenderer(PhantomSubject.sample(number), 64)
-        rendered = renderer.render(aus, flow=True)
-        assert rendered.flow is not None
-        clips.append(F.interpolate(rendered.frames, (size, size), mode="area"))
-        flows.append(rendered.flow[-1])
-    flow = torch.stack(flows)
-    flow_strain = torch.cat([flow, optical_strain(flow)], dim=1)
-    return torch.stack(clips), F.interpolate(flow_strain, (size, size), mode="area")
+        clips.append(renderer.render(aus).frames)
+    return torch.stack(clips)
 
 
-def standardised(images: Tensor) -> Tensor:
-    """Mean 0 and standard deviation 1 per channel."""
-    flat = images.transpose(0, 1).flatten(1)
-    shape = (-1, 1, 1)
-    return (images - flat.mean(1).view(shape)) / flat.std(1).view(shape)
+def grey(frames: Tensor) -> Tensor:
+    """(..., 3, H, W) to (..., 1, H, W)."""
+    return torch.einsum("...chw,c->...hw", frames, torch.tensor([0.299, 0.587, 0.114]))[
+        ..., None, :, :
+    ]
 
 
-def accuracy_after(
-    model: Recognizer, inputs: dict[str, Tensor], labels: Tensor, training: dict[str, Any]
-) -> float:
-    """Train on all clips at once, a step an epoch, with a config's optimiser; then ask again."""
-    options = dict(training["optimizer"])
-    optimizer = getattr(torch.optim, options.pop("name"))(model.parameters(), **options)
-    model.train()
-    for _ in range(training["epochs"]):
-        loss = model.loss(model(**inputs), labels)
+def without_gradient(model: nn.Module) -> list[str]:
+    """Names of trainable parameters that have no gradient, one of zeros, or one not finite."""
+    return [
+        name
+        for name, p in model.named_parameters()
+        if p.requires_grad
+        and (p.grad is None or not p.grad.isfinite().all() or not p.grad.abs().max() > 0)
+    ]
+
+
+def learn_by_heart(
+    model: Any, inputs: dict[str, Tensor], steps: int, lr: float, **targets: Tensor
+) -> list[int]:
+    """Train on ``LABELS`` with Adam, all at once; the classes that the model then tells."""
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=lr)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.02, steps)
+    for _ in range(steps):
         optimizer.zero_grad()
-        loss.backward()
+        model.loss(model(**inputs), LABELS, **targets).backward()
         optimizer.step()
-    with torch.no_grad():
-        return (model.eval()(**inputs).logits.argmax(1) == labels).float().mean().item()
+        schedule.step()
+    return model.eval()(**inputs).logits.argmax(1).tolist()
