@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,8 +14,11 @@ from torch.nn import functional as F
 from mersynth.config import config_folder
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.motion.flow import optical_strain
+from mersynth.sources.phantom.population import clip_specs, render_clip
 from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.store import ClipStore
+from mersynth.store_writer import StoreWriter
 from recognizers.models import Recognizer
 
 CELLS = ("6+12", "4+7", "1+2", "6+12", "4+7", "1+2")
@@ -46,6 +50,17 @@ def phantom_clips(num_frames: int = 2, size: int = 28) -> tuple[Tensor, Tensor]:
     flow = torch.stack(flows)
     flow_strain = torch.cat([flow, optical_strain(flow)], dim=1)
     return torch.stack(clips), F.interpolate(flow_strain, (size, size), mode="area")
+
+
+def phantom_store(path: Path, size: int = 32) -> ClipStore:
+    """Five clips with an apex: two of anger, each one of happiness, surprise and disgust."""
+    counts = {"anger": 2, "happiness": 1, "surprise": 1, "disgust": 1}
+    specs = clip_specs(subjects=2, counts=counts, max_frames=9)
+    header = {"source": "phantom", "licence": "none"}
+    with StoreWriter(path, [spec.clip for spec in specs], size, header) as writer:
+        for spec in specs:
+            writer.add(*render_clip(spec, size))
+        return writer.finish()
 
 
 def standardised(images: Tensor) -> Tensor:

@@ -1,0 +1,95 @@
+"""DSSN (Khor et al., ICIP 2019): two shallow AlexNets whose maps are merged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from recognizers.models.base import Output, Recognizer
+from recognizers.models.registry import register_model
+from recognizers.models.shallow_alexnet import (
+    FILTERS,
+    Trunk,
+    Weights,
+    alexnet_trunk,
+    draw_weights,
+    flow_image,
+    trunk_side,
+)
+
+_MERGERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "multiply": torch.mul,
+    "add": torch.add,
+    "concatenate": lambda first, second: torch.cat([first, second], dim=1),
+}
+
+
+@register_model("dssn")
+class DSSN(Recognizer):
+    """DSSN, the dual-stream shallow network: SSSN's trunk twice, merged, and one linear layer.
+
+    The streams read flow with its magnitude and flow with its strain, as ``input_mag`` and
+    ``input_strain`` in the authors' published code (https://github.com/IcedDoggie/DSSN-MER), which
+    multiplies their maps; the other two mergers stand there, too.
+
+    Args:
+        num_classes: number of classes C.
+        merger: ``"multiply"``, ``"add"`` or ``"concatenate"``.
+        trunk: ``"original"`` or ``"torchvision"``, see :func:`alexnet_trunk`.
+        weights: ``"imagenet"``, of the trunk ``"torchvision"`` alone, or ``"none"``, random.
+        image_size: side of the inputs in pixels, 35 or more.
+        dropout: before the linear layer.
+
+    Shape:
+        - flow_magnitude: (B, 3, image_size, image_size): u and v, from onset to apex, and their
+          length; any unit, since training brings them to one scale
+        - flow_strain: likewise, with the optical strain in the place of the length
+        - output: ``logits`` (B, C), ``features`` (B, 57600 of the original trunk at 227 pixels;
+          twice as many if concatenated)
+
+    Raises:
+        ValueError: if an option is out of its range, or ImageNet weights cannot be had.
+    """
+
+    paper = (
+        "Khor, See, Liong, Phan, Lin: Dual-stream Shallow Networks for Facial Micro-expression "
+        "Recognition. ICIP 2019"
+    )
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        merger: Literal["multiply", "add", "concatenate"] = "multiply",
+        trunk: Trunk = "original",
+        weights: Weights = "none",
+        image_size: int = 227,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(num_classes)
+        if merger not in _MERGERS:
+            raise ValueError(f"merger must be one of {', '.join(_MERGERS)}, got {merger!r}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+        self.merger = merger
+        self.inputs = {
+            image: flow_image("image", image, image_size)
+            for image in ("flow_magnitude", "flow_strain")
+        }
+        self.streams = nn.ModuleDict({name: alexnet_trunk(trunk, weights) for name in self.inputs})
+        self.flatten = nn.Flatten()
+        self.dropout = nn.Dropout(dropout)
+        width = FILTERS[trunk] * trunk_side(trunk, image_size) ** 2
+        self.classifier = nn.Linear(width * (1 + (merger == "concatenate")), num_classes)
+        draw_weights(self.classifier)
+
+    def forward(self, *, flow_magnitude: Tensor, flow_strain: Tensor) -> Output:
+        """Recognise flow; see the class for the shapes."""
+        self.check_inputs(flow_magnitude=flow_magnitude, flow_strain=flow_strain)
+        first = self.streams["flow_magnitude"](flow_magnitude)  # (B, 256, 15, 15)
+        second = self.streams["flow_strain"](flow_strain)  # likewise
+        features = self.flatten(_MERGERS[self.merger](first, second))  # (B, 57600)
+        return Output(logits=self.classifier(self.dropout(features)), features=features)

@@ -1,0 +1,126 @@
+"""AlexNet up to its second convolution: the trunk of SSSN and of each stream of DSSN."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Literal, get_args
+
+import torchvision
+from torch import nn
+
+from recognizers.models.base import InputSpec
+from recognizers.models.imagenet import imagenet_weights
+
+Trunk = Literal["original", "torchvision"]
+Weights = Literal["imagenet", "none"]
+Image = Literal["flow_magnitude", "flow_strain"]
+
+FILTERS: dict[Trunk, int] = {"original": 256, "torchvision": 192}
+"""Filters of the second convolution."""
+
+_CHANNELS: dict[Image, tuple[str, str, str]] = {
+    "flow_magnitude": ("u", "v", "magnitude"),
+    "flow_strain": ("u", "v", "strain"),
+}
+_MIN_SIZE = 35  # pixels, of which the second pooling leaves one
+
+
+def flow_image(option: str, image: Image, image_size: int) -> InputSpec:
+    """What a stream reads: flow, and its magnitude or strain as third channel.
+
+    Args:
+        option: name of the model's option, for the error.
+        image: what the input is made of.
+        image_size: its side in pixels.
+
+    Raises:
+        ValueError: if there is no such image, or it is too small for the trunk.
+    """
+    if image not in _CHANNELS:
+        raise ValueError(f"{option} must be one of {', '.join(_CHANNELS)}, got {image!r}")
+    if image_size < _MIN_SIZE:
+        raise ValueError(f"image_size must be {_MIN_SIZE} or more, got {image_size}")
+    return InputSpec(image, _CHANNELS[image], (image_size, image_size), range=None)
+
+
+def alexnet_trunk(trunk: Trunk, weights: Weights) -> nn.Sequential:
+    """Two convolutions of AlexNet, and a frame of zeros.
+
+    ``"original"`` is the authors' (``alexnet`` and ``train_shallow_alexnet_imagenet`` of
+    https://github.com/IcedDoggie/DSSN-MER): pooling before normalisation, the second convolution in
+    two groups, the padding of the third one, which is not there, left behind. Their ImageNet
+    weights are a file of the Keras of that time. ``"torchvision"`` is the AlexNet whose weights
+    torch has (Krizhevsky 2014): 64 and 192 filters, one group, no normalisation.
+
+    Args:
+        trunk: which AlexNet.
+        weights: ``"imagenet"``, torchvision's, or ``"none"``: random (:func:`draw_weights`).
+
+    Shape:
+        - input: (B, 3, S, S)
+        - output: (B, FILTERS[trunk], s, s), s = :func:`trunk_side`
+
+    Raises:
+        ValueError: if there is no such trunk, or it has no such weights.
+    """
+    for option, value, allowed in (
+        ("trunk", trunk, get_args(Trunk)),
+        ("weights", weights, get_args(Weights)),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+    if (trunk, weights) == ("original", "imagenet"):
+        raise ValueError(
+            "weights=imagenet: torch has none of the original AlexNet; choose trunk=torchvision, "
+            "or weights=none"
+        )
+    layers = _original() if trunk == "original" else _of_torchvision(weights)
+    layers["frame"] = nn.ZeroPad2d(1)
+    network = nn.Sequential(layers)
+    if weights == "none":
+        draw_weights(network)
+    return network
+
+
+def trunk_side(trunk: Trunk, image_size: int) -> int:
+    """Side of a trunk's output in pixels: 15 of 227."""
+    padding = {"original": 0, "torchvision": 2}[trunk]
+    side = (image_size + 2 * padding - 11) // 4 + 1  # conv1: 55 (or 56)
+    side = (side - 3) // 2 + 1  # pool1: 27; conv2 keeps it
+    return (side - 3) // 2 + 1 + 2  # pool2: 13; frame: 15
+
+
+def draw_weights(network: nn.Module) -> None:
+    """Draw convolutions and linear layers as the authors' code (He et al. 2015); biases are 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+
+
+def _original() -> OrderedDict[str, nn.Module]:
+    """Layers of the AlexNet of Krizhevsky et al. 2012, as Caffe orders them."""
+    return OrderedDict(
+        conv1=nn.Conv2d(3, 96, 11, stride=4),
+        relu1=nn.ReLU(),
+        pool1=nn.MaxPool2d(3, stride=2),
+        norm1=_local_response_norm(),
+        conv2=nn.Conv2d(96, 256, 5, padding=2, groups=2),
+        relu2=nn.ReLU(),
+        pool2=nn.MaxPool2d(3, stride=2),
+        norm2=_local_response_norm(),
+    )
+
+
+def _local_response_norm() -> nn.Module:
+    """Divides by (2 + 1e-4 sum of x^2 over 5 channels)^0.75; torch's alpha is of their mean."""
+    return nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0)
+
+
+def _of_torchvision(weights: Weights) -> OrderedDict[str, nn.Module]:
+    network = torchvision.models.alexnet()
+    if weights == "imagenet":
+        network.load_state_dict(imagenet_weights("alexnet"))
+    names = ("conv1", "relu1", "pool1", "conv2", "relu2", "pool2")
+    return OrderedDict(zip(names, network.features, strict=False))

@@ -1,0 +1,77 @@
+"""SSSN (Khor et al., ICIP 2019): a shallow AlexNet on one image of the optical flow."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from recognizers.models.base import Output, Recognizer
+from recognizers.models.registry import register_model
+from recognizers.models.shallow_alexnet import (
+    FILTERS,
+    Image,
+    Trunk,
+    Weights,
+    alexnet_trunk,
+    draw_weights,
+    flow_image,
+    trunk_side,
+)
+
+
+@register_model("sssn")
+class SSSN(Recognizer):
+    """SSSN, the single-stream shallow network: two convolutions of AlexNet, and one linear layer.
+
+    From the authors' published code (https://github.com/IcedDoggie/DSSN-MER).
+
+    Args:
+        num_classes: number of classes C.
+        image: ``"flow_magnitude"`` or ``"flow_strain"``; it names the input, too.
+        trunk: ``"original"`` or ``"torchvision"``, see :func:`alexnet_trunk`.
+        weights: ``"imagenet"``, of the trunk ``"torchvision"`` alone, or ``"none"``, random.
+        image_size: side of the input in pixels, 35 or more.
+        dropout: before the linear layer.
+
+    Shape:
+        - flow_magnitude: (B, 3, image_size, image_size): u and v, from onset to apex, and their
+          length; or flow_strain, with the optical strain; any unit, since training brings them to
+          one scale
+        - output: ``logits`` (B, C), ``features`` (B, 57600 of the original trunk at 227 pixels)
+
+    Raises:
+        ValueError: if an option is out of its range, or ImageNet weights cannot be had.
+    """
+
+    paper = (
+        "Khor, See, Liong, Phan, Lin: Dual-stream Shallow Networks for Facial Micro-expression "
+        "Recognition. ICIP 2019"
+    )
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        image: Image = "flow_magnitude",
+        trunk: Trunk = "original",
+        weights: Weights = "none",
+        image_size: int = 227,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(num_classes)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+        self.image = image
+        self.inputs = {image: flow_image("image", image, image_size)}
+        self.trunk = alexnet_trunk(trunk, weights)
+        self.flatten = nn.Flatten()
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(
+            FILTERS[trunk] * trunk_side(trunk, image_size) ** 2, num_classes
+        )
+        draw_weights(self.classifier)
+
+    def forward(self, **images: Tensor) -> Output:
+        """Recognise the image that ``inputs`` names; see the class for the shapes."""
+        self.check_inputs(**images)
+        features = self.flatten(self.trunk(images[self.image]))  # (B, 256 * 15 * 15)
+        return Output(logits=self.classifier(self.dropout(features)), features=features)
