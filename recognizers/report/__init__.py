@@ -1,0 +1,17 @@
+"""Reports of finished runs: a page for one run, a ranking of several."""
+
+from recognizers.report.layout import RunError
+from recognizers.report.page import write_report
+from recognizers.report.ranking import Entry, Ranking, compare_runs
+from recognizers.report.run import Run
+from recognizers.report.terminal import ranking_table
+
+__all__ = [
+    "Entry",
+    "Ranking",
+    "Run",
+    "RunError",
+    "compare_runs",
+    "ranking_table",
+    "write_report",
+]

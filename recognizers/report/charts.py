@@ -1,0 +1,166 @@
+"""Learning curves as line charts: the geometry that the page's template draws as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+WIDTH, HEIGHT = 360, 216
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 350, 10, 180
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis: its place in the drawing's units, and its text."""
+
+    place: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A line with a band around it, in the units of a drawing of ``WIDTH`` x ``HEIGHT``.
+
+    Attributes:
+        title: what the line shows.
+        line: the mean, as SVG writes points (``"x,y x,y"``).
+        band: outline of the band, likewise; empty where there is one curve.
+        x_ticks: epochs.
+        y_ticks: values.
+        last: the line's end, x and y.
+        value: its value there.
+        curves: number of curves that the mean is of.
+        shorter: whether some of them end earlier than others.
+    """
+
+    title: str
+    line: str
+    band: str
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
+    last: tuple[float, float]
+    value: float
+    curves: int
+    shorter: bool
+
+
+def learning_charts(folds: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """Charts of loss, training accuracy and test accuracy; those that were measured.
+
+    Loss and training accuracy are means over folds and seeds, with a band of one standard
+    deviation. Test accuracy is pooled over the tested clips, since a fold may test a single one;
+    its band is one standard error that takes the folds as drawn by chance:
+    sqrt(sum (w_i (a_i - a))^2), where w_i is a fold's share of the clips and a_i its accuracy, the
+    mean over seeds.
+
+    Args:
+        folds: ``folds/*.json`` or ``pretrained/*.json`` of a run; the latter test nothing.
+    """
+    charts = [
+        _chart("Loss", [_series(fold, "loss") for fold in folds], high=None),
+        _chart("Training accuracy", [_series(fold, "train_accuracy") for fold in folds]),
+    ]
+    clips = {fold["fold"]: float(len(fold["clips"])) for fold in folds if "clips" in fold}
+    if clips:
+        test = [
+            _mean_series([_series(f, "test_accuracy") for f in folds if f["fold"] == name])
+            for name in clips
+        ]
+        charts.append(_chart("Test accuracy", test, np.array(list(clips.values()))))
+    return [chart for chart in charts if chart is not None]
+
+
+def _series(fold: Mapping[str, Any], key: str) -> dict[int, float]:
+    return {
+        point["epoch"]: float(point[key])
+        for point in fold["curve"]
+        if point.get(key) is not None and math.isfinite(point[key])
+    }
+
+
+def _mean_series(series: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    epochs = sorted({epoch for curve in series for epoch in curve})
+    return {
+        epoch: float(np.mean([curve[epoch] for curve in series if epoch in curve]))
+        for epoch in epochs
+    }
+
+
+def _chart(
+    title: str,
+    series: Sequence[Mapping[int, float]],
+    clips: np.ndarray | None = None,
+    high: float | None = 1.0,
+) -> Chart | None:
+    """Draw the mean of some curves, each a value an epoch; None where nothing was measured."""
+    measured = [bool(curve) for curve in series]
+    if not any(measured):
+        return None
+    curves = [curve for curve in series if curve]
+    epochs = sorted({epoch for curve in curves for epoch in curve})
+    values = np.array([[curve.get(epoch, np.nan) for epoch in epochs] for curve in curves])
+    weights = np.ones(len(curves)) if clips is None else clips[measured]
+    mean, spread = _summary(values, weights, of_the_mean=clips is not None)
+    below, above = mean - spread, mean + spread
+    if values.min(initial=0, where=~np.isnan(values)) >= 0:
+        below = below.clip(0)
+    if high is not None:
+        above = above.clip(max=high)
+    y_ticks = _ticks(min(0.0, float(below.min())), high or float(above.max()))
+    x_ticks = _ticks(epochs[0], epochs[-1], whole=True)
+    x = _scale(np.array(epochs), epochs[0], max(epochs[-1], epochs[0] + 1), _LEFT, _RIGHT)
+    ends = y_ticks[0], y_ticks[-1], _BOTTOM, _TOP
+    y, y_below, y_above = (_scale(v, *ends) for v in (mean, below, above))
+    band = f"{_points(x, y_above)} {_points(x[::-1], y_below[::-1])}" if len(curves) > 1 else ""
+    x_places = _scale(np.array(x_ticks), epochs[0], max(epochs[-1], epochs[0] + 1), _LEFT, _RIGHT)
+    return Chart(
+        title=title,
+        line=_points(x, y),
+        band=band,
+        x_ticks=[Tick(float(p), f"{t:g}") for p, t in zip(x_places, x_ticks, strict=True)],
+        y_ticks=[
+            Tick(float(p), f"{t:g}")
+            for p, t in zip(_scale(np.array(y_ticks), *ends), y_ticks, strict=True)
+        ],
+        last=(float(x[-1]), float(y[-1])),
+        value=float(mean[-1]),
+        curves=len(curves),
+        shorter=bool(np.isnan(values).any()),
+    )
+
+
+def _summary(
+    values: np.ndarray, weights: np.ndarray, of_the_mean: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """(E,) weighted mean and spread of (F, E) values over the curves that have each epoch."""
+    share = np.where(np.isnan(values), 0, weights[:, None])
+    share = share / share.sum(0)
+    values = np.nan_to_num(values)
+    mean = (share * values).sum(0)
+    square = share**2 if of_the_mean else share
+    return mean, np.sqrt((square * (values - mean) ** 2).sum(0))
+
+
+def _scale(values: np.ndarray, low: float, high: float, first: float, last: float) -> np.ndarray:
+    return first + (values - low) / (high - low) * (last - first)
+
+
+def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
+    """Four to seven round values; those of values span them, those of epochs lie within them."""
+    rough = max(high - low, 1e-6) / 5
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * 0.999)
+    if whole:
+        step = max(1, round(step))
+        inside = range(math.ceil(low / step) * step, math.floor(high) + 1, step)
+        return [float(value) for value in inside]
+    first, last = math.floor(low / step), math.ceil(high / step - 1e-9)
+    return [round(i * step, 10) for i in range(first, last + 1)]
+
+
+def _points(x: np.ndarray, y: np.ndarray) -> str:
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))

@@ -1,0 +1,137 @@
+"""The page of one run: ``report.html``."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recognizers.report import figures
+from recognizers.report.charts import Chart, learning_charts
+from recognizers.report.rendering import render
+from recognizers.report.run import Run, Selection
+
+PROTOCOLS = {
+    "loso": "leave one subject out",
+    "lovo": "leave one video out",
+    "cde": "composite database evaluation",
+    "cross": "cross-database",
+    "grouped": "groups of subjects left out in turn",
+}
+"""What the protocols' short names mean."""
+
+_EPOCHS = {
+    "fixed": "epochs fixed beforehand",
+    "inner": "epochs chosen on inner subjects of the training part",
+}
+
+
+def write_report(run: str | Path) -> Path:
+    """Write the page of a finished run.
+
+    The page needs nothing but itself: no script, font or picture from elsewhere. It is written
+    whole or not at all.
+
+    Args:
+        run: a run's folder.
+
+    Returns:
+        ``report.html`` in that folder.
+
+    Raises:
+        RunError: if the folder is not a whole, readable run.
+    """
+    opened = Run.open(run)
+    return render("page.html.j2", opened.path / "report.html", **_content(opened))
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A leak that was let pass, and in which fold."""
+
+    fold: str
+    kind: str
+    clip: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    """At which epochs the folds of a selection stand: lowest, median, highest."""
+
+    low: int
+    median: float
+    high: int
+
+
+def describe_protocol(results: Mapping[str, Any]) -> str:
+    """For instance ``LOSO, leave one subject out``; a protocol without a longer name as it is."""
+    name = results["protocol"]
+    return f"{name.upper()}, {PROTOCOLS[name]}" if name in PROTOCOLS else str(name)
+
+
+def _content(run: Run) -> dict[str, Any]:
+    results = run.results
+    predictions = run.predictions["strict"]
+    return {
+        "run": run,
+        "results": results,
+        "name": run.path.resolve().name,
+        "protocol": describe_protocol(results),
+        "epochs": _EPOCHS.get(results["selection"], results["selection"]),
+        "num_clips": len(predictions.clips),
+        "num_subjects": len({clip.rsplit("/", 1)[0] for clip in predictions.clips}),
+        "headline": figures.headline(run),
+        "order": _order(run),
+        "majority": figures.majority(run),
+        "databases": figures.database_rows(run),
+        "classes": figures.class_rows(run),
+        "matrices": {name: figures.confusion_rows(run, name) for name in run.scores},
+        "subjects": figures.subject_rows(predictions),
+        "seeds": figures.seed_rows(run),
+        "charts": learning_charts(run.folds) if run.folds else [],
+        "kept": _kept_epochs(run),
+        "pretrained_charts": _pretrained_charts(run),
+        "unpretrained": [f["name"] for f in results["folds"] if f["pretraining"] is None],
+        "leaks": _leaks(results),
+        "missing": _missing(results),
+        "synthetic": sum(fold["synthetic"] > 0 for fold in results["folds"]),
+    }
+
+
+def _order(run: Run) -> list[Selection]:
+    """The headline's selection first."""
+    return sorted(run.scores, key=lambda name: name != run.headline)
+
+
+def _kept_epochs(run: Run) -> dict[Selection, Epochs]:
+    kept: dict[Selection, Epochs] = {}
+    keys: tuple[tuple[Selection, str], ...] = (("strict", "epoch"), ("oracle", "oracle_epoch"))
+    for selection, key in keys:
+        if found := [fold[key] for fold in run.folds if fold.get(key) is not None]:
+            kept[selection] = Epochs(min(found), statistics.median(found), max(found))
+    return kept
+
+
+def _pretrained_charts(run: Run) -> list[Chart]:
+    return learning_charts(run.pretrained) if run.pretrained else []
+
+
+def _leaks(results: Mapping[str, Any]) -> list[Leak]:
+    return [
+        Leak(fold["name"], leak["kind"], leak["clip"], leak["reason"])
+        for fold in results["folds"]
+        for leak in fold["leaks"]
+    ]
+
+
+def _missing(results: Mapping[str, Any]) -> list[tuple[str, Sequence[str]]]:
+    """For each class that folds could not learn, their names; the most frequent first."""
+    counts = Counter(name for fold in results["folds"] for name in fold["missing"])
+    return [
+        (name, [fold["name"] for fold in results["folds"] if name in fold["missing"]])
+        for name, _ in counts.most_common()
+    ]

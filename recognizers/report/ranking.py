@@ -1,0 +1,133 @@
+"""Several runs side by side: who leads, and whether the lead is more than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from recognizers.comparison import Comparison, compare
+from recognizers.metrics import FULL, Statistic
+from recognizers.report.figures import Figure, headline
+from recognizers.report.layout import RunError
+from recognizers.report.page import describe_protocol
+from recognizers.report.rendering import render
+from recognizers.report.run import Run, Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run among others.
+
+    Attributes:
+        name: the run's folder as it was named.
+        model: the model's config.
+        protocol: for instance ``"LOSO, leave one subject out"``.
+        tested: databases, clips and subjects.
+        selection: whose figures these are: ``"strict"``, or the headline of a run of habit paper.
+        figures: by statistic, with intervals over subjects.
+        marked: why no figure is a result; empty for a strict run.
+        comparison: UF1 against the baseline; None for the baseline itself, a run of habit paper,
+            and where the runs cannot be compared.
+        incomparable: why it was not compared with the baseline; empty where it was.
+    """
+
+    name: str
+    model: str
+    protocol: str
+    tested: str
+    selection: Selection
+    figures: dict[Statistic, Figure]
+    marked: tuple[str, ...] = ()
+    comparison: Comparison | None = None
+    incomparable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Runs, ranked by strict UF1.
+
+    Attributes:
+        ranked: strict runs, the best first.
+        apart: runs of habit paper in the order they were named; they are never ranked.
+        baseline: name of the run that the others are compared with: the first strict one named;
+            None where there is none.
+        warnings: why ranks or differences mean less than they seem to.
+    """
+
+    ranked: tuple[Entry, ...]
+    apart: tuple[Entry, ...]
+    baseline: str | None
+    warnings: tuple[str, ...]
+
+
+def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> Ranking:
+    """Rank finished runs by strict UF1, each compared with the first strict run named.
+
+    Differences are paired over clips and resampled over subjects
+    (:func:`recognizers.comparison.compare`), and only where both runs test the same clips with the
+    same labels. Runs of habit paper are listed apart.
+
+    Args:
+        runs: folders of finished runs.
+        out: a folder that gets ``comparison.html``, made if missing; none is written by default.
+
+    Raises:
+        RunError: if no run is named, one is named twice, or one is not a whole, readable run.
+    """
+    if not runs:
+        raise RunError("there is no run to compare; name the folders of one run or more")
+    paths = [Path(path) for path in runs]
+    for path in paths:
+        if sum(path.resolve() == other.resolve() for other in paths) > 1:
+            raise RunError(f"{path} is named twice; name each run once")
+    opened = [Run.open(path) for path in paths]
+    strict = [run for run in opened if not run.is_paper]
+    best_first = sorted(strict, key=lambda run: -run.scores["strict"][FULL].mean["uf1"])
+    ranking = Ranking(
+        ranked=tuple(_strict_entry(run, strict[0]) for run in best_first),
+        apart=tuple(_entry(run, run.headline) for run in opened if run.is_paper),
+        baseline=str(strict[0].path) if strict else None,
+        warnings=tuple(_warnings(strict)),
+    )
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        render("comparison.html.j2", Path(out) / "comparison.html", ranking=ranking)
+    return ranking
+
+
+def _entry(run: Run, selection: Selection) -> Entry:
+    clips = run.predictions["strict"].clips
+    people = {clip.rsplit("/", 1)[0] for clip in clips}
+    return Entry(
+        name=str(run.path),
+        model=run.results["model"]["config"],
+        protocol=describe_protocol(run.results),
+        tested=f"{', '.join(run.databases)}: {len(clips)} clips, {len(people)} subjects",
+        selection=selection,
+        figures=headline(run)[selection],
+        marked=tuple(run.results["marked"]),
+    )
+
+
+def _strict_entry(run: Run, baseline: Run) -> Entry:
+    entry = _entry(run, "strict")
+    if run is baseline:
+        return entry
+    try:
+        comparison = compare(run.predictions["strict"], baseline.predictions["strict"])
+    except ValueError as error:
+        return replace(entry, incomparable=str(error))
+    return replace(entry, comparison=comparison)
+
+
+def _warnings(runs: Sequence[Run]) -> list[str]:
+    """What keeps strict runs from being alike."""
+    found = []
+    if len({frozenset(run.predictions["strict"].true_labels().items()) for run in runs}) > 1:
+        found.append("The runs do not test the same clips, or label them otherwise.")
+    if len({run.results["protocol"] for run in runs}) > 1:
+        found.append("The runs follow different protocols.")
+    if found:
+        found.append("Their ranks compare unlike things.")
+    return found
