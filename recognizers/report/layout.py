@@ -36,21 +36,22 @@ _RESULTS_FOLD = {
     "test": int,
     "missing": [str],
     "pretraining": (int, NoneType),
-    "synthetic": int,
+    "mixed": int,
     "leaks": [_LEAK],
 }
 _PRETRAINING = {
-    "store": str,
+    "stores": [str],
     "clips": int,
     "classes": _CLASSES,
     "folds": [str],
     "generators": [str],
-    "unseen": int,
+    "unseen": (int, NoneType),
 }
 
 RESULTS = {
     "mersynth": str,
     "protocol": str,
+    "groups": (int, NoneType),
     "habit": str,
     "marked": [str],
     "model": {

@@ -19,7 +19,6 @@ PROTOCOLS = {
     "lovo": "leave one video out",
     "cde": "composite database evaluation",
     "cross": "cross-database",
-    "grouped": "groups of subjects left out in turn",
 }
 """What the protocols' short names mean."""
 
@@ -49,11 +48,12 @@ def write_report(run: str | Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Leak:
-    """A leak that was let pass, and in which fold."""
+class Leaks:
+    """Leaks of one kind that were let pass in one fold: their number, and the first of them."""
 
     fold: str
     kind: str
+    number: int
     clip: str
     reason: str
 
@@ -68,9 +68,10 @@ class Epochs:
 
 
 def describe_protocol(results: Mapping[str, Any]) -> str:
-    """For instance ``LOSO, leave one subject out``; a protocol without a longer name as it is."""
-    name = results["protocol"]
-    return f"{name.upper()}, {PROTOCOLS[name]}" if name in PROTOCOLS else str(name)
+    """For instance ``LOSO, leave one subject out`` or ``LOSO, subjects in 4 groups``."""
+    name, groups = results["protocol"], results["groups"]
+    long = PROTOCOLS.get(name, "") if groups is None else f"subjects in {groups} groups"
+    return f"{name.upper()}, {long}" if long else str(name)
 
 
 def _content(run: Run) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def _content(run: Run) -> dict[str, Any]:
         "unpretrained": [f["name"] for f in results["folds"] if f["pretraining"] is None],
         "leaks": _leaks(results),
         "missing": _missing(results),
-        "synthetic": sum(fold["synthetic"] > 0 for fold in results["folds"]),
+        "mixed": sum(fold["mixed"] > 0 for fold in results["folds"]),
     }
 
 
@@ -120,12 +121,15 @@ def _pretrained_charts(run: Run) -> list[Chart]:
     return learning_charts(run.pretrained) if run.pretrained else []
 
 
-def _leaks(results: Mapping[str, Any]) -> list[Leak]:
-    return [
-        Leak(fold["name"], leak["kind"], leak["clip"], leak["reason"])
-        for fold in results["folds"]
-        for leak in fold["leaks"]
-    ]
+def _leaks(results: Mapping[str, Any]) -> list[Leaks]:
+    """A row a fold and kind: a run may let thousands of clips pass, fold after fold."""
+    rows = []
+    for fold in results["folds"]:
+        for kind in dict.fromkeys(leak["kind"] for leak in fold["leaks"]):
+            found = [leak for leak in fold["leaks"] if leak["kind"] == kind]
+            first = found[0]
+            rows.append(Leaks(fold["name"], kind, len(found), first["clip"], first["reason"]))
+    return rows
 
 
 def _missing(results: Mapping[str, Any]) -> list[tuple[str, Sequence[str]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recognizers.comparison import Comparison, compare
 from recognizers.metrics import FULL, Statistic
@@ -13,6 +14,9 @@ from recognizers.report.layout import RunError
 from recognizers.report.page import describe_protocol
 from recognizers.report.rendering import render
 from recognizers.report.run import Run, Selection
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +28,9 @@ class Entry:
         model: the model's config.
         protocol: for instance ``"LOSO, leave one subject out"``.
         tested: databases, clips and subjects.
-        selection: whose figures these are: ``"strict"``, or the headline of a run of habit paper.
-        figures: by statistic, with intervals over subjects.
+        headline: whose figures come first; ``"strict"`` unless the run is of habit paper.
+        figures: by selection and statistic, with intervals over subjects; the oracle's stand
+            beside the strict ones, and are never ranked.
         marked: why no figure is a result; empty for a strict run.
         comparison: UF1 against the baseline; None for the baseline itself, a run of habit paper,
             and where the runs cannot be compared.
@@ -36,8 +41,8 @@ class Entry:
     model: str
     protocol: str
     tested: str
-    selection: Selection
-    figures: dict[Statistic, Figure]
+    headline: Selection
+    figures: dict[Selection, dict[Statistic, Figure]]
     marked: tuple[str, ...] = ()
     comparison: Comparison | None = None
     incomparable: str = ""
@@ -60,6 +65,12 @@ class Ranking:
     baseline: str | None
     warnings: tuple[str, ...]
 
+    def __rich__(self) -> Table:
+        """As a table for the terminal (:func:`recognizers.report.terminal.ranking_table`)."""
+        from recognizers.report.terminal import ranking_table
+
+        return ranking_table(self)
+
 
 def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> Ranking:
     """Rank finished runs by strict UF1, each compared with the first strict run named.
@@ -70,13 +81,20 @@ def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> R
 
     Args:
         runs: folders of finished runs.
-        out: a folder that gets ``comparison.html``, made if missing; none is written by default.
+        out: the page to write, for instance ``comparison.html``; its folder is made if missing.
+            By default no page is written.
+
+    Returns:
+        The ranking; ``rich`` prints it as a table.
 
     Raises:
         RunError: if no run is named, one is named twice, or one is not a whole, readable run.
+        ValueError: if ``out`` is a folder.
     """
     if not runs:
         raise RunError("there is no run to compare; name the folders of one run or more")
+    if out is not None and Path(out).is_dir():
+        raise ValueError(f"{out} is a folder; name a page, for instance {out}/comparison.html")
     paths = [Path(path) for path in runs]
     for path in paths:
         if sum(path.resolve() == other.resolve() for other in paths) > 1:
@@ -86,17 +104,17 @@ def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> R
     best_first = sorted(strict, key=lambda run: -run.scores["strict"][FULL].mean["uf1"])
     ranking = Ranking(
         ranked=tuple(_strict_entry(run, strict[0]) for run in best_first),
-        apart=tuple(_entry(run, run.headline) for run in opened if run.is_paper),
+        apart=tuple(_entry(run) for run in opened if run.is_paper),
         baseline=str(strict[0].path) if strict else None,
         warnings=tuple(_warnings(strict)),
     )
     if out is not None:
-        Path(out).mkdir(parents=True, exist_ok=True)
-        render("comparison.html.j2", Path(out) / "comparison.html", ranking=ranking)
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        render("comparison.html.j2", Path(out), ranking=ranking)
     return ranking
 
 
-def _entry(run: Run, selection: Selection) -> Entry:
+def _entry(run: Run) -> Entry:
     clips = run.predictions["strict"].clips
     people = {clip.rsplit("/", 1)[0] for clip in clips}
     return Entry(
@@ -104,14 +122,14 @@ def _entry(run: Run, selection: Selection) -> Entry:
         model=run.results["model"]["config"],
         protocol=describe_protocol(run.results),
         tested=f"{', '.join(run.databases)}: {len(clips)} clips, {len(people)} subjects",
-        selection=selection,
-        figures=headline(run)[selection],
+        headline=run.headline,
+        figures=headline(run),
         marked=tuple(run.results["marked"]),
     )
 
 
 def _strict_entry(run: Run, baseline: Run) -> Entry:
-    entry = _entry(run, "strict")
+    entry = _entry(run)
     if run is baseline:
         return entry
     try:
@@ -126,7 +144,7 @@ def _warnings(runs: Sequence[Run]) -> list[str]:
     found = []
     if len({frozenset(run.predictions["strict"].true_labels().items()) for run in runs}) > 1:
         found.append("The runs do not test the same clips, or label them otherwise.")
-    if len({run.results["protocol"] for run in runs}) > 1:
+    if len({describe_protocol(run.results) for run in runs}) > 1:
         found.append("The runs follow different protocols.")
     if found:
         found.append("Their ranks compare unlike things.")

@@ -218,13 +218,18 @@ def test_every_section_with_figures_is_marked_under_the_paper_habit(tmp_path):
     start = page.text[:600]
     assert "no figure on this page is a result" in start
     assert "epochs chosen on the tested subjects" in start
-    for section in ("databases", "classes", "confusion", "subjects", "curves"):
+    for section in ("databases", "classes", "confusion", "subjects", "curves", "run"):
         assert "paper habit: not a result" in page.sections[section], section
     text = " ".join(page.sections[""].split())
     assert text.index("Oracle") < text.index("Strict")
     assert "Never used for choosing" not in page.text
-    assert "2 leaks let pass" in page.sections["guard"]
-    assert "shows casme2/001" in page.sections["guard"]
+    assert "6 leaks let pass" in page.sections["guard"]
+    told = [row for row in page.rows["guard"] if "tested" in row[-1]]
+    for fold, rows in (("casme2/001", told[:2]), ("casme2/002", told[2:])):
+        assert rows == [
+            [fold, "synthetic clips", "2", f"{fold}/x shows {fold}, who is tested"],
+            [fold, "bank: b", "1", f"{fold}/z shows {fold}, who is tested"],
+        ]
 
 
 def test_what_was_pretrained_and_guarded_and_read_is_told(composite_page):
@@ -279,7 +284,7 @@ def test_text_of_others_is_escaped(tmp_path):
     run = write_tiny_run(tmp_path / "run", datasets=("a&b", "samm"), model=nasty, paper=True)
     change(run, marked=[nasty], protocol=nasty, device=nasty)
     (run / "config.yaml").write_text(nasty)
-    compare_runs([run], tmp_path)
+    compare_runs([run], tmp_path / "comparison.html")
     for page in (page_of(run), Page(tmp_path / "comparison.html")):
         assert page.tags["script"] == 0
         assert nasty in page.text
@@ -435,14 +440,14 @@ def test_strict_runs_are_ranked_and_paper_ones_stand_apart(several):
     assert [Path(entry.name).name for entry in ranking.ranked] == ["better", "other", "first"]
     assert [Path(entry.name).name for entry in ranking.apart] == ["paper"]
     best, paper = ranking.ranked[0], ranking.apart[0]
-    assert paper.figures["uf1"].mean > best.figures["uf1"].mean
-    assert paper.selection == "oracle"
-    assert paper.marked == ("epochs chosen on the tested subjects", "2 leaks let pass")
+    assert paper.figures["strict"]["uf1"].mean > best.figures["strict"]["uf1"].mean
+    assert paper.headline == "oracle"
+    assert paper.marked == ("epochs chosen on the tested subjects", "6 leaks let pass")
     assert paper.comparison is None
     assert ranking.baseline == str(several["first"])
     for entry in ranking.ranked:
         strict = json.loads((Path(entry.name) / "results.json").read_text())["strict"]["Full"]
-        assert entry.figures["uf1"].mean == pytest.approx(strict["mean"]["uf1"])
+        assert entry.figures["strict"]["uf1"].mean == pytest.approx(strict["mean"]["uf1"])
 
 
 def test_differences_are_to_the_first_run_and_only_on_the_same_clips(several):
@@ -466,8 +471,9 @@ def test_differences_are_to_the_first_run_and_only_on_the_same_clips(several):
 
 
 def test_comparison_page_tells_the_same(several, tmp_path):
-    ranking = compare_runs(several.values(), tmp_path / "new" / "folder")
-    page = Page(tmp_path / "new" / "folder" / "comparison.html")
+    path = tmp_path / "new" / "folder" / "comparison.html"
+    ranking = compare_runs(several.values(), path)
+    page = Page(path)
     strict, _, apart = page.rows["1"], page.rows["2"], page.rows["3"]
     assert [row[0] for row in strict[1:]] == ["1", "2", "3"]
     by = ranking.ranked[0].comparison
@@ -477,32 +483,55 @@ def test_comparison_page_tells_the_same(several, tmp_path):
     assert f"not comparable: {ranking.ranked[1].incomparable}" in strict[2][6]
     assert "baseline" in strict[3][6]
     assert "paper" in apart[1][0]
-    assert "epochs chosen on the tested subjects; 2 leaks let pass" in apart[1][6]
+    assert "epochs chosen on the tested subjects; 6 leaks let pass" in apart[1][6]
     assert not {"script", "link", "img"} & page.tags.keys()
 
 
-def test_terminal_table_tells_the_same(several):
+def printed(ranking) -> str:
     from rich.console import Console
 
-    ranking = compare_runs([several[name] for name in ("first", "better", "other", "paper")])
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(ranking_table(ranking))
-    text = console.export_text()
-    lines = text.splitlines()
-    ranks = [line.split()[0] for line in lines if re.match(r" [\d-] ", line)]
+    console.print(ranking)
+    return console.export_text()
+
+
+def test_terminal_table_tells_the_same(several):
+    ranking = compare_runs([several[name] for name in ("first", "better", "other", "paper")])
+    text = printed(ranking)
+    assert text == printed(ranking_table(ranking))
+    ranks = [line.split()[0] for line in text.splitlines() if re.match(r" [\d-]  \w", line)]
     assert ranks == ["1", "2", "3", "-"]
     by = ranking.ranked[0].comparison
     assert f"{by.difference.estimate:+.3f}" in text
     assert "not comparable" in text
+    assert text.count("oracle, not a result") == 4
+    assert text.count("strict, not a result") == 1
     assert "is not ranked, since it is no result" in " ".join(text.split())
 
 
+def test_a_run_alone_is_printed_with_its_oracle_beside(several):
+    text = printed(compare_runs([several["better"]]))
+    results = json.loads((several["better"] / "results.json").read_text())
+    for selection in ("strict", "oracle"):
+        for value in results[selection]["Full"]["mean"].values():
+            assert f"{value:.3f}" in text
+    assert "oracle, not a result" in text
+    assert "Difference" not in text
+    assert "baseline" not in text
+
+
+def test_groups_of_subjects_are_another_protocol(several, tmp_path):
+    run = write_tiny_run(tmp_path / "run", groups=4)
+    assert "LOSO, subjects in 4 groups" in page_of(run).text
+    assert "different protocols" in compare_runs([several["first"], run]).warnings[0]
+
+
 def test_runs_of_habit_paper_alone_have_no_rank(several, tmp_path):
-    ranking = compare_runs([several["paper"]], tmp_path)
+    ranking = compare_runs([several["paper"]], tmp_path / "comparison.html")
     assert ranking.ranked == ()
     assert ranking.baseline is None
     assert "These figures are not results" in Page(tmp_path / "comparison.html").text
-    assert ranking_table(ranking).row_count == 1
+    assert ranking_table(ranking).row_count == 2  # oracle and strict
 
 
 def test_runs_must_be_named_and_named_once(several):
@@ -510,6 +539,10 @@ def test_runs_must_be_named_and_named_once(several):
         compare_runs([])
     with pytest.raises(RunError, match="is named twice"):
         compare_runs([several["first"], several["first"] / ".." / "first"])
+    with pytest.raises(
+        ValueError, match=r"is a folder; name a page, for instance .*comparison.html"
+    ):
+        compare_runs([several["first"]], several["first"])
 
 
 def test_importing_reports_is_light():

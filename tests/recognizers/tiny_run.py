@@ -33,6 +33,7 @@ def write_tiny_run(
     paper: bool = False,
     model: str = "au_gacn_tiny",
     protocol: str = "loso",
+    groups: int | None = None,
 ) -> Path:
     """Write a run's folder.
 
@@ -48,6 +49,7 @@ def write_tiny_run(
         paper: whether published habits were kept.
         model: the model's config.
         protocol: ``"loso"`` and the like.
+        groups: number of groups of subjects, or None for single ones.
     """
     path.mkdir(parents=True)
     strict = _predictions(skill, seeds, datasets, subjects, clips, classes)
@@ -58,8 +60,9 @@ def write_tiny_run(
     results = {
         "mersynth": "0.1.0",
         "protocol": protocol,
+        "groups": groups,
         "habit": "paper" if paper else "strict",
-        "marked": ["epochs chosen on the tested subjects", "2 leaks let pass"] if paper else [],
+        "marked": ["epochs chosen on the tested subjects", "6 leaks let pass"] if paper else [],
         "model": {
             "config": model,
             "name": "au_gacn",
@@ -175,7 +178,10 @@ def _write_folds(
                 "clips": list(own[["dataset", "subject", "clip"]].agg("/".join, axis=1)),
             }
             (path / "folds" / f"{seed}_{index:03}.json").write_text(json.dumps(fold))
-        leak = {"kind": "training clips", "clip": f"{name}/x", "reason": f"shows {name}"}
+        leaks = [
+            {"kind": kind, "clip": f"{name}/{clip}", "reason": f"shows {name}, who is tested"}
+            for kind, clip in (("synthetic clips", "x"), ("synthetic clips", "y"), ("bank: b", "z"))
+        ]
         folds.append(
             {
                 "name": name,
@@ -184,8 +190,8 @@ def _write_folds(
                 "test": len(own),
                 "missing": ["contempt"] if index == 1 else [],
                 "pretraining": index % 2 if pretrained else None,
-                "synthetic": 0,
-                "leaks": [leak] if paper and index < 2 else [],
+                "mixed": 0,
+                "leaks": leaks if paper and index < 2 else [],
             }
         )
     return folds
@@ -223,7 +229,7 @@ def _write_pretraining(
         (path / "pretrained" / f"0_{group}.json").write_text(json.dumps(record))
         groups.append(
             {
-                "store": "stores/samm_synthetic",
+                "stores": ["stores/samm_synthetic"],
                 "clips": 60 * len(classes),
                 "classes": dict.fromkeys(classes, 60),
                 "folds": [fold["name"] for fold in folds if fold["pretraining"] == group],
