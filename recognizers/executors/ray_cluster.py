@@ -1,0 +1,246 @@
+"""Calls on a Ray cluster: https://docs.ray.io, Ray Core's tasks and objects."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import mersynth
+import recognizers
+from mersynth.config import ConfigError
+from recognizers.executors.base import (
+    ExecutorError,
+    R,
+    apply_logging_levels,
+    available_cores,
+    check_number,
+    environment,
+    logging_levels,
+    portable,
+    torch_threads,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class RayExecutor:
+    """Runs calls as Ray tasks, on this machine or on many.
+
+    A call whose worker is lost (a machine that went away, a process killed) runs again. Shared
+    values lie in the object store of each machine, once. What workers log goes to standard error.
+
+    On a cluster that runs already, workers get this package's code from here; what it depends on
+    must be installed there, and Python be of the same version. If this process is connected to Ray
+    already, ``address=None`` uses that connection as it is and leaves it open.
+
+    Args:
+        address: of a cluster, such as ``"auto"`` (the one that runs on this machine) or
+            ``"ray://host:10001"``; None: a Ray of its own on this machine's cores, shut down at
+            the end.
+        num_cpus: cores that a call occupies, above 0; fractions are allowed.
+        num_gpus: GPUs that a call occupies; of a fraction several calls share one. With 0 a call
+            should compute on the CPU.
+        threads: of torch's operations, in each call.
+        retries: how often a call runs again whose worker was lost.
+
+    Raises:
+        ConfigError: if a value is out of its range.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        num_cpus: float = 1,
+        num_gpus: float = 0,
+        threads: int = 1,
+        retries: int = 3,
+    ) -> None:
+        if address is not None and not (isinstance(address, str) and address):
+            raise ConfigError(
+                f'executor.address must be null or an address such as "auto" or '
+                f'"ray://host:10001", got {address!r}'
+            )
+        check_number("num_cpus", num_cpus, 0, whole=False)
+        if num_cpus == 0:
+            raise ConfigError(
+                "executor.num_cpus must be above 0, got 0: all calls would run at once"
+            )
+        check_number("num_gpus", num_gpus, 0, whole=False)
+        check_number("threads", threads, 1)
+        check_number("retries", retries, 0)
+        self.address = address
+        self.threads = threads
+        self._needs = {"CPU": num_cpus, "GPU": num_gpus}
+        self._retries = retries
+        self._ray: ModuleType | None = None
+        self._connected_here = False
+        self._runs: list[Generator[Any, None, None]] = []
+
+    def __enter__(self) -> Self:
+        if self._ray is not None:
+            raise ExecutorError("the executor is entered already")
+        self._ray = ray = _import_ray()
+        self._connected_here = not ray.is_initialized()
+        try:
+            if self._connected_here:
+                _connect(ray, self.address, self.threads)
+            elif self.address is not None:
+                raise ExecutorError(
+                    f"this process is connected to Ray already, so not to {self.address!r}: use "
+                    "executor.address=null, or call ray.shutdown() before"
+                )
+            self._check_room(ray)
+        except BaseException:
+            self._disconnect()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            while self._runs:
+                self._runs.pop().close()
+        finally:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        ray, self._ray = self._ray, None
+        if ray is not None and self._connected_here and ray.is_initialized():
+            ray.shutdown()
+
+    def _entered(self) -> ModuleType:
+        if self._ray is None:
+            raise ExecutorError("use the executor in a with statement")
+        return self._ray
+
+    def _check_room(self, ray: ModuleType) -> None:
+        """A call that no machine has room for would wait for ever."""
+        if self._at_once(ray):
+            return
+        has = {name: ray.cluster_resources().get(name, 0.0) for name in self._needs}
+        message = f"a call needs {_listed(self._needs)}, Ray has {_listed(has)}"
+        if self.address is None:
+            raise ExecutorError(f"{message}: change executor.num_cpus or executor.num_gpus")
+        logger.warning("%s: calls wait until the cluster grows", message)
+
+    def _at_once(self, ray: ModuleType) -> int:
+        """Number of calls that the cluster has room for."""
+        has = ray.cluster_resources()
+        room = [has.get(name, 0.0) / need for name, need in self._needs.items() if need]
+        return int(min(room) + 1e-6)  # 0.3 / 0.1 is less than 3
+
+    def share(self, value: Any) -> Any:
+        """See :meth:`Executor.share`."""
+        ray = self._entered()
+        try:
+            return ray.put(value)
+        except (TypeError, ray.exceptions.RayError) as error:
+            raise ExecutorError(f"a {type(value).__name__} cannot be shared: {error}") from error
+
+    def run(
+        self, function: Callable[..., R], calls: Sequence[tuple[Any, ...]]
+    ) -> Iterator[tuple[int, R]]:
+        """See :meth:`Executor.run`."""
+        results = self._results(self._entered(), function, calls)
+        self._runs.append(results)
+        return results
+
+    def _results(
+        self, ray: ModuleType, function: Callable[..., R], calls: Sequence[tuple[Any, ...]]
+    ) -> Generator[tuple[int, R], None, None]:
+        task = ray.remote(_call).options(
+            num_cpus=self._needs["CPU"], num_gpus=self._needs["GPU"], max_retries=self._retries
+        )
+        levels = logging_levels()
+        to_come = iter(enumerate(calls))
+        running: dict[Any, int] = {}
+        try:
+            while True:
+                # Twice as many as there is room for: none waits for this process, and a cluster
+                # that can grow sees that it should.
+                free = max(1, 2 * self._at_once(ray)) - len(running)
+                for position, arguments in islice(to_come, max(0, free)):
+                    reference = task.remote(function, self.threads, levels, *arguments)
+                    running[reference] = position
+                if not running:
+                    return
+                (reference, *_), _ = ray.wait(list(running), num_returns=1)
+                result = _get(ray, reference, running[reference])
+                yield running.pop(reference), result
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
+
+
+def _get(ray: ModuleType, reference: Any, position: int) -> Any:
+    """The result of a call that ended; raises its exception with its own type."""
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        # Ray raises its own class besides the original's; the traceback is in the text.
+        if not isinstance(error.cause, Exception):
+            raise ExecutorError(f"call {position} failed: {error}") from error
+        raise error.cause from error
+    except ray.exceptions.RayError as error:
+        raise ExecutorError(
+            f"the worker of call {position} was lost ({type(error).__name__}: {error}); results "
+            "that ended were kept; repeat the command: it goes on with what is missing"
+        ) from error
+
+
+def _call(function: Callable[..., R], threads: int, levels: dict[str, int], *arguments: Any) -> R:
+    """What runs in a worker; Ray has put the values in place of shared arguments."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    apply_logging_levels(levels)
+    try:
+        with torch_threads(threads):
+            return function(*arguments)
+    except Exception as error:
+        safe = portable(error)
+        if safe is error:
+            raise
+        raise safe from None
+
+
+def _import_ray() -> ModuleType:
+    try:
+        # Ray reads it as it is imported, and would leave out lines that look alike, such as folds'.
+        with environment(RAY_DEDUP_LOGS="0"):
+            import ray
+    except ImportError as error:
+        raise ExecutorError(
+            f"executor=ray needs Ray ({error}): pip install 'mersynth[ray]', or use executor=local"
+        ) from error
+    return ray
+
+
+def _connect(ray: ModuleType, address: str | None, threads: int) -> None:
+    quiet: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": True}
+    variables = {"OMP_NUM_THREADS": str(threads)}
+    if address is None:
+        with environment(RAY_USAGE_STATS_ENABLED="0", **variables):
+            # "local": without it Ray would join a cluster that runs on this machine.
+            ray.init("local", num_cpus=available_cores(), include_dashboard=False, **quiet)
+        return
+    packages = [str(Path(str(module.__file__)).parent) for module in (mersynth, recognizers)]
+    code = {"py_modules": packages, "excludes": ["__pycache__"], "env_vars": variables}
+    try:
+        ray.init(address, runtime_env=code, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ExecutorError(
+            f"no Ray cluster answers at executor.address={address!r} ({error}); `ray start --head` "
+            "starts one on this machine, executor.address=null needs none"
+        ) from error
+
+
+def _listed(resources: dict[str, float]) -> str:
+    return ", ".join(f"{amount:g} {name}" for name, amount in resources.items())
