@@ -32,3 +32,8 @@ def store_path(name: str, out: str | Path | None = None) -> Path:
 def checkpoint_path(name: str, out: str | Path | None = None) -> Path:
     """Folder of a generator checkpoint: ``out``, else ``./checkpoints/<name>``."""
     return Path(out) if out is not None else Path("checkpoints") / name
+
+
+def run_path(name: str, out: str | Path | None = None) -> Path:
+    """Folder of a recognizer's run: ``out``, else ``./runs/<name>``."""
+    return Path(out) if out is not None else Path("runs") / name

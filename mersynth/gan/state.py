@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mersynth.files import differences
 from mersynth.gan.checkpoint import CheckpointError
 from mersynth.gan.trainer import Trainer
 
@@ -55,7 +56,7 @@ def load_state(folder: Path, trainer: Trainer, run: Mapping[str, Any]) -> int:
         raise CheckpointError(
             f"{path} cannot be read ({error}); remove {folder} and train again"
         ) from error
-    _check_same_run(path, json.loads(metadata["run"]), json.loads(json.dumps(run)))
+    _check_same_run(path, json.loads(metadata["run"]), run)
     with torch.no_grad():
         for name, value in _walk(trainer).items():
             value.copy_(tensors[name])
@@ -80,25 +81,9 @@ def _walk(trainer: Trainer) -> dict[str, Tensor]:
     }
 
 
-def _check_same_run(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
-    old, new = _flat(stored), _flat(wanted)
-    differing = [
-        f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    ]
-    if differing:
+def _check_same_run(path: Path, stored: dict[str, Any], wanted: Mapping[str, Any]) -> None:
+    if differing := differences(stored, wanted):
         raise CheckpointError(
             f"{path} is of another run: " + "; ".join(differing[:5]) + "; repeat the command that "
             "began it, or choose another --out"
         )
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        if isinstance(inner, dict):
-            flat |= _flat(inner, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = inner
-    return flat

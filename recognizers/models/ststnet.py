@@ -11,21 +11,24 @@ from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.registry import register_model
 
 KERNELS = (3, 5, 8)
-"""Filters of the three streams, Table I."""
+"""Filters of the three streams, Table I; they stand in this order."""
 
 
-def _stream(filters: int, padding: int, dropout: float) -> nn.Sequential:
-    """C1 and P1 of Table I, and what the authors' code has between them.
+def _streams(padding: int, dropout: float) -> nn.Sequential:
+    """C1 and P1 of Table I, and what the authors' code has between them, of all streams.
+
+    The streams differ in nothing but their number of filters, and nothing mixes filters before they
+    are joined: side by side they are one convolution, and train in half the time.
 
     Args:
-        filters: number of filters.
         padding: of the convolution, in pixels a side.
         dropout: portion of the values that training sets to 0.
 
     Shape:
         - input: (B, 3, H, W)
-        - output: (B, filters, h, w), each side a third of the convolution's, rounded up
+        - output: (B, 16, h, w), each side a third of the convolution's, rounded up
     """
+    filters = sum(KERNELS)
     layers: list[tuple[str, nn.Module]] = [
         ("conv", nn.Conv2d(3, filters, 3, padding=padding)),
         ("relu", nn.ReLU()),
@@ -87,7 +90,7 @@ class STSTNet(Recognizer):
         self.inputs = {
             "flow_strain": InputSpec("flow_strain", ("u", "v", "strain"), size, range=None)
         }
-        self.streams = nn.ModuleList(_stream(filters, padding, dropout) for filters in KERNELS)
+        self.streams = _streams(padding, dropout)
         self.pool = nn.AvgPool2d(2)  # P2
         convolved = image_size + 2 * padding - 2
         pooled = -(-convolved // 3) // 2  # P1 rounds up, P2 down
@@ -96,6 +99,8 @@ class STSTNet(Recognizer):
     def forward(self, *, flow_strain: Tensor) -> Output:
         """Recognise flow and strain; see the class for the shapes."""
         self.check_inputs(flow_strain=flow_strain)
-        x = torch.cat([stream(flow_strain) for stream in self.streams], dim=1)  # (B, 16, 10, 10)
+        # On a CPU, pooling with channels last takes a fraction of the time.
+        x = flow_strain.contiguous(memory_format=torch.channels_last)
+        x = self.streams(x)  # (B, 16, 10, 10)
         features = self.pool(x).flatten(1)  # (B, 16 * 5 * 5)
         return Output(logits=self.classifier(features), features=features)

@@ -23,11 +23,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from recognizers.models.published import load_renamed
 from recognizers.models.registry import register_published
-from recognizers.models.ststnet import STSTNet
+from recognizers.models.ststnet import KERNELS, STSTNet
 
 _CHANNELS = [2, 1, 0]  # u, v, strain among theirs
 
@@ -40,16 +41,18 @@ def _load_published(published: Mapping[str, Tensor], num_classes: int) -> STSTNe
         PublishedError: if names or shapes are others.
     """
     model = STSTNet(num_classes, padding=2)
-    load_renamed(model, published, {ours: _their_name(ours) for ours in model.state_dict()})
-    for stream in model.streams:
-        weight = stream.get_parameter("conv.weight").data
-        weight.copy_(weight[:, _CHANNELS])
+    theirs = nn.ModuleDict({"fc": model.classifier})
+    for i, filters in enumerate(KERNELS, start=1):
+        theirs[f"conv{i}"] = nn.Conv2d(3, filters, 3)
+        theirs[f"bn{i}"] = nn.BatchNorm2d(filters)
+    load_renamed(theirs, published, {name: name for name in theirs.state_dict()})
+    for ours, name in (("conv", "conv"), ("norm", "bn")):
+        parts = [theirs[f"{name}{i}"].state_dict() for i in range(1, len(KERNELS) + 1)]
+        joined = {
+            key: torch.cat([part[key] for part in parts]) if value.dim() else value
+            for key, value in parts[0].items()
+        }
+        model.streams.get_submodule(ours).load_state_dict(joined)
+    weight = model.streams.get_parameter("conv.weight").data
+    weight.copy_(weight[:, _CHANNELS])
     return model
-
-
-def _their_name(ours: str) -> str:
-    if ours.startswith("classifier."):
-        return ours.replace("classifier.", "fc.")
-    _, index, layer, part = ours.split(".")
-    name = {"conv": "conv", "norm": "bn"}[layer]
-    return f"{name}{int(index) + 1}.{part}"

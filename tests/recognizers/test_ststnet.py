@@ -90,10 +90,10 @@ def test_any_size_fits(size: int, padding: int) -> None:
 def test_forward_is_the_loop_over_the_layers(padding: int) -> None:
     weights = published_weights()
     model = STSTNet(3, padding=padding).eval()
-    for stream, i in zip(model.streams, (1, 2, 3), strict=True):
-        for ours, theirs in (("conv", f"conv{i}"), ("norm", f"bn{i}")):
-            layer = stream.get_submodule(ours)
-            layer.load_state_dict({n: weights[f"{theirs}.{n}"] for n in layer.state_dict()})
+    for ours, theirs in (("conv", "conv"), ("norm", "bn")):
+        layer = model.streams.get_submodule(ours)
+        parts = {n: [weights[f"{theirs}{i}.{n}"] for i in (1, 2, 3)] for n in layer.state_dict()}
+        layer.load_state_dict({n: torch.cat(p) if p[0].dim() else p[0] for n, p in parts.items()})
     model.classifier.load_state_dict({n: weights[f"fc.{n}"] for n in ("weight", "bias")})
     image = torch.randn(2, 3, 28, 28, generator=torch.Generator().manual_seed(1))
     slow = [slow_forward(numbers(weights), x, padding) for x in image.double().numpy()]

@@ -1,0 +1,106 @@
+"""The augmentations that a model's config names, applied alike to all that the model reads."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from mersynth import augment
+from mersynth.augment import Augmentation, ClipBank
+from mersynth.config import ConfigError
+from recognizers.models.base import InputSpec
+
+TRAINING_BANK = "training"
+"""As the value of an augmentation's ``bank``: the clips that are learned from."""
+
+_ANNOTATIONS = ("label", "au_set", "subject")  # what augmentations keep true to the frames
+
+
+class Augmenting:
+    """The augmentations of the block ``augment`` of ``configs/model``, in their order.
+
+    A sample's inputs (onset, apex, flow ...) show one face: all are changed by the same parameters.
+    Channels called ``u`` and ``v`` are displacements, which turn with the picture.
+
+    Args:
+        blocks: names of ``mersynth.augment`` with their arguments; ``bank: training`` lets donors
+            come from all clips that are learned from, in the place of the batch.
+        specs: ``Recognizer.inputs``.
+        banks: by input, the clips that are learned from; needed where ``bank: training`` stands.
+
+    Raises:
+        ConfigError: if there is no such augmentation, or an argument does not fit.
+    """
+
+    def __init__(
+        self,
+        blocks: Mapping[str, Mapping[str, Any]],
+        specs: Mapping[str, InputSpec],
+        banks: Mapping[str, ClipBank] | None = None,
+    ) -> None:
+        self.keys = {
+            name: "image" if spec.num_frames is None else "clip" for name, spec in specs.items()
+        }
+        self.steps = [
+            {
+                name: _make(step, options, spec, (banks or {}).get(name))
+                for name, spec in specs.items()
+            }
+            for step, options in blocks.items()
+        ]
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Augment a batch.
+
+        Args:
+            batch: every input by its name, ``label``, ``au_set``, ``subject``; other keys pass.
+
+        Returns:
+            A new mapping; labels and AU sets fit the changed inputs.
+        """
+        batch = dict(batch)
+        for step in self.steps:
+            known = {key: batch[key] for key in _ANNOTATIONS}
+            params = None
+            for name, augmentation in step.items():
+                key = self.keys[name]
+                changed = augmentation({key: batch[name], **known}, params=params)
+                params = augmentation.params
+                batch[name] = changed.pop(key)
+            batch.update(changed)
+        return batch
+
+
+def needs_bank(blocks: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether an augmentation borrows from the clips that are learned from."""
+    return any((options or {}).get("bank") == TRAINING_BANK for options in blocks.values())
+
+
+def _make(
+    name: str, options: Mapping[str, Any] | None, spec: InputSpec, bank: ClipBank | None
+) -> Augmentation:
+    kind = getattr(augment, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Augmentation) and kind is not Augmentation):
+        known = [n for n in augment.__all__ if _is_augmentation(getattr(augment, n))]
+        raise ConfigError(f"augment: there is no {name!r}; there are {', '.join(known)}")
+    given = dict(options or {})
+    if "bank" in given:
+        if given["bank"] != TRAINING_BANK:
+            raise ConfigError(
+                f"augment.{name}.bank must be {TRAINING_BANK}, got {given['bank']!r}: a fold "
+                "borrows from the clips that it learns from"
+            )
+        given["bank"] = bank
+    if "flow_channels" in inspect.signature(kind).parameters and {"u", "v"} <= set(spec.channels):
+        given.setdefault("flow_channels", (spec.channels.index("u"), spec.channels.index("v")))
+    try:
+        return kind(**given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"augment.{name}: {error}") from error
+
+
+def _is_augmentation(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Augmentation) and value is not Augmentation

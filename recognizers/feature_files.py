@@ -1,0 +1,180 @@
+"""Anyone's own features as a model reads them: ``FILE.npz`` of ``--data``."""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mersynth.augment import au_sets
+from mersynth.clips import Clip
+from recognizers.inputs import ModelData
+from recognizers.models.base import InputSpec
+
+logger = logging.getLogger(__name__)
+
+_TEXT = ("dataset", "clip", "aus", "template", "generator", "unseen")
+
+
+class FeatureFileError(ValueError):
+    """A file of features cannot be read, or does not fit the model."""
+
+
+def read_features(path: str | Path, specs: Mapping[str, InputSpec]) -> ModelData:
+    """Read a file of features, such as ``mersynth export --layout npz`` writes.
+
+    ============  ==========  ======================================================================
+    array         shape       what
+    ============  ==========  ======================================================================
+    x             N, C, H, W  the model's input; a model of several has an array of each one's name
+    y             N           class: a number from 0, or a name of ``classes``
+    subject       N           the person, unique within ``dataset``
+    dataset       N           optional; the file's name where there is none
+    clip          N           optional, unique within the person; else the row's number
+    classes       K           optional; names of the classes, else ``0``, ``1`` ...
+    channels      C           optional; names of x's channels, which must be the model's
+    aus           N           optional; AU cells as the databases write them, such as ``4+L7``
+    template, generator, unseen  N  optional; the provenance of synthetic clips (``Clip``),
+                              ``unseen`` joined by ``;``
+    ============  ==========  ======================================================================
+
+    Args:
+        path: the file.
+        specs: ``Recognizer.inputs``.
+
+    Returns:
+        The data, its inputs float32.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        FeatureFileError: if an array is missing, damaged or does not fit the others or the model,
+            a label is no class, a clip comes twice, or values are not finite or out of range.
+    """
+    path = Path(path)
+    arrays = _load(path)
+    names = _input_names(path, arrays, specs)
+    count = len(arrays["y"]) if "y" in arrays else 0
+    for key in ("y", "subject", *names.values()):
+        if key not in arrays:
+            raise FeatureFileError(f"{path} lacks the array {key!r}; it has {', '.join(arrays)}")
+    for key in ("y", "subject", *_TEXT, *names.values()):
+        if key in arrays and (arrays[key].ndim < 1 or len(arrays[key]) != count):
+            raise FeatureFileError(
+                f"{path}: {key} has the shape {arrays[key].shape}, y has {count} rows"
+            )
+    if not count:
+        raise FeatureFileError(f"{path} holds no clip")
+    labels, classes = _labels(path, arrays)
+    clips = _clips(path, arrays, [classes[i] for i in labels])
+    return ModelData(
+        inputs={name: _input(path, arrays, key, specs[name]) for name, key in names.items()},
+        label=torch.from_numpy(labels),
+        au_set=au_sets([clip.aus for clip in clips]),
+        clips=clips,
+        classes=classes,
+    )
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}; `mersynth export --layout npz` writes one")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise FeatureFileError(
+            f"{path} is no readable npz file ({error}); write it with numpy.savez, without objects"
+        ) from error
+
+
+def _input_names(
+    path: Path, arrays: Mapping[str, np.ndarray], specs: Mapping[str, InputSpec]
+) -> dict[str, str]:
+    """The array of each input."""
+    if all(name in arrays for name in specs):
+        return {name: name for name in specs}
+    if len(specs) == 1:
+        return {name: "x" for name in specs}
+    raise FeatureFileError(
+        f"{path}: the model reads {', '.join(specs)}: give an array of each name; the file has "
+        f"{', '.join(arrays)}"
+    )
+
+
+def _labels(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]]:
+    y = arrays["y"]
+    named = y.dtype.kind in "US"
+    if "classes" in arrays:
+        classes = tuple(arrays["classes"].astype(str).tolist())
+    elif named:
+        classes = tuple(sorted(set(y.astype(str).tolist())))
+    else:
+        classes = tuple(str(i) for i in range(int(y.max()) + 1))
+    if len(set(classes)) != len(classes) or len(classes) < 2:
+        raise FeatureFileError(f"{path}: classes must be 2 or more different names, got {classes}")
+    if named:
+        numbers = {name: i for i, name in enumerate(classes)}
+        y = np.array([numbers.get(name, -1) for name in y.astype(str).tolist()])
+    if y.ndim != 1 or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= len(classes):
+        shown = sorted(set(arrays["y"].ravel().tolist()))[:10]
+        raise FeatureFileError(
+            f"{path}: y must be whole numbers in 0..{len(classes) - 1}, or names, of the classes "
+            f"{', '.join(classes)}; it holds {shown}"
+        )
+    return y.astype(np.int64), classes
+
+
+def _clips(path: Path, arrays: Mapping[str, np.ndarray], emotions: list[str]) -> tuple[Clip, ...]:
+    count = len(emotions)
+    given = {key: arrays[key].astype(str).tolist() for key in _TEXT if key in arrays}
+    subjects = arrays["subject"].astype(str).tolist()
+    datasets = given.get("dataset", [path.stem] * count)
+    names = given.get("clip", [f"{i:05}" for i in range(count)])
+    empty = [""] * count
+    clips = tuple(
+        Clip(
+            source=datasets[i],
+            subject=subjects[i],
+            name=names[i],
+            onset=0,
+            apex=0,
+            offset=0,
+            emotion=emotions[i],
+            aus=given.get("aus", empty)[i],
+            template=given.get("template", empty)[i] or None,
+            generator=given.get("generator", empty)[i] or None,
+            unseen=tuple(filter(None, given.get("unseen", empty)[i].split(";"))),
+        )
+        for i in range(count)
+    )
+    if twice := [name for name, n in Counter(clip.id for clip in clips).items() if n > 1]:
+        raise FeatureFileError(f"{path}: clips come more than once: {', '.join(twice[:10])}")
+    return clips
+
+
+def _input(path: Path, arrays: Mapping[str, np.ndarray], key: str, spec: InputSpec) -> torch.Tensor:
+    channels = tuple(arrays["channels"].astype(str).tolist()) if "channels" in arrays else None
+    if channels is None:
+        logger.info("%s names no channels; taken as %s", path, ", ".join(spec.channels))
+    elif key == "x" and channels != spec.channels:
+        raise FeatureFileError(
+            f"{path}: the channels of x are {', '.join(channels)}, the model reads "
+            f"{', '.join(spec.channels)}, in this order"
+        )
+    values = arrays[key]
+    if values.dtype.kind not in "fiu":
+        raise FeatureFileError(f"{path}: {key} must hold numbers, got {values.dtype}")
+    tensor = torch.from_numpy(values.astype(np.float32))
+    try:
+        spec.check(key, tensor)
+    except ValueError as error:
+        raise FeatureFileError(
+            f"{path}: {error}; the model's own options, such as model.options.image_size, may "
+            "change what it reads"
+        ) from error
+    return tensor

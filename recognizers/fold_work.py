@@ -1,0 +1,214 @@
+"""The work of one fold, and of one pretraining: what executors run, here or far away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from mersynth.devices import choose_device
+from recognizers.clip_arrays import ClipArrays
+from recognizers.metrics import score
+from recognizers.models import create_model
+from recognizers.models.base import Recognizer
+from recognizers.plan import FoldPlan
+from recognizers.settings import TrainingSettings
+from recognizers.training import Epoch, Training
+
+Weights = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What all folds of a run share.
+
+    Attributes:
+        clips: all clips of the run.
+        pool: what is pretrained on, if anything; its classes are those of ``clips``.
+        model: registered name.
+        options: of ``create_model``.
+        augment: the block ``augment`` of the model's config.
+        training: how folds are trained, from pretrained weights or fresh ones.
+        pretraining: how pretraining goes.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    """
+
+    clips: ClipArrays
+    pool: ClipArrays | None
+    model: str
+    options: Mapping[str, Any]
+    augment: Mapping[str, Mapping[str, Any]]
+    training: TrainingSettings
+    pretraining: TrainingSettings
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """Weights to start folds from.
+
+    Attributes:
+        weights: the model's state.
+        curve: a mapping an epoch, the fields of :class:`recognizers.training.Epoch`.
+        seconds: it took.
+    """
+
+    weights: Weights
+    curve: list[dict[str, Any]]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """What a fold predicted.
+
+    Attributes:
+        probabilities: (n, C) of the test clips, at the epoch that was chosen without them.
+        epoch: that epoch.
+        oracle_probabilities: (n, C) at the epoch that predicts the test clips best, the first of
+            several. It is what most published code reports, and no honest figure.
+        oracle_epoch: that epoch.
+        curve: a mapping an epoch: :class:`recognizers.training.Epoch` and ``test_accuracy``.
+        weights: the model's state at ``epoch``, if it is to be kept.
+        seconds: it took.
+    """
+
+    probabilities: np.ndarray
+    epoch: int
+    oracle_probabilities: np.ndarray
+    oracle_epoch: int
+    curve: list[dict[str, Any]]
+    weights: Weights | None
+    seconds: float
+
+
+def pretrain(work: Work, rows: Sequence[int], seed: int) -> Pretrained:
+    """Train a fresh model on clips of the pool.
+
+    Raises:
+        TrainingError: if the loss is no number any more.
+    """
+    assert work.pool is not None
+    start = time.monotonic()
+    device = choose_device(work.device)
+    curve: list[dict[str, Any]] = []
+    with _seeded(seed, device):
+        model = _model(work, None, device)
+        training = Training(model, work.pool, rows, work.pretraining, work.augment, device)
+        training.run(lambda epoch: curve.append(asdict(epoch)))
+    return Pretrained(_state(model), curve, time.monotonic() - start)
+
+
+def learn_fold(
+    work: Work, plan: FoldPlan, weights: Weights | None, seed: int, keep_weights: bool
+) -> FoldResult:
+    """Train on a fold's clips and predict its test clips.
+
+    Args:
+        work: the run's data and settings.
+        plan: the fold's rows.
+        weights: pretrained ones to start from; None for fresh ones.
+        seed: of the whole run; every fold draws from this and its index.
+        keep_weights: whether the result shall hold the trained model's state.
+
+    Raises:
+        TrainingError: if the loss is no number any more.
+    """
+    start = time.monotonic()
+    device = choose_device(work.device)
+    test, last = plan.fold.test, work.training.epochs
+    true = work.clips.label[list(test)]
+    chosen = _chosen_epoch(work, plan, weights, seed, device) if plan.inner else None
+    kept: dict[str, Any] = {}
+    curve: list[dict[str, Any]] = []
+    best = -1.0
+    with _seeded(_fold_seed(seed, plan.index), device):
+        model = _model(work, weights, device)
+        training = Training(model, work.clips, plan.learned, work.training, work.augment, device)
+
+        def after_epoch(epoch: Epoch) -> None:
+            nonlocal best
+            with _untouched(device):
+                probabilities = training.predict(test)
+            accuracy = float((probabilities.argmax(1) == true).mean())
+            curve.append({**asdict(epoch), "test_accuracy": accuracy})
+            if accuracy > best:
+                best = accuracy
+                kept.update(oracle_probabilities=probabilities, oracle_epoch=epoch.epoch)
+            if epoch.epoch == (chosen or last) or model.fits_directly:
+                state = _state(model) if keep_weights else None
+                kept.update(probabilities=probabilities, epoch=epoch.epoch, weights=state)
+
+        training.run(after_epoch)
+    return FoldResult(curve=curve, seconds=time.monotonic() - start, **kept)
+
+
+def _chosen_epoch(
+    work: Work, plan: FoldPlan, weights: Weights | None, seed: int, device: torch.device
+) -> int:
+    """The epoch after which people of the training part, learned from by nobody, fared best."""
+    assert plan.inner is not None
+    judges = plan.inner.chosen_on
+    true = [work.clips.labels[i] for i in judges]
+    numbers = work.clips.label[list(judges)]
+    best, chosen = (-1.0, 0.0), 1
+    with _seeded(_fold_seed(seed, plan.index), device):
+        model = _model(work, weights, device)
+        learned = plan.inner.learned
+        training = Training(model, work.clips, learned, work.training, work.augment, device)
+
+        def after_epoch(epoch: Epoch) -> None:
+            nonlocal best, chosen
+            with _untouched(device):
+                probabilities = training.predict(judges)
+            predicted = [work.clips.classes[i] for i in probabilities.argmax(1)]
+            uf1 = score(true, predicted, work.clips.classes).uf1
+            # Few clips judge, and many epochs are equal by UF1: the surer one is better.
+            own = probabilities[np.arange(len(judges)), numbers]
+            fared = (uf1, float(np.log(own.clip(1e-12)).mean()))
+            if fared > best:
+                best, chosen = fared, epoch.epoch
+
+        training.run(after_epoch)
+    return chosen
+
+
+def _model(work: Work, weights: Weights | None, device: torch.device) -> Recognizer:
+    model = create_model(work.model, len(work.clips.classes), **work.options)
+    if weights is not None:
+        model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
+    return model.to(device)
+
+
+def _state(model: Recognizer) -> Weights:
+    return {name: value.cpu().numpy().copy() for name, value in model.state_dict().items()}
+
+
+def _fold_seed(seed: int, index: int) -> int:
+    """Folds of a run draw apart from each other."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+
+
+@contextmanager
+def _untouched(device: torch.device) -> Iterator[None]:
+    """Looking at clips meanwhile must not change what is drawn afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from a seed, on the CPU and the device; what was drawn from before goes on after."""
+    with _untouched(device):
+        torch.manual_seed(seed)
+        deterministic = torch.backends.cudnn.deterministic
+        torch.backends.cudnn.deterministic = True
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.deterministic = deterministic

@@ -1,0 +1,100 @@
+"""The clips of a run: read from stores and feature files, with what identifies them."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mersynth.files import sha256_of_file
+from mersynth.store import ClipStore, StoreError
+from recognizers.feature_files import read_features
+from recognizers.input_kinds import FeatureOptions
+from recognizers.inputs import ModelData, build_inputs
+from recognizers.models.base import InputSpec
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Clips of one store or file.
+
+    Attributes:
+        path: folder of the store, or the ``.npz`` file.
+        role: what it is for: ``"real"``, ``"train"``, ``"test"``, ``"mix"`` or ``"pretrain"``.
+        checksum: of the store's files, or of the file.
+        data: its clips as the model reads them.
+    """
+
+    path: Path
+    role: str
+    checksum: str
+    data: ModelData
+
+    def card(self) -> dict[str, Any]:
+        """What it is, as JSON takes it."""
+        names = [self.data.classes[i] for i in self.data.label.tolist()]
+        counts = Counter(names)
+        return {
+            "path": str(self.path),
+            "role": self.role,
+            "checksum": self.checksum,
+            "clips": len(names),
+            "subjects": len({clip.subject_id for clip in self.data.clips}),
+            "classes": {name: counts[name] for name in self.data.classes},
+        }
+
+
+def read_parts(
+    paths: Mapping[str, Sequence[Path]],
+    specs: Mapping[str, InputSpec],
+    scheme: str,
+    device: str | torch.device,
+    features: FeatureOptions,
+) -> list[Part]:
+    """Read stores and feature files.
+
+    Args:
+        paths: by role, folders of stores and ``.npz`` files.
+        specs: ``Recognizer.inputs``.
+        scheme: label scheme of the stores; a feature file has classes of its own.
+        device: where features that a store lacks are computed.
+        features: their options, as :func:`recognizers.inputs.build_inputs` takes them.
+
+    Raises:
+        StoreError: if a folder is no whole store, or frames of two stores differ in size.
+        FeatureFileError: if a file does not fit the model.
+        FileNotFoundError: if there is no such file.
+        ValueError: if no clip of a store has a class or what the inputs need.
+    """
+    stores = {
+        path: ClipStore.open(path)
+        for several in paths.values()
+        for path in several
+        if path.suffix != ".npz"
+    }
+    sizes = {path: store.image_size for path, store in stores.items()}
+    if len(set(sizes.values())) > 1:
+        found = ", ".join(f"{path} {size}" for path, size in sizes.items())
+        raise StoreError(
+            f"the frames of the stores differ in size (pixels: {found}), and a model would learn "
+            "from their sharpness; prepare or generate them with one --image-size"
+        )
+    parts = []
+    for role, several in paths.items():
+        for path in several:
+            if path in stores:
+                data = build_inputs(stores[path], specs, scheme, device, features=features)
+                checksum = stores[path].checksum
+            else:
+                data, checksum = read_features(path, specs), sha256_of_file(path)
+            parts.append(Part(path, role, checksum, data))
+            people = len({clip.subject_id for clip in data.clips})
+            logger.info("%s (%s): %d clips of %d people", path, role, len(data.clips), people)
+    return parts

@@ -1,0 +1,175 @@
+"""What each fold learns from: planned from the folds, and shown to the guard before any training.
+
+A worker learns from the rows of its plan and from nothing else, so that what the guard has seen is
+what happens.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mersynth.clips import Clip
+from recognizers.clip_arrays import ClipArrays
+from recognizers.guard import FoldInputs, Habit, Leak, check_fold, usable_clips
+from recognizers.inner import inner_split
+from recognizers.pretraining import PretrainingGroup, pretraining_groups
+from recognizers.protocol import Fold
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InnerPlan:
+    """Which rows the number of epochs is chosen with.
+
+    Attributes:
+        learned: rows to learn from meanwhile.
+        chosen_on: rows whose prediction decides.
+    """
+
+    learned: tuple[int, ...]
+    chosen_on: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldPlan:
+    """What a fold learns from and is tested on, as rows of the run's :class:`ClipArrays`.
+
+    Attributes:
+        index: the fold's number in the run.
+        fold: the division of the real clips.
+        learned: rows to learn from: the fold's training part, then what is mixed in.
+        inner: how the number of epochs is chosen; None if it is fixed beforehand.
+        pretraining: number of the pretraining whose weights it starts from; None for fresh ones.
+    """
+
+    index: int
+    fold: Fold
+    learned: tuple[int, ...]
+    inner: InnerPlan | None
+    pretraining: int | None
+
+
+def plan_pretraining(
+    folds: Sequence[Fold],
+    clips: ClipArrays,
+    pool: ClipArrays | None,
+    habit: Habit,
+    keep: float,
+) -> list[PretrainingGroup]:
+    """The pretrainings and the folds that share each; published habits have one for all folds."""
+    if pool is None:
+        return []
+    if habit == "paper":
+        everything = tuple(range(len(pool.clips)))
+        return [PretrainingGroup(tuple(range(len(folds))), everything)]
+    return pretraining_groups(folds, clips.clips, pool.clips, keep)
+
+
+def plan_folds(
+    folds: Sequence[Fold],
+    clips: ClipArrays,
+    groups: Sequence[PretrainingGroup],
+    habit: Habit,
+    inner_share: float | None,
+    seed: int,
+) -> list[FoldPlan]:
+    """Plan what every fold learns from.
+
+    Args:
+        folds: over the real clips, which come first in ``clips``.
+        clips: all clips; those of domain 1 are mixed into every fold that may use them.
+        groups: of :func:`plan_pretraining`.
+        habit: published habits mix in all.
+        inner_share: share of the training clips that epochs are chosen on; None fixes them.
+        seed: of the inner divisions.
+
+    Raises:
+        ValueError: as ``inner_split``.
+    """
+    start = {
+        fold: number for number, group in enumerate(groups) if group.clips for fold in group.folds
+    }
+    mixed = tuple(i for i, domain in enumerate(clips.domain) if domain == 1)
+    plans = []
+    for index, fold in enumerate(folds):
+        people = fold.subjects(clips.clips)
+        usable = mixed if habit == "paper" else _usable(mixed, clips, people)
+        inner = None
+        if inner_share is not None:
+            split = inner_split(fold, clips.clips, inner_share, seed, clips.labels)
+            # Clips that show those who are chosen on would teach the faces that decide.
+            further = _usable(usable, clips, split.subjects(clips.clips))
+            inner = InnerPlan((*split.train, *further), split.test)
+        plans.append(FoldPlan(index, fold, (*fold.train, *usable), inner, start.get(index)))
+    if mixed and (without := sum(len(p.learned) == len(p.fold.train) for p in plans)):
+        logger.warning("%d of %d folds may use none of the clips to mix in", without, len(plans))
+    return plans
+
+
+def check_plans(
+    plans: Sequence[FoldPlan],
+    clips: ClipArrays,
+    pool: ClipArrays | None,
+    groups: Sequence[PretrainingGroup],
+    habit: Habit,
+    *,
+    weighted: bool,
+    standardised: bool,
+    banked: bool,
+) -> list[tuple[Leak, ...]]:
+    """Show every fold to the guard.
+
+    Args:
+        plans: of :func:`plan_folds`.
+        clips: all clips of the run.
+        pool: what is pretrained on.
+        groups: of :func:`plan_pretraining`.
+        habit: ``"paper"`` lets leaks pass.
+        weighted: whether the loss has class weights.
+        standardised: whether inputs are brought to one scale by statistics.
+        banked: whether augmentations borrow from the clips that are learned from.
+
+    Returns:
+        The leaks of each fold that were let pass.
+
+    Raises:
+        LeakageError: for the first fold that could know what it is tested on.
+    """
+    found = []
+    for plan in plans:
+        learned = [clips.clips[i] for i in plan.learned]
+        ids = tuple(clip.id for clip in learned)
+        checkpoints: dict[str, Sequence[Clip]] = {}
+        if plan.pretraining is not None and pool is not None:
+            rows = groups[plan.pretraining].clips
+            checkpoints["pretraining"] = [pool.clips[i] for i in rows]
+        inputs = FoldInputs.of(
+            plan.fold,
+            clips.clips,
+            real=[clip for clip in learned if not clip.is_synthetic],
+            synthetic=[clip for clip in learned if clip.is_synthetic],
+            selection=[clips.clips[i] for i in plan.inner.chosen_on] if plan.inner else (),
+            statistics=ids if standardised else (),
+            class_weights=ids if weighted else (),
+            banks={"augmentation": _LearnedClips(learned)} if banked else {},
+            checkpoints=checkpoints,
+        )
+        found.append(check_fold(inputs, habit))
+    logger.info("guard: %d folds checked, %s", len(plans), f"{sum(map(len, found))} leaks let pass")
+    return found
+
+
+class _LearnedClips:
+    """The bank that augmentations borrow from: the clips that are learned from."""
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        self.clip_ids = tuple(clip.id for clip in clips)
+        self.subject_ids = tuple(clip.subject_id for clip in clips)
+
+
+def _usable(rows: Sequence[int], clips: ClipArrays, people: frozenset[str]) -> tuple[int, ...]:
+    chosen = usable_clips([clips.clips[i] for i in rows], people)
+    return tuple(rows[i] for i in chosen)

@@ -1,0 +1,86 @@
+"""What a run is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from recognizers.guard import Habit
+
+ProtocolName = Literal["loso", "lovo", "cde", "cross"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is to be run.
+
+    Attributes:
+        protocol: how clips are divided (:mod:`recognizers.protocol`).
+        model: name of a config in ``configs/model``.
+        data: stores (folders) and feature files (``.npz``) under test; of ``cross``, to learn from.
+        test: of ``cross``, stores and files to test on.
+        pretrain: stores or files to pretrain on before every fold.
+        mix: stores or files to learn from beside the training clips of every fold.
+        groups: test K groups of people in the place of single ones (``loso`` and ``cde``).
+        classes: label scheme of the stores; None: ``three`` for ``cde``, else ``five``.
+        habit: ``"paper"`` reproduces published habits: the epoch that scores best on the tested
+            person makes the headline, and all clips serve for pretraining. Its figures are marked.
+        seeds: number of seeds.
+        seed: the first of them.
+        overrides: Hydra overrides of ``configs/evaluate.yaml``.
+
+    Raises:
+        ValueError: if these do not fit together.
+    """
+
+    protocol: ProtocolName
+    model: str
+    data: Sequence[Path]
+    test: Sequence[Path] = ()
+    pretrain: Sequence[Path] = ()
+    mix: Sequence[Path] = ()
+    groups: int | None = None
+    classes: str | None = None
+    habit: Habit = "strict"
+    seeds: int = 1
+    seed: int = 0
+    overrides: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("protocol", ProtocolName), ("habit", Habit)):
+            if getattr(self, name) not in get_args(allowed):
+                raise ValueError(
+                    f"{name} must be one of {', '.join(get_args(allowed))}, got "
+                    f"{getattr(self, name)!r}"
+                )
+        if self.seeds < 1 or self.seed < 0:
+            raise ValueError(
+                f"seeds must be 1 or more and seed 0 or more, got {self.seeds}, {self.seed}"
+            )
+        if not self.data:
+            raise ValueError("give the clips: a store (--store) or a feature file (--data)")
+        if (self.protocol == "cross") != bool(self.test):
+            raise ValueError("clips to test on (--test) are needed by cross, and by it alone")
+        if self.groups is not None and self.protocol not in ("loso", "cde"):
+            raise ValueError(f"groups of people are for loso and cde, not for {self.protocol}")
+        used = [path.resolve() for path in (*self.data, *self.test)]
+        if len(set(used)) < len(used):
+            raise ValueError(f"a store or file is given twice: {', '.join(map(str, used))}")
+
+    @property
+    def paths(self) -> dict[str, Sequence[Path]]:
+        """Stores and files by their role."""
+        own = {"train": self.data, "test": self.test} if self.test else {"real": self.data}
+        return {**own, "mix": self.mix, "pretrain": self.pretrain}
+
+    @property
+    def scheme(self) -> str:
+        """Label scheme of the stores."""
+        return self.classes or ("three" if self.protocol == "cde" else "five")
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder, unless another is asked for."""
+        return "_".join([self.protocol, self.model, *(path.stem for path in self.data)])

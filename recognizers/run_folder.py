@@ -1,0 +1,133 @@
+"""The folder of a run: what ended is there whole, so that a run that was stopped goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from mersynth.files import differences, write_json_atomically
+from recognizers.fold_work import FoldResult, Pretrained, Weights
+
+RUN = "run.json"
+PREDICTIONS = "predictions.csv"
+ORACLE = "oracle.csv"
+CONFIG = "config.yaml"
+RESULTS = "results.json"
+
+
+class RunError(Exception):
+    """A folder holds another run, or none, or is damaged."""
+
+
+class RunFolder:
+    """Writes and reads what a run has done so far.
+
+    Args:
+        path: the folder; made if it is not there.
+        run: JSON-able description of everything that the figures depend on, seeds apart.
+
+    Raises:
+        RunError: if the folder holds something else, or a run of another description.
+    """
+
+    def __init__(self, path: Path, run: Mapping[str, Any]) -> None:
+        self.path = path
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path} is a file; choose another --out")
+        if path.is_dir() and any(path.iterdir()):
+            if not (path / RUN).exists():
+                raise RunError(f"{path} holds something that is no run; choose another --out")
+            if differing := differences(_read(path / RUN), run):
+                raise RunError(
+                    f"{path} holds another run: {'; '.join(differing[:5])}; choose another --out, "
+                    "or remove it"
+                )
+        for folder in (path / "folds", path / "pretrained"):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_json_atomically(path / RUN, run)
+
+    def pretrained(self, group: int, seed: int) -> Weights | None:
+        """The weights of a pretraining that ended; None if it did not."""
+        file = self._pretrained(group, seed)
+        # The account is written after the weights.
+        return load_file(file) if file.with_suffix(".json").exists() else None
+
+    def keep_pretrained(self, group: int, seed: int, result: Pretrained) -> None:
+        """Write a pretraining's weights and its account, in this order."""
+        file = self._pretrained(group, seed)
+        _save_weights(file, result.weights)
+        account = {
+            "group": group,
+            "seed": seed,
+            "seconds": result.seconds,
+            "curve": _finite(result.curve),
+        }
+        write_json_atomically(file.with_suffix(".json"), account)
+
+    def fold(self, index: int, seed: int) -> dict[str, Any] | None:
+        """The account of a fold that ended; None if it did not."""
+        file = self._fold(index, seed)
+        return _read(file) if file.exists() else None
+
+    def keep_fold(
+        self, index: int, seed: int, name: str, clips: Sequence[str], result: FoldResult
+    ) -> None:
+        """Write a fold's account, and before it the weights, if there are any.
+
+        Args:
+            index: the fold's number.
+            seed: of the run.
+            name: the fold's name.
+            clips: ids of the test clips, in the order of the result's rows.
+            result: what the fold gave.
+        """
+        file = self._fold(index, seed)
+        if result.weights is not None:
+            _save_weights(file.with_suffix(".safetensors"), result.weights)
+        account = {
+            "fold": name,
+            "seed": seed,
+            "seconds": result.seconds,
+            "epoch": result.epoch,
+            "oracle_epoch": result.oracle_epoch,
+            "curve": _finite(result.curve),
+            "clips": list(clips),
+            "probabilities": result.probabilities.tolist(),
+            "oracle_probabilities": result.oracle_probabilities.tolist(),
+        }
+        write_json_atomically(file, account)
+
+    def _fold(self, index: int, seed: int) -> Path:
+        return self.path / "folds" / f"{seed}_{index:04}.json"
+
+    def _pretrained(self, group: int, seed: int) -> Path:
+        return self.path / "pretrained" / f"{seed}_{group:04}.safetensors"
+
+
+def _save_weights(file: Path, weights: Weights) -> None:
+    temporary = file.with_name(f".{file.name}.tmp")
+    save_file({name: np.asarray(value, order="C") for name, value in weights.items()}, temporary)
+    temporary.replace(file)
+
+
+def _finite(curve: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """JSON has no NaN: what a model without gradient steps has not is null."""
+    return [
+        {key: None if isinstance(v, float) and np.isnan(v) else v for key, v in epoch.items()}
+        for epoch in curve
+    ]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(file.read_text())
+        return value
+    except ValueError as error:
+        raise RunError(
+            f"{file} is damaged ({error}); remove it and repeat the command, which makes it again"
+        ) from error

@@ -1,0 +1,131 @@
+"""How a model is trained: the block ``training`` of ``configs/model``, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+from torch.optim import Optimizer, lr_scheduler
+
+from mersynth.config import ConfigError
+
+Sampler = Literal["shuffle", "class_balanced", "subject_balanced"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """How a model is trained.
+
+    Attributes:
+        epochs: passes over the training clips.
+        batch_size: most clips of a batch; batches of an epoch are equally large, give or take one,
+            so that none is left with a single clip, of which batch normalisation has no statistics.
+        optimizer: ``name`` in torch.optim and its arguments. ``groups`` gives parameters whose
+            names begin with a prefix arguments of their own: ``{"trunk": {"lr": 1e-5}}``.
+        scheduler: ``name`` in torch.optim.lr_scheduler and its arguments, a step an epoch; None
+            for a constant rate.
+        sampler: ``"shuffle"``: every clip once an epoch; ``"class_balanced"`` and
+            ``"subject_balanced"``: as many clips, of each class or person equally many.
+        gradient_clip: largest norm of the gradient; None for any.
+        standardise: bring inputs without a range (flow) to mean 0 and deviation 1, channel by
+            channel, by the statistics of the clips that are learned from.
+
+    Raises:
+        ConfigError: if a value does not fit.
+    """
+
+    epochs: int
+    batch_size: int
+    optimizer: Mapping[str, Any]
+    scheduler: Mapping[str, Any] | None = None
+    sampler: Sampler = "shuffle"
+    gradient_clip: float | None = None
+    standardise: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"training.{name} must be a whole number from 1, got {value!r}")
+        if self.sampler not in get_args(Sampler):
+            raise ConfigError(
+                f"training.sampler must be one of {', '.join(get_args(Sampler))}, got "
+                f"{self.sampler!r}"
+            )
+        if self.gradient_clip is not None and not self.gradient_clip > 0:
+            raise ConfigError(f"training.gradient_clip must be above 0, got {self.gradient_clip}")
+        _named("optimizer", self.optimizer, torch.optim, Optimizer)
+        if self.scheduler is not None:
+            _named("scheduler", self.scheduler, lr_scheduler, lr_scheduler.LRScheduler)
+
+    @classmethod
+    def from_config(cls, block: Mapping[str, Any]) -> TrainingSettings:
+        """Settings of a config's block.
+
+        Raises:
+            ConfigError: if a key is unknown or missing, or a value does not fit.
+        """
+        known = [field.name for field in fields(cls)]
+        if unknown := sorted(set(block) - set(known)):
+            raise ConfigError(f"training has no {', '.join(unknown)}; it has {', '.join(known)}")
+        if missing := [k for k in ("epochs", "batch_size", "optimizer") if k not in block]:
+            raise ConfigError(f"training lacks {', '.join(missing)}")
+        return cls(**block)
+
+    def make_optimizer(self, model: nn.Module) -> Optimizer:
+        """An optimizer of the model's parameters.
+
+        Raises:
+            ConfigError: if no parameter's name begins with a group's prefix, or torch refuses the
+                arguments.
+        """
+        options = dict(self.optimizer)
+        kind = getattr(torch.optim, options.pop("name"))
+        own = options.pop("groups", None) or {}
+        rest = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        groups = []
+        for prefix, changes in own.items():
+            chosen = [name for name in rest if name == prefix or name.startswith(f"{prefix}.")]
+            if not chosen:
+                parts = sorted({name.partition(".")[0] for name in rest})
+                raise ConfigError(
+                    f"training.optimizer.groups: no parameter's name begins with {prefix!r}; the "
+                    f"model's parts are {', '.join(parts)}"
+                )
+            groups.append({"params": [rest.pop(name) for name in chosen], **changes})
+        if rest:
+            groups.append({"params": list(rest.values())})
+        return _made("optimizer", kind, groups, options)
+
+    def make_scheduler(self, optimizer: Optimizer) -> lr_scheduler.LRScheduler | None:
+        """A scheduler of the optimizer's learning rate, or None.
+
+        Raises:
+            ConfigError: if torch refuses the arguments.
+        """
+        if self.scheduler is None:
+            return None
+        options = dict(self.scheduler)
+        kind = getattr(lr_scheduler, options.pop("name"))
+        return _made("scheduler", kind, optimizer, options)
+
+
+def _named(what: str, block: Mapping[str, Any], room: Any, base: type) -> None:
+    """Refuse a block whose ``name`` is no class of torch's of that kind."""
+    kind = getattr(room, str(block.get("name")), None)
+    if not (isinstance(kind, type) and issubclass(kind, base) and kind is not base):
+        names = [n for n, v in vars(room).items() if isinstance(v, type) and issubclass(v, base)]
+        raise ConfigError(
+            f"training.{what}.name must be one of {', '.join(sorted(set(names)))}; got "
+            f"{block.get('name')!r}"
+        )
+
+
+def _made(what: str, kind: Callable[..., Any], first: Any, options: Mapping[str, Any]) -> Any:
+    try:
+        return kind(first, **options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"training.{what}: {error}") from error
