@@ -44,9 +44,9 @@ def test_the_layers_are_as_large_as_the_paper_s(frames: int, left: int) -> None:
     joined = 32 * left * 20 * 20
     wanted = 32 * 15 * 9 + 32 + joined * 128 + 128 + 128 * 3 + 3
     assert sum(p.numel() for p in model.parameters()) == wanted
-    assert model.dense.weight.std().item() == pytest.approx(0.05, rel=0.01)
+    assert model.dense.weight.detach().std().item() == pytest.approx(0.05, rel=0.01)
     bound = (6 / (15 * 9 * (1 + 32))) ** 0.5  # Glorot and Bengio's
-    assert float(model.convolution.weight.abs().max()) == pytest.approx(bound, rel=0.01)
+    assert float(model.convolution.weight.detach().abs().max()) == pytest.approx(bound, rel=0.01)
 
 
 def test_forward_is_the_chain_by_loops() -> None:

@@ -1,0 +1,147 @@
+"""MER-GCN: a 3D ConvNet's features read through a graph of AUs (Lo et al., MIPR 2020)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recognizers.models.au_gacn import CASME2_AUS, STPNet
+from recognizers.models.au_graph import (
+    GraphConvolution,
+    au_edges,
+    au_labels,
+    check_aus,
+    normalise_edges,
+)
+from recognizers.models.base import InputSpec, Output, Recognizer
+from recognizers.models.registry import register_model
+
+_SLOPE = 0.2  # of the LeakyReLU between graph layers, Chen et al.'s
+
+
+@register_model("mer_gcn")
+class MERGCN(Recognizer):
+    """A graph convolution over AUs makes a row of weights an AU; times a clip's features, a score.
+
+    With A the normalised adjacency of N AUs and x the features of a clip, D numbers,
+
+        H^0 = I,    H^{l+1} = f(A H^l W^l),    a = H^L x,    logits = V a + c.
+
+    So much is known of it without code: a 3D ConvNet and graph convolutions over AU nodes, trained
+    end to end (the paper's abstract); node features that "are not learned from the input image" and
+    AUs mapped to emotions "through a simple linear layer" (its authors' next paper, AU-GACN, 4.4);
+    and that the loss knows no AUs, for that is what AU-GACN adds (its 3.3). What is chosen here:
+
+    - The graph turns node features into classifiers of x as in Chen et al., "Multi-label image
+      recognition with graph convolutional networks" (CVPR 2019), AU-GACN's reference [4]: two
+      layers, f a LeakyReLU of slope 0.2 between them and nothing behind the last.
+    - H^0: an AU has no other description than its number, hence I.
+    - Edges: AU-GACN's, ``au_graph.au_edges``. A fresh model has none; ``see_training_fold`` sets
+      them, and ``loss`` refuses to train without.
+    - The 3D ConvNet: AU-GACN's STPNet (its Table 7) up to the average over time and place.
+
+    Args:
+        num_classes: number of classes C.
+        image_size: side of the frames in pixels, a multiple of 16.
+        num_frames: T, a multiple of 16.
+        aus: AU numbers of the N nodes, for instance those that the training data annotate.
+        width: D, channels of the backbone, a multiple of 4.
+        graph_width: of H^1.
+        edge_threshold: conditional probability from which on two AUs have an edge.
+
+    Shape:
+        - clip: (B, T, 3, image_size, image_size) in [0, 1]
+        - output: ``logits`` (B, C), ``features`` (B, N), a; extras ``clip_features`` (B, D), x.
+
+    Raises:
+        ValueError: if an argument does not fit.
+    """
+
+    paper = (
+        "Lo, Xie, Shuai, Cheng: MER-GCN: Micro-Expression Recognition Based on Relation Modeling "
+        "with Graph Convolutional Networks. IEEE MIPR 2020"
+    )
+    adjacency: Tensor
+    clips_seen: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        image_size: int = 256,
+        num_frames: int = 16,
+        aus: Sequence[int] = CASME2_AUS,
+        width: int = 64,
+        graph_width: int = 64,
+        edge_threshold: float = 0.4,
+    ) -> None:
+        super().__init__(num_classes)
+        for name, value in (("image_size", image_size), ("num_frames", num_frames)):
+            if value < 16 or value % 16:
+                raise ValueError(f"{name} must be a positive multiple of 16, got {value}")
+        if graph_width < 1 or not 0 <= edge_threshold <= 1:
+            raise ValueError(
+                "graph_width must be 1 or more and edge_threshold in [0, 1], got "
+                f"{graph_width} and {edge_threshold}"
+            )
+        size = (image_size, image_size)
+        self.inputs = {"clip": InputSpec("clip", ("red", "green", "blue"), size, num_frames)}
+        self.aus = check_aus(aus)
+        self.edge_threshold = edge_threshold
+        layers = OrderedDict(STPNet(len(self.aus), width).named_children())
+        del layers["aus"], layers["reshape"]
+        self.backbone = nn.Sequential(OrderedDict(layers, flatten=nn.Flatten()))
+        self.graph = nn.ModuleList(
+            [GraphConvolution(len(self.aus), graph_width), GraphConvolution(graph_width, width)]
+        )
+        self.classifier = nn.Linear(len(self.aus), num_classes)
+        self.register_buffer("adjacency", torch.eye(len(self.aus)))  # self-loops alone
+        self.register_buffer("clips_seen", torch.zeros((), dtype=torch.int64))
+
+    def see_training_fold(self, au_cells: Sequence[str]) -> None:
+        """Set the edges of the AU graph, in place of any that were set before.
+
+        Args:
+            au_cells: the AU cells (``Clip.aus``) of the fold's training clips, of no others.
+
+        Raises:
+            ValueError: if there are no clips, or none is annotated with an AU of the graph.
+        """
+        edges = au_edges(au_labels(au_cells, self.aus), self.edge_threshold)
+        self.adjacency.copy_(normalise_edges(edges))
+        self.clips_seen.fill_(len(au_cells))
+
+    def forward(self, *, clip: Tensor) -> Output:
+        """Recognise clips; see the class for the shapes."""
+        self.check_inputs(clip=clip)
+        x = self.backbone(clip.transpose(1, 2))  # (B, D)
+        h = torch.eye(len(self.aus), device=x.device)  # H^0
+        h = F.leaky_relu(self.graph[0](h, self.adjacency), _SLOPE)  # H^1, (N, graph_width)
+        h = self.graph[1](h, self.adjacency)  # H^2, (N, D)
+        a = x @ h.T  # (B, N)
+        return Output(logits=self.classifier(a), features=a, extras={"clip_features": x})
+
+    def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
+        """Mean cross-entropy.
+
+        Args:
+            output: what ``forward`` returned.
+            labels: (B,) int64, class indices.
+            targets: none.
+
+        Returns:
+            A scalar.
+
+        Raises:
+            ValueError: if there are targets, or ``see_training_fold`` was not called.
+        """
+        if not self.clips_seen:
+            raise ValueError(
+                "the AU graph has no edges yet: call see_training_fold with the AU cells of the "
+                "training clips first"
+            )
+        return super().loss(output, labels, **targets)
