@@ -52,9 +52,9 @@ def figure(value: float | None) -> str:
 
 
 def signed(value: float) -> str:
-    """Three decimals with a sign; a minus as wide as a plus."""
+    """Three decimals with a sign, but for zero; a minus as wide as a plus."""
     text = f"{value:+.3f}"
-    return "±0.000" if text in ("+0.000", "-0.000") else text.replace("-", "−")  # noqa: RUF001
+    return "0.000" if text in ("+0.000", "-0.000") else text.replace("-", "−")  # noqa: RUF001
 
 
 def mean_count(value: float) -> str:
