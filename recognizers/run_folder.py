@@ -12,16 +12,13 @@ from safetensors.numpy import load_file, save_file
 
 from mersynth.files import differences, write_json_atomically
 from recognizers.fold_work import FoldResult, Pretrained, Weights
+from recognizers.report.layout import RunError
 
 RUN = "run.json"
 PREDICTIONS = "predictions.csv"
 ORACLE = "oracle.csv"
 CONFIG = "config.yaml"
 RESULTS = "results.json"
-
-
-class RunError(Exception):
-    """A folder holds another run, or none, or is damaged."""
 
 
 class RunFolder:

@@ -18,7 +18,8 @@ from recognizers.comparison import bootstrap_subjects
 from recognizers.metrics import STATISTICS, by_dataset
 from recognizers.predictions import Predictions
 from recognizers.preparation import Preparation
-from recognizers.run_folder import CONFIG, ORACLE, PREDICTIONS, RESULTS, RunError, RunFolder
+from recognizers.report.layout import RunError
+from recognizers.run_folder import CONFIG, ORACLE, PREDICTIONS, RESULTS, RunFolder
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,78 @@
+"""The ``recognizers`` command as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from recognizers.cli import app
+from recognizers.models import list_models
+from tests.recognizers.tiny_features import write
+
+QUICK = ["executor.workers=1", "model.options.image_size=8", "model.training.epochs=2"]
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(name="data")
+def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write(tmp_path / "samm.npz")
+
+
+def test_a_run_and_its_report(data: Path) -> None:
+    done = call("loso", "--model", "ststnet_tiny", "--data", data, *QUICK)
+    assert done.exit_code == 0, done.output
+    assert "LOSO" in done.output
+    assert "oracle, not a result" in done.output
+    run = Path("runs/loso_ststnet_tiny_samm")
+    assert json.loads((run / "results.json").read_text())["protocol"] == "loso"
+    (run / "report.html").unlink()
+    other = call("loso", "--model", "ststnet_tiny", "--data", data, "--out", "b", *QUICK)
+    assert other.exit_code == 0, other.output
+    assert call("report", run).exit_code == 0
+    assert (run / "report.html").exists()
+    compared = call("report", run, "b", "--out", "page.html")
+    assert compared.exit_code == 0, compared.output
+    assert Path("page.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["loso", "--model", "ststnet_tiny"], "give the clips: a store .*or a feature file"),
+        (["loso", "--model", "nobody", "--data", "samm.npz"], "no such choice; allowed are"),
+        (["loso", "--model", "ststnet_tiny", "--data", "none.npz"], "no file none.npz"),
+        (["loso", "--model", "ststnet_tiny", "--store", "none"], "no store at none"),
+        (["cde", "--model", "ststnet_tiny", "--data", "samm.npz", *QUICK], "2 or more databases"),
+        (["report", "nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(data: Path, arguments: list[str], message: str) -> None:
+    done = call(*arguments)
+    assert done.exit_code == 1
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    import re
+
+    assert re.search(message, done.output), done.output
+
+
+def test_the_list_names_every_system() -> None:
+    done = call("list")
+    assert done.exit_code == 0, done.output
+    for name in list_models():
+        assert name[:8] in done.output
+
+
+def test_help_is_quick_to_import() -> None:
+    heavy = "import sys, recognizers.cli; print([m for m in ('torch', 'ray', 'feat', 'sklearn', "
+    heavy += "'matplotlib', 'hydra', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
