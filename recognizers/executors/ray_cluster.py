@@ -238,7 +238,8 @@ def _connect(ray: ModuleType, address: str | None, threads: int) -> None:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ExecutorError(
             f"no Ray cluster answers at executor.address={address!r} ({error}); `ray start --head` "
-            "starts one on this machine, executor.address=null needs none"
+            "starts one on this machine, executor.address=null needs none. A cluster with token "
+            "authentication needs RAY_AUTH_MODE=token here, too"
         ) from error
 
 
