@@ -16,6 +16,8 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 HEAVY = {
     "feat",
     "gradio",
+    "jinja2",
+    "joblib",
     "kornia",
     "lightning_fabric",
     "matplotlib",
@@ -23,6 +25,7 @@ HEAVY = {
     "pandas",
     "pyarrow",
     "ray",
+    "sklearn",
     "torch",
 }
 
@@ -35,6 +38,8 @@ HEAVY = {
         "from mersynth.cli import app; app(['--help'], standalone_mode=False)",
         "from mersynth.cli import app; app(['generate', '--help'], standalone_mode=False)",
         "from mersynth.cli import app; app(['export', '--help'], standalone_mode=False)",
+        "from recognizers.cli import app; app(['--help'], standalone_mode=False)",
+        "from recognizers.cli import app; app(['loso', '--help'], standalone_mode=False)",
     ],
 )
 def test_what_every_user_waits_for_imports_nothing_heavy(statement: str) -> None:
@@ -49,7 +54,7 @@ def test_what_every_user_waits_for_imports_nothing_heavy(statement: str) -> None
 
 def test_every_shipped_config_composes() -> None:
     names = sorted(file.stem for file in config.config_folder().glob("*.yaml"))
-    assert {"export", "generate", "phantom", "prepare", "train"} <= set(names)
+    assert {"evaluate", "export", "generate", "phantom", "prepare", "train"} <= set(names)
     for name in names:
         assert len(config.load(name)) > 0, name
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import pytest
@@ -59,8 +58,6 @@ def test_mistakes_are_told_in_a_line(data: Path, arguments: list[str], message: 
     done = call(*arguments)
     assert done.exit_code == 1
     assert done.exception is None or isinstance(done.exception, SystemExit)
-    import re
-
     assert re.search(message, done.output), done.output
 
 
@@ -69,10 +66,3 @@ def test_the_list_names_every_system() -> None:
     assert done.exit_code == 0, done.output
     for name in list_models():
         assert name[:8] in done.output
-
-
-def test_help_is_quick_to_import() -> None:
-    heavy = "import sys, recognizers.cli; print([m for m in ('torch', 'ray', 'feat', 'sklearn', "
-    heavy += "'matplotlib', 'hydra', 'pandas') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
