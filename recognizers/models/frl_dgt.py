@@ -1,0 +1,276 @@
+"""FRL-DGT (paper 003): a learnt displacement from onset to apex, fused by Transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recognizers.models.base import InputSpec, Output, Recognizer
+from recognizers.models.frl_dgt_dgm import (
+    DisplacementGenerator,
+    ScaleGradient,
+    dgm_losses,
+    draw_pairs,
+    normalise,
+)
+from recognizers.models.frl_dgt_fusion import Fusion, Sizes, TransformerFusion, classifier
+from recognizers.models.frl_dgt_regions import REGIONS, boxes_of, even_boxes
+from recognizers.models.registry import register_model
+
+PAPER = (
+    "Zhai et al., Feature Representation Learning with Adaptive Displacement Generation and "
+    "Transformer Fusion for Micro-Expression Recognition, CVPR 2023"
+)
+Displacement = Literal["learned", "flow", "normalised_flow", "dynamic_image"]
+Regions = Literal["au", "patches"]
+_RGB = ("red", "green", "blue")
+_PAIR_FRAMES = 5  # of a clip, for random pairs: 20 ordered ones; more need more memory
+
+
+@register_model("frl_dgt")
+class FRLDGT(Recognizer):
+    """FRL-DGT: DGM's displacement beside onset and apex, cut into AU regions and fused.
+
+    In training, DGM also learns from random pairs of frames of each clip (3.1), and the apex is now
+    and then another frame (3.3); both are drawn from torch's generator. Their inputs are read in
+    training mode alone. What recognition needs is ``onset``, ``apex`` and ``regions``, whatever
+    frames these are: for a deviating onset or apex, give another frame.
+
+    What the paper leaves open, and what is chosen here: DGM's layers and what is normalised in it
+    (:mod:`recognizers.models.frl_dgt_dgm`); the size of the face: three crops of 90 pixels a side,
+    so that the 3 x 3 patches of M5 are 90 pixels wide, too; that crops of any size are resampled to
+    90 pixels; depth and perceptrons of the Attn blocks, as ViT's but for a depth of 2, since the
+    data are few; frames in RGB.
+
+    Args:
+        num_classes: number of classes C.
+        displacement: ``"learned"`` by DGM; or in its place optical flow in pixels (Table 2, M0),
+            the same with its longest vector at 1 (M1), or a dynamic image (M2). These are of the
+            annotated apex: they go with ``random_pairs=0, random_apex=False, magnified=0``.
+        regions: ``"au"``, the nine AU regions, or ``"patches"``, 3 x 3 even ones (M5).
+        fusion: ``"before"`` attention or ``"after"`` (M4).
+        local_fusion, global_fusion, face_fusion: whether there is each of them (M7, M8, M6).
+        random_pairs: pairs a clip and step for DGM's self-supervision; 0: none (M3).
+        random_apex: whether training takes the frame before the apex, the apex or the one behind.
+        magnified: probability that training takes the apex that MagNet magnified by 4 instead.
+        image_size, crop_size, patch_size: sides of the face, of a region and of a patch, in pixels;
+            the last divides the others.
+        width, heads, depth, mlp_ratio, dropout: of Transformer Fusion
+            (:class:`recognizers.models.frl_dgt_fusion.Sizes`).
+        dgm_widths: channels of DGM's levels.
+        alpha: DGM's largest displacement, half the image's side being 1.
+        rec_weight, nm_weight, sm_weight: lambda_rec, lambda_nm and lambda_sm of eq. 4.
+        gradient_scale: of the classifier's gradient on its way into DGM.
+
+    Shape:
+        - onset, apex, magnified: (B, 3, H, W); neighbours: (B, 2, 3, H, W); frames: (B, 5, 3, H,
+          W); regions: (B, 9, H, W), 1 within a region; flow: (B, 2, H, W); dynamic_image: (B, 3, H,
+          W); those that ``inputs`` names, all but flow in [0, 1]
+        - output: ``logits`` (B, C); ``features`` (B, 2 width), global then full-face; extras:
+          weights of the fusion layers (``TransformerFusion``), and of DGM ``displacement``, D of
+          eq. 1 (B, 2, H, W), and ``rec``, ``nm`` and ``sm`` (B,) of eq. 1-3, means over a clip's
+          pairs
+
+    Raises:
+        ValueError: if an option does not fit.
+
+    Example:
+        >>> model = FRLDGT(3, regions="patches", image_size=54, crop_size=18, patch_size=6).eval()
+        >>> inputs = {name: torch.rand(1, *spec.shape) for name, spec in model.inputs.items()}
+        >>> model(**inputs).logits.shape
+        torch.Size([1, 3])
+    """
+
+    paper = PAPER
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        displacement: Displacement = "learned",
+        regions: Regions = "au",
+        fusion: Fusion = "before",
+        local_fusion: bool = True,
+        global_fusion: bool = True,
+        face_fusion: bool = True,
+        random_pairs: int = 2,
+        random_apex: bool = True,
+        magnified: float = 0.5,
+        image_size: int = 270,
+        crop_size: int = 90,
+        patch_size: int = 18,
+        width: int = 256,
+        heads: int = 8,
+        depth: int = 2,
+        mlp_ratio: int = 4,
+        dropout: float = 0.1,
+        dgm_widths: Sequence[int] = (32, 64, 128, 256),
+        alpha: float = 0.2,
+        rec_weight: float = 10.0,
+        nm_weight: float = 1.0,
+        sm_weight: float = 0.2,
+        gradient_scale: float = 1e-6,
+    ) -> None:
+        super().__init__(num_classes)
+        check_choice("displacement", displacement, get_args(Displacement))
+        check_choice("regions", regions, get_args(Regions))
+        check_numbers(random_pairs, gradient_scale, rec_weight, nm_weight, sm_weight)
+        if not 0 <= magnified <= 1:
+            raise ValueError(f"FRL-DGT: magnified is a probability in [0, 1], got {magnified}")
+        if displacement != "learned" and (random_pairs or random_apex or magnified):
+            raise ValueError(
+                f"FRL-DGT: {displacement!r} belongs to the annotated apex: with it set "
+                "random_pairs=0, random_apex=false and magnified=0, got "
+                f"{random_pairs}, {random_apex} and {magnified}"
+            )
+        self.displacement, self.random_pairs = displacement, random_pairs
+        self.random_apex, self.magnified = random_apex, magnified
+        self.dgm_weights = {"rec": rec_weight, "nm": nm_weight, "sm": sm_weight}
+        self.gradient_scale = gradient_scale
+        self.inputs = self._inputs((image_size, image_size), regions)
+        sizes = Sizes(width, heads, depth, mlp_ratio, dropout, fusion)
+        self.dgm = DisplacementGenerator(dgm_widths, alpha) if displacement == "learned" else None
+        self.fusion = TransformerFusion(
+            2 * 3 + (3 if displacement == "dynamic_image" else 2),
+            len(REGIONS),
+            image_size,
+            crop_size,
+            patch_size,
+            sizes,
+            local_fusion=local_fusion,
+            global_fusion=global_fusion,
+            face_fusion=face_fusion,
+        )
+        self.classifier = classifier(self.fusion.width, num_classes, sizes)
+
+    def _inputs(self, size: tuple[int, int], regions: Regions) -> dict[str, InputSpec]:
+        specs = {"onset": InputSpec("onset", _RGB, size), "apex": InputSpec("apex", _RGB, size)}
+        if regions == "au":
+            specs["regions"] = InputSpec("au_regions", tuple(REGIONS), size)
+        if self.displacement == "dynamic_image":
+            specs["dynamic_image"] = InputSpec("dynamic_image", _RGB, size)
+        elif self.displacement != "learned":
+            specs["flow"] = InputSpec("flow", ("u", "v"), size, range=None)
+        if self.random_pairs:
+            specs["frames"] = InputSpec("clip", _RGB, size, _PAIR_FRAMES)
+        if self.random_apex:
+            specs["neighbours"] = InputSpec("apex_neighbours", _RGB, size, 2)
+        if self.magnified:
+            specs["magnified"] = InputSpec("magnified", _RGB, size)
+        return specs
+
+    def forward(self, *, onset: Tensor, apex: Tensor, **others: Tensor) -> Output:
+        """Recognise; see the class for the inputs and the shapes."""
+        self.check_inputs(onset=onset, apex=apex, **others)
+        if self.training:
+            apex = self._draw_apex(apex, others)
+        extras: dict[str, Tensor] = {}
+        if self.dgm is not None:
+            pairs = self.random_pairs if self.training else 0
+            d, terms = displace(self.dgm, onset, apex, others.get("frames"), pairs)
+            extras = {"displacement": d, **terms}
+            shown = ScaleGradient.apply(normalise(d), self.gradient_scale)
+        elif self.displacement == "dynamic_image":
+            shown = 2 * others["dynamic_image"] - 1
+        else:
+            flow = others["flow"]
+            shown = normalise(flow) if self.displacement == "normalised_flow" else flow
+        # Frames in [-1, 1], as the displacement.
+        maps = torch.cat([2 * onset - 1, 2 * apex - 1, shown], dim=1)  # (B, 8, H, W)
+        features, weights = self.fusion(maps, boxes_in(maps, others.get("regions")))
+        return Output(self.classifier(features), features, {**extras, **weights})
+
+    def _draw_apex(self, apex: Tensor, others: dict[str, Tensor]) -> Tensor:
+        """The apex of each sample, one beside it, or the magnified one."""
+        if self.random_apex:
+            near = torch.cat([apex[:, None], others["neighbours"]], dim=1)  # (B, 3, 3, H, W)
+            apex = near[torch.arange(len(apex)), torch.randint(3, (len(apex),))]
+        if self.magnified:
+            on = torch.rand(len(apex)) < self.magnified
+            apex = torch.where(on.to(apex.device).view(-1, 1, 1, 1), others["magnified"], apex)
+        return apex
+
+    def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
+        """L_cls + L_DGM, a scalar: mean cross-entropy, and eq. 4 where there is a DGM.
+
+        Args:
+            output: what ``forward`` returned.
+            labels: (B,) int64.
+            targets: none.
+        """
+        self.check_targets(targets)
+        return F.cross_entropy(output.logits, labels) + l_dgm(output, self.dgm_weights)
+
+
+def displace(
+    dgm: DisplacementGenerator,
+    onset: Tensor,
+    apex: Tensor,
+    frames: Tensor | None,
+    pairs: int,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The displacement of pairs, and the terms of eq. 4 of these and of random pairs.
+
+    Args:
+        dgm: the module; its batch normalisation sees all pairs at once.
+        onset: (N, 3, H, W), of B clips, N / B pairs each, pairs of a clip together.
+        apex: likewise.
+        frames: (B, T, 3, H, W), from which random pairs are drawn.
+        pairs: how many of them a clip.
+
+    Returns:
+        D (N, 2, H, W); ``rec``, ``nm`` and ``sm`` (B,), means over a clip's pairs (without
+        ``frames`` every pair is a clip of its own).
+    """
+    number = len(onset)
+    clips = number if frames is None else len(frames)
+    if frames is not None and pairs:
+        first, second = draw_pairs(frames, pairs)
+        onset, apex = torch.cat([onset, first]), torch.cat([apex, second])
+    d = dgm(onset, apex)
+    terms = {
+        name: torch.cat([v[:number].view(clips, -1), v[number:].view(clips, -1)], 1).mean(1)
+        for name, v in dgm_losses(onset, apex, d).items()
+    }
+    return d[:number], terms
+
+
+def l_dgm(output: Output, weights: dict[str, float]) -> Tensor:
+    """Eq. 4, a scalar, of a batch whose ``extras`` have its terms; 0 without."""
+    # (4)
+    terms = [w * output.extras[name].mean() for name, w in weights.items() if name in output.extras]
+    return torch.stack(terms).sum() if terms else output.logits.new_zeros(())
+
+
+def boxes_in(maps: Tensor, regions: Tensor | None) -> Tensor:
+    """The regions' boxes (B, 9, 4), or without regions those of 3 x 3 even patches."""
+    if regions is not None:
+        return boxes_of(regions)
+    return even_boxes((maps.shape[2], maps.shape[3])).to(maps).expand(len(maps), -1, -1)
+
+
+def check_choice(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse an unknown word.
+
+    Raises:
+        ValueError: with the option, the value and what is allowed.
+    """
+    if value not in allowed:
+        raise ValueError(f"FRL-DGT: {option} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def check_numbers(random_pairs: int, *weights: float) -> None:
+    """Refuse negative numbers.
+
+    Raises:
+        ValueError: with all of them.
+    """
+    if random_pairs < 0 or min(weights) < 0:
+        raise ValueError(
+            "FRL-DGT: random_pairs, gradient_scale and the weights of eq. 4 must be 0 or more, got "
+            f"{random_pairs} and {', '.join(map(str, weights))}"
+        )
