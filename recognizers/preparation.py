@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from recognizers.pretraining import PretrainingGroup
 from recognizers.protocol import Fold, cde, cross, grouped, loso, lovo, missing_classes
 from recognizers.request import Request
 from recognizers.settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,12 @@ def prepare(request: Request, options: Mapping[str, Any]) -> Preparation:
         )
     features = block.get("features") or {}
     parts = read_parts(request.paths, model.inputs, request.scheme, options["device"], features)
+    if "domain" in model.targets and not request.mix:
+        logger.warning(
+            "%s tells the databases under test from clips mixed in, of which there are none; give "
+            "a store of macro-expressions (--mix)",
+            request.model,
+        )
     clips = join(
         [part.data for part in parts if part.role in ("real", "train", "test")],
         [part.data for part in parts if part.role == "mix"],

@@ -1,12 +1,13 @@
 """Training and prediction on clips that stay on the device, batch by batch.
 
-No image is decoded or copied to the device twice: a batch is a selection of rows, augmented on the
-device. Randomness (order, augmentation, dropout) comes from torch's own generator, which the caller
-seeds.
+No image is decoded twice, nor copied to the device twice where it has room for all: a batch is a
+selection of rows, augmented on the device. Randomness (order, augmentation, dropout) comes from
+torch's own generator, which the caller seeds.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,10 @@ from recognizers.models.au_graph import au_labels
 from recognizers.models.base import Recognizer
 from recognizers.settings import TrainingSettings
 
+logger = logging.getLogger(__name__)
+
 _PREDICTED_AT_ONCE = 64
+_SHARE_OF_DEVICE = 0.5  # of its free memory; models and batches need the rest
 
 
 class TrainingError(Exception):
@@ -77,13 +81,13 @@ class Training:
     ) -> None:
         self.model, self.settings, self.device = model, settings, device
         self.clips = clips
-        self.rows = torch.tensor(rows, device=device)
-        self.tensors = _on_device(clips, model, device)
-        self.weights = class_weights(
-            self.tensors["label"][self.rows].cpu(), num_classes=len(clips.classes)
-        ).to(device)
+        self.tensors = _tensors(clips, model, device)
+        self.home = self.tensors["label"].device
+        self.rows = torch.tensor(rows, device=self.home)
+        labels = self.tensors["label"][self.rows].cpu()
+        self.weights = class_weights(labels, num_classes=len(clips.classes)).to(device)
         self.statistics = (
-            _statistics(self.tensors, model, self.rows) if settings.standardise else {}
+            _statistics(self.tensors, model, self.rows, device) if settings.standardise else {}
         )
         banks = self._banks() if needs_bank(augment) else None
         self.augment = Augmenting(augment, model.inputs, banks)
@@ -122,7 +126,7 @@ class Training:
     def predict(self, rows: Sequence[int]) -> np.ndarray:
         """(len(rows), C) float64, the probability of each class."""
         self.model.eval()
-        chosen = torch.tensor(rows, device=self.device)
+        chosen = torch.tensor(rows, device=self.home)
         logits = [
             self.model(**self._inputs(self._batch(part))).logits
             for part in chosen.split(_PREDICTED_AT_ONCE)
@@ -156,10 +160,10 @@ class Training:
             key = "label" if self.settings.sampler == "class_balanced" else "subject"
             order = balanced_order(self.tensors[key][self.rows].cpu(), count)
         batches = math.ceil(count / self.settings.batch_size)
-        yield from self.rows[order.to(self.device)].tensor_split(batches)
+        yield from self.rows[order.to(self.home)].tensor_split(batches)
 
     def _batch(self, rows: Tensor) -> dict[str, Tensor]:
-        return {name: values[rows] for name, values in self.tensors.items()}
+        return {name: values[rows].to(self.device) for name, values in self.tensors.items()}
 
     def _inputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         inputs = {name: batch[name] for name in self.model.inputs}
@@ -205,8 +209,11 @@ class Training:
         }
 
 
-def _on_device(clips: ClipArrays, model: Recognizer, device: torch.device) -> dict[str, Tensor]:
-    """Everything about all clips; on a CPU the arrays themselves, which may be memory-mapped."""
+def _tensors(clips: ClipArrays, model: Recognizer, device: torch.device) -> dict[str, Tensor]:
+    """Everything about all clips: on the device, or in main memory where that has no room.
+
+    On a CPU they are the arrays themselves, which may be memory-mapped.
+    """
     people = np.unique([clip.subject_id for clip in clips.clips], return_inverse=True)[1]
     arrays = {
         **clips.inputs,
@@ -218,15 +225,20 @@ def _on_device(clips: ClipArrays, model: Recognizer, device: torch.device) -> di
     with warnings.catch_warnings():
         # Batches are copies: nothing ever writes into the arrays.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     if "aus" in model.targets:
         cells = [clip.aus for clip in clips.clips]
-        tensors["aus"] = au_labels(cells, model.aus).to(device)  # type: ignore[arg-type]
-    return tensors
+        tensors["aus"] = au_labels(cells, model.aus)  # type: ignore[arg-type]
+    if device.type == "cuda":
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        if size > _SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
+            logger.info("%.1f GB of clips stay in main memory: the device lacks room", size / 1e9)
+            return tensors
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def _statistics(
-    tensors: Mapping[str, Tensor], model: Recognizer, rows: Tensor
+    tensors: Mapping[str, Tensor], model: Recognizer, rows: Tensor, device: torch.device
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Mean and deviation of each channel of the inputs without a range, (C, 1, 1) each."""
     found = {}
@@ -234,5 +246,6 @@ def _statistics(
         if spec.range is None:
             values = tensors[name][rows].transpose(0, -3).flatten(1)  # (C, the rest)
             deviation, mean = torch.std_mean(values, dim=1)
-            found[name] = (mean[:, None, None], deviation.clamp(min=1e-6)[:, None, None])
+            mean, deviation = mean.to(device), deviation.to(device).clamp(min=1e-6)
+            found[name] = (mean[:, None, None], deviation[:, None, None])
     return found
