@@ -83,6 +83,19 @@ def test_a_machine_learns_phantom_clips_and_keeps_them_in_its_state() -> None:
     assert found.tolist() == LABELS[3:].tolist()
 
 
+@pytest.mark.gpu
+def test_a_machine_on_a_gpu_answers_as_on_the_cpu() -> None:
+    _, flow_strain = phantom_clips(size=32)
+    model = BiWOOFSVM(3, image_size=32)
+    model.fit_directly(LABELS, flow_strain=flow_strain)
+    wanted = model(flow_strain=flow_strain)
+    model.cuda().fit_directly(LABELS.cuda(), flow_strain=flow_strain.cuda())
+    output = model(flow_strain=flow_strain.cuda())
+    assert output.logits.is_cuda
+    torch.testing.assert_close(output.features.cpu(), wanted.features, atol=1e-4, rtol=0)
+    torch.testing.assert_close(output.logits.cpu(), wanted.logits, atol=0.01, rtol=0.01)
+
+
 def test_it_reads_a_store(tmp_path: Path) -> None:
     model = create_model("bi_woof_svm", 3, image_size=32)
     data = build_inputs(phantom_store(tmp_path / "phantom"), model.inputs, "three")

@@ -129,6 +129,21 @@ def test_a_machine_learns_phantom_clips_and_keeps_them_in_its_state() -> None:
     assert torch.equal(fresh(tim=clips).logits, output.logits)
 
 
+@pytest.mark.gpu
+def test_a_machine_on_a_gpu_answers_as_on_the_cpu() -> None:
+    options = model_config("lbp_top_svm_tiny")["options"]
+    model = LBPTOPSVM(3, **options)
+    clips, _ = phantom_clips(options["num_frames"], options["image_size"])
+    model.fit_directly(LABELS, tim=clips)
+    wanted = model(tim=clips)
+    model.cuda().fit_directly(LABELS.cuda(), tim=clips.cuda())
+    output = model(tim=clips.cuda())
+    assert output.logits.is_cuda
+    # Rounding may turn a few of the patterns.
+    torch.testing.assert_close(output.features.cpu(), wanted.features, atol=0.02, rtol=0)
+    assert output.logits.argmax(1).tolist() == LABELS.tolist()
+
+
 def test_it_reads_a_store(tmp_path: Path) -> None:
     options = model_config("lbp_top_svm_tiny")["options"]
     model = create_model("lbp_top_svm", 3, **options)
