@@ -98,8 +98,14 @@ class CapsuleNet(Recognizer):
     over ``logits`` shares 1 among the classes in proportion to those lengths. The authors show
     frames in [0, 1] to the ImageNet trunk as they are, and so is it done here.
 
+    The authors train on the apex frame and its four neighbours, two on either side. In training
+    mode, one of the five is drawn for each sample anew.
+
     Args:
         num_classes: number of classes C.
+        training_frames: from how many frames, the nearest to the apex and itself among them, one is
+            drawn (:func:`recognizers.input_kinds.near_frames.near_apex`); 1: always the apex frame,
+            and the input is an image.
         image_size: side of the apex frame in pixels; 224 leaves 6 x 6 places of primary capsules.
         width: channels of the convolution behind the trunk.
         kernel_size: of this convolution and the primary capsules'.
@@ -110,7 +116,8 @@ class CapsuleNet(Recognizer):
         weights: of the trunk, ``"imagenet"`` or ``"none"``, random.
 
     Shape:
-        - apex: (B, 3, image_size, image_size) RGB in [0, 1]
+        - apex: (B, training_frames, 3, image_size, image_size) RGB in [0, 1], the apex frame first;
+          (B, 3, image_size, image_size) of one frame
         - output: ``logits`` (B, C), ``features`` (B, C * D), the class capsules; extras ``lengths``
           (B, C) in [0, 1).
 
@@ -127,6 +134,7 @@ class CapsuleNet(Recognizer):
         self,
         num_classes: int,
         *,
+        training_frames: int = 5,
         image_size: int = 224,
         width: int = 256,
         kernel_size: int = 9,
@@ -138,6 +146,7 @@ class CapsuleNet(Recognizer):
     ) -> None:
         super().__init__(num_classes)
         counts = {
+            "training_frames": training_frames,
             "width": width,
             "kernel_size": kernel_size,
             "primary_types": primary_types,
@@ -159,7 +168,12 @@ class CapsuleNet(Recognizer):
                 f"CapsuleNet: image_size must be {8 * (2 * kernel_size - 2) + 1} or more with "
                 f"kernel_size={kernel_size}, that a place is left for capsules; got {image_size}"
             )
-        self.inputs = {"apex": InputSpec("apex", ("red", "green", "blue"), (image_size,) * 2)}
+        size, rgb = (image_size, image_size), ("red", "green", "blue")
+        self.inputs = {
+            "apex": InputSpec("apex", rgb, size)
+            if training_frames == 1
+            else InputSpec("near_apex", rgb, size, training_frames)
+        }
         self.trunk = _trunk(weights)
         self.convolution = nn.Conv2d(_TRUNK_WIDTH, width, kernel_size)
         self.primary = PrimaryCapsules(width, primary_types, primary_size, kernel_size)
@@ -170,13 +184,23 @@ class CapsuleNet(Recognizer):
     def forward(self, *, apex: Tensor) -> Output:
         """Recognise apex frames; see the class for the shapes."""
         self.check_inputs(apex=apex)
-        x = self.trunk(apex)  # (B, 256, 28, 28)
+        x = self.trunk(self._draw(apex))  # (B, 256, 28, 28)
         x = self.convolution(x).relu()  # (B, 256, 20, 20)
         u = self.primary(x)  # (B, 1152, 8), of 6 x 6 places
         v = self.capsules(u)  # (B, C, 16)
         lengths = torch.linalg.vector_norm(v, dim=2)
         logits = lengths.clamp(min=_TINY).log()
         return Output(logits=logits, features=v.flatten(1), extras={"lengths": lengths})
+
+    def _draw(self, frames: Tensor) -> Tensor:
+        """A frame of each sample (B, 3, H, W): any in training mode, else the first."""
+        if frames.dim() == 4:
+            return frames
+        if not self.training:
+            return frames[:, 0]
+        # Drawn on the CPU, so that a seed chooses the same frames on every device.
+        chosen = torch.randint(frames.shape[1], (len(frames),)).to(frames.device)
+        return frames[torch.arange(len(frames), device=frames.device), chosen]
 
     def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
         """The margin loss (eq. 4), summed over the classes and averaged over the clips.

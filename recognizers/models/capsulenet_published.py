@@ -32,12 +32,12 @@ _THEIRS = {
 
 @register_published("capsulenet")
 def _load_published(published: Mapping[str, Tensor], num_classes: int) -> CapsuleNet:
-    """The model of the authors' state dict.
+    """The model of the authors' state dict, which reads apex frames as images.
 
     Raises:
         PublishedError: if names or shapes are others.
     """
-    model = CapsuleNet(num_classes)
+    model = CapsuleNet(num_classes, training_frames=1)
     load_renamed(model, published, {ours: _their_name(ours) for ours in model.state_dict()})
     return model
 

@@ -33,7 +33,8 @@ def seed() -> None:
 
 
 def tiny(num_classes: int = 3, **options: Any) -> CapsuleNet:
-    options = {**model_config("capsulenet_tiny")["options"], **options}
+    small = model_config("capsulenet_tiny")["options"]
+    options = {**small, "training_frames": 1, **options}
     model = recognizers.create_model("capsulenet", num_classes, **options)
     assert isinstance(model, CapsuleNet)
     return model
@@ -121,7 +122,7 @@ def test_the_layers_are_as_large_as_the_paper_s() -> None:
     convolution = 256 * 256 * 81 + 256
     routing = 3 * (32 * 6 * 6) * 16 * 8
     assert told.parameters == resnet18_to_layer3 + 2 * convolution + routing
-    assert told.inputs["apex"].shape == (3, 224, 224)
+    assert told.inputs["apex"].shape == (5, 3, 224, 224)
 
 
 def test_the_trunk_has_no_pooling() -> None:
@@ -139,6 +140,22 @@ def test_softmax_of_the_logits_are_the_lengths_as_shares() -> None:
     torch.testing.assert_close(output.features.unflatten(1, (4, 16)).norm(dim=2), lengths)
     torch.testing.assert_close(output.logits.softmax(1), lengths / lengths.sum(1, keepdim=True))
     assert ((lengths > 0) & (lengths < 1)).all()
+
+
+def test_training_draws_any_of_the_frames_and_answers_are_about_the_apex() -> None:
+    model = tiny(training_frames=5)
+    spec = model.inputs["apex"]
+    assert (spec.made_of, spec.shape) == ("near_apex", (5, 3, 40, 40))
+    seen: list[Tensor] = []
+    model.trunk.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    frames = torch.rand(200, 5, 1, 1, 1).expand(-1, -1, 3, 40, 40)
+    drawn = [model(apex=part) and seen[-1] for part in frames.split(50)]
+    which = (torch.cat(drawn)[:, None] == frames).all(dim=(2, 3, 4))
+    assert (which.sum(1) == 1).all()
+    assert (which.sum(0) > 20).all()
+    model.eval()(apex=frames[:3])
+    assert torch.equal(seen[-1], frames[:3, 0])
+    assert tiny(training_frames=1).inputs["apex"].made_of == "apex"
 
 
 def test_margin_loss_by_hand() -> None:
@@ -178,6 +195,7 @@ def test_a_model_trains_in_bfloat16() -> None:
         ({"image_size": 32}, "image_size must be 33 or more with kernel_size=3, .*; got 32"),
         ({"image_size": 128, "kernel_size": 9}, "image_size must be 129 or more .*; got 128"),
         ({"routings": 0}, "must be 1 or more, got routings=0"),
+        ({"training_frames": 0}, "must be 1 or more, got training_frames=0"),
         ({"primary_types": 0}, "must be 1 or more, got primary_types=0"),
         ({"weights": "vggface"}, "weights must be one of imagenet, none, got 'vggface'"),
     ],
@@ -211,8 +229,7 @@ def test_every_config_composes_and_builds(name: str) -> None:
     assert set(told.options) - {"weights"} == set(group["options"])
     if name == "capsulenet":
         assert {**group["options"], "weights": "none"} == told.options
-    size = told.inputs["apex"].size
-    apex = torch.rand(2, 3, *size)
+    apex = torch.rand(2, *told.inputs["apex"].shape)
     for augmentation, arguments in group["augment"].items():
         apex = getattr(mersynth.augment, augmentation)(**arguments)(apex)
     told.inputs["apex"].check("apex", apex)
