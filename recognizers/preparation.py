@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mersynth.clips import Clip
-from mersynth.config import ConfigError
 from recognizers.augmenting import needs_bank
 from recognizers.clip_arrays import ClipArrays, join
 from recognizers.fold_work import Work
@@ -86,8 +85,8 @@ def prepare(request: Request, options: Mapping[str, Any]) -> Preparation:
         LeakageError: if a fold could know what it is tested on.
     """
     block, habit = options["model"], request.habit
-    training = _training(block)
     model = create_model(block["name"], 2, **block["options"])
+    training = TrainingSettings.from_config(block.get("training") or {}, model.fits_directly)
     if model.fits_directly and request.pretrain:
         raise ValueError(
             f"{block['name']} is fitted at once and cannot start from pretrained weights; let it "
@@ -152,12 +151,6 @@ def _folds(request: Request, parts: Sequence[Part], pool: ClipArrays | None) -> 
         return folds
     synthetic = [clip for clip in (pool.clips if pool else ()) if clip.is_synthetic]
     return grouped(real, request.groups, request.seed, synthetic)
-
-
-def _training(block: Mapping[str, Any]) -> TrainingSettings:
-    if "training" not in block:
-        raise ConfigError(f"the config of model {block['name']} has no block training")
-    return TrainingSettings.from_config(block["training"])
 
 
 def _pretraining(training: TrainingSettings, changes: Mapping[str, Any]) -> TrainingSettings:

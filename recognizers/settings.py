@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 import torch
@@ -37,9 +37,9 @@ class TrainingSettings:
         ConfigError: if a value does not fit.
     """
 
-    epochs: int
-    batch_size: int
-    optimizer: Mapping[str, Any]
+    epochs: int = 1
+    batch_size: int = 1
+    optimizer: Mapping[str, Any] = field(default_factory=lambda: {"name": "SGD"})
     scheduler: Mapping[str, Any] | None = None
     sampler: Sampler = "shuffle"
     gradient_clip: float | None = None
@@ -62,16 +62,22 @@ class TrainingSettings:
             _named("scheduler", self.scheduler, lr_scheduler, lr_scheduler.LRScheduler)
 
     @classmethod
-    def from_config(cls, block: Mapping[str, Any]) -> TrainingSettings:
+    def from_config(cls, block: Mapping[str, Any], fits_directly: bool = False) -> TrainingSettings:
         """Settings of a config's block.
 
+        Args:
+            block: the block ``training``.
+            fits_directly: whether the model is fitted to all clips at once
+                (``Recognizer.fits_directly``): of all settings only ``standardise`` has a meaning.
+
         Raises:
-            ConfigError: if a key is unknown or missing, or a value does not fit.
+            ConfigError: if a key is unknown, meaningless or missing, or a value does not fit.
         """
-        known = [field.name for field in fields(cls)]
+        known = ["standardise"] if fits_directly else [f.name for f in fields(cls)]
         if unknown := sorted(set(block) - set(known)):
             raise ConfigError(f"training has no {', '.join(unknown)}; it has {', '.join(known)}")
-        if missing := [k for k in ("epochs", "batch_size", "optimizer") if k not in block]:
+        needed = () if fits_directly else ("epochs", "batch_size", "optimizer")
+        if missing := [key for key in needed if key not in block]:
             raise ConfigError(f"training lacks {', '.join(missing)}")
         return cls(**block)
 

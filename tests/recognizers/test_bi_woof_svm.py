@@ -148,6 +148,6 @@ def test_configs_name_every_option() -> None:
     config = model_config("bi_woof_svm")
     assert config["name"] == "bi_woof_svm"
     assert config["options"] == describe("bi_woof_svm").options
-    assert not config["training"].get("standardise")  # directions and sums count
+    assert not config.get("training", {}).get("standardise")  # directions and sums count
     tiny = {**config["options"], "image_size": 32}
     assert model_config("bi_woof_svm_tiny")["options"] == tiny
