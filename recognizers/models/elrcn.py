@@ -43,10 +43,10 @@ class ELRCN(Recognizer):
     """VGG-16 codes of frames (its layer fc7) in a row, an LSTM, a dense layer.
 
     The authors first train VGG-16 on single frames, then the LSTM on its codes. Here both are
-    trained at once, with the same gradients: the LSTM reads codes that are detached and computed
-    without dropout, and ``loss`` has a cross-entropy for the frames and one for the clips. Not as
-    in their code: the classes compete in a softmax (theirs have sigmoids), and the first weights of
-    layers that no file gives are He et al.'s (theirs are Glorot and Bengio's).
+    trained at once, each by gradients of its own: the LSTM reads codes that are detached and
+    computed without dropout, and ``loss`` has a cross-entropy for the frames and one for the clips.
+    Not as in their code: the classes of clips compete in a softmax (theirs have sigmoids), and
+    random weights of VGG-16 are He et al.'s (theirs are Glorot and Bengio's).
 
     What the frames show: flow as a picture (:func:`flow_image`); its optical strain, 1 being white;
     the grey frame. A pixel p is shown as (p - 0.5) / 0.25, near to ImageNet's own statistics, and

@@ -227,6 +227,14 @@ def test_a_handful_of_phantom_clips_is_learnt_by_heart(enrichment: Any, steps: i
     assert learn_by_heart(model, {"movement": x}, steps=steps, lr=1e-3) == LABELS.tolist()
 
 
+def test_a_model_trains_in_bfloat16() -> None:
+    model = tiny(enrichment="temporal")
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.loss(model(movement=movement("temporal", 6)), LABELS)
+    loss.backward()
+    assert without_gradient(model) == []
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
