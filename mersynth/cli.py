@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from mersynth import __version__, logs, paths
+from mersynth import paths
 from mersynth.cli_options import (
-    Commands,
     Out,
     Overrides,
     Resume,
@@ -20,36 +19,12 @@ from mersynth.cli_options import (
     Source,
     Store,
     Strength,
+    new_app,
 )
 
 logger = logging.getLogger(__name__)
 
-app = typer.Typer(
-    cls=Commands,
-    help="Balanced synthetic facial micro-expression clips, conditioned on action units.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"mersynth {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def main(
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show debug lines and the traceback of every error.")
-    ] = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
-    ] = False,
-) -> None:
-    """Balanced synthetic facial micro-expression clips, conditioned on action units."""
-    logs.set_up(debug)
+app = new_app("Balanced synthetic facial micro-expression clips, conditioned on action units.")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What the commands of ``mersynth`` share: their options, and how they tell errors."""
+"""What the commands of ``mersynth`` and ``recognizers`` share: options, and how errors are told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from mersynth import logs
+from mersynth import __version__, logs
 
 Scheme = Literal["three", "four", "five", "seven", "eight", "native"]
 Source = Annotated[
@@ -46,6 +46,39 @@ class Commands(TyperGroup):
                 raise
             logs.console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
             raise typer.Exit(1) from error
+
+
+def new_app(text: str) -> typer.Typer:
+    """A command line with ``--debug`` and ``--version``, whose commands log to standard error.
+
+    Args:
+        text: what the command is for.
+    """
+    app = typer.Typer(
+        cls=Commands,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback(help=text)
+    def main(
+        debug: Annotated[
+            bool, typer.Option("--debug", help="Show debug lines and the traceback of every error.")
+        ] = False,
+        version: Annotated[
+            bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+        ] = False,
+    ) -> None:
+        logs.set_up(debug)
+
+    return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mersynth {__version__}")
+        raise typer.Exit
 
 
 def _is_message(error: Exception) -> bool:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import typer
 
-from mersynth import __version__, logs
-from mersynth.cli_options import Commands, Out, Overrides, Scheme, Seed
+from mersynth.cli_options import Out, Scheme, Seed, new_app
 
-app = typer.Typer(
-    cls=Commands,
-    help="Micro-expression recognizers under an honest protocol, pretrained on synthetic clips.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+app = new_app(
+    "Micro-expression recognizers under an honest protocol, pretrained on synthetic clips."
 )
 
 Model = Annotated[
     str, typer.Option(help="A system of `recognizers list`, or a config of configs/model.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Config values to change, for instance model.training.epochs=50."),
 ]
 Stores = Annotated[
     list[Path] | None, typer.Option("--store", help="Store of real clips; repeatable.")
@@ -45,30 +45,11 @@ Classes = Annotated[
     Scheme | None,
     typer.Option(help="Label scheme of the stores. [five; cde: three]", show_default=False),
 ]
-Protocol = Annotated[
+Habit = Annotated[
     Literal["strict", "paper"],
-    typer.Option(help="paper: as published code does, and every figure is marked."),
+    typer.Option("--protocol", help="paper: as published code does, and every figure is marked."),
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Repeat with so many seeds.")]
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"mersynth {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def main(
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show debug lines and the traceback of every error.")
-    ] = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
-    ] = False,
-) -> None:
-    """Micro-expression recognizers under an honest protocol, pretrained on synthetic clips."""
-    logs.set_up(debug)
 
 
 @app.command("list")
@@ -81,63 +62,51 @@ def list_command() -> None:
     Console().print(table())
 
 
-@app.command()
-def loso(
-    model: Model,
-    overrides: Overrides = None,
-    store: Stores = None,
-    data: Data = None,
-    pretrain: Pretrain = None,
-    pretrain_data: PretrainData = None,
-    mix: Mix = None,
-    groups: Groups = None,
-    classes: Classes = None,
-    protocol: Protocol = "strict",
-    seeds: Seeds = 1,
-    out: Out = None,
-    seed: Seed = 0,
-) -> None:
-    """Leave one subject out: a fold a person."""
-    _evaluate("loso", out, **_common(locals()), groups=groups)
+_PROTOCOLS = {
+    "loso": "Leave one subject out: a fold a person.",
+    "lovo": "Leave one video out: a fold a clip.",
+    "cde": "Composite database evaluation: loso over several databases, with figures for each.",
+}
 
 
-@app.command()
-def lovo(
-    model: Model,
-    overrides: Overrides = None,
-    store: Stores = None,
-    data: Data = None,
-    pretrain: Pretrain = None,
-    pretrain_data: PretrainData = None,
-    mix: Mix = None,
-    classes: Classes = None,
-    protocol: Protocol = "strict",
-    seeds: Seeds = 1,
-    out: Out = None,
-    seed: Seed = 0,
-) -> None:
-    """Leave one video out: a fold a clip."""
-    _evaluate("lovo", out, **_common(locals()))
+def _command(protocol: str) -> Callable[..., None]:
+    """A command of clips that are divided among themselves."""
+
+    def run(
+        model: Model,
+        overrides: Overrides = None,
+        store: Stores = None,
+        data: Data = None,
+        pretrain: Pretrain = None,
+        pretrain_data: PretrainData = None,
+        mix: Mix = None,
+        groups: Groups = None,
+        classes: Classes = None,
+        habit: Habit = "strict",
+        seeds: Seeds = 1,
+        out: Out = None,
+        seed: Seed = 0,
+    ) -> None:
+        _evaluate(
+            out,
+            protocol=protocol,
+            model=model,
+            data=_all(store, data),
+            pretrain=_all(pretrain, pretrain_data),
+            mix=_all(mix),
+            groups=groups,
+            classes=classes,
+            habit=habit,
+            seeds=seeds,
+            seed=seed,
+            overrides=overrides or [],
+        )
+
+    return run
 
 
-@app.command()
-def cde(
-    model: Model,
-    overrides: Overrides = None,
-    store: Stores = None,
-    data: Data = None,
-    pretrain: Pretrain = None,
-    pretrain_data: PretrainData = None,
-    mix: Mix = None,
-    groups: Groups = None,
-    classes: Classes = None,
-    protocol: Protocol = "strict",
-    seeds: Seeds = 1,
-    out: Out = None,
-    seed: Seed = 0,
-) -> None:
-    """Composite database evaluation: one subject of several databases left out."""
-    _evaluate("cde", out, **_common(locals()), groups=groups)
+for _name, _help in _PROTOCOLS.items():
+    app.command(_name, help=_help)(_command(_name))
 
 
 @app.command()
@@ -150,13 +119,26 @@ def cross(
     pretrain_data: PretrainData = None,
     mix: Mix = None,
     classes: Classes = None,
-    protocol: Protocol = "strict",
+    habit: Habit = "strict",
     seeds: Seeds = 1,
     out: Out = None,
     seed: Seed = 0,
 ) -> None:
     """Learn from one database, test on another."""
-    _evaluate("cross", out, **{**_common(locals()), "data": train}, test=test)
+    _evaluate(
+        out,
+        protocol="cross",
+        model=model,
+        data=train,
+        test=test,
+        pretrain=_all(pretrain, pretrain_data),
+        mix=_all(mix),
+        classes=classes,
+        habit=habit,
+        seeds=seeds,
+        seed=seed,
+        overrides=overrides or [],
+    )
 
 
 @app.command()
@@ -176,31 +158,15 @@ def report(
     Console().print(compare_runs(runs, out))
 
 
-def _common(given: dict[str, Any]) -> dict[str, Any]:
-    """What all protocols take, as :class:`recognizers.request.Request` names it."""
-
-    def together(*names: str) -> list[Path]:
-        return [path for name in names for path in given.get(name) or ()]
-
-    return {
-        "model": given["model"],
-        "data": together("store", "data"),
-        "pretrain": together("pretrain", "pretrain_data"),
-        "mix": together("mix"),
-        "classes": given["classes"],
-        "habit": given["protocol"],
-        "seeds": given["seeds"],
-        "seed": given["seed"],
-        "overrides": given["overrides"] or [],
-    }
+def _all(*given: list[Path] | None) -> list[Path]:
+    return [path for several in given for path in several or ()]
 
 
-def _evaluate(protocol: str, out: Path | None, **options: Any) -> None:
+def _evaluate(out: Path | None, **options: Any) -> None:
     from rich.console import Console
 
     from recognizers.experiment import evaluate
     from recognizers.report import compare_runs
-    from recognizers.request import ProtocolName, Request
+    from recognizers.request import Request
 
-    request = Request(protocol=cast(ProtocolName, protocol), **options)
-    Console().print(compare_runs([evaluate(request, out)], None))
+    Console().print(compare_runs([evaluate(Request(**options), out)]))
