@@ -1,8 +1,14 @@
-"""What holds for every test of the repository: those marked ``gpu`` need a CUDA device."""
+"""What holds for every test: workers share the cores, and those marked ``gpu`` need a device."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Read by numeric libraries when they are loaded: workers times threads would be too many.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

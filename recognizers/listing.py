@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from mersynth.logs import progress
 from recognizers.models import describe, list_models
 from recognizers.models.base import InputSpec
 
@@ -17,16 +18,19 @@ def table() -> Table:
         result.add_column(column, justify="right", no_wrap=True)
     result.add_column("published weights")
     result.add_column("paper", overflow="fold")
-    for name in list_models():
-        system = describe(name)
-        result.add_row(
-            name,
-            "\n".join(_reads(key, spec) for key, spec in system.inputs.items()),
-            _short(system.parameters),
-            _short(system.multiply_adds),
-            "yes" if system.published else "no",
-            system.paper,
-        )
+    names = list_models()
+    with progress("measuring", total=len(names), unit="systems") as advance:
+        for name in names:
+            system = describe(name)
+            result.add_row(
+                name,
+                "\n".join(_reads(key, spec) for key, spec in system.inputs.items()),
+                _short(system.parameters),
+                _short(system.multiply_adds),
+                "yes" if system.published else "no",
+                system.paper,
+            )
+            advance(1)
     return result
 
 
