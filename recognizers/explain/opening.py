@@ -1,0 +1,271 @@
+"""A finished run, its clips as its models read them, and the trained model of each fold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from mersynth.devices import choose_device
+from mersynth.files import read_tensors
+from recognizers.clip_arrays import ClipArrays, join
+from recognizers.explain.repeating import command_with_weights
+from recognizers.explain.run_data import check_data, find_scheme
+from recognizers.gather import Part, read_parts
+from recognizers.models import create_model
+from recognizers.models.base import Recognizer
+from recognizers.plan import plan_folds
+from recognizers.protocol import Fold, HeldOut
+from recognizers.report.layout import FOLD, RunError, read_json
+from recognizers.report.run import Run
+from recognizers.settings import TrainingSettings
+from recognizers.training import Training
+
+logger = logging.getLogger(__name__)
+
+# Two machines compute a probability alike but for rounding; another model does not.
+_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class FoldModel:
+    """A fold's trained model.
+
+    Attributes:
+        name: of the fold.
+        rows: of the clips that it was tested on, in the run's ``ClipArrays``.
+        model: in evaluation mode, on its device.
+        probabilities: (len(rows), C) that the run has written for these clips.
+        read: gives the model's inputs, (n, ...) each on its device, of rows.
+    """
+
+    name: str
+    rows: tuple[int, ...]
+    model: Recognizer
+    probabilities: np.ndarray
+    read: Callable[[Sequence[int]], dict[str, Tensor]]
+
+    def check(self, predicted: Tensor, positions: Sequence[int], path: Path) -> None:
+        """Refuse a model that does not predict what the run says.
+
+        Args:
+            predicted: (n, C) logits of the clips at some positions of ``rows``.
+            positions: these.
+            path: the run's folder.
+
+        Raises:
+            RunError: with the largest difference.
+        """
+        found = predicted.detach().double().softmax(1).cpu().numpy()
+        difference = float(np.abs(found - self.probabilities[list(positions)]).max())
+        if difference > _TOLERANCE:
+            raise RunError(
+                f"{path}: fold {self.name} predicts its clips otherwise than the run says, by up "
+                f"to {difference:.2f}: weights, code or options have changed since; make the run "
+                "again"
+            )
+
+
+class OpenedRun:
+    """A finished run whose folds kept their weights.
+
+    Args:
+        path: the run's folder.
+        seed: whose folds; None: the run's first.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+
+    Attributes:
+        run: as reports read it.
+        seed: whose folds.
+        options: the resolved config.
+        parts: stores and files, those of pretraining apart.
+        clips: all clips of ``parts``, those under test first.
+
+    Raises:
+        RunError: if the folder is no finished run, its folds kept no weights, or what it was made
+            of is gone or has changed.
+    """
+
+    def __init__(self, path: Path, seed: int | None = None, device: str = "auto") -> None:
+        self.run = Run.open(path)
+        self.path, self.results = self.run.path, self.run.results
+        seeds = self.results["seeds"]
+        self.seed = seeds[0] if seed is None else seed
+        if self.seed not in seeds:
+            raise RunError(f"{path} has the seeds {', '.join(map(str, seeds))}, not {seed}")
+        self.device = choose_device(device)
+        self.options = self._read_options()
+        check_data(self.path, self.results["data"])
+        self.scheme = find_scheme(self.path, self.results)
+        self._check_weights()
+        self.model_name: str = self.results["model"]["name"]
+        self.parts = self._read_parts()
+        tested = [part.data for part in self.parts if part.role != "mix"]
+        self.clips: ClipArrays = join(
+            tested, [part.data for part in self.parts if part.role == "mix"]
+        )
+        self._check_labels()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.clips.classes
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """Row of each clip by its id."""
+        return {clip.id: i for i, clip in enumerate(self.clips.clips)}
+
+    @cached_property
+    def accounts(self) -> list[Mapping[str, Any]]:
+        """What each fold of the seed was, in the order of the folds."""
+        return [read_json(self._file(i, ".json"), FOLD) for i in range(len(self.results["folds"]))]
+
+    @property
+    def tested(self) -> list[str]:
+        """Ids of the tested clips, fold by fold."""
+        return [clip for account in self.accounts for clip in account["clips"]]
+
+    def folds(self, wanted: Sequence[int] | None = None) -> Iterator[FoldModel]:
+        """The folds' models, one at a time.
+
+        Args:
+            wanted: numbers of folds; None: all.
+
+        Raises:
+            RunError: if a file of weights is damaged or does not fit.
+        """
+        chosen = range(len(self.accounts)) if wanted is None else wanted
+        for index in chosen:
+            account = self.accounts[index]
+            rows = tuple(self.row[clip] for clip in account["clips"])
+            model = self._load(index)
+            scales = self._scales(index, rows, model)
+            yield FoldModel(
+                account["fold"],
+                rows,
+                model,
+                np.array(account["probabilities"]),
+                partial(self._inputs, scales=scales),
+            )
+
+    def _file(self, index: int, suffix: str) -> Path:
+        return self.path / "folds" / f"{self.seed}_{index:04}{suffix}"
+
+    def _read_options(self) -> dict[str, Any]:
+        file = self.path / "config.yaml"
+        if self.run.config is None:
+            raise RunError(f"{self.path} has no {file.name}; make the run again")
+        options = OmegaConf.to_container(OmegaConf.create(self.run.config), resolve=True)
+        if not isinstance(options, dict) or "name" not in (options.get("model") or {}):
+            raise RunError(f"{file} is damaged: it names no model; make the run again")
+        return cast(dict[str, Any], options)
+
+    def _check_weights(self) -> None:
+        missing = [
+            fold["name"]
+            for i, fold in enumerate(self.results["folds"])
+            if not self._file(i, ".safetensors").exists()
+        ]
+        if not missing:
+            return
+        command = command_with_weights(self.results, self.options, self.scheme, self.path)
+        raise RunError(
+            f"{self.path} did not keep the weights of {len(missing)} of "
+            f"{len(self.results['folds'])} folds ({missing[0]} ...), which an explanation needs; "
+            f"this trains them again and keeps them:\n{command}"
+        )
+
+    def _read_parts(self) -> list[Part]:
+        paths: dict[str, list[Path]] = {}
+        for part in self.results["data"]:
+            if part["role"] != "pretrain":
+                paths.setdefault(part["role"], []).append(Path(part["path"]))
+        # In the run's own order of roles, for rows are counted through them.
+        roles = ("real", "train", "test", "mix")
+        ordered: dict[str, Sequence[Path]] = {r: paths[r] for r in roles if r in paths}
+        model = create_model(self.model_name, 2, **self.options["model"]["options"])
+        features = self.options["model"].get("features") or {}
+        return read_parts(ordered, model.inputs, self.scheme, self.device, features)
+
+    def _check_labels(self) -> None:
+        """The clips under test must be those of the run, with their classes."""
+        table = self.run.predictions["strict"].frame
+        true = {
+            f"{row.dataset}/{row.subject}/{row.clip}": row.true
+            for row in table[table["seed"] == self.seed].itertuples()
+        }
+        labels = self.clips.labels
+        wrong = [
+            clip
+            for clip, name in true.items()
+            if clip not in self.row or labels[self.row[clip]] != name
+        ]
+        if wrong or list(self.classes) != self.results["classes"]:
+            raise RunError(
+                f"{self.path}: its data no longer give the clips and classes of the run "
+                f"({', '.join(wrong[:5]) or 'other classes'}); make the run again"
+            )
+
+    def _load(self, index: int) -> Recognizer:
+        file = self._file(index, ".safetensors")
+        model = create_model(self.model_name, len(self.classes), **self.options["model"]["options"])
+        try:
+            model.load_state_dict(read_tensors(file))
+        except (ValueError, RuntimeError) as error:
+            raise RunError(
+                f"{file} does not fit the model ({error}); make the run again"
+            ) from error
+        return model.to(self.device).eval()
+
+    def _scales(
+        self, index: int, rows: Sequence[int], model: Recognizer
+    ) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Mean and deviation by which the fold's training brought inputs to one scale."""
+        block = self.options["model"].get("training") or {}
+        if not block.get("standardise"):
+            return {}
+        settings = TrainingSettings.from_config(block, model.fits_directly)
+        learned = self._learned(index, rows)
+        # A fresh model: what a training begins with must not touch the trained one.
+        fresh = create_model(self.model_name, len(self.classes), **self.options["model"]["options"])
+        return Training(
+            fresh.to(self.device), self.clips, learned, settings, {}, self.device
+        ).statistics
+
+    def _learned(self, index: int, rows: Sequence[int]) -> tuple[int, ...]:
+        """Rows that the fold has learned from, planned as the run did."""
+        roles = [part.role for part in self.parts for _ in part.data.clips]
+        tested = set(rows)
+        source = "train" if self.results["protocol"] == "cross" else "real"
+        train = tuple(i for i, role in enumerate(roles) if role == source and i not in tested)
+        told = self.results["folds"][index]
+        held_out: HeldOut = "clip" if self.results["protocol"] == "lovo" else "subject"
+        fold = Fold(told["name"], train, tuple(rows), held_out)
+        (plan,) = plan_folds([fold], self.clips, [], self.results["habit"], None, self.seed)
+        if (len(train), len(plan.learned) - len(train)) != (told["train"], told["mixed"]):
+            raise RunError(
+                f"{self.path}: fold {told['name']} learned from {told['train']} clips and "
+                f"{told['mixed']} mixed in, its data now give {len(train)} and "
+                f"{len(plan.learned) - len(train)}; make the run again"
+            )
+        return plan.learned
+
+    def _inputs(
+        self, rows: Sequence[int], scales: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> dict[str, Tensor]:
+        inputs = {
+            name: torch.from_numpy(array[list(rows)]).to(self.device)
+            for name, array in self.clips.inputs.items()
+        }
+        for name, (mean, deviation) in scales.items():
+            inputs[name] = (inputs[name] - mean) / deviation
+        return inputs

@@ -1,0 +1,67 @@
+"""The command that repeats a run, and keeps its weights."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+
+from mersynth import config
+from recognizers.explain.run_data import usual_scheme
+
+
+def command_with_weights(
+    results: Mapping[str, Any], options: Mapping[str, Any], scheme: str, path: Path
+) -> str:
+    """The command that made a run, with ``keep_weights=true``: it trains what has no weights.
+
+    Args:
+        results: ``results.json`` of the run.
+        options: its resolved config.
+        scheme: label scheme of its stores.
+        path: the run's folder.
+    """
+    words = ["recognizers", results["protocol"], "--model", results["model"]["config"]]
+    flags = {"train": "--train", "test": "--test", "mix": "--mix"}
+    for part in results["data"]:
+        is_file = part["path"].endswith(".npz")
+        own = {"real": "--data" if is_file else "--store"}
+        own["pretrain"] = "--pretrain-data" if is_file else "--pretrain"
+        words += [{**flags, **own}[part["role"]], part["path"]]
+    seeds = results["seeds"]
+    for flag, value, usual in (
+        ("--groups", results["groups"], None),
+        ("--classes", scheme, usual_scheme(results["protocol"])),
+        ("--protocol", results["habit"], "strict"),
+        ("--seeds", len(seeds), 1),
+        ("--seed", seeds[0], 0),
+    ):
+        if value != usual:
+            words += [flag, str(value)]
+    words += ["--out", str(path)]
+    words += [*_overrides(results["model"]["config"], options), "keep_weights=true"]
+    return shlex.join(words)
+
+
+def _overrides(model: str, options: Mapping[str, Any]) -> list[str]:
+    """What was said otherwise than in ``configs``."""
+    own = OmegaConf.to_container(config.load("evaluate", [f"model={model}"]), resolve=True)
+    usual = _flat(cast(dict[str, Any], own))
+    return [
+        f"{key}={json.dumps(value).replace(' ', '') if not isinstance(value, str) else value}"
+        for key, value in _flat(options).items()
+        if key != "keep_weights" and (key not in usual or usual[key] != value)
+    ]
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= (
+            _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {prefix + key: inner}
+        )
+    return flat
