@@ -85,12 +85,12 @@ def _make(
     kind = getattr(augment, name, None)
     if not (isinstance(kind, type) and issubclass(kind, Augmentation) and kind is not Augmentation):
         known = [n for n in augment.__all__ if _is_augmentation(getattr(augment, n))]
-        raise ConfigError(f"augment: there is no {name!r}; there are {', '.join(known)}")
+        raise ConfigError(f"model.augment: there is no {name!r}; there are {', '.join(known)}")
     given = dict(options or {})
     if "bank" in given:
         if given["bank"] != TRAINING_BANK:
             raise ConfigError(
-                f"augment.{name}.bank must be {TRAINING_BANK}, got {given['bank']!r}: a fold "
+                f"model.augment.{name}.bank must be {TRAINING_BANK}, got {given['bank']!r}: a fold "
                 "borrows from the clips that it learns from"
             )
         given["bank"] = bank
@@ -99,7 +99,7 @@ def _make(
     try:
         return kind(**given)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"augment.{name}: {error}") from error
+        raise ConfigError(f"model.augment.{name}: {error}") from error
 
 
 def _is_augmentation(value: object) -> bool:

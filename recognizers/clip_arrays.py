@@ -11,7 +11,7 @@ from mersynth.clips import Clip
 from recognizers.inputs import ModelData
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ClipArrays:
     """Clips as numpy arrays, which processes share; row ``i`` of everything is about one clip.
 
@@ -45,19 +45,27 @@ def join(
     Args:
         parts: of the databases under test.
         mixed: to learn from besides.
-        classes: names of the classes; none: those of ``parts``, in the order of first mention.
+        classes: names of the classes; none: those of ``parts``, as the first has them.
 
     Raises:
-        ValueError: if ``mixed``, or ``parts`` where classes are given, know other classes.
+        ValueError: if ``parts`` differ in their classes, or ``mixed``, or ``parts`` where classes
+            are given, know others.
     """
-    names = tuple(classes or dict.fromkeys(name for part in parts for name in part.classes))
+    names = tuple(classes or parts[0].classes)
     every = [*parts, *mixed]
+    for part in () if classes else parts:
+        if set(part.classes) != set(names):
+            raise ValueError(
+                f"clips of {part.clips[0].source} have the classes {', '.join(part.classes)}, "
+                f"those of {parts[0].clips[0].source} {', '.join(names)}: stores need a label "
+                "scheme that they share (--classes three), files the same classes"
+            )
     for part in mixed if not classes else every:
         if unknown := sorted(set(part.classes) - set(names)):
             raise ValueError(
                 f"clips of {part.clips[0].source} to learn from show {', '.join(unknown)}, the "
-                f"clips under test {', '.join(names)}: generate them in the same label scheme, or "
-                "choose one that reads both (--classes)"
+                f"clips under test {', '.join(names)}: stores need a label scheme that reads both "
+                "(generate --classes, --classes), files the same names of classes"
             )
     numbers = [np.array([names.index(name) for name in part.classes]) for part in every]
     domain = [len(part.clips) * [0] for part in parts] + [len(part.clips) * [1] for part in mixed]

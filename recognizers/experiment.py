@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 
 from mersynth import config, paths
 from mersynth.logs import progress
@@ -43,27 +43,37 @@ def evaluate(request: Request, out: Path | None = None) -> Path:
         TrainingError, ExecutorError: if a training goes astray or a worker dies; what ended is
             kept, and the same command goes on.
     """
+    _check_model_name(request.model)
     settings = config.load("evaluate", [f"model={request.model}", *request.overrides])
     config.check_choice(settings, "selection", ("fixed", "inner"))
-    options = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
-    run = prepare(request, options)
+    run = prepare(request, settings)
     folder = RunFolder(paths.run_path(request.name, out), run.identity)
     seeds = range(request.seed, request.seed + request.seeds)
-    _train(run, folder, seeds, options)
-    write_results(folder, run, seeds, options)
+    _train(run, folder, seeds)
+    write_results(folder, run, seeds)
     logger.info("report: %s", write_report(folder.path))
     return folder.path
 
 
-def _train(
-    run: Preparation, folder: RunFolder, seeds: Sequence[int], options: dict[str, Any]
-) -> None:
+def _check_model_name(name: str) -> None:
+    names = sorted(file.stem for file in (config.config_folder() / "model").glob("*.yaml"))
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=4)
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise config.ConfigError(
+            f"there is no model {name!r}; {hint}`recognizers list` shows the systems, and their "
+            f"forms are {', '.join(names)}"
+        )
+
+
+def _train(run: Preparation, folder: RunFolder, seeds: Sequence[int]) -> None:
     """Whatever of the pretrainings and folds is not in the folder yet."""
+    keep_weights = run.options["keep_weights"]
     missing = [
         (plan, seed)
         for seed in seeds
         for plan in run.plans
-        if folder.fold(plan.index, seed) is None
+        if not folder.has_fold(plan.index, seed, keep_weights)
     ]
     total = len(seeds) * len(run.plans)
     if not missing:
@@ -71,12 +81,12 @@ def _train(
         return
     if len(missing) < total:
         logger.info("%d of %d folds are in %s", total - len(missing), total, folder.path)
-    with make_executor(options["executor"]) as executor:
+    with make_executor(_executor(run)) as executor:
         work = executor.share(run.work)
         needed = {(p.pretraining, seed) for p, seed in missing if p.pretraining is not None}
         weights = _pretrain(run, folder, sorted(needed), executor, work)
         calls = [
-            (work, plan, weights.get((plan.pretraining, seed)), seed, options["keep_weights"])
+            (work, plan, weights.get((plan.pretraining, seed)), seed, keep_weights)
             for plan, seed in missing
         ]
         with progress("folds", total=len(calls), unit="folds") as advance:
@@ -95,7 +105,7 @@ def _pretrain(
     work: Any,
 ) -> dict[tuple[int | None, int], Any]:
     """Shared weights by pretraining and seed; what is in the folder is not trained again."""
-    missing = [key for key in needed if folder.pretrained(*key) is None]
+    missing = [key for key in needed if not folder.has_pretrained(*key)]
     calls = [(work, run.groups[group].clips, _seed(seed, group)) for group, seed in missing]
     if calls:
         with progress("pretraining", total=len(calls), unit="pretrainings") as advance:
@@ -104,6 +114,14 @@ def _pretrain(
                 folder.keep_pretrained(group, seed, result)
                 advance(1)
     return {key: executor.share(folder.pretrained(*key)) for key in needed}
+
+
+def _executor(run: Preparation) -> dict[str, Any]:
+    """The executor's settings; folds side by side would all fill one GPU, unless that is wanted."""
+    settings = dict(run.options["executor"])
+    if settings["name"] == "local" and settings["workers"] is None and run.work.device == "cuda":
+        settings["workers"] = 1
+    return settings
 
 
 def _seed(seed: int, group: int) -> int:

@@ -18,6 +18,10 @@ from recognizers.models.base import InputSpec
 
 logger = logging.getLogger(__name__)
 
+_KNOWN = (
+    "y", "subject", "dataset", "clip", "classes", "channels", "aus", "template", "generator",
+    "unseen", "face", "card",
+)  # fmt: skip
 _TEXT = ("dataset", "clip", "aus", "template", "generator", "unseen")
 
 
@@ -25,7 +29,9 @@ class FeatureFileError(ValueError):
     """A file of features cannot be read, or does not fit the model."""
 
 
-def read_features(path: str | Path, specs: Mapping[str, InputSpec]) -> ModelData:
+def read_features(
+    path: str | Path, specs: Mapping[str, InputSpec], alone: bool = True
+) -> ModelData:
     """Read a file of features, such as ``mersynth export --layout npz`` writes.
 
     ============  ==========  ======================================================================
@@ -34,7 +40,7 @@ def read_features(path: str | Path, specs: Mapping[str, InputSpec]) -> ModelData
     x             N, C, H, W  the model's input; a model of several has an array of each one's name
     y             N           class: a number from 0, or a name of ``classes``
     subject       N           the person, unique within ``dataset``
-    dataset       N           optional; the file's name where there is none
+    dataset       N           optional in a run of one file, and then the file's name
     clip          N           optional, unique within the person; else the row's number
     classes       K           optional; names of the classes, else ``0``, ``1`` ...
     channels      C           optional; names of x's channels, which must be the model's
@@ -46,6 +52,8 @@ def read_features(path: str | Path, specs: Mapping[str, InputSpec]) -> ModelData
     Args:
         path: the file.
         specs: ``Recognizer.inputs``.
+        alone: whether no other clips take part in the run. People of several files are told apart
+            by ``dataset`` and ``subject``, and a file's name is none of a database: it must say.
 
     Returns:
         The data, its inputs float32.
@@ -59,9 +67,17 @@ def read_features(path: str | Path, specs: Mapping[str, InputSpec]) -> ModelData
     arrays = _load(path)
     names = _input_names(path, arrays, specs)
     count = len(arrays["y"]) if "y" in arrays else 0
-    for key in ("y", "subject", *names.values()):
+    needed = ("y", "subject", *names.values(), *(() if alone else ("dataset",)))
+    for key in needed:
         if key not in arrays:
-            raise FeatureFileError(f"{path} lacks the array {key!r}; it has {', '.join(arrays)}")
+            why = (
+                ", by which people of several files are told apart: give the name of the database "
+                "for each clip, alike where files show the same people"
+            )
+            raise FeatureFileError(
+                f"{path} lacks the array {key!r}{why * (key == 'dataset')}; it has "
+                f"{', '.join(arrays)}"
+            )
     for key in ("y", "subject", *_TEXT, *names.values()):
         if key in arrays and (arrays[key].ndim < 1 or len(arrays[key]) != count):
             raise FeatureFileError(
@@ -69,6 +85,9 @@ def read_features(path: str | Path, specs: Mapping[str, InputSpec]) -> ModelData
             )
     if not count:
         raise FeatureFileError(f"{path} holds no clip")
+    if ignored := sorted(set(arrays) - {*_KNOWN, *names.values()}):
+        known = ", ".join((*names.values(), *_KNOWN))
+        logger.warning("%s: %s is not read; known are %s", path, ", ".join(ignored), known)
     labels, classes = _labels(path, arrays)
     clips = _clips(path, arrays, [classes[i] for i in labels])
     return ModelData(
@@ -85,10 +104,13 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f"no file {path}; `mersynth export --layout npz` writes one")
     try:
         with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("a single array")
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise FeatureFileError(
-            f"{path} is no readable npz file ({error}); write it with numpy.savez, without objects"
+            f"{path} is no readable npz file; write it with numpy.savez, of arrays of numbers and "
+            "text, without objects"
         ) from error
 
 
@@ -115,7 +137,7 @@ def _labels(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, t
         classes = tuple(sorted(set(y.astype(str).tolist())))
     else:
         classes = tuple(str(i) for i in range(int(y.max()) + 1))
-    if len(set(classes)) != len(classes) or len(classes) < 2:
+    if len(set(classes)) != len(classes) or len(classes) < 2 or not all(classes):
         raise FeatureFileError(f"{path}: classes must be 2 or more different names, got {classes}")
     if named:
         numbers = {name: i for i, name in enumerate(classes)}
@@ -123,8 +145,8 @@ def _labels(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, t
     if y.ndim != 1 or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= len(classes):
         shown = sorted(set(arrays["y"].ravel().tolist()))[:10]
         raise FeatureFileError(
-            f"{path}: y must be whole numbers in 0..{len(classes) - 1}, or names, of the classes "
-            f"{', '.join(classes)}; it holds {shown}"
+            f"{path}: y must be whole numbers (int) in 0..{len(classes) - 1}, or names, of the "
+            f"classes {', '.join(classes)}; it holds {shown} of type {arrays['y'].dtype}"
         )
     return y.astype(np.int64), classes
 
@@ -134,6 +156,8 @@ def _clips(path: Path, arrays: Mapping[str, np.ndarray], emotions: list[str]) ->
     given = {key: arrays[key].astype(str).tolist() for key in _TEXT if key in arrays}
     subjects = arrays["subject"].astype(str).tolist()
     datasets = given.get("dataset", [path.stem] * count)
+    if not all((*subjects, *datasets)):
+        raise FeatureFileError(f"{path}: subject and dataset must name every clip; one is empty")
     names = given.get("clip", [f"{i:05}" for i in range(count)])
     empty = [""] * count
     clips = tuple(
@@ -169,6 +193,11 @@ def _input(path: Path, arrays: Mapping[str, np.ndarray], key: str, spec: InputSp
     values = arrays[key]
     if values.dtype.kind not in "fiu":
         raise FeatureFileError(f"{path}: {key} must hold numbers, got {values.dtype}")
+    if wrong := np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1)).tolist():
+        raise FeatureFileError(
+            f"{path}: {key} must be finite, got NaN or infinite values in {len(wrong)} of "
+            f"{len(values)} clips: rows {', '.join(map(str, wrong[:10]))}"
+        )
     tensor = torch.from_numpy(values.astype(np.float32))
     try:
         spec.check(key, tensor)

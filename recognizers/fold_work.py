@@ -13,10 +13,11 @@ import torch
 
 from mersynth.devices import choose_device
 from recognizers.clip_arrays import ClipArrays
+from recognizers.guard import FoldInputs, Habit, check_fold
 from recognizers.metrics import score
 from recognizers.models import create_model
 from recognizers.models.base import Recognizer
-from recognizers.plan import FoldPlan
+from recognizers.plan import FoldPlan, told
 from recognizers.settings import TrainingSettings
 from recognizers.training import Epoch, Training
 
@@ -35,7 +36,8 @@ class Work:
         augment: the block ``augment`` of the model's config.
         training: how folds are trained, from pretrained weights or fresh ones.
         pretraining: how pretraining goes.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        habit: whether the guard lets leaks pass.
+        device: ``"cpu"`` or ``"cuda"``.
     """
 
     clips: ClipArrays
@@ -45,6 +47,7 @@ class Work:
     augment: Mapping[str, Mapping[str, Any]]
     training: TrainingSettings
     pretraining: TrainingSettings
+    habit: Habit
     device: str
 
 
@@ -117,6 +120,7 @@ def learn_fold(
         keep_weights: whether the result shall hold the trained model's state.
 
     Raises:
+        LeakageError: if it could know what it is tested on.
         TrainingError: if the loss is no number any more.
     """
     start = time.monotonic()
@@ -130,6 +134,7 @@ def learn_fold(
     with _seeded(_fold_seed(seed, plan.index), device):
         model = _model(work, weights, device)
         training = Training(model, work.clips, plan.learned, work.training, work.augment, device)
+        _show_guard(work, plan, training)
 
         def after_epoch(epoch: Epoch) -> None:
             nonlocal best
@@ -161,6 +166,7 @@ def _chosen_epoch(
         model = _model(work, weights, device)
         learned = plan.inner.learned
         training = Training(model, work.clips, learned, work.training, work.augment, device)
+        _show_guard(work, plan, training)
 
         def after_epoch(epoch: Epoch) -> None:
             nonlocal best, chosen
@@ -176,6 +182,21 @@ def _chosen_epoch(
 
         training.run(after_epoch)
     return chosen
+
+
+def _show_guard(work: Work, plan: FoldPlan, training: Training) -> None:
+    """What a training has of its clips before it takes a step, held against the tested ones."""
+    rows = training.rows.tolist()
+    ids = [work.clips.clips[i].id for i in rows]
+    inputs = FoldInputs.of(
+        plan.fold,
+        work.clips.clips,
+        **told(work.clips, rows),
+        statistics=ids if training.statistics else (),
+        class_weights=ids if training.weights is not None else (),
+        banks=training.banks,
+    )
+    check_fold(inputs, work.habit)
 
 
 def _model(work: Work, weights: Weights | None, device: torch.device) -> Recognizer:

@@ -86,6 +86,7 @@ def read_parts(
             f"the frames of the stores differ in size (pixels: {found}), and a model would learn "
             "from their sharpness; prepare or generate them with one --image-size"
         )
+    alone = sum(map(len, paths.values())) == 1
     parts = []
     for role, several in paths.items():
         for path in several:
@@ -93,7 +94,7 @@ def read_parts(
                 data = build_inputs(stores[path], specs, scheme, device, features=features)
                 checksum = stores[path].checksum
             else:
-                data, checksum = read_features(path, specs), sha256_of_file(path)
+                data, checksum = read_features(path, specs, alone), sha256_of_file(path)
             parts.append(Part(path, role, checksum, data))
             people = len({clip.subject_id for clip in data.clips})
             logger.info("%s (%s): %d clips of %d people", path, role, len(data.clips), people)

@@ -10,13 +10,16 @@ from recognizers.models.base import InputSpec
 
 
 def table() -> Table:
-    """A row a system, at its default size: inputs, parameters, multiply-adds, weights, paper."""
+    """A row a system, at its default size: what it reads, how large it is, its paper.
+
+    ``weights`` says whether its authors' published ones can be loaded.
+    """
     result = Table(title="Recognition systems", show_lines=True)
-    for column in ("system", "reads"):
-        result.add_column(column, overflow="fold")
+    result.add_column("system", no_wrap=True)
+    result.add_column("reads", overflow="fold")
     for column in ("parameters", "multiply-adds"):
         result.add_column(column, justify="right", no_wrap=True)
-    result.add_column("published weights")
+    result.add_column("weights")
     result.add_column("paper", overflow="fold")
     names = list_models()
     with progress("measuring", total=len(names), unit="systems") as advance:

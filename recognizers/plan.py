@@ -1,7 +1,8 @@
 """What each fold learns from: planned from the folds, and shown to the guard before any training.
 
-A worker learns from the rows of its plan and from nothing else, so that what the guard has seen is
-what happens.
+A worker learns from the rows of its plan and from nothing else; before it begins, it shows the
+guard what its training has in truth measured, counted and put in banks
+(:func:`recognizers.fold_work.learn_fold`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mersynth.clips import Clip
 from recognizers.clip_arrays import ClipArrays
@@ -24,8 +26,10 @@ logger = logging.getLogger(__name__)
 class InnerPlan:
     """Which rows the number of epochs is chosen with.
 
+    Weights that the fold starts from may have seen those who decide, never those who are tested.
+
     Attributes:
-        learned: rows to learn from meanwhile.
+        learned: rows to learn from meanwhile; nobody of those who decide is among them.
         chosen_on: rows whose prediction decides.
     """
 
@@ -115,12 +119,8 @@ def check_plans(
     pool: ClipArrays | None,
     groups: Sequence[PretrainingGroup],
     habit: Habit,
-    *,
-    weighted: bool,
-    standardised: bool,
-    banked: bool,
 ) -> list[tuple[Leak, ...]]:
-    """Show every fold to the guard.
+    """Show every fold to the guard, and the choice of its epochs as a fold of its own.
 
     Args:
         plans: of :func:`plan_folds`.
@@ -128,9 +128,6 @@ def check_plans(
         pool: what is pretrained on.
         groups: of :func:`plan_pretraining`.
         habit: ``"paper"`` lets leaks pass.
-        weighted: whether the loss has class weights.
-        standardised: whether inputs are brought to one scale by statistics.
-        banked: whether augmentations borrow from the clips that are learned from.
 
     Returns:
         The leaks of each fold that were let pass.
@@ -140,34 +137,34 @@ def check_plans(
     """
     found = []
     for plan in plans:
-        learned = [clips.clips[i] for i in plan.learned]
-        ids = tuple(clip.id for clip in learned)
         checkpoints: dict[str, Sequence[Clip]] = {}
         if plan.pretraining is not None and pool is not None:
             rows = groups[plan.pretraining].clips
             checkpoints["pretraining"] = [pool.clips[i] for i in rows]
-        inputs = FoldInputs.of(
-            plan.fold,
-            clips.clips,
-            real=[clip for clip in learned if not clip.is_synthetic],
-            synthetic=[clip for clip in learned if clip.is_synthetic],
-            selection=[clips.clips[i] for i in plan.inner.chosen_on] if plan.inner else (),
-            statistics=ids if standardised else (),
-            class_weights=ids if weighted else (),
-            banks={"augmentation": _LearnedClips(learned)} if banked else {},
-            checkpoints=checkpoints,
-        )
-        found.append(check_fold(inputs, habit))
-    logger.info("guard: %d folds checked, %s", len(plans), f"{sum(map(len, found))} leaks let pass")
+        judges = [clips.clips[i] for i in plan.inner.chosen_on] if plan.inner else []
+        learned = told(clips, plan.learned)
+        shown = [
+            FoldInputs.of(
+                plan.fold, clips.clips, **learned, selection=judges, checkpoints=checkpoints
+            )
+        ]
+        if plan.inner is not None:
+            learned = told(clips, plan.inner.learned)
+            name = f"{plan.fold.name} (choice of epochs)"
+            shown.append(FoldInputs(name=name, test=judges, **learned))
+            shown.append(FoldInputs.of(plan.fold, clips.clips, **learned))
+        found.append(tuple(leak for inputs in shown for leak in check_fold(inputs, habit)))
+    logger.info("guard: %d folds checked, %d leaks let pass", len(plans), sum(map(len, found)))
     return found
 
 
-class _LearnedClips:
-    """The bank that augmentations borrow from: the clips that are learned from."""
-
-    def __init__(self, clips: Sequence[Clip]) -> None:
-        self.clip_ids = tuple(clip.id for clip in clips)
-        self.subject_ids = tuple(clip.subject_id for clip in clips)
+def told(clips: ClipArrays, rows: Sequence[int]) -> dict[str, Any]:
+    """Clips to learn from, as the guard takes them."""
+    chosen = [clips.clips[i] for i in rows]
+    return {
+        "real": [clip for clip in chosen if not clip.is_synthetic],
+        "synthetic": [clip for clip in chosen if clip.is_synthetic],
+    }
 
 
 def _usable(rows: Sequence[int], clips: ClipArrays, people: frozenset[str]) -> tuple[int, ...]:

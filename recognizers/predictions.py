@@ -122,6 +122,11 @@ class Predictions:
         return tuple("/".join(key) for key in self._keys())
 
     @property
+    def num_subjects(self) -> int:
+        """Number of people; subjects of two databases are never the same."""
+        return len({key[:2] for key in self._keys()})
+
+    @property
     def codes(self) -> LabelCodes:
         """The labels as numbers, clip by clip in the order of :attr:`clips`."""
         index = {name: code for code, name in enumerate(self.classes)}

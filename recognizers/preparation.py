@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from mersynth.clips import Clip
-from recognizers.augmenting import needs_bank
+from omegaconf import DictConfig, OmegaConf
+
+from mersynth import __version__
+from mersynth.devices import choose_device
+from recognizers.augmenting import Augmenting
 from recognizers.clip_arrays import ClipArrays, join
 from recognizers.fold_work import Work
-from recognizers.gather import Part, read_parts
+from recognizers.gather import read_parts
 from recognizers.guard import Leak
 from recognizers.models import create_model
 from recognizers.models.base import Recognizer
@@ -31,7 +35,8 @@ class Preparation:
 
     Attributes:
         request: what was asked for.
-        parts: the stores and files.
+        options: the resolved config ``evaluate``.
+        data: the stores and files, as :meth:`recognizers.gather.Part.card` tells them.
         model: paper and size of the model, as ``results.json`` tells them.
         plans: what each fold learns from.
         missing: classes that a fold cannot learn, by its name.
@@ -41,7 +46,8 @@ class Preparation:
     """
 
     request: Request
-    parts: Sequence[Part]
+    options: Mapping[str, Any]
+    data: Sequence[Mapping[str, Any]]
     model: Mapping[str, Any]
     plans: Sequence[FoldPlan]
     missing: Mapping[str, tuple[str, ...]]
@@ -52,31 +58,33 @@ class Preparation:
     @property
     def identity(self) -> dict[str, Any]:
         """What the figures of a run depend on, seeds apart, as JSON takes it."""
-        request = self.request
+        request, work = self.request, self.work
         return {
+            "mersynth": __version__,
             "protocol": request.protocol,
             "habit": request.habit,
             "seed": request.seed,
-            "model": {"name": self.work.model, "options": self.work.options},
-            "augment": self.work.augment,
-            "training": dataclasses.asdict(self.work.training),
-            "pretraining": dataclasses.asdict(self.work.pretraining) if self.groups else None,
-            "data": [[part.role, part.checksum] for part in self.parts],
-            "classes": list(self.work.clips.classes),
+            "model": {"name": work.model, "options": work.options},
+            "features": self.options["model"].get("features"),
+            "augment": work.augment,
+            "training": dataclasses.asdict(work.training),
+            "pretraining": dataclasses.asdict(work.pretraining) if self.groups else None,
+            "data": [[card["role"], card["checksum"]] for card in self.data],
+            "classes": list(work.clips.classes),
             "folds": [plan.fold.name for plan in self.plans],
             "inner": [plan.inner and list(plan.inner.chosen_on) for plan in self.plans],
             "learned": [len(plan.learned) for plan in self.plans],
             "pretrained_on": [len(group.clips) for group in self.groups],
-            "device": str(self.work.device),
+            "device": work.device,
         }
 
 
-def prepare(request: Request, options: Mapping[str, Any]) -> Preparation:
+def prepare(request: Request, settings: DictConfig) -> Preparation:
     """Read the clips, divide them, and show every fold to the guard.
 
     Args:
         request: what is asked for.
-        options: the resolved config ``evaluate``.
+        settings: the config ``evaluate``.
 
     Raises:
         ConfigError: if a setting does not fit.
@@ -84,83 +92,105 @@ def prepare(request: Request, options: Mapping[str, Any]) -> Preparation:
         ValueError: if clips, folds and model do not fit together.
         LeakageError: if a fold could know what it is tested on.
     """
+    options = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
     block, habit = options["model"], request.habit
+    device = choose_device(options["device"])
     model = create_model(block["name"], 2, **block["options"])
-    training = TrainingSettings.from_config(block.get("training") or {}, model.fits_directly)
-    if model.fits_directly and request.pretrain:
-        raise ValueError(
-            f"{block['name']} is fitted at once and cannot start from pretrained weights; let it "
-            "learn from the clips besides its own (--mix)"
-        )
+    _check_model(request, options, model)
     features = block.get("features") or {}
-    parts = read_parts(request.paths, model.inputs, request.scheme, options["device"], features)
+    parts = read_parts(request.paths, model.inputs, request.scheme, device, features)
+    of = {role: [part.data for part in parts if part.role == role] for role in request.paths}
+    clips = join([*of.get("real", ()), *of.get("train", ()), *of.get("test", ())], mixed=of["mix"])
+    pool = join(of["pretrain"], classes=clips.classes) if of["pretrain"] else None
+    model = create_model(block["name"], len(clips.classes), **block["options"])
+    folds = _folds(request, clips, pool, sum(len(data.clips) for data in of.get("train", ())))
+    groups = plan_pretraining(folds, clips, pool, habit, options["pretraining"]["keep"])
+    share = options["inner_share"] if options["selection"] == "inner" else None
+    plans = plan_folds(folds, clips, groups, habit, share, request.seed)
+    learned = [Fold(p.fold.name, p.learned, p.fold.test, p.fold.held_out) for p in plans]
+    work = Work(
+        clips=clips,
+        pool=pool,
+        model=block["name"],
+        options=block["options"],
+        augment=block.get("augment") or {},
+        training=_training(settings, model),
+        pretraining=_training(_pretraining(settings), model),
+        habit=habit,
+        device=device.type,
+    )
+    _try_settings(work, model)
+    return Preparation(
+        request=request,
+        options=options,
+        data=[part.card() for part in parts],
+        model=_card(request, block, model),
+        plans=plans,
+        missing=missing_classes(learned, clips.labels),
+        leaks=check_plans(plans, clips, pool, groups, habit),
+        groups=groups,
+        work=work,
+    )
+
+
+def _check_model(request: Request, options: Mapping[str, Any], model: Recognizer) -> None:
+    """Refuse what a model cannot do, and say what it will do in vain."""
+    if model.fits_directly:
+        unusable = {
+            "--pretrain (--mix lets it learn from those clips, too)": bool(request.pretrain),
+            "selection=inner": options["selection"] == "inner",
+            "model.augment": bool(options["model"].get("augment")),
+        }
+        if given := [name for name, wanted in unusable.items() if wanted]:
+            raise ValueError(
+                f"{request.model} is fitted once, to all clips: {', '.join(given)} has no meaning"
+            )
     if "domain" in model.targets and not request.mix:
         logger.warning(
             "%s tells the databases under test from clips mixed in, of which there are none; give "
             "a store of macro-expressions (--mix)",
             request.model,
         )
-    clips = join(
-        [part.data for part in parts if part.role in ("real", "train", "test")],
-        [part.data for part in parts if part.role == "mix"],
-    )
-    pretraining = [part.data for part in parts if part.role == "pretrain"]
-    pool = join(pretraining, classes=clips.classes) if pretraining else None
-    folds = _folds(request, parts, pool)
-    missing = missing_classes(folds, clips.labels)
-    groups = plan_pretraining(folds, clips, pool, habit, options["pretraining"]["keep"])
-    inner = options["inner_share"] if options["selection"] == "inner" else None
-    plans = plan_folds(folds, clips, groups, habit, inner, request.seed)
-    augment = block.get("augment") or {}
-    leaks = check_plans(
-        plans,
-        clips,
-        pool,
-        groups,
-        habit,
-        weighted="class_weights" in model.targets,
-        standardised=training.standardise,
-        banked=needs_bank(augment),
-    )
-    work = Work(
-        clips=clips,
-        pool=pool,
-        model=block["name"],
-        options=block["options"],
-        augment=augment,
-        training=training,
-        pretraining=_pretraining(training, options["pretraining"]),
-        device=options["device"],
-    )
-    return Preparation(
-        request, parts, _card(request, block, model), plans, missing, leaks, groups, work
-    )
 
 
-def _folds(request: Request, parts: Sequence[Part], pool: ClipArrays | None) -> list[Fold]:
-    def clips(*roles: str) -> list[Clip]:
-        return [clip for part in parts if part.role in roles for clip in part.data.clips]
-
+def _folds(
+    request: Request, clips: ClipArrays, pool: ClipArrays | None, num_train: int
+) -> list[Fold]:
+    """Over the clips of the databases under test, of which ``cross`` learns from the first."""
+    tested = [clip for clip, domain in zip(clips.clips, clips.domain, strict=True) if not domain]
     if request.protocol == "cross":
-        return [cross(clips("train"), clips("test"))]
-    real = clips("real")
+        return [cross(tested[:num_train], tested[num_train:])]
     if request.protocol == "lovo":
-        return lovo(real)
-    folds = cde(real) if request.protocol == "cde" else loso(real)
+        return lovo(tested)
+    folds = cde(tested) if request.protocol == "cde" else loso(tested)
     if request.groups is None:
         return folds
-    synthetic = [clip for clip in (pool.clips if pool else ()) if clip.is_synthetic]
-    return grouped(real, request.groups, request.seed, synthetic)
+    others = [*clips.clips[len(tested) :], *(pool.clips if pool else ())]
+    synthetic = [clip for clip in others if clip.is_synthetic]
+    return grouped(tested, request.groups, request.seed, synthetic)
 
 
-def _pretraining(training: TrainingSettings, changes: Mapping[str, Any]) -> TrainingSettings:
-    """The settings of pretraining: those of training, with what is said otherwise."""
-    changed: dict[str, Any] = {}
-    if changes["epochs"] is not None:
-        changed["epochs"] = changes["epochs"]
-    if changes["lr"] is not None:
-        changed["optimizer"] = {**training.optimizer, "lr": changes["lr"]}
-    return dataclasses.replace(training, **changed)
+def _training(settings: DictConfig, model: Recognizer) -> TrainingSettings:
+    block = OmegaConf.select(settings, "model.training", default={})
+    plain = cast(dict[str, Any], OmegaConf.to_container(block, resolve=True) if block else {})
+    return TrainingSettings.from_config(plain, model.fits_directly)
+
+
+def _pretraining(settings: DictConfig) -> DictConfig:
+    """The config as pretraining changes it; what refers to the epochs follows them."""
+    changed = copy.deepcopy(settings)
+    if changed.pretraining.epochs is not None:
+        changed.model.training.epochs = changed.pretraining.epochs
+    if changed.pretraining.lr is not None:
+        changed.model.training.optimizer.lr = changed.pretraining.lr
+    return changed
+
+
+def _try_settings(work: Work, model: Recognizer) -> None:
+    """Let torch and the augmentations refuse what does not fit, before anything is begun."""
+    Augmenting(work.augment, model.inputs)
+    for settings in () if model.fits_directly else (work.training, work.pretraining):
+        settings.make_scheduler(settings.make_optimizer(model))
 
 
 def _card(request: Request, block: Mapping[str, Any], model: Recognizer) -> dict[str, Any]:

@@ -63,11 +63,16 @@ class Request:
             raise ValueError("give the clips: a store (--store) or a feature file (--data)")
         if (self.protocol == "cross") != bool(self.test):
             raise ValueError("clips to test on (--test) are needed by cross, and by it alone")
+        files = [path for path in (*self.data, *self.test) if path.suffix == ".npz"]
+        if self.classes is not None and len(files) == len((*self.data, *self.test)):
+            raise ValueError("classes relabels stores; those of a feature file are its own")
         if self.groups is not None and self.protocol not in ("loso", "cde"):
             raise ValueError(f"groups of people are for loso and cde, not for {self.protocol}")
-        used = [path.resolve() for path in (*self.data, *self.test)]
-        if len(set(used)) < len(used):
-            raise ValueError(f"a store or file is given twice: {', '.join(map(str, used))}")
+        tested = [path.resolve() for path in (*self.data, *self.test)]
+        for further in ((), self.pretrain, self.mix):
+            used = [*tested, *(path.resolve() for path in further)]
+            if twice := sorted({str(path) for path in used if used.count(path) > 1}):
+                raise ValueError(f"given twice, under test or beside it: {', '.join(twice)}")
 
     @property
     def paths(self) -> dict[str, Sequence[Path]]:
@@ -83,4 +88,9 @@ class Request:
     @property
     def name(self) -> str:
         """Of the run's folder, unless another is asked for."""
-        return "_".join([self.protocol, self.model, *(path.stem for path in self.data)])
+        groups = f"{self.groups}groups" if self.groups else ""
+        parts = [self.protocol, groups, self.model, *(path.stem for path in self.data)]
+        for word, paths in (("on", self.test), ("pretrain", self.pretrain), ("mix", self.mix)):
+            parts += [word, *(path.stem for path in paths)] if paths else []
+        parts.append("paper" if self.habit == "paper" else "")
+        return "_".join(filter(None, parts))

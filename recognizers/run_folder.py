@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from mersynth.files import differences, write_json_atomically
@@ -19,6 +20,9 @@ PREDICTIONS = "predictions.csv"
 ORACLE = "oracle.csv"
 CONFIG = "config.yaml"
 RESULTS = "results.json"
+
+
+_ACCOUNT = ("fold", "seed", "seconds", "clips", "probabilities", "oracle_probabilities")
 
 
 class RunFolder:
@@ -40,19 +44,39 @@ class RunFolder:
             if not (path / RUN).exists():
                 raise RunError(f"{path} holds something that is no run; choose another --out")
             if differing := differences(_read(path / RUN), run):
+                told = [f"{line[:150]} ..." if len(line) > 150 else line for line in differing]
                 raise RunError(
-                    f"{path} holds another run: {'; '.join(differing[:5])}; choose another --out, "
-                    "or remove it"
+                    f"{path} holds another run: {'; '.join(told[:5])}; choose another --out, or "
+                    "remove it"
                 )
-        for folder in (path / "folds", path / "pretrained"):
-            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{path} cannot be made ({error}); choose another --out") from error
         write_json_atomically(path / RUN, run)
+        for folder in (path / "folds", path / "pretrained"):
+            folder.mkdir(exist_ok=True)
 
-    def pretrained(self, group: int, seed: int) -> Weights | None:
-        """The weights of a pretraining that ended; None if it did not."""
+    def has_pretrained(self, group: int, seed: int) -> bool:
+        """Whether a pretraining has ended."""
         file = self._pretrained(group, seed)
         # The account is written after the weights.
-        return load_file(file) if file.with_suffix(".json").exists() else None
+        return file.exists() and file.with_suffix(".json").exists()
+
+    def pretrained(self, group: int, seed: int) -> Weights:
+        """The weights of a pretraining that has ended.
+
+        Raises:
+            RunError: if they cannot be read.
+        """
+        file = self._pretrained(group, seed)
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise RunError(
+                f"{file} is damaged ({error}); remove it and repeat the command, which makes it "
+                "again"
+            ) from error
 
     def keep_pretrained(self, group: int, seed: int, result: Pretrained) -> None:
         """Write a pretraining's weights and its account, in this order."""
@@ -66,10 +90,21 @@ class RunFolder:
         }
         write_json_atomically(file.with_suffix(".json"), account)
 
+    def has_fold(self, index: int, seed: int, with_weights: bool) -> bool:
+        """Whether a fold has ended and, if they are wanted, its weights were kept."""
+        file = self._fold(index, seed)
+        return file.exists() and (not with_weights or file.with_suffix(".safetensors").exists())
+
+    def keep_config(self, text: str) -> None:
+        """Write ``config.yaml``."""
+        temporary = self.path / f".{CONFIG}.tmp"
+        temporary.write_text(text)
+        temporary.replace(self.path / CONFIG)
+
     def fold(self, index: int, seed: int) -> dict[str, Any] | None:
         """The account of a fold that ended; None if it did not."""
         file = self._fold(index, seed)
-        return _read(file) if file.exists() else None
+        return _read(file, _ACCOUNT) if file.exists() else None
 
     def keep_fold(
         self, index: int, seed: int, name: str, clips: Sequence[str], result: FoldResult
@@ -120,9 +155,13 @@ def _finite(curve: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, parts: Sequence[str] = ()) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(file.read_text())
+        value = json.loads(file.read_text())
+        if not isinstance(value, dict):
+            raise ValueError("it holds no mapping")
+        if lacking := [part for part in parts if part not in value]:
+            raise ValueError(f"it lacks {', '.join(lacking)}")
         return value
     except ValueError as error:
         raise RunError(

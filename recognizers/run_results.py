@@ -12,28 +12,24 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from mersynth import __version__
-from mersynth.devices import choose_device
 from mersynth.files import write_json_atomically
 from recognizers.comparison import bootstrap_subjects
 from recognizers.metrics import STATISTICS, by_dataset
 from recognizers.predictions import Predictions
 from recognizers.preparation import Preparation
 from recognizers.report.layout import RunError
-from recognizers.run_folder import CONFIG, ORACLE, PREDICTIONS, RESULTS, RunFolder
+from recognizers.run_folder import ORACLE, PREDICTIONS, RESULTS, RunFolder
 
 logger = logging.getLogger(__name__)
 
 
-def write_results(
-    folder: RunFolder, run: Preparation, seeds: Sequence[int], options: Mapping[str, Any]
-) -> None:
+def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> None:
     """Write ``predictions.csv``, ``oracle.csv``, ``config.yaml`` and ``results.json``.
 
     Args:
         folder: holds an account of every fold and seed.
         run: the run's preparation.
         seeds: to tell of.
-        options: the resolved config.
 
     Raises:
         RunError: if an account is damaged or missing.
@@ -47,7 +43,7 @@ def write_results(
     oracle = _predictions(run, accounts, "oracle_probabilities")
     strict.to_csv(folder.path / PREDICTIONS)
     oracle.to_csv(folder.path / ORACLE)
-    (folder.path / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(dict(options))))
+    folder.keep_config(OmegaConf.to_yaml(OmegaConf.create(dict(run.options))))
     request = run.request
     results = {
         "mersynth": __version__,
@@ -58,15 +54,15 @@ def write_results(
         "model": dict(run.model),
         "classes": list(run.work.clips.classes),
         "seeds": list(seeds),
-        "selection": options["selection"],
-        "data": [part.card() for part in run.parts],
+        "selection": run.options["selection"],
+        "data": list(run.data),
         "folds": _folds(run),
         "pretraining": _pretraining(run),
         "headline": "strict" if request.habit == "strict" else "oracle",
         "strict": {name: scores.to_dict() for name, scores in by_dataset(strict).items()},
         "oracle": {name: scores.to_dict() for name, scores in by_dataset(oracle).items()},
         "intervals": {"strict": _intervals(strict), "oracle": _intervals(oracle)},
-        "device": choose_device(run.work.device).type,
+        "device": run.work.device,
         "seconds": sum(account["seconds"] for account in accounts.values()),
     }
     # The last file: a folder that has it holds a whole run.
@@ -136,7 +132,7 @@ def _pretraining(run: Preparation) -> list[dict[str, Any]]:
     pool = run.work.pool
     if pool is None:
         return []
-    stores = [str(part.path) for part in run.parts if part.role == "pretrain"]
+    stores = [card["path"] for card in run.data if card["role"] == "pretrain"]
     told = []
     for group in run.groups:
         chosen = [pool.clips[i] for i in group.clips]

@@ -21,8 +21,9 @@ class TrainingSettings:
 
     Attributes:
         epochs: passes over the training clips.
-        batch_size: most clips of a batch; batches of an epoch are equally large, give or take one,
-            so that none is left with a single clip, of which batch normalisation has no statistics.
+        batch_size: clips of a batch; batches of an epoch are equally large, give or take one, so
+            that none is left with a single clip, of which batch normalisation has no statistics
+            (of an odd number of clips one batch of 2 becomes 3).
         optimizer: ``name`` in torch.optim and its arguments. ``groups`` gives parameters whose
             names begin with a prefix arguments of their own: ``{"trunk": {"lr": 1e-5}}``.
         scheduler: ``name`` in torch.optim.lr_scheduler and its arguments, a step an epoch; None
@@ -49,14 +50,14 @@ class TrainingSettings:
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"training.{name} must be a whole number from 1, got {value!r}")
+                raise ConfigError(f"model.training.{name} must be a whole number from 1, got {value!r}")
         if self.sampler not in get_args(Sampler):
             raise ConfigError(
-                f"training.sampler must be one of {', '.join(get_args(Sampler))}, got "
+                f"model.training.sampler must be one of {', '.join(get_args(Sampler))}, got "
                 f"{self.sampler!r}"
             )
         if self.gradient_clip is not None and not self.gradient_clip > 0:
-            raise ConfigError(f"training.gradient_clip must be above 0, got {self.gradient_clip}")
+            raise ConfigError(f"model.training.gradient_clip must be above 0, got {self.gradient_clip}")
         _named("optimizer", self.optimizer, torch.optim, Optimizer)
         if self.scheduler is not None:
             _named("scheduler", self.scheduler, lr_scheduler, lr_scheduler.LRScheduler)
@@ -75,10 +76,10 @@ class TrainingSettings:
         """
         known = ["standardise"] if fits_directly else [f.name for f in fields(cls)]
         if unknown := sorted(set(block) - set(known)):
-            raise ConfigError(f"training has no {', '.join(unknown)}; it has {', '.join(known)}")
+            raise ConfigError(f"model.training has no {', '.join(unknown)}; it has {', '.join(known)}")
         needed = () if fits_directly else ("epochs", "batch_size", "optimizer")
         if missing := [key for key in needed if key not in block]:
-            raise ConfigError(f"training lacks {', '.join(missing)}")
+            raise ConfigError(f"model.training lacks {', '.join(missing)}")
         return cls(**block)
 
     def make_optimizer(self, model: nn.Module) -> Optimizer:
@@ -98,7 +99,7 @@ class TrainingSettings:
             if not chosen:
                 parts = sorted({name.partition(".")[0] for name in rest})
                 raise ConfigError(
-                    f"training.optimizer.groups: no parameter's name begins with {prefix!r}; the "
+                    f"model.training.optimizer.groups: no parameter's name begins with {prefix!r}; the "
                     f"model's parts are {', '.join(parts)}"
                 )
             groups.append({"params": [rest.pop(name) for name in chosen], **changes})
@@ -119,14 +120,20 @@ class TrainingSettings:
         return _made("scheduler", kind, optimizer, options)
 
 
+# What wants more of a step than we give: the loss as a function, or a figure to judge by.
+_OTHER = ("LBFGS", "ReduceLROnPlateau", "Optimizer", "LRScheduler", "_LRScheduler")
+
+
 def _named(what: str, block: Mapping[str, Any], room: Any, base: type) -> None:
     """Refuse a block whose ``name`` is no class of torch's of that kind."""
-    kind = getattr(room, str(block.get("name")), None)
-    if not (isinstance(kind, type) and issubclass(kind, base) and kind is not base):
-        names = [n for n, v in vars(room).items() if isinstance(v, type) and issubclass(v, base)]
+    names = sorted(
+        name
+        for name, kind in vars(room).items()
+        if isinstance(kind, type) and issubclass(kind, base) and name not in _OTHER
+    )
+    if block.get("name") not in names:
         raise ConfigError(
-            f"training.{what}.name must be one of {', '.join(sorted(set(names)))}; got "
-            f"{block.get('name')!r}"
+            f"model.training.{what}.name must be one of {', '.join(names)}; got {block.get('name')!r}"
         )
 
 
@@ -134,4 +141,4 @@ def _made(what: str, kind: Callable[..., Any], first: Any, options: Mapping[str,
     try:
         return kind(first, **options)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"training.{what}: {error}") from error
+        raise ConfigError(f"model.training.{what}: {error}") from error

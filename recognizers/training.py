@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from recognizers.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
+_ADVICE = "lower model.training.optimizer.lr"
 _PREDICTED_AT_ONCE = 64
 _SHARE_OF_DEVICE = 0.5  # of its free memory; models and batches need the rest
 
@@ -59,11 +61,17 @@ class Training:
     Args:
         model: on its device; ``see_training_fold`` is called with the clips' AU cells.
         clips: arrays that hold all clips.
-        rows: positions of the clips to learn from. Class weights, the statistics of standardised
-            inputs and the banks of augmentations are of these and of no others.
+        rows: positions of the clips to learn from.
         settings: how.
         augment: the block ``augment`` of the model's config.
         device: where the model is.
+
+    Attributes:
+        rows: positions of the clips to learn from. Class weights, the statistics of standardised
+            inputs and the banks of augmentations are of these and of no others.
+        weights: (C,) of the classes, where the model asks for them.
+        statistics: mean and deviation of each standardised input.
+        banks: what augmentations borrow from, by input.
 
     Raises:
         ConfigError: if an option of optimizer, scheduler or augmentation does not fit.
@@ -81,16 +89,13 @@ class Training:
     ) -> None:
         self.model, self.settings, self.device = model, settings, device
         self.clips = clips
-        self.tensors = _tensors(clips, model, device)
+        self.tensors = _tensors(clips, device)
         self.home = self.tensors["label"].device
         self.rows = torch.tensor(rows, device=self.home)
-        labels = self.tensors["label"][self.rows].cpu()
-        self.weights = class_weights(labels, num_classes=len(clips.classes)).to(device)
-        self.statistics = (
-            _statistics(self.tensors, model, self.rows, device) if settings.standardise else {}
-        )
-        banks = self._banks() if needs_bank(augment) else None
-        self.augment = Augmenting(augment, model.inputs, banks)
+        self.weights = self._class_weights() if "class_weights" in model.targets else None
+        self.statistics = self._statistics() if settings.standardise else {}
+        self.banks = self._banks() if needs_bank(augment) else {}
+        self.augment = Augmenting(augment, model.inputs, self.banks)
         if "aus" in model.targets:
             own = [ORDER.index(number) for number in model.aus]  # type: ignore[union-attr]
             self.au_rows = torch.tensor(own, device=device)
@@ -114,24 +119,29 @@ class Training:
             rate = float(optimizer.param_groups[0]["lr"])
             loss, accuracy = self._epoch(optimizer)
             if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss is {loss} in epoch {number} at a learning rate of {rate:g}; lower "
-                    "model.training.optimizer.lr, or set model.training.gradient_clip"
-                )
+                where = f"in epoch {number} at a learning rate of {rate:g}"
+                raise TrainingError(f"the loss is {loss} {where}; {_ADVICE}")
             if scheduler is not None:
                 scheduler.step()
             after_epoch(Epoch(number, loss, accuracy, rate))
 
     @torch.no_grad()
     def predict(self, rows: Sequence[int]) -> np.ndarray:
-        """(len(rows), C) float64, the probability of each class."""
+        """(len(rows), C) float64, the probability of each class.
+
+        Raises:
+            TrainingError: if the model gives something that is no number.
+        """
         self.model.eval()
         chosen = torch.tensor(rows, device=self.home)
         logits = [
             self.model(**self._inputs(self._batch(part))).logits
             for part in chosen.split(_PREDICTED_AT_ONCE)
         ]
-        return torch.cat(logits).double().softmax(1).cpu().numpy()
+        probabilities = torch.cat(logits).double().softmax(1)
+        if not probabilities.isfinite().all():
+            raise TrainingError(f"the model's weights have left all bounds; {_ADVICE}")
+        return probabilities.cpu().numpy()
 
     def _epoch(self, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
         """Mean loss and accuracy of one pass."""
@@ -160,6 +170,8 @@ class Training:
             key = "label" if self.settings.sampler == "class_balanced" else "subject"
             order = balanced_order(self.tensors[key][self.rows].cpu(), count)
         batches = math.ceil(count / self.settings.batch_size)
+        if self.settings.batch_size > 1:
+            batches = min(batches, max(1, count // 2))  # a batch of one has no statistics
         yield from self.rows[order.to(self.home)].tensor_split(batches)
 
     def _batch(self, rows: Tensor) -> dict[str, Tensor]:
@@ -173,11 +185,13 @@ class Training:
 
     def _targets(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the model's loss needs besides the labels."""
-        known = dict(batch) | {"class_weights": self.weights}
+        known = dict(batch)
+        if self.weights is not None:
+            known["class_weights"] = self.weights
         if "aus" in self.model.targets:
-            # What the coder left open stays so; the rest as augmentation has changed the AUs.
+            # As augmentation has changed the AUs; NaN, not known, stays so.
             shown = batch["au_set"].amax(2)[:, self.au_rows]
-            known["aus"] = torch.where(batch["aus"].isnan(), torch.nan, (shown > 0).float())
+            known["aus"] = torch.where(shown.isnan(), shown, (shown > 0).float())
         if missing := [name for name in self.model.targets if name not in known]:
             raise ValueError(
                 f"{type(self.model).__name__} needs {', '.join(missing)}; a training offers "
@@ -192,16 +206,35 @@ class Training:
         right = self.predict(self.rows.tolist()).argmax(1) == batch["label"].cpu().numpy()
         return Epoch(1, math.nan, float(right.mean()), math.nan)
 
+    def _class_weights(self) -> Tensor:
+        """(C,) of the clips that are learned from."""
+        labels = self.tensors["label"][self.rows].cpu()
+        return class_weights(labels, num_classes=len(self.clips.classes)).to(self.device)
+
+    def _statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and deviation of each channel, (C, 1, 1), of inputs without a range."""
+        found = {}
+        for name, spec in self.model.inputs.items():
+            if spec.range is None:
+                values = self.tensors[name][self.rows].transpose(0, -3).flatten(1)  # (C, the rest)
+                deviation, mean = torch.std_mean(values, dim=1)
+                shape = (-1, 1, 1)
+                found[name] = (
+                    mean.view(shape).to(self.device),
+                    deviation.clamp(min=1e-6).view(shape).to(self.device),
+                )
+        return found
+
     def _banks(self) -> dict[str, ClipBank]:
-        """What augmentations borrow from: the clips that are learned from."""
-        batch = self._batch(self.rows)
+        """What augmentations borrow from, of each input: the clips that are learned from."""
+        tensors = {name: values[self.rows] for name, values in self.tensors.items()}
         chosen = [self.clips.clips[i] for i in self.rows.tolist()]
         return {
             name: ClipBank(
-                frames=batch[name][:, None] if spec.num_frames is None else batch[name],
-                label=batch["label"],
-                subject=batch["subject"],
-                au_set=batch["au_set"],
+                frames=tensors[name][:, None] if spec.num_frames is None else tensors[name],
+                label=tensors["label"],
+                subject=tensors["subject"],
+                au_set=tensors["au_set"],
                 clip_ids=tuple(clip.id for clip in chosen),
                 subject_ids=tuple(clip.subject_id for clip in chosen),
             )
@@ -209,43 +242,44 @@ class Training:
         }
 
 
-def _tensors(clips: ClipArrays, model: Recognizer, device: torch.device) -> dict[str, Tensor]:
+_ON_DEVICE: WeakKeyDictionary[ClipArrays, dict[torch.device, dict[str, Tensor]]]
+_ON_DEVICE = WeakKeyDictionary()
+
+
+def _tensors(clips: ClipArrays, device: torch.device) -> dict[str, Tensor]:
     """Everything about all clips: on the device, or in main memory where that has no room.
 
-    On a CPU they are the arrays themselves, which may be memory-mapped.
+    The folds that a process trains share them. On a CPU they are the arrays themselves, which may
+    be memory-mapped.
     """
+    kept = _ON_DEVICE.setdefault(clips, {})
+    if device not in kept:
+        kept[device] = _moved(_arrays(clips), device)
+    return kept[device]
+
+
+def _arrays(clips: ClipArrays) -> dict[str, Tensor]:
     people = np.unique([clip.subject_id for clip in clips.clips], return_inverse=True)[1]
+    au_set = clips.au_set.copy()
+    # What a coder left open is NaN, so that augmentation carries it along.
+    au_set[au_labels([clip.aus for clip in clips.clips], ORDER).isnan().numpy()] = np.nan
     arrays = {
         **clips.inputs,
         "label": clips.label,
-        "au_set": clips.au_set,
+        "au_set": au_set,
         "domain": clips.domain,
         "subject": people,
     }
     with warnings.catch_warnings():
         # Batches are copies: nothing ever writes into the arrays.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    if "aus" in model.targets:
-        cells = [clip.aus for clip in clips.clips]
-        tensors["aus"] = au_labels(cells, model.aus)  # type: ignore[arg-type]
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     if device.type == "cuda":
         size = sum(tensor.nbytes for tensor in tensors.values())
         if size > _SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
             logger.info("%.1f GB of clips stay in main memory: the device lacks room", size / 1e9)
             return tensors
     return {name: tensor.to(device) for name, tensor in tensors.items()}
-
-
-def _statistics(
-    tensors: Mapping[str, Tensor], model: Recognizer, rows: Tensor, device: torch.device
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Mean and deviation of each channel of the inputs without a range, (C, 1, 1) each."""
-    found = {}
-    for name, spec in model.inputs.items():
-        if spec.range is None:
-            values = tensors[name][rows].transpose(0, -3).flatten(1)  # (C, the rest)
-            deviation, mean = torch.std_mean(values, dim=1)
-            mean, deviation = mean.to(device), deviation.to(device).clamp(min=1e-6)
-            found[name] = (mean[:, None, None], deviation[:, None, None])
-    return found

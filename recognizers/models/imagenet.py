@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pickle
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
-from torch import Tensor
-from torchvision.models import get_model_weights
+from torch import Tensor, nn
+from torchvision.models import get_model_weights, resnet18
+
+Weights = Literal["imagenet", "none"]
+"""What a network starts from: ``"none"`` is random."""
 
 MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet's channels, by which inputs in [0, 1] of such networks are shifted."""
@@ -45,5 +50,22 @@ def imagenet_weights(architecture: str) -> Mapping[str, Tensor]:
         raise ImageNetError(
             f"ImageNet weights of {architecture}: {file} {what} ({error}). Put the file of "
             f"{weights.url} there, or set TORCH_HOME to a folder that holds it as "
-            f"hub/checkpoints/{file.name}, or choose weights=none to start from random weights"
+            f"hub/checkpoints/{file.name}, or start from random weights: weights=none, in a run "
+            "model.options.weights=none"
         ) from error
+
+
+def resnet18_layers(weights: Weights, *layers: str) -> nn.Sequential:
+    """Some layers of torchvision's ResNet18 in a row, by torchvision's names.
+
+    Args:
+        weights: ``"imagenet"`` or ``"none"``, random.
+        layers: their names, for instance ``"conv1", "bn1", "relu"``.
+
+    Raises:
+        ImageNetError: as :func:`imagenet_weights`.
+    """
+    network = resnet18()
+    if weights == "imagenet":
+        network.load_state_dict(imagenet_weights("resnet18"))
+    return nn.Sequential(OrderedDict((name, getattr(network, name)) for name in layers))

@@ -84,7 +84,7 @@ def _content(run: Run) -> dict[str, Any]:
         "protocol": describe_protocol(results),
         "epochs": _EPOCHS.get(results["selection"], results["selection"]),
         "num_clips": len(predictions.clips),
-        "num_subjects": len({clip.rsplit("/", 1)[0] for clip in predictions.clips}),
+        "num_subjects": predictions.num_subjects,
         "headline": figures.headline(run),
         "order": _order(run),
         "majority": figures.majority(run),

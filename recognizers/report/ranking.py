@@ -89,12 +89,14 @@ def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> R
 
     Raises:
         RunError: if no run is named, one is named twice, or one is not a whole, readable run.
-        ValueError: if ``out`` is a folder.
+        ValueError: if ``out`` is a folder, or its name does not end in ``.html``.
     """
     if not runs:
         raise RunError("there is no run to compare; name the folders of one run or more")
     if out is not None and Path(out).is_dir():
         raise ValueError(f"{out} is a folder; name a page, for instance {out}/comparison.html")
+    if out is not None and Path(out).suffix != ".html":
+        raise ValueError(f"the page's name must end in .html, got {out}")
     paths = [Path(path) for path in runs]
     for path in paths:
         if sum(path.resolve() == other.resolve() for other in paths) > 1:
@@ -115,13 +117,13 @@ def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> R
 
 
 def _entry(run: Run) -> Entry:
-    clips = run.predictions["strict"].clips
-    people = {clip.rsplit("/", 1)[0] for clip in clips}
+    predictions = run.predictions["strict"]
+    clips, people = predictions.clips, predictions.num_subjects
     return Entry(
         name=str(run.path),
         model=run.results["model"]["config"],
         protocol=describe_protocol(run.results),
-        tested=f"{', '.join(run.databases)}: {len(clips)} clips, {len(people)} subjects",
+        tested=f"{', '.join(run.databases)}: {len(clips)} clips, {people} subjects",
         headline=run.headline,
         figures=headline(run),
         marked=tuple(run.results["marked"]),

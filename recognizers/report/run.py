@@ -47,7 +47,8 @@ class Run:
         scores: by selection, of all databases together (``"Full"``) and of each; computed anew
             from the predictions.
         config: ``config.yaml`` as written; None where there is none.
-        folds: ``folds/*.json``, in the order of their names; empty where none were kept.
+        folds: ``folds/*.json`` of the results' seeds, in the order of their names; empty where
+            none were kept.
         pretrained: ``pretrained/*.json``, likewise.
     """
 
@@ -85,10 +86,8 @@ class Run:
             predictions=predictions,
             scores={name: _scores(path, name, results, predictions[name]) for name in chosen},
             config=_read_text(path / "config.yaml"),
-            folds=[read_json(file, FOLD) for file in sorted(path.glob("folds/*.json"))],
-            pretrained=[
-                read_json(file, PRETRAINED) for file in sorted(path.glob("pretrained/*.json"))
-            ],
+            folds=_accounts(path / "folds", FOLD, results),
+            pretrained=_accounts(path / "pretrained", PRETRAINED, results),
         )
 
     @property
@@ -110,6 +109,14 @@ class Run:
         """The interval over subjects; None where there was none to compute."""
         intervals = self.results["intervals"][selection]
         return Interval(**intervals[statistic]) if intervals else None
+
+
+def _accounts(
+    folder: Path, layout: Mapping[str, Any], results: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """The accounts of the seeds that the results tell of; the folder may hold more."""
+    accounts = [read_json(file, layout) for file in sorted(folder.glob("*.json"))]
+    return [account for account in accounts if account["seed"] in results["seeds"]]
 
 
 def _check_habit(results: Mapping[str, Any], path: Path) -> None:

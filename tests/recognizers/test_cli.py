@@ -47,7 +47,10 @@ def test_a_run_and_its_report(data: Path) -> None:
     ("arguments", "message"),
     [
         (["loso", "--model", "ststnet_tiny"], "give the clips: a store .*or a feature file"),
-        (["loso", "--model", "nobody", "--data", "samm.npz"], "no such choice; allowed are"),
+        (
+            ["loso", "--model", "nobody", "--data", "samm.npz"],
+            "there is no model 'nobody'; `recognizers list`",
+        ),
         (["loso", "--model", "ststnet_tiny", "--data", "none.npz"], "no file none.npz"),
         (["loso", "--model", "ststnet_tiny", "--store", "none"], "no store at none"),
         (["cde", "--model", "ststnet_tiny", "--data", "samm.npz", *QUICK], "2 or more databases"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -101,9 +102,7 @@ def test_strict_figures_are_of_the_last_epoch_and_the_oracles_of_the_best(run: P
     assert better > 0
 
 
-def test_the_same_seed_gives_the_same_predictions_in_any_order_of_seeds(
-    run: Path, data: Path, tmp_path: Path
-) -> None:
+def test_the_same_seed_gives_the_same_predictions(run: Path, data: Path, tmp_path: Path) -> None:
     again = evaluate(request(data, "model.training.epochs=20", seeds=2), tmp_path / "again")
     assert (again / "predictions.csv").read_bytes() == (run / "predictions.csv").read_bytes()
     assert (again / "oracle.csv").read_bytes() == (run / "oracle.csv").read_bytes()
@@ -112,6 +111,7 @@ def test_the_same_seed_gives_the_same_predictions_in_any_order_of_seeds(
     assert not np.allclose(first, second, atol=0.01)
 
 
+@pytest.mark.slow
 def test_two_processes_predict_as_one_does(run: Path, data: Path, tmp_path: Path) -> None:
     ask = request(data, "model.training.epochs=20", "executor.workers=2", seeds=2)
     apart = evaluate(ask, tmp_path / "apart")
@@ -185,6 +185,38 @@ def test_clips_mixed_in_are_those_that_each_fold_may_use(
     told = results(evaluate(request(data, mix=[made]), tmp_path / "r"))
     assert [fold["mixed"] for fold in told["folds"]] == [9] * 6
     assert [fold["train"] for fold in told["folds"]] == [25] * 6
+
+
+def test_pretraining_has_a_rate_and_epochs_of_its_own(
+    data: Path, made: Path, tmp_path: Path
+) -> None:
+    ask = request(
+        data,
+        "pretraining.lr=0.003",
+        "pretraining.epochs=2",
+        "keep_weights=true",
+        pretrain=[made],
+        groups=3,
+    )
+    run = evaluate(ask, tmp_path / "r")
+    accounts = [json.loads(f.read_text()) for f in sorted((run / "pretrained").glob("*.json"))]
+    assert [[e["learning_rate"] for e in a["curve"]] for a in accounts] == [[0.003] * 2] * 3
+    assert {e["learning_rate"] for fold in folds(run) for e in fold["curve"]} == {0.01}
+    assert len(list((run / "folds").glob("*.safetensors"))) == 3
+
+
+def test_published_habits_mix_in_everything(data: Path, made: Path, tmp_path: Path) -> None:
+    told = results(evaluate(request(data, mix=[made], habit="paper"), tmp_path / "r"))
+    assert [fold["mixed"] for fold in told["folds"]] == [27] * 6
+    assert all(fold["leaks"] for fold in told["folds"])
+
+
+def test_groups_follow_the_generators_of_clips_mixed_in(
+    data: Path, made: Path, tmp_path: Path
+) -> None:
+    told = results(evaluate(request(data, mix=[made], groups=3), tmp_path / "r"))
+    assert sorted(fold["tested"] for fold in told["folds"]) == GROUPS
+    assert [fold["mixed"] for fold in told["folds"]] == [9] * 3
 
 
 def test_synthetic_clips_of_unknown_origin_serve_nobody(data: Path, tmp_path: Path) -> None:
@@ -267,12 +299,27 @@ def test_cross_and_lovo(data: Path, second: Path, tmp_path: Path) -> None:
     told = results(
         evaluate(request(second, "model.training.epochs=1", protocol="lovo"), tmp_path / "lovo")
     )
-    assert len(told["folds"]) == 15
+    assert {(fold["train"], fold["test"]) for fold in told["folds"]} == {(14, 1)}
+
+
+def test_people_of_both_databases_are_tested_and_not_learned_from(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"later{i}" for i in range(10)]
+    later = write(tmp_path / "later.npz", people=2, seed=9, clip=names)  # people 00 and 01 again
+    told = results(evaluate(request(data, protocol="cross", test=[later]), tmp_path / "cross"))
+    ((fold,), tested) = told["folds"], ["samm/00", "samm/01"]
+    assert (fold["train"], fold["test"], fold["tested"]) == (20, 10, tested)
+    assert "2 people are among the training and the test clips" in caplog.text
 
 
 def test_another_run_is_not_overwritten(run: Path, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"another run: .*training.epochs was 20, is 6"):
+    with pytest.raises(RunError, match=r"another run: training.epochs was 20, is 6"):
         evaluate(request(data), run)
+    write(data.with_name("other.npz"), seed=4)
+    changed = request(data.with_name("other.npz"), "model.training.epochs=20", seeds=2)
+    with pytest.raises(RunError, match="another run: data was"):
+        evaluate(changed, run)
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").write_text("dear")
     with pytest.raises(RunError, match="holds something that is no run"):
@@ -284,11 +331,15 @@ def test_another_run_is_not_overwritten(run: Path, data: Path, tmp_path: Path) -
     [
         ({"subject": ["00"] * 30}, {}, r"needs clips of 2 or more people, got 1 \(samm/00\)"),
         ({"y": [0] * 30}, {}, "fold samm/00 learns from clips of one class only"),
-        ({}, {"model": "ststnet_small"}, "no such choice; allowed are .*ststnet_tiny"),
+        (
+            {},
+            {"model": "ststnet_small"},
+            "there is no model 'ststnet_small'; did you mean .*ststnet_tiny",
+        ),
         ({}, {"test": [Path("x.npz")]}, "needed by cross, and by it alone"),
         ({}, {"seeds": 0}, "seeds must be 1 or more"),
         ({}, {"protocol": "loo"}, "protocol must be one of loso, lovo, cde, cross, got 'loo'"),
-        ({}, {"groups": 7}, r"k must lie in 2\.\.6 \(the people\), got 7"),
+        ({}, {"groups": 7}, r"number of groups must lie in 2\.\.6 \(the people\), got 7"),
     ],
 )
 def test_what_cannot_be_run_is_refused(
@@ -299,6 +350,53 @@ def test_what_cannot_be_run_is_refused(
         evaluate(request(path, **options), tmp_path / "r")
     assert type(caught.value).__name__ in ("ValueError", "ConfigError")
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("folds/0_0002.json", "{}", r"0_0002\.json is damaged \(it lacks fold, seed"),
+        ("folds/0_0002.json", "{", r"0_0002\.json is damaged"),
+        ("run.json", "[]", r"run\.json is damaged \(it holds no mapping\)"),
+        ("pretrained/0_0001.safetensors", "", r"0_0001\.safetensors is damaged"),
+    ],
+)
+def test_what_is_damaged_is_named(
+    data: Path, made: Path, tmp_path: Path, file: str, content: str, message: str
+) -> None:
+    ask = request(data, "model.training.epochs=1", pretrain=[made], groups=3)
+    run = evaluate(ask, tmp_path / "r")
+    (run / file).write_text(content)
+    if file.startswith("pretrained"):
+        (run / "folds" / "0_0001.json").unlink()
+    with pytest.raises(RunError, match=message):
+        evaluate(ask, run)
+
+
+def test_settings_are_tried_before_anything_is_begun(data: Path, tmp_path: Path) -> None:
+    for override, message in (
+        ("model.training.optimizer.lr=-1.0", r"model\.training\.optimizer: .*learning rate"),
+        ("model.training.optimizer.name=LBFGS", "optimizer.name must be one of"),
+        ("device=tpu", "device must be auto, cpu or cuda, got 'tpu'"),
+        ("selection=best", "selection must be one of fixed, inner"),
+    ):
+        with pytest.raises(Exception, match=message):
+            evaluate(request(data, override), tmp_path / "r")
+        assert not (tmp_path / "r").exists()
+
+
+def test_a_model_that_is_fitted_at_once(made: Path, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(30, 3, 16, 16))
+    path = write(tmp_path / "f.npz", x=x)
+    size = "model.options.image_size=16"
+    ask = Request(
+        protocol="loso", model="bi_woof_svm_tiny", data=[path], overrides=[size, QUICK[0]]
+    )
+    run = evaluate(ask, tmp_path / "r")
+    assert {(fold["epoch"], fold["oracle_epoch"]) for fold in folds(run)} == {(1, 1)}
+    for change in ({"pretrain": [made]}, {"overrides": [size, "selection=inner"]}):
+        with pytest.raises(ValueError, match="bi_woof_svm_tiny is fitted once, to all clips"):
+            evaluate(dataclasses.replace(ask, **change), tmp_path / "s")
 
 
 def test_a_class_that_one_person_alone_shows(

@@ -71,13 +71,17 @@ def test_classes_by_name_and_inputs_by_name(tmp_path: Path) -> None:
         ({"subject": None}, r"lacks the array 'subject'; it has x, y"),
         ({"x": None}, r"lacks the array 'x'"),
         ({"subject": ["00"]}, r"subject has the shape \(1,\), y has 30 rows"),
-        ({"y": [0, 1, 3] * 10}, r"y must be whole numbers in 0\.\.2.*it holds \[0, 1, 3\]"),
+        ({"y": [0, 1, 3] * 10}, r"y must be whole numbers \(int\) in 0\.\.2.*it holds \[0, 1, 3\]"),
         ({"y": ["negative", "fear", "fear"] * 10}, r"of the classes negative.*'fear'"),
         ({"y": np.arange(30) / 2}, r"y must be whole numbers"),
         ({"classes": ["a", "a", "b"]}, "classes must be 2 or more different names"),
         ({"clip": ["same"] * 30}, r"come more than once: samm/00/same"),
         ({"channels": ["strain", "v", "u"]}, r"x are strain, v, u, the model reads u, v, strain"),
-        ({"x": np.full((30, 3, SIZE, SIZE), np.nan)}, "must be finite, got some that are NaN"),
+        (
+            {"x": np.full((30, 3, SIZE, SIZE), np.nan)},
+            "x must be finite, got NaN or infinite values in 30 of 30 clips: rows 0, 1, 2",
+        ),
+        ({"subject": [""] * 30}, "subject and dataset must name every clip"),
         ({"x": np.zeros((30, 3, 9, 9))}, r"must be .*B, 3, 8, 8.*model.options.image_size"),
         ({"x": np.full((30, 3, SIZE, SIZE), "a")}, "x must hold numbers"),
     ],
@@ -88,6 +92,19 @@ def test_what_does_not_fit_is_refused(
     path = write(tmp_path / "f.npz", **changes)
     with pytest.raises(FeatureFileError, match=message):
         read_features(path, {"flow_strain": SPEC})
+
+
+def test_several_files_name_their_databases(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.npz", dataset=None)
+    with pytest.raises(FeatureFileError, match=r"lacks the array 'dataset', by which people of"):
+        read_features(path, {"flow_strain": SPEC}, alone=False)
+
+
+def test_arrays_that_nobody_reads_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_features(write(tmp_path / "f.npz", datasets=["a"] * 30), {"flow_strain": SPEC})
+    assert "datasets is not read; known are x, y, subject" in caplog.text
 
 
 def test_a_missing_and_a_damaged_file(tmp_path: Path) -> None:

@@ -159,7 +159,9 @@ def test_odd_inputs_are_named() -> None:
         loso([])
     with pytest.raises(ValueError, match="2 or more people, got 1"):
         grouped(one, 2, 0)
-    with pytest.raises(ValueError, match=r"k must lie in 2\.\.2 \(the people\), got 3"):
+    with pytest.raises(
+        ValueError, match=r"number of groups must lie in 2\.\.2 \(the people\), got 3"
+    ):
         grouped([*one, clip("samm/007")], 3, 0)
     with pytest.raises(ValueError, match="2 or more clips, got 1"):
         lovo(one[:1])
