@@ -9,14 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recognizers.models.au_graph import (
-    GraphConvolution,
-    au_edges,
-    au_labels,
-    check_aus,
-    normalise_edges,
-)
-from recognizers.models.base import InputSpec, Output, Recognizer
+from recognizers.models.au_graph import AUGraphRecognizer, GraphConvolution
+from recognizers.models.base import Output
 from recognizers.models.p3d import P3DBottleneck
 from recognizers.models.registry import register_model
 from recognizers.models.sagpool import SAGPool, readout
@@ -76,7 +70,7 @@ def _halve_time() -> nn.Module:
 
 
 @register_model("au_gacn")
-class AUGACN(Recognizer):
+class AUGACN(AUGraphRecognizer):
     """AU-GACN: a clip, its AU logits, their graph, its most telling nodes, the classes.
 
     What the paper leaves open or contradicts, and what is chosen here:
@@ -122,8 +116,6 @@ class AUGACN(Recognizer):
         "Micro-Expression Recognition. ACM Multimedia 2020"
     )
     targets = ("aus",)
-    adjacency: Tensor
-    clips_seen: Tensor
 
     def __init__(
         self,
@@ -139,19 +131,9 @@ class AUGACN(Recognizer):
         learn_au_weight: bool = True,
         me_weight: float = 1.0,
     ) -> None:
-        super().__init__(num_classes)
-        for name, value in (("image_size", image_size), ("num_frames", num_frames)):
-            if value < 16 or value % 16:
-                raise ValueError(f"{name} must be a positive multiple of 16, got {value}")
-        if graph_width < 1 or me_weight < 0 or not 0 <= edge_threshold <= 1:
-            raise ValueError(
-                "graph_width must be 1 or more, me_weight 0 or more, edge_threshold in [0, 1]; "
-                f"got {graph_width}, {me_weight}, {edge_threshold}"
-            )
-        size = (image_size, image_size)
-        self.inputs = {"clip": InputSpec("clip", ("red", "green", "blue"), size, num_frames)}
-        self.aus = check_aus(aus)
-        self.edge_threshold = edge_threshold
+        super().__init__(num_classes, image_size, num_frames, aus, graph_width, edge_threshold)
+        if me_weight < 0:
+            raise ValueError(f"me_weight must be 0 or more, got {me_weight}")
         self.me_weight = me_weight
         self.stpnet = STPNet(len(self.aus), width)
         self.graph = nn.ModuleList(
@@ -160,21 +142,6 @@ class AUGACN(Recognizer):
         self.pool = SAGPool(graph_width, pool_ratio)
         self.classifier = nn.Linear(6 * graph_width, num_classes)
         self.au_log_variance = nn.Parameter(torch.zeros(()), requires_grad=learn_au_weight)
-        self.register_buffer("adjacency", torch.eye(len(self.aus)))  # self-loops alone
-        self.register_buffer("clips_seen", torch.zeros((), dtype=torch.int64))
-
-    def see_training_fold(self, au_cells: Sequence[str]) -> None:
-        """Set the edges of the AU graph, in place of any that were set before.
-
-        Args:
-            au_cells: the AU cells (``Clip.aus``) of the fold's training clips, of no others.
-
-        Raises:
-            ValueError: if there are no clips, or none is annotated with an AU of the graph.
-        """
-        edges = au_edges(au_labels(au_cells, self.aus), self.edge_threshold)
-        self.adjacency.copy_(normalise_edges(edges))
-        self.clips_seen.fill_(len(au_cells))
 
     def forward(self, *, clip: Tensor) -> Output:
         """Recognise clips; see the class for the shapes."""
@@ -215,11 +182,7 @@ class AUGACN(Recognizer):
                 or ``see_training_fold`` was not called.
         """
         self.check_targets(targets)
-        if not self.clips_seen:
-            raise ValueError(
-                "the AU graph has no edges yet: call see_training_fold with the AU cells of the "
-                "training clips first"
-            )
+        self.check_edges()
         x, y = output.extras["au_logits"], targets["aus"]
         if y.shape != x.shape or not ((y == 0) | (y == 1) | y.isnan()).all():
             raise ValueError(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mersynth.augment.au_sets import ORDER, au_sets
 from mersynth.facs.action_units import ACTION_UNITS, parse_au_cell
+from recognizers.models.base import InputSpec, Output, Recognizer
 
 
 def check_aus(aus: Sequence[int]) -> tuple[int, ...]:
@@ -143,3 +144,89 @@ class GraphConvolution(nn.Module):
     def forward(self, nodes: Tensor, adjacency: Tensor) -> Tensor:
         """(B, N, d) to (B, N, d')."""
         return adjacency @ nodes @ self.weight
+
+
+class AUGraphRecognizer(Recognizer):
+    """Base of the systems that read clips through a graph of AUs.
+
+    A fresh graph has no edges; ``see_training_fold`` sets them, and they are kept with the weights.
+    Without them there is no loss: one of a subclass's own begins with ``check_edges``.
+
+    Args:
+        num_classes: number of classes C.
+        image_size: side of the frames in pixels, a multiple of 16.
+        num_frames: of a clip, a multiple of 16.
+        aus: AU numbers of the N nodes.
+        graph_width: features of a node, for the check alone.
+        edge_threshold: conditional probability from which on two AUs have an edge.
+
+    Attributes:
+        aus: as given.
+        adjacency: (N, N), see :func:`normalise_edges`.
+        clips_seen: number of clips from which the edges come.
+
+    Raises:
+        ValueError: if an argument does not fit.
+    """
+
+    adjacency: Tensor
+    clips_seen: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        image_size: int,
+        num_frames: int,
+        aus: Sequence[int],
+        graph_width: int,
+        edge_threshold: float,
+    ) -> None:
+        super().__init__(num_classes)
+        for name, value in (("image_size", image_size), ("num_frames", num_frames)):
+            if value < 16 or value % 16:
+                raise ValueError(f"{name} must be a positive multiple of 16, got {value}")
+        if graph_width < 1 or not 0 <= edge_threshold <= 1:
+            raise ValueError(
+                "graph_width must be 1 or more and edge_threshold in [0, 1], got "
+                f"{graph_width} and {edge_threshold}"
+            )
+        size = (image_size, image_size)
+        self.inputs = {"clip": InputSpec("clip", ("red", "green", "blue"), size, num_frames)}
+        self.aus = check_aus(aus)
+        self.edge_threshold = edge_threshold
+        self.register_buffer("adjacency", torch.eye(len(self.aus)))  # self-loops alone
+        self.register_buffer("clips_seen", torch.zeros((), dtype=torch.int64))
+
+    def see_training_fold(self, au_cells: Sequence[str]) -> None:
+        """Set the edges of the AU graph, in place of any that were set before.
+
+        Args:
+            au_cells: the AU cells (``Clip.aus``) of the fold's training clips, of no others.
+
+        Raises:
+            ValueError: if there are no clips, or none is annotated with an AU of the graph.
+        """
+        edges = au_edges(au_labels(au_cells, self.aus), self.edge_threshold)
+        self.adjacency.copy_(normalise_edges(edges))
+        self.clips_seen.fill_(len(au_cells))
+
+    def check_edges(self) -> None:
+        """Refuse to train without edges.
+
+        Raises:
+            ValueError: if ``see_training_fold`` was not called.
+        """
+        if not self.clips_seen:
+            raise ValueError(
+                "the AU graph has no edges yet: call see_training_fold with the AU cells of the "
+                "training clips first"
+            )
+
+    def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
+        """Mean cross-entropy; see :meth:`Recognizer.loss`.
+
+        Raises:
+            ValueError: if the targets do not fit, or ``see_training_fold`` was not called.
+        """
+        self.check_edges()
+        return super().loss(output, labels, **targets)

@@ -6,20 +6,19 @@ capsules", NIPS 2017. What the paper leaves open is as in the authors' published
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.resnet import BasicBlock, ResNet
 
 from recognizers.models.base import InputSpec, Output, Recognizer
-from recognizers.models.imagenet import imagenet_weights
+from recognizers.models.frames import draw_frame
+from recognizers.models.imagenet import Weights, resnet18_layers
+from recognizers.models.options import check_choice, check_counts
 from recognizers.models.registry import register_model
 
-Weights = Literal["imagenet", "none"]
-
+_TRUNK = ("conv1", "bn1", "relu", "layer1", "layer2", "layer3")  # no max-pooling
 _TRUNK_WIDTH = 256  # of ResNet18's layer 3
 _TINY = 1e-8  # keeps a capsule of length 0 from dividing 0 by 0
 
@@ -145,22 +144,16 @@ class CapsuleNet(Recognizer):
         weights: Weights = "none",
     ) -> None:
         super().__init__(num_classes)
-        counts = {
-            "training_frames": training_frames,
-            "width": width,
-            "kernel_size": kernel_size,
-            "primary_types": primary_types,
-            "primary_size": primary_size,
-            "class_size": class_size,
-            "routings": routings,
-        }
-        if low := [f"{name}={value}" for name, value in counts.items() if value < 1]:
-            raise ValueError(f"CapsuleNet: {', '.join(counts)} must be 1 or more, got {low[0]}")
-        if weights not in get_args(Weights):
-            raise ValueError(
-                f"CapsuleNet: weights must be one of {', '.join(get_args(Weights))}, got "
-                f"{weights!r}"
-            )
+        check_counts(
+            training_frames=training_frames,
+            width=width,
+            kernel_size=kernel_size,
+            primary_types=primary_types,
+            primary_size=primary_size,
+            class_size=class_size,
+            routings=routings,
+        )
+        check_choice("weights", weights, get_args(Weights))
         map_size = -(-image_size // 8)  # three strides of 2, each rounded up
         places = (map_size - 2 * kernel_size + 1) // 2 + 1
         if image_size < 1 or places < 1:
@@ -174,7 +167,7 @@ class CapsuleNet(Recognizer):
             if training_frames == 1
             else InputSpec("near_apex", rgb, size, training_frames)
         }
-        self.trunk = _trunk(weights)
+        self.trunk = resnet18_layers(weights, *_TRUNK)
         self.convolution = nn.Conv2d(_TRUNK_WIDTH, width, kernel_size)
         self.primary = PrimaryCapsules(width, primary_types, primary_size, kernel_size)
         self.capsules = ClassCapsules(
@@ -184,23 +177,13 @@ class CapsuleNet(Recognizer):
     def forward(self, *, apex: Tensor) -> Output:
         """Recognise apex frames; see the class for the shapes."""
         self.check_inputs(apex=apex)
-        x = self.trunk(self._draw(apex))  # (B, 256, 28, 28)
+        x = self.trunk(draw_frame(apex, self.training))  # (B, 256, 28, 28)
         x = self.convolution(x).relu()  # (B, 256, 20, 20)
         u = self.primary(x)  # (B, 1152, 8), of 6 x 6 places
         v = self.capsules(u)  # (B, C, 16)
         lengths = torch.linalg.vector_norm(v, dim=2)
         logits = lengths.clamp(min=_TINY).log()
         return Output(logits=logits, features=v.flatten(1), extras={"lengths": lengths})
-
-    def _draw(self, frames: Tensor) -> Tensor:
-        """A frame of each sample (B, 3, H, W): any in training mode, else the first."""
-        if frames.dim() == 4:
-            return frames
-        if not self.training:
-            return frames[:, 0]
-        # Drawn on the CPU, so that a seed chooses the same frames on every device.
-        chosen = torch.randint(frames.shape[1], (len(frames),)).to(frames.device)
-        return frames[torch.arange(len(frames), device=frames.device), chosen]
 
     def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
         """The margin loss (eq. 4), summed over the classes and averaged over the clips.
@@ -225,12 +208,3 @@ class CapsuleNet(Recognizer):
             t * (m_plus - v).relu().square() + downweight * (1 - t) * (v - m_minus).relu().square()
         )
         return l_k.sum(1).mean()
-
-
-def _trunk(weights: Weights) -> nn.Sequential:
-    """ResNet18 to layer 3 without its max-pooling: (B, 3, H, W) to (B, 256, H / 8, W / 8)."""
-    network = ResNet(BasicBlock, [2, 2, 2, 2])
-    if weights == "imagenet":
-        network.load_state_dict(imagenet_weights("resnet18"))
-    names = ("conv1", "bn1", "relu", "layer1", "layer2", "layer3")
-    return nn.Sequential(OrderedDict((name, getattr(network, name)) for name in names))

@@ -8,17 +8,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from recognizers.models.base import Output, Recognizer
+from recognizers.models.base import Output
+from recognizers.models.imagenet import Weights
+from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
-from recognizers.models.shallow_alexnet import (
-    FILTERS,
-    Trunk,
-    Weights,
-    alexnet_trunk,
-    draw_weights,
-    flow_image,
-    trunk_side,
-)
+from recognizers.models.shallow_alexnet import ShallowAlexNet, Trunk, alexnet_trunk
 
 _MERGERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "multiply": torch.mul,
@@ -28,7 +22,7 @@ _MERGERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 @register_model("dssn")
-class DSSN(Recognizer):
+class DSSN(ShallowAlexNet):
     """DSSN, the dual-stream shallow network: SSSN's trunk twice, merged, and one linear layer.
 
     The streams read flow with its magnitude and flow with its strain, as ``input_mag`` and
@@ -54,11 +48,6 @@ class DSSN(Recognizer):
         ValueError: if an option is out of its range, or ImageNet weights cannot be had.
     """
 
-    paper = (
-        "Khor, See, Liong, Phan, Lin: Dual-stream Shallow Networks for Facial Micro-expression "
-        "Recognition. ICIP 2019"
-    )
-
     def __init__(
         self,
         num_classes: int,
@@ -69,27 +58,15 @@ class DSSN(Recognizer):
         image_size: int = 227,
         dropout: float = 0.5,
     ) -> None:
-        super().__init__(num_classes)
-        if merger not in _MERGERS:
-            raise ValueError(f"merger must be one of {', '.join(_MERGERS)}, got {merger!r}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+        super().__init__(num_classes, ("flow_magnitude", "flow_strain"), image_size, dropout)
+        check_choice("merger", merger, _MERGERS)
         self.merger = merger
-        self.inputs = {
-            image: flow_image("image", image, image_size)
-            for image in ("flow_magnitude", "flow_strain")
-        }
         self.streams = nn.ModuleDict({name: alexnet_trunk(trunk, weights) for name in self.inputs})
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
-        width = FILTERS[trunk] * trunk_side(trunk, image_size) ** 2
-        self.classifier = nn.Linear(width * (1 + (merger == "concatenate")), num_classes)
-        draw_weights(self.classifier)
+        self.add_classifier(trunk, times=2 if merger == "concatenate" else 1)
 
     def forward(self, *, flow_magnitude: Tensor, flow_strain: Tensor) -> Output:
         """Recognise flow; see the class for the shapes."""
         self.check_inputs(flow_magnitude=flow_magnitude, flow_strain=flow_strain)
         first = self.streams["flow_magnitude"](flow_magnitude)  # (B, 256, 15, 15)
         second = self.streams["flow_strain"](flow_strain)  # likewise
-        features = self.flatten(_MERGERS[self.merger](first, second))  # (B, 57600)
-        return Output(logits=self.classifier(self.dropout(features)), features=features)
+        return self.classify(_MERGERS[self.merger](first, second))

@@ -26,7 +26,8 @@ from recognizers.models.dual_branch_layers import (
     shared_layers,
 )
 from recognizers.models.dual_branch_losses import Form, au_similarity, classification_loss, wscl
-from recognizers.models.imagenet import MEAN, STD, imagenet_weights
+from recognizers.models.imagenet import MEAN, STD, Weights, imagenet_weights
+from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 
 _Region = Literal["face", "eyes", "mouth"]
@@ -119,20 +120,14 @@ class DualBranch(Recognizer):
         label_smoothing: float = 0.1,
         loss_form: Form = "paper",
         inference: Form = "paper",
-        weights: Literal["imagenet", "none"] = "none",
+        weights: Weights = "none",
         image_size: int = 224,
     ) -> None:
         super().__init__(num_classes)
-        for option, value, allowed in (
-            ("branches", branches, tuple(_REGIONS)),
-            ("loss_form", loss_form, get_args(Form)),
-            ("inference", inference, get_args(Form)),
-            ("weights", weights, ("imagenet", "none")),
-        ):
-            if value not in allowed:
-                raise ValueError(
-                    f"DualBranch: {option} must be one of {', '.join(allowed)}, got {value!r}"
-                )
+        check_choice("branches", branches, _REGIONS)
+        check_choice("loss_form", loss_form, get_args(Form))
+        check_choice("inference", inference, get_args(Form))
+        check_choice("weights", weights, get_args(Weights))
         _check_numbers(awm_hidden, image_size, au_weight, temperature, label_smoothing)
         if awm and branches == "single":
             raise ValueError(

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recognizers.models.base import InputSpec, Output, Recognizer
-from recognizers.models.elrcn_encoder import FrameEncoder, Weights
+from recognizers.models.elrcn_encoder import FrameEncoder
+from recognizers.models.imagenet import Weights
+from recognizers.models.options import check_choice, check_counts
 from recognizers.models.registry import register_model
 
 Enrichment = Literal["none", "spatial", "temporal"]
@@ -99,24 +101,16 @@ class ELRCN(Recognizer):
         freeze: bool = False,
     ) -> None:
         super().__init__(num_classes)
-        for option, value, allowed in (
-            ("enrichment", enrichment, get_args(Enrichment)),
-            ("flow_from", flow_from, get_args(FlowFrom)),
-            ("weights", weights, get_args(Weights)),
-        ):
-            if value not in allowed:
-                raise ValueError(
-                    f"ELRCN: {option} must be one of {', '.join(allowed)}, got {value!r}"
-                )
-        counts = {
-            "num_frames": num_frames,
-            "width": width,
-            "code_width": code_width,
-            "lstm_width": lstm_width,
-            "hidden": hidden,
-        }
-        if low := [f"{name}={value}" for name, value in counts.items() if value < 1]:
-            raise ValueError(f"ELRCN: {', '.join(counts)} must be 1 or more, got {low[0]}")
+        check_choice("enrichment", enrichment, get_args(Enrichment))
+        check_choice("flow_from", flow_from, get_args(FlowFrom))
+        check_choice("weights", weights, get_args(Weights))
+        check_counts(
+            num_frames=num_frames,
+            width=width,
+            code_width=code_width,
+            lstm_width=lstm_width,
+            hidden=hidden,
+        )
         if image_size < _SMALLEST:
             raise ValueError(f"ELRCN: image_size must be {_SMALLEST} or more, got {image_size}")
         if freeze and weights == "none":

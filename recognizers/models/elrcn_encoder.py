@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recognizers.models.imagenet import imagenet_weights
-
-Weights = Literal["imagenet", "none"]
+from recognizers.models.imagenet import Weights, imagenet_weights
 
 _BLOCKS = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))  # layers, in multiples of the width
 _PLACES = 7  # rows and columns that fc6 reads

@@ -7,32 +7,22 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from recognizers.models.base import InputSpec, Output, Recognizer
-from recognizers.models.frl_dgt_dgm import (
-    DisplacementGenerator,
-    ScaleGradient,
-    dgm_losses,
-    draw_pairs,
-    normalise,
-)
+from recognizers.models.base import InputSpec, Output
+from recognizers.models.frl_dgt_base import Regions, SelfSupervised, boxes_in, displace
+from recognizers.models.frl_dgt_dgm import DisplacementGenerator, ScaleGradient, normalise
 from recognizers.models.frl_dgt_fusion import Fusion, Sizes, TransformerFusion, classifier
-from recognizers.models.frl_dgt_regions import REGIONS, boxes_of, even_boxes
+from recognizers.models.frl_dgt_regions import REGIONS
+from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 
-PAPER = (
-    "Zhai et al., Feature Representation Learning with Adaptive Displacement Generation and "
-    "Transformer Fusion for Micro-Expression Recognition, CVPR 2023"
-)
 Displacement = Literal["learned", "flow", "normalised_flow", "dynamic_image"]
-Regions = Literal["au", "patches"]
 _RGB = ("red", "green", "blue")
 _PAIR_FRAMES = 5  # of a clip, for random pairs: 20 ordered ones; more need more memory
 
 
 @register_model("frl_dgt")
-class FRLDGT(Recognizer):
+class FRLDGT(SelfSupervised):
     """FRL-DGT: DGM's displacement beside onset and apex, cut into AU regions and fused.
 
     In training, DGM also learns from random pairs of frames of each clip (3.1), and the apex is now
@@ -85,8 +75,6 @@ class FRLDGT(Recognizer):
         torch.Size([1, 3])
     """
 
-    paper = PAPER
-
     def __init__(
         self,
         num_classes: int,
@@ -115,10 +103,10 @@ class FRLDGT(Recognizer):
         sm_weight: float = 0.2,
         gradient_scale: float = 1e-6,
     ) -> None:
-        super().__init__(num_classes)
+        super().__init__(
+            num_classes, regions, random_pairs, rec_weight, nm_weight, sm_weight, gradient_scale
+        )
         check_choice("displacement", displacement, get_args(Displacement))
-        check_choice("regions", regions, get_args(Regions))
-        check_numbers(random_pairs, gradient_scale, rec_weight, nm_weight, sm_weight)
         if not 0 <= magnified <= 1:
             raise ValueError(f"FRL-DGT: magnified is a probability in [0, 1], got {magnified}")
         if displacement != "learned" and (random_pairs or random_apex or magnified):
@@ -127,10 +115,7 @@ class FRLDGT(Recognizer):
                 "random_pairs=0, random_apex=false and magnified=0, got "
                 f"{random_pairs}, {random_apex} and {magnified}"
             )
-        self.displacement, self.random_pairs = displacement, random_pairs
-        self.random_apex, self.magnified = random_apex, magnified
-        self.dgm_weights = {"rec": rec_weight, "nm": nm_weight, "sm": sm_weight}
-        self.gradient_scale = gradient_scale
+        self.displacement, self.random_apex, self.magnified = displacement, random_apex, magnified
         self.inputs = self._inputs((image_size, image_size), regions)
         sizes = Sizes(width, heads, depth, mlp_ratio, dropout, fusion)
         self.dgm = DisplacementGenerator(dgm_widths, alpha) if displacement == "learned" else None
@@ -193,84 +178,3 @@ class FRLDGT(Recognizer):
             on = torch.rand(len(apex)) < self.magnified
             apex = torch.where(on.to(apex.device).view(-1, 1, 1, 1), others["magnified"], apex)
         return apex
-
-    def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
-        """L_cls + L_DGM, a scalar: mean cross-entropy, and eq. 4 where there is a DGM.
-
-        Args:
-            output: what ``forward`` returned.
-            labels: (B,) int64.
-            targets: none.
-        """
-        self.check_targets(targets)
-        return F.cross_entropy(output.logits, labels) + l_dgm(output, self.dgm_weights)
-
-
-def displace(
-    dgm: DisplacementGenerator,
-    onset: Tensor,
-    apex: Tensor,
-    frames: Tensor | None,
-    pairs: int,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """The displacement of pairs, and the terms of eq. 4 of these and of random pairs.
-
-    Args:
-        dgm: the module; its batch normalisation sees all pairs at once.
-        onset: (N, 3, H, W), of B clips, N / B pairs each, pairs of a clip together.
-        apex: likewise.
-        frames: (B, T, 3, H, W), from which random pairs are drawn.
-        pairs: how many of them a clip.
-
-    Returns:
-        D (N, 2, H, W); ``rec``, ``nm`` and ``sm`` (B,), means over a clip's pairs (without
-        ``frames`` every pair is a clip of its own).
-    """
-    number = len(onset)
-    clips = number if frames is None else len(frames)
-    if frames is not None and pairs:
-        first, second = draw_pairs(frames, pairs)
-        onset, apex = torch.cat([onset, first]), torch.cat([apex, second])
-    d = dgm(onset, apex)
-    terms = {
-        name: torch.cat([v[:number].view(clips, -1), v[number:].view(clips, -1)], 1).mean(1)
-        for name, v in dgm_losses(onset, apex, d).items()
-    }
-    return d[:number], terms
-
-
-def l_dgm(output: Output, weights: dict[str, float]) -> Tensor:
-    """Eq. 4, a scalar, of a batch whose ``extras`` have its terms; 0 without."""
-    # (4)
-    terms = [w * output.extras[name].mean() for name, w in weights.items() if name in output.extras]
-    return torch.stack(terms).sum() if terms else output.logits.new_zeros(())
-
-
-def boxes_in(maps: Tensor, regions: Tensor | None) -> Tensor:
-    """The regions' boxes (B, 9, 4), or without regions those of 3 x 3 even patches."""
-    if regions is not None:
-        return boxes_of(regions)
-    return even_boxes((maps.shape[2], maps.shape[3])).to(maps).expand(len(maps), -1, -1)
-
-
-def check_choice(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse an unknown word.
-
-    Raises:
-        ValueError: with the option, the value and what is allowed.
-    """
-    if value not in allowed:
-        raise ValueError(f"FRL-DGT: {option} must be one of {', '.join(allowed)}, got {value!r}")
-
-
-def check_numbers(random_pairs: int, *weights: float) -> None:
-    """Refuse negative numbers.
-
-    Raises:
-        ValueError: with all of them.
-    """
-    if random_pairs < 0 or min(weights) < 0:
-        raise ValueError(
-            "FRL-DGT: random_pairs, gradient_scale and the weights of eq. 4 must be 0 or more, got "
-            f"{random_pairs} and {', '.join(map(str, weights))}"
-        )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recognizers.models.frl_dgt_regions import crop
+from recognizers.models.options import check_choice, check_dropout
 
 Fusion = Literal["before", "after"]
 
@@ -45,10 +46,8 @@ class Sizes:
                 f"width {self.width}, heads {self.heads}, depth {self.depth}, mlp_ratio "
                 f"{self.mlp_ratio}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
-        if self.fusion not in ("before", "after"):
-            raise ValueError(f"fusion must be 'before' or 'after', got {self.fusion!r}")
+        check_dropout(self.dropout)
+        check_choice("fusion", self.fusion, get_args(Fusion))
 
 
 class TransformerLayer(nn.Module):

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from recognizers.models.base import InputSpec, Output, Recognizer
-from recognizers.models.frl_dgt import (
-    PAPER,
-    Regions,
-    boxes_in,
-    check_choice,
-    check_numbers,
-    displace,
-    l_dgm,
-)
+from recognizers.models.base import InputSpec, Output
+from recognizers.models.frl_dgt_base import Regions, SelfSupervised, boxes_in, displace
 from recognizers.models.frl_dgt_dgm import DisplacementGenerator, ScaleGradient, normalise
 from recognizers.models.frl_dgt_fusion import (
     Fusion,
@@ -32,7 +22,7 @@ from recognizers.models.registry import register_model
 
 
 @register_model("frl_dgt_s")
-class FRLDGTS(Recognizer):
+class FRLDGTS(SelfSupervised):
     """FRL-DGT-S: the onset paired with every other frame, each pair fused, and these over time.
 
     "The output displacement concatenated with its corresponding frame" makes 5 channels where
@@ -59,8 +49,6 @@ class FRLDGTS(Recognizer):
         ValueError: if an option does not fit.
     """
 
-    paper = PAPER
-
     def __init__(
         self,
         num_classes: int,
@@ -84,13 +72,11 @@ class FRLDGTS(Recognizer):
         sm_weight: float = 0.2,
         gradient_scale: float = 1e-6,
     ) -> None:
-        super().__init__(num_classes)
+        super().__init__(
+            num_classes, regions, random_pairs, rec_weight, nm_weight, sm_weight, gradient_scale
+        )
         if num_frames < 3:
             raise ValueError(f"FRL-DGT-S: num_frames must be 3 or more, got {num_frames}")
-        check_choice("regions", regions, get_args(Regions))
-        check_numbers(random_pairs, gradient_scale, rec_weight, nm_weight, sm_weight)
-        self.random_pairs, self.gradient_scale = random_pairs, gradient_scale
-        self.dgm_weights = {"rec": rec_weight, "nm": nm_weight, "sm": sm_weight}
         size = (image_size, image_size)
         self.inputs = {"sequence": InputSpec("tim", ("red", "green", "blue"), size, num_frames)}
         if regions == "au":
@@ -122,14 +108,3 @@ class FRLDGTS(Recognizer):
             known["time_weights"] = over_time
         extras = {"displacement": d, **terms, **known}
         return Output(self.classifier(features), features, extras)
-
-    def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
-        """L_cls + L_DGM, a scalar: mean cross-entropy and eq. 4.
-
-        Args:
-            output: what ``forward`` returned.
-            labels: (B,) int64.
-            targets: none.
-        """
-        self.check_targets(targets)
-        return F.cross_entropy(output.logits, labels) + l_dgm(output, self.dgm_weights)

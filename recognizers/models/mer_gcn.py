@@ -10,21 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recognizers.models.au_gacn import CASME2_AUS, STPNet
-from recognizers.models.au_graph import (
-    GraphConvolution,
-    au_edges,
-    au_labels,
-    check_aus,
-    normalise_edges,
-)
-from recognizers.models.base import InputSpec, Output, Recognizer
+from recognizers.models.au_graph import AUGraphRecognizer, GraphConvolution
+from recognizers.models.base import Output
 from recognizers.models.registry import register_model
 
 _SLOPE = 0.2  # of the LeakyReLU between graph layers, Chen et al.'s
 
 
 @register_model("mer_gcn")
-class MERGCN(Recognizer):
+class MERGCN(AUGraphRecognizer):
     """A graph convolution over AUs makes a row of weights an AU; times a clip's features, a score.
 
     With A the normalised adjacency of N AUs and x the features of a clip, D numbers,
@@ -65,8 +59,6 @@ class MERGCN(Recognizer):
         "Lo, Xie, Shuai, Cheng: MER-GCN: Micro-Expression Recognition Based on Relation Modeling "
         "with Graph Convolutional Networks. IEEE MIPR 2020"
     )
-    adjacency: Tensor
-    clips_seen: Tensor
 
     def __init__(
         self,
@@ -79,19 +71,7 @@ class MERGCN(Recognizer):
         graph_width: int = 64,
         edge_threshold: float = 0.4,
     ) -> None:
-        super().__init__(num_classes)
-        for name, value in (("image_size", image_size), ("num_frames", num_frames)):
-            if value < 16 or value % 16:
-                raise ValueError(f"{name} must be a positive multiple of 16, got {value}")
-        if graph_width < 1 or not 0 <= edge_threshold <= 1:
-            raise ValueError(
-                "graph_width must be 1 or more and edge_threshold in [0, 1], got "
-                f"{graph_width} and {edge_threshold}"
-            )
-        size = (image_size, image_size)
-        self.inputs = {"clip": InputSpec("clip", ("red", "green", "blue"), size, num_frames)}
-        self.aus = check_aus(aus)
-        self.edge_threshold = edge_threshold
+        super().__init__(num_classes, image_size, num_frames, aus, graph_width, edge_threshold)
         layers = OrderedDict(STPNet(len(self.aus), width).named_children())
         del layers["aus"], layers["reshape"]
         self.backbone = nn.Sequential(OrderedDict(layers, flatten=nn.Flatten()))
@@ -99,21 +79,6 @@ class MERGCN(Recognizer):
             [GraphConvolution(len(self.aus), graph_width), GraphConvolution(graph_width, width)]
         )
         self.classifier = nn.Linear(len(self.aus), num_classes)
-        self.register_buffer("adjacency", torch.eye(len(self.aus)))  # self-loops alone
-        self.register_buffer("clips_seen", torch.zeros((), dtype=torch.int64))
-
-    def see_training_fold(self, au_cells: Sequence[str]) -> None:
-        """Set the edges of the AU graph, in place of any that were set before.
-
-        Args:
-            au_cells: the AU cells (``Clip.aus``) of the fold's training clips, of no others.
-
-        Raises:
-            ValueError: if there are no clips, or none is annotated with an AU of the graph.
-        """
-        edges = au_edges(au_labels(au_cells, self.aus), self.edge_threshold)
-        self.adjacency.copy_(normalise_edges(edges))
-        self.clips_seen.fill_(len(au_cells))
 
     def forward(self, *, clip: Tensor) -> Output:
         """Recognise clips; see the class for the shapes."""
@@ -124,24 +89,3 @@ class MERGCN(Recognizer):
         h = self.graph[1](h, self.adjacency)  # H^2, (N, D)
         a = x @ h.T  # (B, N)
         return Output(logits=self.classifier(a), features=a, extras={"clip_features": x})
-
-    def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
-        """Mean cross-entropy.
-
-        Args:
-            output: what ``forward`` returned.
-            labels: (B,) int64, class indices.
-            targets: none.
-
-        Returns:
-            A scalar.
-
-        Raises:
-            ValueError: if there are targets, or ``see_training_fold`` was not called.
-        """
-        if not self.clips_seen:
-            raise ValueError(
-                "the AU graph has no edges yet: call see_training_fold with the AU cells of the "
-                "training clips first"
-            )
-        return super().loss(output, labels, **targets)

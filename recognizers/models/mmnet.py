@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from recognizers.models.base import InputSpec, Output, Recognizer
+from recognizers.models.frames import draw_frame
 from recognizers.models.imagenet import MEAN, STD
 from recognizers.models.mmnet_layers import Blocks, CABlock, PCModule, PlainBlock
+from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 
 TrainingFrames = Literal["paper", "published", "annotated"]
@@ -90,7 +92,8 @@ class MMNet(Recognizer):
         image_size: int = 224,
     ) -> None:
         super().__init__(num_classes)
-        _check_names(blocks, training_frames)
+        check_choice("blocks", blocks, get_args(Blocks))
+        check_choice("training_frames", training_frames, get_args(TrainingFrames))
         _check_numbers(num_layers, num_heads, mlp_ratio, stem_width, widths, image_size)
         self.inputs = {
             name: InputSpec(
@@ -145,8 +148,8 @@ class MMNet(Recognizer):
             ValueError: if an input has another shape or leaves [0, 1].
         """
         self.check_inputs(onset=onset, apex=apex)
-        first = (self._draw(onset) - self.mean) / self.std
-        second = (self._draw(apex) - self.mean) / self.std
+        first = (draw_frame(onset, self.training) - self.mean) / self.std
+        second = (draw_frame(apex, self.training) - self.mean) / self.std
         x = self.stem(second - first)  # (B, 128, H / 2, W / 2)
         attention: Tensor | None = None
         extras: dict[str, Tensor] = {}
@@ -158,27 +161,6 @@ class MMNet(Recognizer):
             x = x + self.pc_module(first)  # F_M + E_pos, (B, 512, H / 16, W / 16)
         features = x.flatten(1)
         return Output(self.classifier(features), features, extras)
-
-    def _draw(self, frames: Tensor) -> Tensor:
-        """A frame of each sample (B, 3, H, W): any in training mode, else the annotated one."""
-        if frames.dim() == 4:
-            return frames
-        if not self.training:
-            return frames[:, 0]
-        # Drawn on the CPU, so that a seed chooses the same frames on every device.
-        chosen = torch.randint(frames.shape[1], (len(frames),)).to(frames.device)
-        return frames[torch.arange(len(frames), device=frames.device), chosen]
-
-
-def _check_names(blocks: str, training_frames: str) -> None:
-    for option, value, kind in (
-        ("blocks", blocks, Blocks),
-        ("training_frames", training_frames, TrainingFrames),
-    ):
-        if value not in get_args(kind):
-            raise ValueError(
-                f"MMNet: {option} must be one of {', '.join(get_args(kind))}, got {value!r}"
-            )
 
 
 def _check_numbers(

@@ -7,21 +7,21 @@ published code.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import resnet18
 
 from recognizers.models.base import InputSpec, Output, Recognizer
-from recognizers.models.imagenet import imagenet_weights
+from recognizers.models.imagenet import Weights, resnet18_layers
+from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 
 Discriminator = Literal["paper", "published"]
 
 _HIDDEN: dict[str, tuple[int, ...]] = {"paper": (64,), "published": (64, 32)}
+_TRUNK = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 _TRUNK_WIDTH = 512
 _PART_WIDTH = 64
 _GAMMA = 10.0  # Ganin and Lempitsky 2015, the paper's reference [12]
@@ -78,18 +78,12 @@ class NMER(Recognizer):
         discriminator: Discriminator = "paper",
         ramp: int = 10_000,
         emr: bool = True,
-        weights: Literal["imagenet", "none"] = "none",
+        weights: Weights = "none",
         image_size: int = 224,
     ) -> None:
         super().__init__(num_classes)
-        for option, value, allowed in (
-            ("discriminator", discriminator, get_args(Discriminator)),
-            ("weights", weights, ("imagenet", "none")),
-        ):
-            if value not in allowed:
-                raise ValueError(
-                    f"NMER: {option} must be one of {', '.join(allowed)}, got {value!r}"
-                )
+        check_choice("discriminator", discriminator, get_args(Discriminator))
+        check_choice("weights", weights, get_args(Weights))
         if ramp < 1 or image_size < _SMALLEST:
             raise ValueError(
                 f"NMER: ramp must be 1 or more and image_size {_SMALLEST} or more, got {ramp} and "
@@ -103,7 +97,7 @@ class NMER(Recognizer):
                 (image_size, image_size),
             )
         }
-        self.trunk = _trunk(weights)
+        self.trunk = resnet18_layers(weights, *_TRUNK)
         self.reduce = nn.ModuleDict(
             {
                 half: nn.Sequential(
@@ -214,15 +208,6 @@ class ReverseGradient(torch.autograd.Function):
         """Of ``x``, reversed; none of ``coefficient``."""
         (coefficient,) = ctx.saved_tensors
         return -coefficient.to(gradients[0]) * gradients[0], None
-
-
-def _trunk(weights: str) -> nn.Sequential:
-    """ResNet18 up to its last convolution: (B, 3, H, W) to (B, 512, H / 32, W / 32)."""
-    network = resnet18()
-    if weights == "imagenet":
-        network.load_state_dict(imagenet_weights("resnet18"))
-    layers = [(n, layer) for n, layer in network.named_children() if n not in ("avgpool", "fc")]
-    return nn.Sequential(OrderedDict(layers))
 
 
 def _discriminator(width: int, hidden: tuple[int, ...]) -> nn.Sequential:

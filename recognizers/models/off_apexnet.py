@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recognizers.models.base import InputSpec, Output, Recognizer
+from recognizers.models.options import check_dropout
 from recognizers.models.registry import register_model
 
 KERNELS = (6, 16)
@@ -71,8 +72,7 @@ class OFFApexNet(Recognizer):
             raise ValueError(f"image_size must be a positive multiple of 4, got {image_size}")
         if hidden < 1:
             raise ValueError(f"hidden must be 1 or more, got {hidden}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+        check_dropout(dropout)
         size = (image_size, image_size)
         self.inputs = {"flow": InputSpec("flow", ("u", "v"), size, range=None)}
         self.streams = nn.ModuleDict({"u": _stream(), "v": _stream()})

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recognizers.models.base import Output, Recognizer
+from recognizers.models.options import check_choice
 
 Kernel = Literal["linear", "poly"]
 
@@ -62,8 +63,7 @@ class OneVersusRest(nn.Module):
         self, num_classes: int, num_features: int, kernel: Kernel, degree: int, c: float
     ) -> None:
         super().__init__()
-        if kernel not in get_args(Kernel):
-            raise ValueError(f"kernel must be one of {', '.join(get_args(Kernel))}, got {kernel!r}")
+        check_choice("kernel", kernel, get_args(Kernel))
         if degree < 1:
             raise ValueError(f"degree must be 1 or more, got {degree}")
         if not c > 0:

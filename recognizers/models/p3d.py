@@ -6,6 +6,8 @@ from typing import Literal, cast, get_args
 
 from torch import Tensor, nn
 
+from recognizers.models.options import check_choice
+
 Order = Literal["A", "B", "C"]
 
 
@@ -37,8 +39,7 @@ class P3DBottleneck(nn.Module):
 
     def __init__(self, order: Order, channels: int, stride: int = 1) -> None:
         super().__init__()
-        if order not in get_args(Order):
-            raise ValueError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
+        check_choice("order", order, get_args(Order))
         if channels < 4 or channels % 4:
             raise ValueError(f"channels must be a positive multiple of 4, got {channels}")
         inner = channels // 4

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
 from recognizers.models.base import InputSpec, Output, Recognizer
-from recognizers.models.imagenet import MEAN, STD, imagenet_weights
+from recognizers.models.imagenet import MEAN, STD, Weights, imagenet_weights
+from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 
 _RANGES = {"apex_minus_onset": (-1.0, 1.0), "apex": (0.0, 1.0)}
@@ -50,18 +51,12 @@ class ResNet18(Recognizer):
         num_classes: int,
         *,
         image: Literal["apex_minus_onset", "apex"] = "apex_minus_onset",
-        weights: Literal["imagenet", "none"] = "none",
+        weights: Weights = "none",
         image_size: int = 224,
     ) -> None:
         super().__init__(num_classes)
-        for option, value, allowed in (
-            ("image", image, tuple(_RANGES)),
-            ("weights", weights, ("imagenet", "none")),
-        ):
-            if value not in allowed:
-                raise ValueError(
-                    f"ResNet18: {option} must be one of {', '.join(allowed)}, got {value!r}"
-                )
+        check_choice("image", image, _RANGES)
+        check_choice("weights", weights, get_args(Weights))
         if image_size < 32:
             raise ValueError(f"ResNet18: image_size must be 32 or more, got {image_size}")
         self.image = image

@@ -6,13 +6,13 @@ from collections import OrderedDict
 from typing import Literal, get_args
 
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 
-from recognizers.models.base import InputSpec
-from recognizers.models.imagenet import imagenet_weights
+from recognizers.models.base import InputSpec, Output, Recognizer
+from recognizers.models.imagenet import Weights, imagenet_weights
+from recognizers.models.options import check_choice, check_dropout
 
 Trunk = Literal["original", "torchvision"]
-Weights = Literal["imagenet", "none"]
 Image = Literal["flow_magnitude", "flow_strain"]
 
 FILTERS: dict[Trunk, int] = {"original": 256, "torchvision": 192}
@@ -25,19 +25,17 @@ _CHANNELS: dict[Image, tuple[str, str, str]] = {
 _MIN_SIZE = 35  # pixels, of which the second pooling leaves one
 
 
-def flow_image(option: str, image: Image, image_size: int) -> InputSpec:
+def flow_image(image: Image, image_size: int) -> InputSpec:
     """What a stream reads: flow, and its magnitude or strain as third channel.
 
     Args:
-        option: name of the model's option, for the error.
         image: what the input is made of.
         image_size: its side in pixels.
 
     Raises:
         ValueError: if there is no such image, or it is too small for the trunk.
     """
-    if image not in _CHANNELS:
-        raise ValueError(f"{option} must be one of {', '.join(_CHANNELS)}, got {image!r}")
+    check_choice("image", image, _CHANNELS)
     if image_size < _MIN_SIZE:
         raise ValueError(f"image_size must be {_MIN_SIZE} or more, got {image_size}")
     return InputSpec(image, _CHANNELS[image], (image_size, image_size), range=None)
@@ -63,12 +61,8 @@ def alexnet_trunk(trunk: Trunk, weights: Weights) -> nn.Sequential:
     Raises:
         ValueError: if there is no such trunk, or it has no such weights.
     """
-    for option, value, allowed in (
-        ("trunk", trunk, get_args(Trunk)),
-        ("weights", weights, get_args(Weights)),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+    check_choice("trunk", trunk, get_args(Trunk))
+    check_choice("weights", weights, get_args(Weights))
     if (trunk, weights) == ("original", "imagenet"):
         raise ValueError(
             "weights=imagenet: torch has none of the original AlexNet; choose trunk=torchvision, "
@@ -88,6 +82,48 @@ def trunk_side(trunk: Trunk, image_size: int) -> int:
     side = (image_size + 2 * padding - 11) // 4 + 1  # conv1: 55 (or 56)
     side = (side - 3) // 2 + 1  # pool1: 27; conv2 keeps it
     return (side - 3) // 2 + 1 + 2  # pool2: 13; frame: 15
+
+
+class ShallowAlexNet(Recognizer):
+    """Base of SSSN and DSSN: maps of one or two trunks, dropout and one linear layer.
+
+    A subclass sets up its trunks, gives ``add_classifier`` the number of maps that come out of
+    them, and ends its ``forward`` with ``classify``.
+
+    Args:
+        num_classes: number of classes C.
+        images: what is read, an input each.
+        image_size: their side in pixels, 35 or more.
+        dropout: before the linear layer.
+
+    Raises:
+        ValueError: if an option is out of its range.
+    """
+
+    paper = (
+        "Khor, See, Liong, Phan, Lin: Dual-stream Shallow Networks for Facial Micro-expression "
+        "Recognition. ICIP 2019"
+    )
+
+    def __init__(
+        self, num_classes: int, images: tuple[Image, ...], image_size: int, dropout: float
+    ) -> None:
+        super().__init__(num_classes)
+        check_dropout(dropout)
+        self.inputs = {image: flow_image(image, image_size) for image in images}
+        self.image_size = image_size
+        self.dropout = nn.Dropout(dropout)
+
+    def add_classifier(self, trunk: Trunk, times: int = 1) -> None:
+        """The linear layer behind ``times`` as many maps as the trunk's."""
+        side = trunk_side(trunk, self.image_size)
+        self.classifier = nn.Linear(times * FILTERS[trunk] * side**2, self.num_classes)
+        draw_weights(self.classifier)
+
+    def classify(self, maps: Tensor) -> Output:
+        """The output of maps (B, K, s, s)."""
+        features = maps.flatten(1)  # (B, 57600)
+        return Output(logits=self.classifier(self.dropout(features)), features=features)
 
 
 def draw_weights(network: nn.Module) -> None:

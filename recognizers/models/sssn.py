@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from recognizers.models.base import Output, Recognizer
+from recognizers.models.base import Output
+from recognizers.models.imagenet import Weights
 from recognizers.models.registry import register_model
-from recognizers.models.shallow_alexnet import (
-    FILTERS,
-    Image,
-    Trunk,
-    Weights,
-    alexnet_trunk,
-    draw_weights,
-    flow_image,
-    trunk_side,
-)
+from recognizers.models.shallow_alexnet import Image, ShallowAlexNet, Trunk, alexnet_trunk
 
 
 @register_model("sssn")
-class SSSN(Recognizer):
+class SSSN(ShallowAlexNet):
     """SSSN, the single-stream shallow network: two convolutions of AlexNet, and one linear layer.
 
     From the authors' published code (https://github.com/IcedDoggie/DSSN-MER).
@@ -42,11 +34,6 @@ class SSSN(Recognizer):
         ValueError: if an option is out of its range, or ImageNet weights cannot be had.
     """
 
-    paper = (
-        "Khor, See, Liong, Phan, Lin: Dual-stream Shallow Networks for Facial Micro-expression "
-        "Recognition. ICIP 2019"
-    )
-
     def __init__(
         self,
         num_classes: int,
@@ -57,21 +44,12 @@ class SSSN(Recognizer):
         image_size: int = 227,
         dropout: float = 0.5,
     ) -> None:
-        super().__init__(num_classes)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+        super().__init__(num_classes, (image,), image_size, dropout)
         self.image = image
-        self.inputs = {image: flow_image("image", image, image_size)}
         self.trunk = alexnet_trunk(trunk, weights)
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(
-            FILTERS[trunk] * trunk_side(trunk, image_size) ** 2, num_classes
-        )
-        draw_weights(self.classifier)
+        self.add_classifier(trunk)
 
     def forward(self, **images: Tensor) -> Output:
         """Recognise the image that ``inputs`` names; see the class for the shapes."""
         self.check_inputs(**images)
-        features = self.flatten(self.trunk(images[self.image]))  # (B, 256 * 15 * 15)
-        return Output(logits=self.classifier(self.dropout(features)), features=features)
+        return self.classify(self.trunk(images[self.image]))  # of (B, 256, 15, 15)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recognizers.models.base import InputSpec, Output, Recognizer
+from recognizers.models.options import check_dropout
 from recognizers.models.registry import register_model
 
 KERNELS = (3, 5, 8)
@@ -84,8 +85,7 @@ class STSTNet(Recognizer):
             )
         if image_size < 4:
             raise ValueError(f"image_size must be 4 or more, got {image_size}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+        check_dropout(dropout)
         size = (image_size, image_size)
         self.inputs = {
             "flow_strain": InputSpec("flow_strain", ("u", "v", "strain"), size, range=None)
