@@ -2,51 +2,141 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+from pathlib import Path
 from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from mersynth.augment import au_sets
 from mersynth.config import config_folder
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
+from mersynth.motion.flow import LUMA, optical_strain
+from mersynth.sources.phantom.population import clip_specs, render_clip
 from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.store import ClipStore
+from mersynth.store_writer import StoreWriter
+from recognizers.models import Recognizer
+from recognizers.models.au_graph import au_labels
 
 CELLS = ["6+12", "4+7", "1+2", "6+12", "4+7", "1+2"]
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
+DOMAIN = torch.tensor([0, 0, 0, 1, 1, 1])
 
 
-def model_config(name: str) -> Any:
-    """The whole of ``configs/model/<name>.yaml``."""
+# --- configs -------------------------------------------------------------------------------------
+
+
+def model_config(name: str) -> dict[str, Any]:
+    """The whole of ``configs/model/<name>.yaml``, resolved."""
+    return copy.deepcopy(_compose(name))
+
+
+@functools.cache
+def _compose(name: str) -> Any:
     with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
-        return OmegaConf.to_container(compose(f"model/{name}").model)
+        return OmegaConf.to_container(compose(f"model/{name}").model, resolve=True)
 
 
-def model_configs(prefix: str) -> list[str]:
-    """Names of the configs that begin so."""
-    return sorted(file.stem for file in (config_folder() / "model").glob(f"{prefix}*.yaml"))
+def model_configs() -> list[str]:
+    """Names of all configs."""
+    return sorted(file.stem for file in (config_folder() / "model").glob("*.yaml"))
+
+
+def small_options(name: str) -> dict[str, Any]:
+    """A config's options at the sizes of its system's small config, with random weights."""
+    chosen = model_config(name)
+    full, tiny = (model_config(f"{chosen['name']}{end}")["options"] for end in ("", "_tiny"))
+    sizes = {option: value for option, value in tiny.items() if value != full[option]}
+    weights = {"weights": "none"} if "weights" in tiny else {}
+    return {**chosen["options"], **sizes, **weights}
+
+
+# --- clips ---------------------------------------------------------------------------------------
 
 
 def phantom_clips(size: int, num_frames: int) -> Tensor:
     """(6, T, 3, size, size) in [0, 1]: ``CELLS`` from rest to apex and back, of two subjects."""
+    return _render(size, num_frames)[0].clone()
+
+
+def phantom_flow(size: int) -> Tensor:
+    """(6, 3, size, size), standardised: true flow u, v to the apex of ``CELLS``, and its strain.
+
+    It is rendered at 64 pixels and averaged down.
+    """
+    flow = _render(64, 3)[1][:, 1]
+    flow_strain = torch.cat([flow, optical_strain(flow)], dim=1)
+    return standardised(F.interpolate(flow_strain, (size, size), mode="area"))
+
+
+@functools.cache
+def _render(size: int, num_frames: int) -> tuple[Tensor, Tensor]:
     strength = torch.linspace(0, torch.pi, num_frames).sin().clamp(min=0)
-    clips = []
+    clips, flows = [], []
     for number, cell in enumerate(CELLS):
         renderer = PhantomRenderer(PhantomSubject.sample(number // 3), size)
         aus = torch.zeros(num_frames, 20, 2)
         for au in parse_au_cell(cell).numbers:
             aus[:, CONDITION_AUS.index(au)] = strength[:, None]
-        clips.append(renderer.render(aus).frames)
-    return torch.stack(clips)
+        rendered = renderer.render(aus, flow=True)
+        assert rendered.flow is not None
+        clips.append(rendered.frames)
+        flows.append(rendered.flow)
+    return torch.stack(clips), torch.stack(flows)
+
+
+def phantom_store(path: Path, size: int = 32) -> ClipStore:
+    """Five clips with an apex: two of anger, each one of happiness, surprise and disgust."""
+    counts = {"anger": 2, "happiness": 1, "surprise": 1, "disgust": 1}
+    specs = clip_specs(subjects=2, counts=counts, max_frames=9)
+    header = {"source": "phantom", "licence": "none"}
+    with StoreWriter(path, [spec.clip for spec in specs], size, header) as writer:
+        for spec in specs:
+            writer.add(*render_clip(spec, size))
+        return writer.finish()
 
 
 def grey(frames: Tensor) -> Tensor:
     """(..., 3, H, W) to (..., 1, H, W)."""
-    return torch.einsum("...chw,c->...hw", frames, torch.tensor([0.299, 0.587, 0.114]))[
-        ..., None, :, :
-    ]
+    return torch.einsum("...chw,c->...hw", frames, torch.tensor(LUMA))[..., None, :, :]
+
+
+def standardised(images: Tensor) -> Tensor:
+    """Mean 0 and standard deviation 1 per channel."""
+    flat = images.transpose(0, 1).flatten(1)
+    shape = (-1, 1, 1)
+    return (images - flat.mean(1).view(shape)) / flat.std(1).view(shape)
+
+
+# --- models --------------------------------------------------------------------------------------
+
+
+def noise_for(model: Recognizer, count: int = 6) -> dict[str, Tensor]:
+    """Random inputs that fit."""
+    generator = torch.Generator().manual_seed(3)
+    inputs = {}
+    for name, spec in model.inputs.items():
+        low, high = spec.range or (-6.0, 6.0)
+        inputs[name] = low + (high - low) * torch.rand(count, *spec.shape, generator=generator)
+    return inputs
+
+
+def targets_for(model: Recognizer) -> dict[str, Tensor]:
+    """What the model's loss needs besides ``LABELS``."""
+    known = {
+        "au_set": lambda: au_sets(CELLS),
+        "aus": lambda: au_labels(CELLS, model.aus),  # type: ignore[arg-type]
+        "class_weights": lambda: torch.ones(model.num_classes),
+        "domain": lambda: DOMAIN,
+    }
+    return {name: known[name]() for name in model.targets}
 
 
 def without_gradient(model: nn.Module) -> list[str]:
@@ -77,12 +167,10 @@ def learn_by_heart(
 @torch.no_grad()
 def _settle(model: nn.Module, inputs: dict[str, Tensor]) -> None:
     """Give batch normalisation the statistics of the final weights, which few steps do not."""
-    norms = [
-        m
-        for m in model.modules()
-        if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
-    ]
+    kinds = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+    norms = [module for module in model.modules() if isinstance(module, kinds)]
     for norm in norms:
-        norm.momentum = 1.0
-    if norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean of what follows
+    for _ in range(3 if norms else 0):
         model(**inputs)

@@ -8,21 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 import recognizers
-from mersynth import config
-from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.facs.action_units import parse_au_cell
 from recognizers.models import Output
 from recognizers.models.au_gacn import AUGACN, CASME2_AUS
 from recognizers.models.au_graph import au_labels
+from tests.recognizers import handful
+from tests.recognizers.handful import LABELS, learn_by_heart, model_config, phantom_clips
 
 NAN = float("nan")
 CELLS = ["6+12", "4+7", "1+2", "12", "4B+L9", "2 + 5A"]
-TINY: dict[str, Any] = {"image_size": 32, "width": 16, "graph_width": 16}
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +28,9 @@ def seed() -> None:
 
 
 def tiny(num_classes: int = 3, **options: Any) -> AUGACN:
-    model = recognizers.create_model("au_gacn", num_classes, **{**TINY, **options})
+    model = recognizers.create_model(
+        "au_gacn", num_classes, **{**model_config("au_gacn_tiny")["options"], **options}
+    )
     assert isinstance(model, AUGACN)
     model.see_training_fold(CELLS)
     return model
@@ -57,7 +56,7 @@ def test_edges_come_from_the_clips_that_are_given_and_are_kept_with_the_weights(
     wanted = torch.eye(19)
     wanted[[four, four, nine, nine], [four, nine, four, nine]] = 0.5
     torch.testing.assert_close(model.adjacency, wanted)
-    other = recognizers.create_model("au_gacn", 3, **TINY)
+    other = recognizers.create_model("au_gacn", 3, **model_config("au_gacn_tiny")["options"])
     other.load_state_dict(model.state_dict())
     torch.testing.assert_close(other.adjacency, wanted)
     clip = torch.rand(1, 16, 3, 32, 32)
@@ -144,17 +143,6 @@ def test_the_learnt_weight_of_the_au_loss_does_not_vanish() -> None:
     assert not fixed.au_log_variance.requires_grad
 
 
-def test_the_gradient_reaches_every_parameter() -> None:
-    model = tiny()
-    output = model(clip=torch.rand(4, 16, 3, 32, 32))
-    aus = au_labels(CELLS[:4], model.aus)
-    model.loss(output, torch.tensor([0, 1, 2, 0]), aus=aus).backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.abs().max() > 0, name
-
-
 def test_the_emotion_loss_alone_reaches_backbone_and_graph() -> None:
     """AU features are trained by the classes, too: nothing is detached between them."""
     model = tiny()
@@ -164,65 +152,6 @@ def test_the_emotion_loss_alone_reaches_backbone_and_graph() -> None:
         if name != "au_log_variance":
             assert parameter.grad is not None, name
             assert parameter.grad.abs().max() > 0, name
-
-
-def phantom_clips(cells: list[str]) -> Tensor:
-    """Clips of two phantom subjects that show the AUs of cells and go back to rest."""
-    strength = torch.linspace(0, torch.pi, 16).sin().clamp(min=0)
-    clips = []
-    for number, cell in enumerate(cells):
-        renderer = PhantomRenderer(PhantomSubject.sample(number % 2), 32)
-        aus = torch.zeros(16, 20, 2)
-        for au in parse_au_cell(cell).numbers:
-            aus[:, CONDITION_AUS.index(au)] = strength[:, None]
-        clips.append(renderer.render(aus).frames)
-    return torch.stack(clips)
-
-
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
-    cells = ["6+12", "6+12", "4+7", "4+9", "1+2", "1+2+5"]
-    labels = torch.tensor([0, 0, 1, 1, 2, 2])
-    clips = phantom_clips(cells)
-    model = recognizers.create_model("au_gacn", 3, **TINY)
-    model.see_training_fold(cells)
-    assert isinstance(model, AUGACN)
-    aus = au_labels(cells, model.aus)
-    optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0.02, 240)  # normalisation settles
-    losses = []
-    for _ in range(240):
-        optimiser.zero_grad()
-        loss = model.loss(model(clip=clips), labels, aus=aus)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        losses.append(loss.item())
-    assert losses[-1] < losses[0] / 4
-    output = model.eval()(clip=clips)
-    assert output.logits.argmax(1).tolist() == labels.tolist()
-    right = ((output.extras["au_logits"] > 0) == (aus == 1)).float().mean()
-    assert right > (aus == 0).float().mean()  # more than by saying that nothing moves
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"num_frames": 8}, "num_frames must be a positive multiple of 16, got 8"),
-        ({"image_size": 40}, "image_size must be a positive multiple of 16, got 40"),
-        ({"image_size": 0}, "image_size must be a positive multiple of 16, got 0"),
-        ({"width": 6}, "channels must be a positive multiple of 4, got 6"),
-        ({"aus": []}, "one or more; got"),
-        ({"aus": [4, 4]}, r"twice: \[4\]"),
-        ({"aus": [3]}, r"unknown: \[3\]"),
-        ({"pool_ratio": 0.0}, r"ratio must lie in \(0, 1\], got 0"),
-        ({"edge_threshold": 1.5}, r"edge_threshold in \[0, 1\]; got 16, 1.0, 1.5"),
-        ({"me_weight": -1.0}, "me_weight 0 or more"),
-        ({"graph_width": 0}, "graph_width must be 1 or more"),
-    ],
-)
-def test_options_that_do_not_fit_are_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        recognizers.create_model("au_gacn", 3, **{**TINY, **options})
 
 
 def test_clips_that_do_not_fit_are_refused() -> None:
@@ -243,7 +172,7 @@ def test_clips_that_do_not_fit_are_refused() -> None:
 
 
 def test_edges_need_annotated_training_clips() -> None:
-    model = recognizers.create_model("au_gacn", 3, **TINY)
+    model = recognizers.create_model("au_gacn", 3, **model_config("au_gacn_tiny")["options"])
     output = model(clip=torch.rand(1, 16, 3, 32, 32))
     with pytest.raises(ValueError, match="no edges yet: call see_training_fold"):
         model.loss(output, torch.tensor([0]), aus=torch.zeros(1, 19))
@@ -266,49 +195,6 @@ def test_targets_that_do_not_fit_are_refused() -> None:
         model.loss(output, labels, aus=torch.full((2, 19), 0.5))
 
 
-def test_configs_name_every_option() -> None:
-    """The file of the paper's model holds the defaults, the tiny one what it changes."""
-    full, small = _config("au_gacn"), _config("au_gacn_tiny")
-    told = recognizers.describe("au_gacn", **full["options"])
-    assert full["options"] == {**told.options, "aus": list(told.options["aus"])}
-    assert small["name"] == full["name"] == "au_gacn"
-    assert {**full["options"], **TINY} == small["options"]
-
-
-def _config(name: str) -> dict[str, Any]:
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    with initialize_config_dir(str(config.config_folder().resolve()), version_base="1.3"):
-        group = OmegaConf.to_container(compose(f"model/{name}"))
-    assert isinstance(group, dict)
-    return group["model"]
-
-
-def test_a_model_trains_in_bfloat16() -> None:
-    model = tiny()
-    clip = torch.rand(2, 16, 3, 32, 32)
-    with torch.autocast("cpu", torch.bfloat16):
-        output = model(clip=clip)
-        loss = model.loss(output, torch.tensor([0, 1]), aus=au_labels(CELLS[:2], model.aus))
-    loss.backward()
-    assert output.logits.dtype == torch.bfloat16
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-
-
-@pytest.mark.gpu
-def test_a_model_on_a_gpu_answers_as_on_the_cpu() -> None:
-    model = tiny().eval()
-    clip = torch.rand(2, 16, 3, 32, 32)
-    wanted = model(clip=clip).logits
-    model.cuda().see_training_fold(CELLS)
-    output = model(clip=clip.cuda())
-    assert output.logits.is_cuda
-    torch.testing.assert_close(output.logits.cpu(), wanted, rtol=1e-3, atol=1e-4)
-    aus = au_labels(CELLS[:2], model.aus).cuda()
-    assert model.loss(output, torch.tensor([0, 1]).cuda(), aus=aus).isfinite()
-
-
 def test_the_two_halves_of_a_clip_are_not_one() -> None:
     """Time counts: frames in another order give another answer."""
     model = tiny().eval()
@@ -316,3 +202,16 @@ def test_the_two_halves_of_a_clip_are_not_one() -> None:
     shuffled = clip[:, [j for i in range(8) for j in (i, i + 8)]]
     first, second = (model(clip=given).extras["au_logits"] for given in (clip, shuffled))
     assert not torch.allclose(first, second)
+
+
+def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+    clips = phantom_clips(32, 16)
+    model = tiny()
+    model.see_training_fold(handful.CELLS)
+    aus = au_labels(handful.CELLS, model.aus)
+    first = model.loss(model(clip=clips), LABELS, aus=aus).item()
+    assert learn_by_heart(model, {"clip": clips}, steps=100, lr=5e-3, aus=aus) == LABELS.tolist()
+    output = model.eval()(clip=clips)
+    assert model.loss(output, LABELS, aus=aus).item() < first / 4
+    right = ((output.extras["au_logits"] > 0) == (aus == 1)).float().mean()
+    assert right > (aus == 0).float().mean()  # more than by saying that nothing moves

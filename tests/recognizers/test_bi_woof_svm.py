@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ import torch
 from recognizers.inputs import build_inputs
 from recognizers.models import create_model, describe
 from recognizers.models.bi_woof_svm import BiWOOFSVM, bi_woof
-from tests.recognizers.phantom_pairs import LABELS, model_config, phantom_clips, phantom_store
+from tests.recognizers.handful import LABELS, model_config, phantom_flow, phantom_store
 
 
 def slow_bi_woof(image: np.ndarray, blocks: int, bins: int) -> np.ndarray:
@@ -68,8 +67,8 @@ def test_a_face_that_does_not_move_is_zeros() -> None:
 def test_a_machine_learns_phantom_clips_and_keeps_them_in_its_state() -> None:
     config = model_config("bi_woof_svm_tiny")
     model = create_model("bi_woof_svm", 3, **config["options"])
-    assert model.fits_directly
-    _, flow_strain = phantom_clips(size=32)
+    assert not config.get("training", {}).get("standardise")  # directions and sums count
+    flow_strain = phantom_flow(32)
     model.fit_directly(LABELS, flow_strain=flow_strain)
     output = model.eval()(flow_strain=flow_strain)
     assert output.logits.argmax(1).tolist() == LABELS.tolist()
@@ -85,7 +84,7 @@ def test_a_machine_learns_phantom_clips_and_keeps_them_in_its_state() -> None:
 
 @pytest.mark.gpu
 def test_a_machine_on_a_gpu_answers_as_on_the_cpu() -> None:
-    _, flow_strain = phantom_clips(size=32)
+    flow_strain = phantom_flow(32)
     model = BiWOOFSVM(3, image_size=32)
     model.fit_directly(LABELS, flow_strain=flow_strain)
     wanted = model(flow_strain=flow_strain)
@@ -112,19 +111,6 @@ def test_a_fresh_one_has_no_parameters_and_no_opinion() -> None:
     torch.testing.assert_close(logits.softmax(1), torch.full((2, 4), 0.25))
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"blocks": 0}, "blocks and bins must be 1 or more, got 0 and 8"),
-        ({"image_size": 4}, r"image_size must be 5 \(blocks\) or more, got 4"),
-        ({"kernel": "rbf"}, "kernel must be one of linear, poly, got 'rbf'"),
-    ],
-)
-def test_options_that_do_not_fit_are_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        create_model("bi_woof_svm", 3, **options)
-
-
 def test_clips_that_do_not_fit_are_refused() -> None:
     model = BiWOOFSVM(3, image_size=16)
     image = torch.randn(4, 3, 16, 16)
@@ -136,18 +122,3 @@ def test_clips_that_do_not_fit_are_refused() -> None:
         model.fit_directly(torch.tensor([0, 1, 2, 0]), flow_strain=image[..., :8])
     with pytest.raises(ValueError, match=r"with sides of 5 pixels or more, got \(4, 3, 16, 3\)"):
         bi_woof(image[..., :3])
-
-
-def test_a_model_that_learns_by_gradients_is_not_fitted_at_once() -> None:
-    model = create_model("ststnet", 3)
-    with pytest.raises(ValueError, match="STSTNet learns by gradients"):
-        model.fit_directly(LABELS, flow_strain=torch.zeros(6, 3, 28, 28))
-
-
-def test_configs_name_every_option() -> None:
-    config = model_config("bi_woof_svm")
-    assert config["name"] == "bi_woof_svm"
-    assert config["options"] == describe("bi_woof_svm").options
-    assert not config.get("training", {}).get("standardise")  # directions and sums count
-    tiny = {**config["options"], "image_size": 32}
-    assert model_config("bi_woof_svm_tiny")["options"] == tiny

@@ -9,7 +9,7 @@ import numpy as np
 from mersynth.features import load_feature
 from recognizers.inputs import build_inputs
 from recognizers.models import InputSpec
-from tests.recognizers.phantom_pairs import phantom_store
+from tests.recognizers.handful import phantom_store
 
 
 def test_the_third_channel_is_the_length_of_the_flow(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from tests.recognizers.handful import (
     LABELS,
     learn_by_heart,
     model_config,
-    model_configs,
     phantom_clips,
     without_gradient,
 )
@@ -112,37 +111,3 @@ def test_the_loss_is_the_cross_entropy_of_the_classes_alone() -> None:
 def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
     clip = phantom_clips(32, 16)
     assert learn_by_heart(tiny(), {"clip": clip}, steps=60, lr=5e-3) == LABELS.tolist()
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"num_frames": 8}, "num_frames must be a positive multiple of 16, got 8"),
-        ({"image_size": 40}, "image_size must be a positive multiple of 16, got 40"),
-        ({"aus": [4, 4]}, r"twice: \[4\]"),
-        ({"width": 6}, "channels must be a positive multiple of 4, got 6"),
-        ({"graph_width": 0}, r"in \[0, 1\], got 0 and 0.4"),
-        ({"edge_threshold": 1.5}, r"in \[0, 1\], got 16 and 1.5"),
-    ],
-)
-def test_options_that_do_not_fit_are_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        tiny(**options)
-
-
-@pytest.mark.parametrize("name", model_configs("mer_gcn"))
-def test_every_config_composes_and_builds(name: str) -> None:
-    group = model_config(name)
-    told = recognizers.describe(group["name"], **group["options"])
-    assert set(told.options) == set(group["options"])
-    if name == "mer_gcn":
-        assert group["options"] == {**told.options, "aus": list(CASME2_AUS)}
-    assert group["training"]["scheduler"]["T_max"] == group["training"]["epochs"]
-
-
-def test_a_model_trains_in_bfloat16() -> None:
-    model = tiny()
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = model.loss(model(clip=torch.rand(6, 16, 3, 32, 32)), LABELS)
-    loss.backward()
-    assert without_gradient(model) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from recognizers.models import create_model, describe
 from recognizers.models.imagenet import MEAN, STD
 from recognizers.models.resnet18 import ResNet18
-from tests.recognizers.phantom_pairs import LABELS, accuracy_after, model_config, phantom_clips
+from tests.recognizers.handful import LABELS, learn_by_heart, model_config, phantom_clips
 
 
 @pytest.fixture(autouse=True)
@@ -63,52 +62,13 @@ def test_imagenet_weights_start_the_trunk(tmp_path: Path, monkeypatch: pytest.Mo
     assert own["classifier.weight"].shape == (3, 512)
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"image": "onset"}, "image must be one of apex_minus_onset, apex, got 'onset'"),
-        ({"weights": "yes"}, "weights must be one of imagenet, none, got 'yes'"),
-        ({"image_size": 31}, "image_size must be 32 or more, got 31"),
-    ],
-)
-def test_options_that_do_not_fit_are_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        create_model("resnet18", 3, **options)
-
-
 def test_the_other_image_is_refused() -> None:
     with pytest.raises(ValueError, match="inputs are apex_minus_onset; got apex"):
         ResNet18(3, image_size=32)(apex=torch.rand(1, 3, 32, 32))
 
 
 def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
-    config = model_config("resnet18_tiny")
-    model = create_model("resnet18", 3, **config["options"])
-    clips, _ = phantom_clips(size=config["options"]["image_size"])
-    inputs = {"apex_minus_onset": clips[:, -1] - clips[:, 0]}
-    training = config["training"]
-    rate = training["optimizer"]["lr"]
-    assert training["optimizer"].pop("groups") == {"trunk": {"lr": rate}}  # one rate for all
-    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    assert accuracy_after(model, inputs, LABELS, training) == 1
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert not torch.equal(parameter, before[name]), name
-
-
-@pytest.mark.parametrize(
-    ("name", "changed"),
-    [
-        ("resnet18", {}),
-        ("resnet18_apex", {"image": "apex"}),
-        ("resnet18_tiny", {"weights": "none", "image_size": 32}),
-    ],
-)
-def test_configs_name_every_option(name: str, changed: dict[str, Any]) -> None:
-    config = model_config(name)
-    options = {**describe("resnet18").options, "weights": "imagenet", **changed}
-    assert config["options"] == options
-    model = create_model(config["name"], 3, **{**options, "weights": "none"})
-    prefixes = config["training"]["optimizer"]["groups"]
-    for prefix in prefixes:
-        assert any(n.startswith(f"{prefix}.") for n, _ in model.named_parameters())
+    model = create_model("resnet18", 3, **model_config("resnet18_tiny")["options"])
+    clips = phantom_clips(32, 3)
+    inputs = {"apex_minus_onset": clips[:, 1] - clips[:, 0]}
+    assert learn_by_heart(model, inputs, steps=12, lr=1e-3) == LABELS.tolist()

@@ -16,13 +16,12 @@ from recognizers.inputs import build_inputs
 from recognizers.models import create_model, describe
 from recognizers.models.shallow_alexnet import alexnet_trunk, trunk_side
 from recognizers.models.sssn import SSSN
-from tests.recognizers.phantom_pairs import (
+from tests.recognizers.handful import (
     LABELS,
-    accuracy_after,
+    learn_by_heart,
     model_config,
-    phantom_clips,
+    phantom_flow,
     phantom_store,
-    standardised,
 )
 
 
@@ -111,33 +110,12 @@ def test_random_weights_are_normal_by_the_number_of_inputs() -> None:
         assert not layer.bias.any()
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"image": "flow"}, "image must be one of flow_magnitude, flow_strain, got 'flow'"),
-        ({"trunk": "vgg"}, "trunk must be one of original, torchvision, got 'vgg'"),
-        ({"weights": "keras"}, "weights must be one of imagenet, none, got 'keras'"),
-        ({"weights": "imagenet"}, "choose trunk=torchvision, or weights=none"),
-        ({"image_size": 34}, "image_size must be 35 or more, got 34"),
-        ({"dropout": 1}, r"dropout must lie in \[0, 1\), got 1"),
-    ],
-)
-def test_options_that_do_not_fit_are_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        create_model("sssn", 3, **options)
-
-
 def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
     config = model_config("sssn_tiny")
-    model = SSSN(3, **config["options"])
-    _, flow_strain = phantom_clips(size=63)
-    magnitude = flow_strain[:, :2].norm(dim=1, keepdim=True)
-    image = standardised(torch.cat([flow_strain[:, :2], magnitude], dim=1))
-    accuracy = accuracy_after(model, {"flow_magnitude": image}, LABELS, config["training"])
-    assert accuracy == 1
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 0, name
+    assert config["training"]["standardise"]
+    model = SSSN(3, **{**config["options"], "image": "flow_strain"})
+    inputs = {"flow_strain": phantom_flow(63)}
+    assert learn_by_heart(model, inputs, steps=12, lr=1e-4) == LABELS.tolist()
 
 
 @pytest.mark.parametrize("image", ["flow_magnitude", "flow_strain"])
@@ -145,19 +123,3 @@ def test_it_reads_a_store(tmp_path: Path, image: Any) -> None:
     model = SSSN(3, image=image, image_size=63)
     data = build_inputs(phantom_store(tmp_path / "phantom"), model.inputs, "three")
     assert model(**data.inputs).logits.shape == (len(data.clips), 3)
-
-
-@pytest.mark.parametrize(
-    ("name", "changed"),
-    [
-        ("sssn", {}),
-        ("sssn_strain", {"image": "flow_strain"}),
-        ("sssn_imagenet", {"trunk": "torchvision", "weights": "imagenet"}),
-        ("sssn_tiny", {"image_size": 63}),
-    ],
-)
-def test_configs_name_every_option(name: str, changed: dict[str, Any]) -> None:
-    config = model_config(name)
-    assert config["options"] == {**describe("sssn").options, **changed}
-    assert config["training"]["standardise"]
-    assert create_model(config["name"], 3, **{**config["options"], "weights": "none"})
