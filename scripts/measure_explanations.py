@@ -31,7 +31,6 @@ import torch
 from torch.nn import functional as F
 
 from mersynth import logs
-from mersynth.clips import Clip
 from mersynth.facs.regions import half_rows
 from mersynth.files import write_json_atomically
 from mersynth.sources.phantom.population import ClipSpec, clip_specs, render_clip
@@ -81,8 +80,10 @@ def render_store(path: Path, arguments: argparse.Namespace) -> dict[str, ClipSpe
     known = {spec.clip.id: spec for spec in specs}
     if path.exists():
         stored = ClipStore.open(path)
-        clips: list[Clip] = [spec.clip for spec in specs]
-        if list(stored.clips) != clips or stored.image_size != arguments.image_size:
+        if (
+            stored.clips != tuple(spec.clip for spec in specs)
+            or stored.image_size != arguments.image_size
+        ):
             raise SystemExit(f"{path} holds other clips; remove it, or choose another --work")
         return known
     header = {"source": "phantom", "licence": "rendered, no real person: free to use"}
@@ -254,11 +255,8 @@ def document(
 
 def wrapped(part: str) -> str:
     """A paragraph of 100 columns; tables, lists, pictures and code as they are."""
-    return (
-        part
-        if part.startswith(("|", "-", "!", "`" * 3, "#"))
-        else textwrap.fill(part, 100, break_on_hyphens=False)
-    )
+    kept = part.startswith(("|", "-", "!", "`" * 3, "#"))
+    return part if kept else textwrap.fill(part, 100, break_on_hyphens=False)
 
 
 def main() -> None:
