@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,6 +10,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mersynth.cli_options import Out, Scheme, Seed, new_app
+
+logger = logging.getLogger(__name__)
 
 app = new_app(
     "Micro-expression recognizers under an honest protocol, pretrained on synthetic clips."
@@ -139,6 +142,33 @@ def cross(
         seed=seed,
         overrides=overrides or [],
     )
+
+
+@app.command()
+def explain(
+    run: Annotated[Path, typer.Option(help="Folder of a run made with keep_weights=true.")],
+    method: Annotated[
+        Literal["au-cam", "grad-cam", "attention", "tsne"],
+        typer.Option(help="au-cam: dual_branch; attention: mmnet, frl_dgt; the others: most."),
+    ],
+    clip: Annotated[
+        list[str] | None, typer.Option(help="dataset/subject/clip; repeatable. [all]")
+    ] = None,
+    target: Annotated[
+        Literal["predicted", "true"],
+        typer.Option("--class", help="Whose evidence Grad-CAM shows."),
+    ] = "predicted",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Out = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Whose folds, of a run of several seeds.")
+    ] = None,
+) -> None:
+    """Draw what the models of a run look at, each clip by the model that was tested on it."""
+    from recognizers.explain import explain as explain_run
+
+    page = explain_run(run, method, out, clip, target=target, seed=seed, device=device)
+    logger.info("page: %s", page)
 
 
 @app.command()

@@ -50,14 +50,18 @@ class TrainingSettings:
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"model.training.{name} must be a whole number from 1, got {value!r}")
+                raise ConfigError(
+                    f"model.training.{name} must be a whole number from 1, got {value!r}"
+                )
         if self.sampler not in get_args(Sampler):
             raise ConfigError(
                 f"model.training.sampler must be one of {', '.join(get_args(Sampler))}, got "
                 f"{self.sampler!r}"
             )
         if self.gradient_clip is not None and not self.gradient_clip > 0:
-            raise ConfigError(f"model.training.gradient_clip must be above 0, got {self.gradient_clip}")
+            raise ConfigError(
+                f"model.training.gradient_clip must be above 0, got {self.gradient_clip}"
+            )
         _named("optimizer", self.optimizer, torch.optim, Optimizer)
         if self.scheduler is not None:
             _named("scheduler", self.scheduler, lr_scheduler, lr_scheduler.LRScheduler)
@@ -76,7 +80,9 @@ class TrainingSettings:
         """
         known = ["standardise"] if fits_directly else [f.name for f in fields(cls)]
         if unknown := sorted(set(block) - set(known)):
-            raise ConfigError(f"model.training has no {', '.join(unknown)}; it has {', '.join(known)}")
+            raise ConfigError(
+                f"model.training has no {', '.join(unknown)}; it has {', '.join(known)}"
+            )
         needed = () if fits_directly else ("epochs", "batch_size", "optimizer")
         if missing := [key for key in needed if key not in block]:
             raise ConfigError(f"model.training lacks {', '.join(missing)}")
@@ -99,8 +105,8 @@ class TrainingSettings:
             if not chosen:
                 parts = sorted({name.partition(".")[0] for name in rest})
                 raise ConfigError(
-                    f"model.training.optimizer.groups: no parameter's name begins with {prefix!r}; the "
-                    f"model's parts are {', '.join(parts)}"
+                    "model.training.optimizer.groups: no parameter's name begins with "
+                    f"{prefix!r}; the model's parts are {', '.join(parts)}"
                 )
             groups.append({"params": [rest.pop(name) for name in chosen], **changes})
         if rest:
@@ -133,7 +139,8 @@ def _named(what: str, block: Mapping[str, Any], room: Any, base: type) -> None:
     )
     if block.get("name") not in names:
         raise ConfigError(
-            f"model.training.{what}.name must be one of {', '.join(names)}; got {block.get('name')!r}"
+            f"model.training.{what}.name must be one of {', '.join(names)}; got "
+            f"{block.get('name')!r}"
         )
 
 

@@ -14,6 +14,7 @@ from mersynth import config
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 HEAVY = {
+    "captum",
     "feat",
     "gradio",
     "jinja2",
