@@ -1,8 +1,7 @@
-"""Executors: the same calls here, in processes of this machine and on Ray."""
+"""Executors: the same calls here and in processes of this machine."""
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import signal
@@ -12,119 +11,34 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from mersynth import config
 from mersynth.config import ConfigError
-from recognizers.executors import Executor, ExecutorError, make_executor
+from recognizers.executors import ExecutorError, make_executor
+from tests.recognizers.executor_calls import (
+    CLIPS,
+    TIMEOUT,
+    act,
+    describe,
+    die,
+    expected,
+    fail,
+    fail_oddly,
+    log,
+    mark,
+    results_of_training,
+    return_a_lock,
+    wait_for,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 ONE = {"name": "local", "workers": 1, "threads": 1}
 TWO = {"name": "local", "workers": 2, "threads": 1}
-TIMEOUT = 60.0  # seconds until a call that waits in vain gives up
-
-logger = logging.getLogger("recognizers.fold")
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray is not installed: mersynth[ray]"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Clips:
-    inputs: dict[str, np.ndarray]
-    names: tuple[str, ...]
-
-
-class OddError(Exception):
-    """Cannot be made anew from its arguments, as unpickling wants to."""
-
-    def __init__(self, fold: int, reason: str) -> None:
-        super().__init__(f"fold {fold}: {reason}")
-
-
-CLIPS = Clips({"apex": np.arange(300_000, dtype=np.float32).reshape(100, -1)}, ("a", "b"))
-
-
-def train(clips: Clips, rows: list[int], seed: int) -> tuple[float, str]:
-    import torch  # late: most workers need not wait for it
-
-    x = torch.from_numpy(clips.inputs["apex"][rows])
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
-    return float(((x / 3e5 + noise) @ noise.T).sum()), clips.names[0]
-
-
-CALLS = [([0, 5], 1), ([7], 2), ([99, 1, 2], 3)]
-
-
-def describe(clips: Clips) -> dict[str, Any]:
-    import torch
-
-    array = clips.inputs["apex"]
-    return {
-        "file": str(getattr(array, "filename", "")),
-        "address": array.__array_interface__["data"][0],
-        "writable": array.flags.writeable,
-        "sum": float(array.sum()),
-        "process": os.getpid(),
-        "threads": torch.get_num_threads(),
-        "omp": os.environ.get("OMP_NUM_THREADS"),
-    }
-
-
-def wait_for(path: Path) -> str:
-    end = time.monotonic() + TIMEOUT
-    while not path.exists():
-        if time.monotonic() > end:
-            raise TimeoutError(path)
-        time.sleep(0.02)
-    return path.name
-
-
-def mark(path: Path) -> str:
-    path.touch()
-    return path.name
-
-
-def fail(path: Path) -> None:
-    wait_for(path)
-    raise FileNotFoundError(2, "no such fold", "fold.npz")
-
-
-def fail_oddly() -> None:
-    raise OddError(3, "no clips")
-
-
-def return_a_lock() -> Any:
-    return threading.Lock()
-
-
-def die(path: Path) -> None:
-    wait_for(path)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def die_once(path: Path, value: int) -> int:
-    if not path.exists():
-        path.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return value
-
-
-def log(fold: int) -> int:
-    logger.info("fold %d: begun", fold)
-    logger.debug("fold %d: not of interest", fold)
-    logging.getLogger("mersynth").warning("fold %d: %s", fold, "few clips")
-    return fold
-
-
-def act(function: Any, *arguments: Any) -> Any:
-    """So that calls of one run do different things."""
-    return function(*arguments)
 
 
 @pytest.fixture(autouse=True)
@@ -134,15 +48,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
-
-
-def results_of_training(executor: Executor) -> dict[int, tuple[float, str]]:
-    clips = executor.share(CLIPS)
-    return dict(executor.run(train, [(clips, *call) for call in CALLS]))
-
-
-def expected() -> dict[int, tuple[float, str]]:
-    return {i: train(CLIPS, *call) for i, call in enumerate(CALLS)}
 
 
 def test_workers_yield_what_ends_first_and_share_threads_memory_and_logs(
@@ -226,12 +131,17 @@ def test_an_exception_arrives_as_itself_after_results_and_ends_the_rest(
     assert list(temporary.iterdir()) == []
 
 
-def test_what_cannot_travel_between_processes_is_named() -> None:
+@pytest.mark.slow
+def test_results_and_errors_that_cannot_travel_between_processes_are_named() -> None:
     with make_executor(TWO) as executor:
         with pytest.raises(ExecutorError, match="OddError: fold 3: no clips"):
             list(executor.run(fail_oddly, [(), ()]))
         with pytest.raises(ExecutorError, match="result of type lock cannot be sent"):
             list(executor.run(return_a_lock, [(), ()]))
+
+
+def test_calls_and_values_that_cannot_travel_between_processes_are_named() -> None:
+    with make_executor(TWO) as executor:
         with pytest.raises(ExecutorError, match="top level of a module"):
             executor.run(lambda: 1, [(), ()])
         with pytest.raises(ExecutorError, match="a lock cannot be shared"):
@@ -269,6 +179,8 @@ def run_program(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell lets what it runs in the background ignore it, and children inherit that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         **options,
     )
     assert process.stdin is not None
@@ -282,7 +194,7 @@ def test_a_program_from_standard_input_runs_what_can_be_imported(tmp_path: Path)
     program = (
         "import sys\n"
         "from recognizers.executors import make_executor, ExecutorError\n"
-        "from tests.recognizers.test_executors import act\n"
+        "from tests.recognizers.executor_calls import act\n"
         "def own(): pass\n"
         "with make_executor({'name': 'local', 'workers': 2}) as executor:\n"
         "    results = executor.run(act, [(divmod, 7, 2), (divmod, 7, 2), (own,)])\n"
@@ -298,18 +210,12 @@ def test_a_program_from_standard_input_runs_what_can_be_imported(tmp_path: Path)
 WAITING = (
     "import pathlib, sys\n"
     "from recognizers.executors import make_executor\n"
-    "from tests.recognizers.test_executors import CLIPS, wait_and_tell\n"
+    "from tests.recognizers.executor_calls import CLIPS, wait_and_tell\n"
     "folder = pathlib.Path(sys.argv[1])\n"
     "with make_executor({'name': 'local', 'workers': 2}) as executor:\n"
     "    clips = executor.share(CLIPS)\n"
     "    list(executor.run(wait_and_tell, [(folder, 0, clips), (folder, 1, clips)]))\n"
 )
-
-
-def wait_and_tell(folder: Path, number: int, clips: Clips) -> None:
-    (folder / f"{number}.tmp").write_text(str(os.getpid()))
-    (folder / f"{number}.tmp").rename(folder / f"{number}.pid")
-    wait_for(folder / "never")
 
 
 def is_running(process: int) -> bool:
@@ -321,7 +227,13 @@ def is_running(process: int) -> bool:
     return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+@pytest.mark.parametrize(
+    "by",
+    [
+        pytest.param(signal.SIGINT, id="ctrl-c"),
+        pytest.param(signal.SIGKILL, id="killed", marks=pytest.mark.slow),
+    ],
+)
 def test_workers_end_with_their_parent(by: signal.Signals, tmp_path: Path, temporary: Path) -> None:
     process = run_program(WAITING, tmp_path, str(tmp_path), start_new_session=True)
     for name in ("0.pid", "1.pid"):
@@ -385,71 +297,3 @@ def test_without_ray_its_installation_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ExecutorError, match=r"pip install 'mersynth\[ray\]'"):
         make_executor({"name": "ray"}).__enter__()
-
-
-@pytest.fixture(scope="module", name="on_ray")
-def _on_ray() -> Iterator[Executor]:
-    # Ray may hand a worker two calls: when one kills it, the other loses a try as well.
-    with make_executor({"name": "ray", "num_cpus": 0.5, "retries": 2}) as executor:
-        yield executor
-
-
-@needs_ray
-def test_ray_gives_the_same_results(on_ray: Executor) -> None:
-    assert results_of_training(on_ray) == expected()
-
-
-@needs_ray
-def test_ray_yields_results_as_they_end_and_copies_nothing_shared(
-    on_ray: Executor, tmp_path: Path
-) -> None:
-    calls = [(wait_for, tmp_path / "go"), (describe, on_ray.share(CLIPS)), (mark, tmp_path / "x")]
-    results = on_ray.run(act, calls)
-    told = dict([next(results), next(results)])
-    (tmp_path / "go").touch()
-    assert list(results) == [(0, "go")]
-    assert told[2] == "x"
-    assert not told[1]["writable"]  # lies in the object store
-    assert told[1]["threads"] == 1
-    assert told[1]["process"] != os.getpid()
-
-
-@needs_ray
-def test_exceptions_arrive_from_ray_as_themselves(on_ray: Executor, tmp_path: Path) -> None:
-    (tmp_path / "go").touch()
-    with pytest.raises(FileNotFoundError, match="no such fold") as caught:
-        list(on_ray.run(fail, [(tmp_path / "go",)] * 3))
-    assert type(caught.value) is FileNotFoundError
-    assert caught.value.filename == "fold.npz"
-    with pytest.raises(ExecutorError, match="OddError: fold 3: no clips"):
-        list(on_ray.run(fail_oddly, [()]))
-
-
-@needs_ray
-def test_ray_runs_a_call_again_whose_worker_was_lost(on_ray: Executor, tmp_path: Path) -> None:
-    calls = [(tmp_path / "a", 1), (tmp_path / "b", 2)]
-    assert sorted(on_ray.run(die_once, calls)) == [(0, 1), (1, 2)]
-
-
-@needs_ray
-def test_ray_names_the_call_whose_worker_is_lost_every_time(
-    on_ray: Executor, tmp_path: Path
-) -> None:
-    (tmp_path / "go").touch()
-    with pytest.raises(ExecutorError, match=r"worker of call 0 was lost .*repeat the command"):
-        list(on_ray.run(die, [(tmp_path / "go",)]))
-
-
-@needs_ray
-def test_ray_refuses_what_would_wait_for_ever(on_ray: Executor) -> None:
-    with (
-        pytest.raises(ExecutorError, match=r"needs 1e\+06 CPU, 0 GPU, Ray has"),
-        make_executor({"name": "ray", "num_cpus": 1e6}),
-    ):
-        pass
-    with (
-        pytest.raises(ExecutorError, match="connected to Ray already, so not to 'auto'"),
-        make_executor({"name": "ray", "address": "auto"}),
-    ):
-        pass
-    assert list(on_ray.run(divmod, [(7, 2)])) == [(0, (3, 1))]  # still connected
