@@ -135,6 +135,7 @@ def test_learning_rates_are_those_of_the_papers(name: str, epochs: int, rate: fl
     optimizer = settings.make_optimizer(model)
     scheduler = settings.make_scheduler(optimizer)
     assert scheduler is not None
+    optimizer.step()
     for _ in range(epochs):
         scheduler.step()
     assert optimizer.param_groups[-1]["lr"] == pytest.approx(rate)
