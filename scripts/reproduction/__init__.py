@@ -1,0 +1,1 @@
+"""What scripts that reproduce the papers' tables share."""

@@ -1,0 +1,147 @@
+"""What a published table says, and which run stands behind each of its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from recognizers.metrics import FULL, Statistic
+from recognizers.request import ProtocolName
+
+MISSING = "-"
+"""A figure that a table leaves out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a model is tested on, and how.
+
+    Attributes:
+        database: whose store is tested; under ``cross``, learned from.
+        protocol: how clips are divided.
+        classes: label scheme.
+        test: under ``cross``, the database that is tested.
+        emotions: the database's own labels that the paper keeps; none: all that the scheme knows.
+    """
+
+    database: str
+    protocol: ProtocolName = "loso"
+    classes: str = "five"
+    test: str | None = None
+    emotions: tuple[str, ...] = ()
+
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """Names of the stores that it needs."""
+        return (self.database,) if self.test is None else (self.database, self.test)
+
+    @property
+    def name(self) -> str:
+        """As a part of a folder's name."""
+        protocol = () if self.protocol in ("loso", "cde") else (self.protocol,)
+        emotions = (f"{len(self.emotions)}emotions",) if self.emotions else ()
+        return "_".join([*self.databases, self.classes, *emotions, *protocol])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of figures.
+
+    Attributes:
+        head: what the table calls the data.
+        metric: what it calls the figure.
+        statistic: the figure here.
+        setting: the run that gives it.
+        part: database of a composite whose clips count; ``"Full"``: all of them.
+        percent: whether the table prints percentages.
+    """
+
+    head: str
+    metric: str
+    statistic: Statistic
+    setting: Setting
+    part: str = FULL
+    percent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A method.
+
+    Attributes:
+        label: as printed.
+        published: a figure a column, with the digits that the paper prints.
+        config: of ``configs/model``; None: this project has no such system, and the row shows the
+            published figures alone.
+        overrides: of ``configs/evaluate.yaml``, by the tested database; ``""``: for every one.
+        pretrained: whether it starts from weights that synthetic clips gave.
+        mix: database of macro-expressions that is learned from, too.
+        classes: label scheme, if it is not that of the columns.
+        note: what a reader must know to compare the figures.
+    """
+
+    label: str
+    published: tuple[str, ...]
+    config: str | None = None
+    overrides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pretrained: bool = False
+    mix: str | None = None
+    classes: str | None = None
+    note: str = ""
+
+    def setting(self, column: Column) -> Setting:
+        """What the row is run on for a column."""
+        if self.classes is None:
+            return column.setting
+        return replace(column.setting, classes=self.classes)
+
+    def changes(self, database: str) -> tuple[str, ...]:
+        """Its overrides on a database."""
+        return (*self.overrides.get("", ()), *self.overrides.get(database, ()))
+
+    def run_name(self, setting: Setting) -> str:
+        """Folder of its run: the same for the same run in two tables of a paper."""
+        assert self.config is not None
+        pretrained = ("pretrained",) if self.pretrained else ()
+        return "_".join([self.config, *pretrained, setting.name])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of a paper.
+
+    Attributes:
+        paper: folder of its runs.
+        number: as the paper counts.
+        title: system, place and what is compared.
+        columns: of figures.
+        rows: methods.
+        notes: what a reader must know to compare the figures.
+    """
+
+    paper: str
+    number: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """As a file's name."""
+        return f"{self.paper}_table_{self.number}"
+
+
+def row(label: str, published: str, config: str | None = None, **others: object) -> Row:
+    """A row whose published figures stand in one string, as a line of the paper's table."""
+    return Row(label=label, published=tuple(published.split()), config=config, **others)  # type: ignore[arg-type]
+
+
+def columns(
+    head: str, setting: Setting, metrics: Mapping[str, Statistic], part: str = FULL
+) -> tuple[Column, ...]:
+    """Columns of one head, one for each metric; these by the table's names."""
+    return tuple(
+        Column(head=head, metric=metric, statistic=statistic, setting=setting, part=part)
+        for metric, statistic in metrics.items()
+    )
