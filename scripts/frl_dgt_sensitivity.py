@@ -25,8 +25,8 @@ import torch
 from reproduce_frl_dgt import CDE, OURS
 from reproduction.command import add_run_options, give, plan_of, require, told
 from reproduction.reframing import Move, moved, write_spotted
-from reproduction.runs import Filled, Plan, perform, value_of, values_of
-from reproduction.stores import Stores, foreign
+from reproduction.runs import Filled, Plan, perform, remarks, value_of, values_of
+from reproduction.stores import Stores
 from reproduction.tables import Table, columns, row
 
 from mersynth import logs
@@ -67,8 +67,8 @@ TABLES = {
         ),
         notes=(
             "The paper says neither what its figures are averaged over nor whether it trains on "
-            "shifted frames. Here models of annotated frames, at their strict epoch and of the "
-            "first seed, test shifted ones; of apexes the mean of later and earlier ones counts.",
+            "shifted frames. Here models of annotated frames, at their strict epoch, test shifted "
+            "ones; of apexes the mean of later and earlier ones counts.",
         ),
     ),
     "apexes": Table(
@@ -90,17 +90,24 @@ _AT_ONCE = 32
 
 
 def shifts(plan: Plan) -> Filled:
-    """Test the models of Table 1 on shifted frames."""
-    opened = OpenedRun(
-        perform(OURS, CDE, plan), seed=plan.seed, device="cpu" if plan.quick else "auto"
-    )
+    """Test the models of Table 1 on shifted frames.
+
+    A seed and a move take the place of a seed, so that figures are means, and intervals theirs.
+    """
     table = TABLES["shifts"]
+    folder = perform(OURS, CDE, plan)
+    found: dict[str, list[pd.DataFrame]] = {label: [] for label in MOVES}
+    for seed in range(plan.seed, plan.seed + plan.seeds):
+        opened = OpenedRun(folder, seed, "cpu" if plan.quick else "auto")
+        for label, moves in MOVES.items():
+            found[label] += [predict_moved(opened, move) for move in moves]
     filled = Filled(table)
     for number, line in enumerate(table.rows):
-        predictions = predict_moved(opened, MOVES[line.label])
+        several = [frame.assign(seed=i) for i, frame in enumerate(found[line.label])]
+        predictions = Predictions(pd.concat(several), opened.classes)
         for place, column in enumerate(table.columns):
             filled.values[number, place] = {"strict": value_of(predictions, column.statistic)}
-        filled.runs[number] = [opened.path]
+        filled.runs[number] = [folder]
     return filled
 
 
@@ -120,24 +127,19 @@ def apexes(plan: Plan, method: str) -> Filled:
     return filled
 
 
-def predict_moved(opened: OpenedRun, moves: Sequence[Move]) -> Predictions:
-    """What a run's models predict for the clips of :data:`PART` after each move.
-
-    A move takes the place of a seed, so that figures are means over moves, and intervals theirs.
+def predict_moved(opened: OpenedRun, move: Move) -> pd.DataFrame:
+    """A run's table of predictions for the clips of :data:`PART`, of their frames after a move.
 
     Raises:
         RunError: if a model predicts annotated frames otherwise than the run says.
     """
     table = opened.run.predictions["strict"].frame
     table = table[(table["seed"] == opened.seed) & (table["dataset"] == PART)]
+    found = _probabilities(opened, move)
     keys = table["dataset"] + "/" + table["subject"] + "/" + table["clip"]
-    several = []
-    for number, move in enumerate(moves):
-        found = _probabilities(opened, move)
-        values = pd.DataFrame([found[key] for key in keys], list(table.index), opened.classes)
-        shown = values.add_prefix("p_").to_dict("series")
-        several.append(table.assign(seed=number, predicted=values.idxmax(axis=1), **shown))
-    return Predictions(pd.concat(several), opened.classes)
+    values = pd.DataFrame([found[key] for key in keys], list(table.index), opened.classes)
+    shown = values.add_prefix("p_").to_dict("series")
+    return table.assign(predicted=values.idxmax(axis=1), **shown)
 
 
 def _probabilities(opened: OpenedRun, move: Move) -> dict[str, list[float]]:
@@ -184,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with told(parser), plan_of(options, "frl_dgt", (COMPOSITE,), pretrained=False) as plan:
         require(plan.stores.missing(OURS, CDE), options.study)
         filled = shifts(plan) if options.study == "shifts" else apexes(plan, options.method)
-        filled.warnings.extend([] if plan.quick else foreign(plan.stores))
+        filled.warnings.extend(remarks(plan))
         give(filled, plan, options)
 
 

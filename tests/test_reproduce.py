@@ -352,3 +352,24 @@ def test_a_quick_table_runs_whole(
     assert len(figures) == sum(len(row["published"]) for row in rows)
     assert figures["mean"].between(0, 1).all()
     assert not (tmp_path / "runs").exists()  # a quick run leaves nothing but its table
+
+
+@pytest.mark.slow
+def test_models_look_at_the_shifted_frames(tmp_path: Path) -> None:
+    runs, study = script("reproduction.runs"), script("frl_dgt_sensitivity")
+    move = script("reproduction.reframing").Move
+    stores = script("reproduction.quick").phantom_stores(tmp_path, ["composite"], False)
+    plan = runs.Plan(stores=stores, folder=tmp_path / "runs", quick=True)
+    opened = study.OpenedRun(runs.perform(study.OURS, study.CDE, plan), device="cpu")
+    columns = [f"p_{name}" for name in opened.classes]
+    written = opened.run.predictions["strict"].frame.query("dataset == 'casme2'")[columns]
+    annotated = study.predict_moved(opened, move("apex", 0.0))[columns]
+    np.testing.assert_allclose(annotated, written, atol=1e-4)
+    found = [
+        study.predict_moved(opened, move(frame, share))[columns].to_numpy()
+        for frame, share in (("onset", 0.3), ("apex", 0.3), ("apex", -0.3))
+    ]
+    for probabilities in found:
+        np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
+        assert (np.abs(probabilities - written) > 1e-5).any(axis=1).mean() > 0.5
+    assert np.abs(found[1] - found[2]).max() > 1e-5

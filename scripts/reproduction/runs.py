@@ -63,7 +63,7 @@ class Filled:
         table: as published.
         values: by row and column (numbers), then by selection; what was not run is left out.
         runs: folders, by row, each once.
-        warnings: why our figures are not of the table's data.
+        warnings: what else our figures depend on.
     """
 
     table: Table
@@ -90,7 +90,7 @@ def fill(table: Table, rows: Sequence[int], plan: Plan) -> Filled:
         rows: numbers of the rows to run.
         plan: how.
     """
-    filled = Filled(table, warnings=[] if plan.quick else foreign(plan.stores))
+    filled = Filled(table, warnings=remarks(plan))
     for number in rows:
         row = table.rows[number]
         opened: dict[Setting, Run] = {}
@@ -105,6 +105,16 @@ def fill(table: Table, rows: Sequence[int], plan: Plan) -> Filled:
                 filled.values[number, place] = values
         filled.runs[number] = [run.path for run in opened.values()]
     return filled
+
+
+def remarks(plan: Plan) -> list[str]:
+    """Why our figures are not of the table's data, or of its settings."""
+    found = [] if plan.quick else foreign(plan.stores)
+    if plan.overrides:
+        found.append(f"Settings changed for all of our figures: {', '.join(plan.overrides)}.")
+    if plan.seeds > 1:
+        found.append(f"Our figures are means over {plan.seeds} seeds.")
+    return found
 
 
 def perform(row: Row, setting: Setting, plan: Plan) -> Path:
