@@ -45,25 +45,44 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     names = sorted(file.stem for file in folder.glob("*.yaml"))
     if name not in names:
         raise ConfigError(f"there is no config {name!r} in {folder}; there are {', '.join(names)}")
+    # A group is chosen before values within it are set, as Hydra itself does.
+    ordered = sorted(overrides, key=lambda override: "." in _key(override))
+    for override in ordered:
+        if override.startswith(("+", "~")):
+            raise ConfigError(
+                f"override {override!r}: keys can be changed, not added (+) or removed (~)"
+            )
+    values = [override for override in ordered if not _chooses_group(override, folder)]
     with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
-        config = compose(name)
-        # One more override at a time, so that an error can name the one at fault. A group is
-        # chosen before values within it are set, as Hydra itself does.
-        ordered = sorted(overrides, key=lambda override: "." in _key(override))
-        for count, override in enumerate(ordered, start=1):
-            before = config
-            if override.startswith(("+", "~")):
-                raise ConfigError(
-                    f"override {override!r}: keys can be changed, not added (+) or removed (~)"
-                )
-            try:
-                config = compose(name, ordered[:count])
-            # Hydra raises ValueError where the choice of a group is a number.
-            except (HydraException, OmegaConfBaseException, ValueError) as error:
-                reason = _reason(error, override, before)
-                raise ConfigError(f"override {override!r} of config {name!r}: {reason}") from error
-            _check_kind(override, before, config)
+        try:
+            before = compose(name, [override for override in ordered if override not in values])
+            config = compose(name, ordered) if values else before
+        # Hydra raises ValueError where the choice of a group is a number.
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise _named_error(name, ordered) from error
+    for override in values:
+        _check_kind(override, before, config)
     return config
+
+
+def _named_error(name: str, ordered: list[str]) -> ConfigError:
+    """The error that names the override at fault: the first that cannot follow those before it."""
+    from hydra import compose
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    config = compose(name)
+    for count, override in enumerate(ordered, start=1):
+        try:
+            config = compose(name, ordered[:count])
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            reason = _reason(error, override, config)
+            return ConfigError(f"override {override!r} of config {name!r}: {reason}")
+    return ConfigError(f"the overrides of config {name!r} do not fit together: {ordered}")
+
+
+def _chooses_group(override: str, folder: Path) -> bool:
+    return (folder / _key(override).partition("@")[0]).is_dir()
 
 
 def _key(override: str) -> str:
