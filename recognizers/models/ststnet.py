@@ -32,7 +32,7 @@ def _streams(padding: int, dropout: float) -> nn.Sequential:
     filters = sum(KERNELS)
     layers: list[tuple[str, nn.Module]] = [
         ("conv", nn.Conv2d(3, filters, 3, padding=padding)),
-        ("relu", nn.ReLU()),
+        ("relu", nn.ReLU(inplace=True)),
         ("norm", nn.BatchNorm2d(filters)),
         ("pool", nn.MaxPool2d(3, stride=3, padding=1)),
         ("dropout", nn.Dropout(dropout)),
