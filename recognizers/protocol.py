@@ -174,9 +174,7 @@ def grouped(clips: Sequence[Clip], k: int, seed: int, synthetic: Iterable[Clip] 
     """
     people = _people(clips, "grouped folds")
     if not 2 <= k <= len(people):
-        raise ValueError(
-            f"the number of groups must lie in 2..{len(people)} (the people), got {k}"
-        )
+        raise ValueError(f"the number of groups must lie in 2..{len(people)} (the people), got {k}")
     cells = _generator_groups(people, synthetic)
     if k < len(cells):
         raise ValueError(

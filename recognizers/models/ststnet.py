@@ -15,6 +15,20 @@ KERNELS = (3, 5, 8)
 """Filters of the three streams, Table I; they stand in this order."""
 
 
+class QuickDropout(nn.Dropout):
+    """``nn.Dropout``, drawn from single-precision numbers.
+
+    On a CPU torch's own draws from doubles, which takes a fifth of this network's training.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Set a portion of the values to 0 and scale the others up, in training alone."""
+        if not self.training:
+            return input
+        kept = torch.rand_like(input) >= self.p
+        return input * (kept / (1 - self.p))
+
+
 def _streams(padding: int, dropout: float) -> nn.Sequential:
     """C1 and P1 of Table I, and what the authors' code has between them, of all streams.
 
@@ -35,7 +49,7 @@ def _streams(padding: int, dropout: float) -> nn.Sequential:
         ("relu", nn.ReLU(inplace=True)),
         ("norm", nn.BatchNorm2d(filters)),
         ("pool", nn.MaxPool2d(3, stride=3, padding=1)),
-        ("dropout", nn.Dropout(dropout)),
+        ("dropout", QuickDropout(dropout)),
     ]
     return nn.Sequential(OrderedDict(layers))
 

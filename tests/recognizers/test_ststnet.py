@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recognizers.models import PublishedError, create_model, describe, load_published
-from recognizers.models.ststnet import STSTNet
+from recognizers.models.ststnet import QuickDropout, STSTNet
 from tests.recognizers.handful import LABELS, learn_by_heart, model_config, phantom_flow
 
 
@@ -131,3 +131,18 @@ def test_the_published_config_is_what_published_weights_need() -> None:
     image = torch.rand(1, 3, 28, 28)
     first, second = (m.eval()(flow_strain=image).logits for m in (model, their))
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("portion", [0.0, 0.25, 0.5])
+def test_dropout_is_torchs_but_for_the_draw(portion: float) -> None:
+    torch.manual_seed(0)
+    dropout = QuickDropout(portion)
+    x = torch.ones(100_000, requires_grad=True)
+    y = dropout(x)
+    values = y.unique().tolist()
+    assert values == pytest.approx([0, 1 / (1 - portion)] if portion else [1])
+    assert (y == 0).float().mean().item() == pytest.approx(portion, abs=0.01)
+    y.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, y.detach())  # what is dropped has no gradient
+    assert dropout.eval()(x) is x
