@@ -130,7 +130,7 @@ def test_a_tree_of_the_challenge_s_list(
     with caplog.at_level(logging.WARNING):
         out = write_tree(listed, "smic", tmp_path / "smic", image_size=32)
     assert "every clip has 34 frames" in caplog.text
-    assert "WARN" not in capfd.readouterr().err, "OpenCV complains of each frame"
+    assert "[ WARN" not in capfd.readouterr().err, "OpenCV complains of each frame"
     folder = out / "HS/s3/micro/negative/s3_ne_02"
     assert sorted(p.name for p in folder.iterdir()) == [
         f"reg_image{n:05d}.bmp" for n in range(1, 35)
