@@ -28,7 +28,8 @@ def evaluate(request: Request, out: Path | None = None) -> Path:
 
     Args:
         request: what to run.
-        out: the run's folder; None: ``./runs/<protocol>_<model>_<data>``.
+        out: the run's folder; None: ``./runs/`` and the request's name, for instance
+            ``./runs/loso_mmnet_samm``.
 
     Returns:
         The folder, with ``results.json``, ``predictions.csv``, ``oracle.csv``, ``config.yaml`` and

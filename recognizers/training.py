@@ -74,8 +74,7 @@ class Training:
         banks: what augmentations borrow from, by input.
 
     Raises:
-        ConfigError: if an option of optimizer, scheduler or augmentation does not fit.
-        ValueError: if the model needs a target that is not known here.
+        ConfigError: if an option of an augmentation does not fit.
     """
 
     def __init__(
@@ -108,7 +107,9 @@ class Training:
             after_epoch: called at the end of every epoch.
 
         Raises:
+            ConfigError: if an option of optimizer or scheduler does not fit.
             TrainingError: if the loss is no number any more.
+            ValueError: if the model needs a target that is not known here.
         """
         if self.model.fits_directly:
             after_epoch(self._fit_directly())
