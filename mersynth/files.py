@@ -32,7 +32,7 @@ def checksum_of(value: object) -> str:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Where two JSON-able mappings differ, for instance ``"gan.steps was 10, is 20"``."""
-    before, after = _flat(json.loads(json.dumps(old))), _flat(json.loads(json.dumps(new)))
+    before, after = flat(json.loads(json.dumps(old))), flat(json.loads(json.dumps(new)))
     return [
         f"{key} was {before.get(key)!r}, is {after.get(key)!r}"
         for key in sorted(before.keys() | after.keys())
@@ -40,14 +40,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, their keys joined by dots."""
+    found: dict[str, Any] = {}
     for key, inner in value.items():
         if isinstance(inner, dict):
-            flat |= _flat(inner, f"{prefix}{key}.")
+            found |= flat(inner, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = inner
-    return flat
+            found[f"{prefix}{key}"] = inner
+    return found
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

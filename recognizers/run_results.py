@@ -49,6 +49,7 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         "mersynth": __version__,
         "protocol": request.protocol,
         "groups": request.groups,
+        "scheme": request.scheme,
         "habit": request.habit,
         "marked": _marks(run),
         "model": dict(run.model),

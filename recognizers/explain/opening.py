@@ -18,7 +18,7 @@ from mersynth.devices import choose_device
 from mersynth.files import read_tensors
 from recognizers.clip_arrays import ClipArrays, join
 from recognizers.explain.repeating import command_with_weights
-from recognizers.explain.run_data import check_data, find_scheme
+from recognizers.explain.run_data import check_data
 from recognizers.gather import Part, read_parts
 from recognizers.models import create_model
 from recognizers.models.base import Recognizer
@@ -104,7 +104,7 @@ class OpenedRun:
         self.device = choose_device(device)
         self.options = self._read_options()
         check_data(self.path, self.results["data"])
-        self.scheme = find_scheme(self.path, self.results)
+        self.scheme: str = self.results["scheme"]
         self._check_weights()
         self.model_name: str = self.results["model"]["name"]
         self.parts = self._read_parts()
@@ -177,7 +177,7 @@ class OpenedRun:
         ]
         if not missing:
             return
-        command = command_with_weights(self.results, self.options, self.scheme, self.path)
+        command = command_with_weights(self.results, self.options, self.path)
         raise RunError(
             f"{self.path} did not keep the weights of {len(missing)} of "
             f"{len(self.results['folds'])} folds ({missing[0]} ...), which an explanation needs; "

@@ -11,18 +11,15 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from mersynth import config
-from recognizers.explain.run_data import usual_scheme
+from mersynth.files import flat
 
 
-def command_with_weights(
-    results: Mapping[str, Any], options: Mapping[str, Any], scheme: str, path: Path
-) -> str:
+def command_with_weights(results: Mapping[str, Any], options: Mapping[str, Any], path: Path) -> str:
     """The command that made a run, with ``keep_weights=true``: it trains what has no weights.
 
     Args:
         results: ``results.json`` of the run.
         options: its resolved config.
-        scheme: label scheme of its stores.
         path: the run's folder.
     """
     words = ["recognizers", results["protocol"], "--model", results["model"]["config"]]
@@ -32,10 +29,12 @@ def command_with_weights(
         own = {"real": "--data" if is_file else "--store"}
         own["pretrain"] = "--pretrain-data" if is_file else "--pretrain"
         words += [{**flags, **own}[part["role"]], part["path"]]
+    tested = [p["path"] for p in results["data"] if p["role"] in ("real", "train", "test")]
+    of_stores = not all(path.endswith(".npz") for path in tested)  # files have their own classes
     seeds = results["seeds"]
     for flag, value, usual in (
         ("--groups", results["groups"], None),
-        ("--classes", scheme, usual_scheme(results["protocol"])),
+        ("--classes", results["scheme"] if of_stores else None, None),
         ("--protocol", results["habit"], "strict"),
         ("--seeds", len(seeds), 1),
         ("--seed", seeds[0], 0),
@@ -50,18 +49,9 @@ def command_with_weights(
 def _overrides(model: str, options: Mapping[str, Any]) -> list[str]:
     """What was said otherwise than in ``configs``."""
     own = OmegaConf.to_container(config.load("evaluate", [f"model={model}"]), resolve=True)
-    usual = _flat(cast(dict[str, Any], own))
+    usual = flat(cast(dict[str, Any], own))
     return [
         f"{key}={json.dumps(value).replace(' ', '') if not isinstance(value, str) else value}"
-        for key, value in _flat(options).items()
+        for key, value in flat(options).items()
         if key != "keep_weights" and (key not in usual or usual[key] != value)
     ]
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= (
-            _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {prefix + key: inner}
-        )
-    return flat

@@ -52,6 +52,7 @@ RESULTS = {
     "mersynth": str,
     "protocol": str,
     "groups": (int, NoneType),
+    "scheme": str,
     "habit": str,
     "marked": [str],
     "model": {

@@ -61,6 +61,7 @@ def write_tiny_run(
         "mersynth": "0.1.0",
         "protocol": protocol,
         "groups": groups,
+        "scheme": "five",
         "habit": "paper" if paper else "strict",
         "marked": ["epochs chosen on the tested subjects", "6 leaks let pass"] if paper else [],
         "model": {
