@@ -25,7 +25,8 @@ class TrainingSettings:
             that none is left with a single clip, of which batch normalisation has no statistics
             (of an odd number of clips one batch of 2 becomes 3).
         optimizer: ``name`` in torch.optim and its arguments. ``groups`` gives parameters whose
-            names begin with a prefix arguments of their own: ``{"trunk": {"lr": 1e-5}}``.
+            names begin with a prefix arguments of their own: ``{"trunk": {"lr": 1e-5}}``. Adam,
+            AdamW and SGD are torch's fused forms, unless ``fused: false`` is among them.
         scheduler: ``name`` in torch.optim.lr_scheduler and its arguments, a step an epoch; None
             for a constant rate.
         sampler: ``"shuffle"``: every clip once an epoch; ``"class_balanced"`` and
@@ -111,6 +112,8 @@ class TrainingSettings:
             groups.append({"params": [rest.pop(name) for name in chosen], **changes})
         if rest:
             groups.append({"params": list(rest.values())})
+        if issubclass(kind, _FUSED) and not options.keys() & {"fused", "foreach", "differentiable"}:
+            options["fused"] = True  # one pass over all parameters, on CPU and GPU
         return _made("optimizer", kind, groups, options)
 
     def make_scheduler(self, optimizer: Optimizer) -> lr_scheduler.LRScheduler | None:
@@ -125,6 +128,8 @@ class TrainingSettings:
         kind = getattr(lr_scheduler, options.pop("name"))
         return _made("scheduler", kind, optimizer, options)
 
+
+_FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 
 # What wants more of a step than we give: the loss as a function, or a figure to judge by.
 _OTHER = ("LBFGS", "ReduceLROnPlateau", "Optimizer", "LRScheduler", "_LRScheduler")

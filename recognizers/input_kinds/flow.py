@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from mersynth.motion.flow import LUMA
 from mersynth.store import StoredClip
 from recognizers.input_kinds.registry import register_input
 from recognizers.models.base import InputSpec
-from recognizers.models.dual_branch import input_image
 
 
 @register_input("flow", ("u", "v"), features=lambda spec: {"flow": {}})
@@ -56,5 +56,11 @@ def dynamic_image(
 def magnified_on_off(
     items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec
 ) -> Tensor:
-    """The dual branch's image (:func:`recognizers.models.dual_branch.input_image`)."""
-    return input_image(features["magnified"], features["on_off"])
+    """The dual branch's image (paper 000, 3.1.1), in [0, 1], for ``RegionReplacing`` an image.
+
+    The amplified apex frame in grey, then the magnitudes of the flow from onset to apex and from
+    offset to apex (:func:`mersynth.motion.flow_images.on_apex_off_magnitudes`).
+    """
+    magnified = features["magnified"]
+    grey = (magnified * magnified.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return torch.cat([grey, features["on_off"]], dim=1).clamp(0, 1)

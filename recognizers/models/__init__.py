@@ -1,9 +1,6 @@
-"""The recognition systems: a file each, registered under its name by being imported."""
+"""The recognition systems: a file each, which bears the system's name and registers it."""
 
 from __future__ import annotations
-
-import importlib
-import pkgutil
 
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.registry import (
@@ -30,6 +27,3 @@ __all__ = [
     "register_model",
     "register_published",
 ]
-
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    importlib.import_module(_module.name)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mersynth.facs.regions import half_rows
-from mersynth.motion.flow import LUMA
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.dual_branch_layers import (
     WIDTH,
@@ -33,31 +32,6 @@ from recognizers.models.registry import register_model
 _Region = Literal["face", "eyes", "mouth"]
 _REGIONS: dict[str, tuple[_Region, ...]] = {"dual": ("eyes", "mouth"), "single": ("face",)}
 _SMALLEST = 64  # below, a branch's last feature map is one pixel, which has no spatial attention
-
-
-def input_image(magnified: Tensor, on_off: Tensor) -> Tensor:
-    """The model's input (3.1.1): the amplified frame in grey, On-A and Off-A, one channel each.
-
-    Args:
-        magnified: (B, 3, H, W) RGB in [0, 1], the apex frame amplified by 6 (feature
-            ``magnified``).
-        on_off: (B, 2, H, W) in [0, 1] (feature ``on_off``,
-            :func:`mersynth.motion.flow_images.on_apex_off_magnitudes`).
-
-    Returns:
-        (B, 3, H, W) in [0, 1]. ``RegionReplacing`` takes it as ``"image"``.
-
-    Raises:
-        ValueError: if the shapes are others or do not fit together.
-    """
-    size = (len(magnified), 2, *magnified.shape[-2:])
-    if magnified.dim() != 4 or magnified.shape[1] != 3 or tuple(on_off.shape) != size:
-        raise ValueError(
-            "input_image: magnified must be (B, 3, H, W) and on_off (B, 2, H, W), got "
-            f"{tuple(magnified.shape)} and {tuple(on_off.shape)}"
-        )
-    luma = magnified.new_tensor(LUMA).view(1, 3, 1, 1)
-    return torch.cat([(magnified * luma).sum(1, keepdim=True), on_off], dim=1).clamp(0, 1)
 
 
 @register_model("dual_branch")
@@ -160,7 +134,7 @@ class DualBranch(Recognizer):
         """Recognise.
 
         Args:
-            image: (B, 3, H, W) in [0, 1], see :func:`input_image`; the eyes' half above.
+            image: (B, 3, H, W) in [0, 1], made of ``magnified_on_off``; the eyes' half above.
 
         Returns:
             ``features``: X_F at length 1, (B, 1024), or 512 of a single branch. ``logits``: by

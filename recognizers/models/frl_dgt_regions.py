@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align
 
 REGIONS: dict[str, tuple[int, ...]] = {
     "right_brow": (*range(17, 22), *range(36, 42)),
@@ -150,5 +149,7 @@ def crop(maps: Tensor, boxes: Tensor, size: int) -> Tensor:
     Returns:
         (B, K, M, size, size).
     """
+    from torchvision.ops import roi_align  # seconds to import: inputs need no more than the boxes
+
     crops = roi_align(maps, list(boxes.to(maps)), size, aligned=True)
     return crops.unflatten(0, (len(maps), -1))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -106,6 +109,7 @@ def list_models(*, published: bool | None = None) -> list[str]:
     Args:
         published: True for those whose authors' weights can be loaded, False for the others.
     """
+    _import_all()
     return sorted(n for n, m in _MODELS.items() if published is None or m.published == published)
 
 
@@ -156,6 +160,7 @@ def load_published(
         PublishedError: if the file cannot be read, or tensors are missing, unknown or of another
             shape; it names the first ones.
     """
+    _import_all()
     _registered(name)
     if name not in _LOADERS:
         have = ", ".join(list_models(published=True)) or "none"
@@ -171,6 +176,7 @@ def describe(name: str, num_classes: int = 3, **options: Any) -> Description:
     Raises:
         ValueError: as ``create_model``.
     """
+    _import_all()
     with torch.random.fork_rng(devices=[]):
         model = create_model(name, num_classes, **options).eval()
     sample = {key: torch.zeros(1, *spec.shape) for key, spec in model.inputs.items()}
@@ -188,9 +194,25 @@ def describe(name: str, num_classes: int = 3, **options: Any) -> Description:
 
 
 def _registered(name: str) -> type[Recognizer]:
+    if name not in _MODELS and name in _modules():
+        importlib.import_module(f"{__package__}.{name}")
     if name not in _MODELS:
-        raise ValueError(f"no model {name!r}; known: {', '.join(sorted(_MODELS))}")
+        raise ValueError(f"no model {name!r}; known: {', '.join(list_models())}")
     return _MODELS[name]
+
+
+# A process that trains one system does not wait for what others import: torchvision takes seconds.
+@cache
+def _modules() -> tuple[str, ...]:
+    """Names of the files beside this one; a system's file bears its name."""
+    package = importlib.import_module(str(__package__))
+    return tuple(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+@cache
+def _import_all() -> None:
+    for name in _modules():
+        importlib.import_module(f"{__package__}.{name}")
 
 
 def _options(model: type[Recognizer]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mersynth.augment import RegionReplacing, au_sets, class_weights
+from recognizers.input_kinds import INPUT_KINDS
 from recognizers.models import create_model
-from recognizers.models.dual_branch import DualBranch, input_image
+from recognizers.models.dual_branch import DualBranch
 from recognizers.models.dual_branch_layers import AreaWeightedModule
 from recognizers.models.dual_branch_losses import au_similarity
 from tests.recognizers.handful import CELLS, LABELS, learn_by_heart, model_config, model_configs
@@ -130,21 +131,18 @@ def test_alignment_alone_trains_everything_but_the_heads() -> None:
     assert moved == {n for n, _ in model.named_parameters()} - heads
 
 
-def test_input_image_is_grey_frame_and_magnitudes() -> None:
+def test_its_image_is_grey_frame_and_magnitudes() -> None:
     magnified, on_off = pictures(2), pictures(2)[:, :2]
-    image = input_image(magnified, on_off)
+    spec = create_model("dual_branch", 3).inputs["image"]
+    kind = INPUT_KINDS[spec.made_of]
+    image = kind.build([], {"magnified": magnified, "on_off": on_off}, spec)
     frame = magnified[1].permute(1, 2, 0).numpy()
     grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
     np.testing.assert_allclose(image[1, 0].numpy(), grey, atol=1e-6)
     assert torch.equal(image[:, 1:], on_off)
-    assert input_image(torch.ones(1, 3, 4, 4), torch.ones(1, 2, 4, 4)).max() <= 1
-    with pytest.raises(ValueError, match=r"got \(2, 3, 64, 64\) and \(2, 3, 64, 64\)"):
-        input_image(magnified, magnified)
-    assert create_model("dual_branch", 3).inputs["image"].channels == (
-        "magnified_grey",
-        "on_apex",
-        "off_apex",
-    )
+    white = {"magnified": torch.ones(1, 3, 4, 4), "on_off": torch.ones(1, 2, 4, 4)}
+    assert kind.build([], white, spec).max() <= 1
+    assert spec.channels == ("magnified_grey", "on_apex", "off_apex")
 
 
 def test_it_learns_a_handful_of_samples_by_heart() -> None:
