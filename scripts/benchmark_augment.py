@@ -13,7 +13,6 @@ import argparse
 import ctypes
 import logging
 import platform
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from typing import Any
 import cv2
 import kornia.augmentation as kornia
 import torch
+from measuring import documents
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -205,7 +205,7 @@ def report(rows: list[Row]) -> None:
     Console(width=140).print(table)
 
 
-def markdown(rows: list[Row], settings: Settings, command: str) -> str:
+def markdown(rows: list[Row], settings: Settings) -> str:
     """The table as a document."""
     text = f"""Samples of {settings.size} x {settings.size} pixels a second, float32 RGB, every one
         of them changed; of clips each frame counts as one. The best of {settings.repeats} runs, on
@@ -213,10 +213,15 @@ def markdown(rows: list[Row], settings: Settings, command: str) -> str:
         processor worked, which other work on the machine disturbs little; memory is kept from call
         to call. The scale is kornia's flip, a mere copy. AUWarp renders, EMR measures optical flow
         several times, and RandomJPEG is kornia's differentiable codec."""
-    lines = [COLUMNS, [":---"] * 3 + ["---:"] * 2, *cells(rows)]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    filled = textwrap.fill(" ".join(text.split()), 100, break_on_hyphens=False)
-    return f"# How fast augmentations are\n\nMade by\n\n```\n{command}\n```\n\n{filled}\n\n{table}"
+    return documents.document(
+        [
+            "# How fast augmentations are",
+            "Made by",
+            documents.command(),
+            documents.paragraph(text),
+            documents.table(COLUMNS, cells(rows), words=range(3)),
+        ]
+    )
 
 
 def main() -> None:
@@ -234,10 +239,8 @@ def main() -> None:
     rows = [row for device in devices for row in measure(settings, torch.device(device))]
     report(rows)
     if arguments.out:
-        options = ["--quick"] if arguments.quick else []
-        command = ["python scripts/benchmark_augment.py", *options, "--out", str(arguments.out)]
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(markdown(rows, settings, " ".join(command)))
+        arguments.out.write_text(markdown(rows, settings))
         figures = {"settings": asdict(settings), "rows": [asdict(row) for row in rows]}
         write_json_atomically(arguments.out.with_suffix(".json"), figures)
         logger.info("stored in %s", arguments.out)

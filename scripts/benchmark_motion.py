@@ -12,7 +12,6 @@ import argparse
 import logging
 import os
 import platform
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from measuring import documents
 from rich.console import Console
 from rich.table import Table
 from skimage.registration import optical_flow_tvl1
@@ -269,16 +269,19 @@ def report(section: Section) -> None:
     Console(width=140).print(table)
 
 
-def markdown(sections: list[Section], command: str) -> str:
+def markdown(sections: list[Section]) -> str:
     """All sections as one document."""
-    parts = [f"# How good the motion tools are\n\nMade by\n\n```\n{command}\n```\n"]
+    parts = ["# How good the motion tools are", "Made by", documents.command()]
     for section in sections:
         head, *lines = cells(section)
-        marks = [":---" if isinstance(v, str) else "---:" for v in section.rows[0].values()]
-        table = "".join(f"| {' | '.join(line)} |\n" for line in (head, marks, *lines))
-        text = textwrap.fill(" ".join(section.text.split()), 100, break_on_hyphens=False)
-        parts.append(f"## {section.title}\n\n{text}\n\n{table}")
-    return "\n".join(parts)
+        values = section.rows[0].values()
+        words = [i for i, value in enumerate(values) if isinstance(value, str)]
+        parts += [
+            f"## {section.title}",
+            documents.paragraph(section.text),
+            documents.table(head, lines, words),
+        ]
+    return documents.document(parts)
 
 
 def main() -> None:
@@ -296,11 +299,8 @@ def main() -> None:
         sections.append(SECTIONS[name](settings))
         report(sections[-1])
     if arguments.out:
-        chosen = [] if len(sections) == len(SECTIONS) else ["--sections", *arguments.sections]
-        options = [*(["--quick"] if arguments.quick else []), *chosen]
-        command = ["python scripts/benchmark_motion.py", *options, "--out", str(arguments.out)]
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(markdown(sections, " ".join(command)))
+        arguments.out.write_text(markdown(sections))
         figures = {"settings": asdict(settings), "sections": [asdict(part) for part in sections]}
         write_json_atomically(arguments.out.with_suffix(".json"), figures)
         logger.info("stored in %s", arguments.out)

@@ -20,14 +20,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shlex
-import sys
-import textwrap
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from measuring import documents
 from torch.nn import functional as F
 
 from mersynth import logs
@@ -165,13 +163,13 @@ def measure(
 
 def table(figures: dict[str, dict[str, np.ndarray]]) -> str:
     """Means over clips, in Markdown; behind a mean the share's deviation over clips."""
-    lines = [["map", *FIGURES.values(), "clips with an empty map"], ["---", *["---:"] * 4]]
+    lines = []
     for name, rows in figures.items():
         spread = float(np.nanstd(rows["share"]))
         cells = [f"{np.nanmean(rows[key]):.3f}" for key in FIGURES]
         cells[0] += f" ± {spread:.3f}"
         lines.append([NAMES[name], *cells, str(int(np.isnan(rows["share"]).sum()))])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return documents.table(["map", *FIGURES.values(), "clips with an empty map"], lines)
 
 
 def comparisons(figures: dict[str, dict[str, np.ndarray]]) -> str:
@@ -225,7 +223,6 @@ def document(
     drawing: str,
 ) -> str:
     """The document, in Markdown."""
-    command = shlex.join(["python", "scripts/measure_explanations.py", *sys.argv[1:]])
     accuracy = run.results["strict"]["Full"]["mean"]["accuracy"]
     side = f"{arguments.image_size} x {arguments.image_size} pixels"
     parts = [
@@ -233,7 +230,7 @@ def document(
         "`recognizers explain` draws what a run's models looked at, each clip by the model of the "
         "fold that tested it. On the phantom the truth is known, and it can be measured how much "
         "of a map lies where the face moves. Made by",
-        f"```\n{command}\n```",
+        documents.command(),
         f"whose text explains the columns. {len(run.tested)} clips of {arguments.subjects} phantom "
         f"subjects in {len(EMOTIONS)} classes ({arguments.strength}-expressions, {side}), "
         f"{arguments.groups} groups of people, {arguments.epochs} epochs from random weights: a "
@@ -241,7 +238,7 @@ def document(
         f"pixel belongs to the moving region if its true flow is longer than "
         f"{arguments.threshold:g} of the longest. Figures are means over clips, of the share ± the "
         "standard deviation.",
-        table(figures).rstrip(),
+        table(figures),
         "AU-CAM has more of its mass in the region:",
         comparisons(figures).rstrip(),
         "Either map of the dual branch is as coarse as its last layer, a place for "
@@ -250,13 +247,13 @@ def document(
         "move. So the second column asks within the half that moves most alone.",
         f"![Apex frame, AU-CAM and Grad-CAM of some clips; outlined: what truly moves]({drawing})",
     ]
-    return "\n\n".join(wrapped(part) for part in parts) + "\n"
+    return documents.document([wrapped(part) for part in parts])
 
 
 def wrapped(part: str) -> str:
-    """A paragraph of 100 columns; tables, lists, pictures and code as they are."""
+    """A paragraph in lines; tables, lists, pictures and code as they are."""
     kept = part.startswith(("|", "-", "!", "`" * 3, "#"))
-    return part if kept else textwrap.fill(part, 100, break_on_hyphens=False)
+    return part if kept else documents.paragraph(part)
 
 
 def main() -> None:

@@ -1,0 +1,46 @@
+"""Documents that scripts write, in Markdown."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import textwrap
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+
+def command() -> str:
+    """The command line of the script that runs, as a block to copy."""
+    words = ["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    return f"```\n{shlex.join(words)}\n```"
+
+
+def machine(device: str) -> str:
+    """What a run was computed on: the GPU's name, or the number of CPU cores."""
+    import torch
+
+    return torch.cuda.get_device_name() if device == "cuda" else f"{os.cpu_count()} CPU cores"
+
+
+def paragraph(text: str) -> str:
+    """A text in lines of 100 columns."""
+    return textwrap.fill(" ".join(text.split()), 100, break_on_hyphens=False)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[int] = (0,)) -> str:
+    """A table.
+
+    Args:
+        head: names of the columns.
+        rows: texts, as many a row as there are columns.
+        words: numbers of the columns of words, from 0; the others hold figures.
+    """
+    marks = [":---" if i in words else "---:" for i in range(len(head))]
+    lines = (f"| {' | '.join(cells)} |" for cells in (head, marks, *rows))
+    return "\n".join(lines)
+
+
+def document(parts: Sequence[str]) -> str:
+    """Parts with a line between them."""
+    return "\n\n".join(parts) + "\n"

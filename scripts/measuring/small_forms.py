@@ -1,0 +1,108 @@
+"""Every system in a form that two CPU cores train in a minute, for tables of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recognizers.request import Request
+
+EPOCHS: Mapping[str, int | None] = {
+    "au_gacn": 60,
+    "bi_woof_svm": None,
+    "capsulenet": 10,
+    "dssn": 40,
+    "dual_branch": 12,
+    "elrcn": 30,
+    "frl_dgt": 20,
+    "frl_dgt_s": 20,
+    "lbp_top_svm": None,
+    "mer_gcn": 40,
+    "mmnet": 30,
+    "nmer": 10,
+    "off_apexnet": 60,
+    "resnet18": 20,
+    "sssn": 40,
+    "stcnn": 60,
+    "ststnet": 60,
+}
+"""Epochs of the small forms, chosen by their time alone; None: fitted once, without epochs."""
+
+GROUPS = 4
+"""Groups of people that small forms are tested on; the papers' sizes leave one person out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a system is run.
+
+    Attributes:
+        system: its name.
+        full: the paper's sizes and epochs, leaving one person out.
+    """
+
+    system: str
+    full: bool = False
+
+    @property
+    def config(self) -> str:
+        """Of ``configs/model``."""
+        return self.system if self.full else f"{self.system}_tiny"
+
+    @property
+    def fits_directly(self) -> bool:
+        """Whether it is fitted once, so that it learns from synthetic clips beside real ones."""
+        return EPOCHS[self.system] is None
+
+    @property
+    def epochs(self) -> int | None:
+        """Of the small form; None where the config's own count, or where there are none."""
+        return None if self.full else EPOCHS[self.system]
+
+    def request(
+        self,
+        store: Path,
+        synthetic: Path | None = None,
+        *,
+        mix: Sequence[Path] = (),
+        seeds: int = 1,
+        seed: int = 0,
+        overrides: Sequence[str] = (),
+    ) -> Request:
+        """A run under the strict protocol.
+
+        Args:
+            store: real clips.
+            synthetic: clips to pretrain on; a system that is fitted once learns from them together
+                with the real ones.
+            mix: further clips to learn from.
+            seeds: number of seeds.
+            seed: the first of them.
+            overrides: of ``configs/evaluate.yaml``.
+        """
+        given = [synthetic] if synthetic is not None else []
+        epochs = [] if self.epochs is None else [f"model.training.epochs={self.epochs}"]
+        return Request(
+            protocol="loso",
+            model=self.config,
+            data=[store],
+            pretrain=[] if self.fits_directly else given,
+            mix=[*mix, *given] if self.fits_directly else mix,
+            groups=None if self.full else GROUPS,
+            seeds=seeds,
+            seed=seed,
+            overrides=[*epochs, *overrides],
+        )
+
+
+def told(forms: Sequence[Form]) -> str:
+    """The sizes of systems and how they are tested, in words."""
+    if any(form.full for form in forms):
+        return "at their papers' sizes and epochs, one person left out at a time"
+    epochs = {form.system: form.epochs for form in forms if form.epochs is not None}
+    counts = ", ".join(f"{system} {count}" for system, count in epochs.items())
+    return (
+        f"in small forms (`configs/model/*_tiny.yaml`), tested on {GROUPS} groups of people; "
+        f"epochs were chosen by the time that they take ({counts})"
+    )

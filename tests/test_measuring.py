@@ -1,0 +1,100 @@
+"""Scripts that run every system, and the documents that they write."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from mersynth.config import load
+from recognizers.models import create_model, list_models
+from tests.script_modules import SCRIPTS, script
+
+
+def test_every_system_has_a_form_of_both_sizes() -> None:
+    forms = script("measuring.small_forms")
+    assert sorted(forms.EPOCHS) == list_models()
+    for name in forms.EPOCHS:
+        for full in (True, False):
+            form = forms.Form(name, full)
+            request = form.request(Path("real"), overrides=["device=cpu"])
+            settings = load("evaluate", [f"model={request.model}", *request.overrides])
+            assert settings.model.name == name
+            assert (request.groups is None) == full
+            if not full and form.epochs is not None:
+                assert settings.model.training.epochs == form.epochs
+        options: Any = OmegaConf.to_container(settings.model.options)
+        model = create_model(name, 2, **options)
+        assert model.fits_directly == form.fits_directly
+
+
+def test_synthetic_clips_come_first_or_beside() -> None:
+    forms = script("measuring.small_forms")
+    real, synthetic, macro = Path("real"), Path("synthetic"), Path("macro")
+    trained = forms.Form("nmer").request(real, synthetic, mix=[macro])
+    assert (list(trained.pretrain), list(trained.mix)) == ([synthetic], [macro])
+    fitted = forms.Form("lbp_top_svm").request(real, synthetic)
+    assert (list(fitted.pretrain), list(fitted.mix)) == ([], [synthetic])
+
+
+def test_documents_are_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = script("measuring.documents")
+    assert documents.table(["a", "b", "c"], [["x", "1", "y"]], words=(0, 2)).splitlines() == [
+        "| a | b | c |",
+        "| :--- | ---: | :--- |",
+        "| x | 1 | y |",
+    ]
+    monkeypatch.setattr(sys, "argv", ["/somewhere/scripts/some.py", "--out", "a b.md"])
+    assert documents.command() == "```\npython scripts/some.py --out 'a b.md'\n```"
+    lines = documents.paragraph("word " * 60).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert documents.document(["one", "two"]) == "one\n\ntwo\n"
+
+
+def test_a_gain_is_the_difference_to_real_clips_alone(tmp_path: Path) -> None:
+    stores = script("reproduction.quick").phantom_stores(tmp_path / "stores", ["casme2"], False)
+    command = [
+        sys.executable, SCRIPTS / "reproduce_augmentation_gain.py", "--full", "--system", "ststnet",
+        "--store", f"casme2={stores.real['casme2']}", "--generator", "warp", "--per-class", "3",
+        "--seeds", "2", "--work", tmp_path / "work", "--out", tmp_path / "out" / "gain.md",
+        "model.training.epochs=2", "device=cpu", "executor.workers=1",
+    ]  # fmt: skip
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    told = json.loads((tmp_path / "out" / "gain.json").read_text())
+    (cell,) = told["cells"]
+    means = {name: scores["strict"]["mean"]["uf1"] for name, scores in cell["scores"].items()}
+    gain = cell["gains"]["warp"]["difference"]
+    assert gain["estimate"] == pytest.approx(means["warp"] - means["none"], abs=1e-9)
+    assert told["summary"]["warp"]["mean"] == pytest.approx(gain["estimate"])
+    assert told["summary"]["warp"]["above"] == int(gain["low"] > 0)
+    text = (tmp_path / "out" / "gain.md").read_text()
+    assert f"mean gain in UF1 {gain['estimate']:+.3f}" in text
+    assert re.search(r"\| `ststnet` \| CASME II \| real clips alone \| 0\.\d+ ± 0\.\d+ \|", text)
+    assert (tmp_path / "out" / "images" / "gain.png").stat().st_size > 5000
+
+
+def test_gain_needs_clips() -> None:
+    command = [sys.executable, str(SCRIPTS / "reproduce_augmentation_gain.py")]
+    none = subprocess.run(command, capture_output=True, text=True)
+    assert none.returncode == 1
+    assert "give an annotation table (--table) or a store (--store)" in none.stderr
+    lost = subprocess.run([*command, "--store", "samm=/no/store"], capture_output=True, text=True)
+    assert "there is no /no/store" in lost.stderr
+
+
+@pytest.mark.slow
+def test_systems_are_measured_on_the_phantom(tmp_path: Path) -> None:
+    systems = ["--system", "ststnet", "--system", "bi_woof_svm"]
+    few = ["--per-class", "4", "--work", str(tmp_path / "work"), "device=cpu"]
+    command = [sys.executable, str(SCRIPTS / "measure_recognizers.py"), *systems, *few]
+    subprocess.run(command, check=True, capture_output=True)
+    text = (tmp_path / "work" / "recognizers.md").read_text()
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("|")][2:]
+    assert [row[0].strip("| ") for row in rows] == ["`bi_woof_svm_tiny`", "", "`ststnet_tiny`", ""]
+    assert [row[2] for row in rows] == ["no", "beside", "no", "yes"]
