@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from measuring.documents import command, document, machine, paragraph, table
-from measuring.small_forms import Form, told
+from measuring.small_forms import Form, describe
+from reproduction.command import told
 
 from mersynth import __version__, logs
 from mersynth.files import write_json_atomically
@@ -66,9 +67,9 @@ def named(text: str) -> tuple[str, Path]:
     """``NAME=PATH`` of a database's table or store."""
     name, _, path = text.partition("=")
     if name not in HEADS or not path:
-        raise SystemExit(f"error: give {' or '.join(HEADS)}=PATH, got {text!r}")
+        raise argparse.ArgumentTypeError(f"give {' or '.join(HEADS)}=PATH, got {text!r}")
     if not Path(path).exists():
-        raise SystemExit(f"error: {text}: there is no {path}")
+        raise argparse.ArgumentTypeError(f"{text}: there is no {path}")
     return name, Path(path)
 
 
@@ -84,7 +85,7 @@ def real_stores(options: argparse.Namespace) -> dict[str, Path]:
         if not stores[name].exists():
             prepare(name, tree, stores[name], image_size=size, seed=options.seed)
     if not stores:
-        raise SystemExit("error: give an annotation table (--table) or a store (--store)")
+        raise argparse.ArgumentTypeError("give an annotation table (--table) or a store (--store)")
     return stores
 
 
@@ -189,7 +190,7 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
                 f"{'; '.join(f'{name}: {size}' for name, size in sizes.items())}, {origin}, in "
                 f"five classes; {options.per_class} synthetic clips of each class, none of which "
                 "shows a tested person or follows one's AU curve. The systems are "
-                f"{told(forms)}; {options.seeds} seeds, on {machine(results[0]['device'])}. "
+                f"{describe(forms)}; {options.seeds} seeds, on {machine(results[0]['device'])}. "
                 "Figures are strict: means over seeds, ± their standard deviation. The gain is "
                 "the difference in UF1 to real clips alone on the same people, its interval a "
                 "bootstrap over people; s: seconds of all folds and pretrainings."
@@ -291,12 +292,13 @@ def main() -> None:
     options = parser.parse_args()
     options.generator = options.generator or sorted(GENERATORS, reverse=True)
     logs.set_up()
-    stores = real_stores(options)
-    cells = [
-        fill(Form(system, options.full), name, store, options)
-        for system in options.system or SYSTEMS
-        for name, store in stores.items()
-    ]
+    with told(parser):
+        stores = real_stores(options)
+        cells = [
+            fill(Form(system, options.full), name, store, options)
+            for system in options.system or SYSTEMS
+            for name, store in stores.items()
+        ]
     out = options.out or options.work / "augmentation_gain.md"
     image = out.parent / "images" / f"{out.stem}.png"
     draw(cells, options.generator, image)

@@ -82,7 +82,7 @@ def test_a_gain_is_the_difference_to_real_clips_alone(tmp_path: Path) -> None:
 def test_gain_needs_clips() -> None:
     command = [sys.executable, str(SCRIPTS / "reproduce_augmentation_gain.py")]
     none = subprocess.run(command, capture_output=True, text=True)
-    assert none.returncode == 1
+    assert none.returncode == 2
     assert "give an annotation table (--table) or a store (--store)" in none.stderr
     lost = subprocess.run([*command, "--store", "samm=/no/store"], capture_output=True, text=True)
     assert "there is no /no/store" in lost.stderr

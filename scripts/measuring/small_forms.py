@@ -96,7 +96,7 @@ class Form:
         )
 
 
-def told(forms: Sequence[Form]) -> str:
+def describe(forms: Sequence[Form]) -> str:
     """The sizes of systems and how they are tested, in words."""
     if any(form.full for form in forms):
         return "at their papers' sizes and epochs, one person left out at a time"
