@@ -59,7 +59,8 @@ def generate(
 ) -> ClipStore | None:
     """Write a synthetic store in which every class has ``per_class`` clips.
 
-    The AU intensities in it are those that were asked for. Each clip names the subject whose face
+    The AU intensities in it are those that were asked for; landmarks are those of the face at rest,
+    in a clip's first frame. Each clip names the subject whose face
     it wears, the clip whose AU curve it follows, its generator's checksum and the subjects that
     generator never saw. Beside the clips lie ``contact_sheet.png``, GIFs and ``gallery.html``.
 
@@ -211,9 +212,19 @@ def _fill(
                 curves = np.stack([item.curve for item in part])
                 made = generators[group].animate([item.face for item in part], curves)
                 for item, clip in zip(part, made, strict=True):
-                    writer.add(to_uint8(clip), item.curve)
+                    writer.add(to_uint8(clip), item.curve, _landmarks(item))
             writer.commit()
             advance(len(chosen) * config.num_frames)
+
+
+def _landmarks(item: _Work) -> np.ndarray:
+    """(K, 68, 2): the face's own in the first frame, where it is at rest; then they are not known.
+
+    Systems that cut regions out of a clip need them of one frame.
+    """
+    landmarks = np.full((len(item.curve), *item.face.landmarks.shape[1:]), np.nan, np.float32)
+    landmarks[0] = item.face.landmarks[0]
+    return landmarks
 
 
 def _load_settings(overrides: Sequence[str]) -> DictConfig:

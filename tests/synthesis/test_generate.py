@@ -24,6 +24,7 @@ from mersynth.gan.checkpoint import CheckpointError, load_card, load_generator
 from mersynth.gan.train import train
 from mersynth.prepare import prepare
 from mersynth.sources.composite import make_composite
+from mersynth.sources.phantom.population import write_store
 from mersynth.store import ClipStore, StoreError
 from mersynth.synthesis.generate import generate
 from tests.tiny_store import tiny_clips, write_tiny_store
@@ -76,6 +77,22 @@ def test_store_is_balanced_and_tells_its_provenance(place: Path, tmp_path: Path)
     assert header["real_store"]["header"]["licence"] == "none"
     assert header["generators"][0]["sha256"] == card.sha256
     assert header["generators"][0]["training_subjects"] == list(card.training_subjects)
+
+
+def test_a_clip_begins_with_the_landmarks_of_its_face(place: Path, tmp_path: Path) -> None:
+    counts = {"anger": 3, "happiness": 3, "surprise": 3, "contempt": 3, "other": 3}
+    real = write_store(
+        tmp_path / "real", image_size=32, subjects=3, counts=counts, fps=20, max_frames=4
+    )
+    at_rest: dict[str, list[np.ndarray]] = {}
+    for face in real:
+        at_rest.setdefault(face.clip.subject_id, []).append(face.landmarks[0])
+    for item in run(place, tmp_path / "s", store=real.path, per_class=3):
+        own = at_rest[item.clip.subject_id]
+        assert any(np.array_equal(item.landmarks[0], landmarks) for landmarks in own)
+        assert np.isnan(item.landmarks[1:]).all()  # the generator does not tell where they went
+    unknown = run(place, tmp_path / "t", per_class=1)
+    assert np.isnan(unknown.landmarks).all()
 
 
 def test_terms_of_every_database_follow_into_the_synthetic_store(
