@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 
 from mersynth.facs.action_units import ACTION_UNITS, parse_au_cell
+from mersynth.pages.pictures import data_url
 from recognizers.explain.clip_maps import ExplainedClips, MapMethod, Target
 from recognizers.explain.opening import OpenedRun
-from recognizers.explain.pictures import backgrounds, data_url, overlay, picture, scale_bar
+from recognizers.explain.pictures import backgrounds, overlay, picture, scale_bar
 from recognizers.report.page import describe_protocol
 from recognizers.report.rendering import render
 

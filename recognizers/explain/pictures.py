@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
+from mersynth.pages.pictures import data_url
 from recognizers.explain.opening import OpenedRun
 
 _SIDE = 192  # pixels of a picture on the page
-_QUALITY = 88
 _STRONGEST = 0.85  # of the heat over the face
 
 
@@ -78,13 +77,6 @@ def picture(image: np.ndarray) -> np.ndarray:
     return cv2.resize(
         image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     )
-
-
-def data_url(image: np.ndarray) -> str:
-    """(H, W, 3) uint8 RGB as a JPEG that stands within a page."""
-    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    assert done
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
 def scale_bar() -> str:

@@ -9,16 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from mersynth.pages.charts import Tick, points, scale, ticks
+
 WIDTH, HEIGHT = 360, 216
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 350, 10, 180
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A mark on an axis: its place in the drawing's units, and its text."""
-
-    place: float
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +104,21 @@ def _chart(
         below = below.clip(0)
     if high is not None:
         above = above.clip(max=high)
-    y_ticks = _ticks(min(0.0, float(below.min())), high or float(above.max()))
-    x_ticks = _ticks(epochs[0], epochs[-1], whole=True)
-    x = _scale(np.array(epochs), epochs[0], max(epochs[-1], epochs[0] + 1), _LEFT, _RIGHT)
-    ends = y_ticks[0], y_ticks[-1], _BOTTOM, _TOP
-    y, y_below, y_above = (_scale(v, *ends) for v in (mean, below, above))
-    band = f"{_points(x, y_above)} {_points(x[::-1], y_below[::-1])}" if len(curves) > 1 else ""
-    x_places = _scale(np.array(x_ticks), epochs[0], max(epochs[-1], epochs[0] + 1), _LEFT, _RIGHT)
+    y_at = ticks(min(0.0, float(below.min())), high or float(above.max()))
+    x_at = ticks(epochs[0], epochs[-1], whole=True)
+    x = scale(np.array(epochs), epochs[0], max(epochs[-1], epochs[0] + 1), _LEFT, _RIGHT)
+    ends = y_at[0], y_at[-1], _BOTTOM, _TOP
+    y, y_below, y_above = (scale(v, *ends) for v in (mean, below, above))
+    band = f"{points(x, y_above)} {points(x[::-1], y_below[::-1])}" if len(curves) > 1 else ""
+    x_places = scale(np.array(x_at), epochs[0], max(epochs[-1], epochs[0] + 1), _LEFT, _RIGHT)
     return Chart(
         title=title,
-        line=_points(x, y),
+        line=points(x, y),
         band=band,
-        x_ticks=[Tick(float(p), f"{t:g}") for p, t in zip(x_places, x_ticks, strict=True)],
+        x_ticks=[Tick(float(p), f"{t:g}") for p, t in zip(x_places, x_at, strict=True)],
         y_ticks=[
             Tick(float(p), f"{t:g}")
-            for p, t in zip(_scale(np.array(y_ticks), *ends), y_ticks, strict=True)
+            for p, t in zip(scale(np.array(y_at), *ends), y_at, strict=True)
         ],
         last=(float(x[-1]), float(y[-1])),
         value=float(mean[-1]),
@@ -143,24 +137,3 @@ def _summary(
     mean = (share * values).sum(0)
     square = share**2 if of_the_mean else share
     return mean, np.sqrt((square * (values - mean) ** 2).sum(0))
-
-
-def _scale(values: np.ndarray, low: float, high: float, first: float, last: float) -> np.ndarray:
-    return first + (values - low) / (high - low) * (last - first)
-
-
-def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
-    """Four to seven round values; those of values span them, those of epochs lie within them."""
-    rough = max(high - low, 1e-6) / 5
-    power = 10 ** math.floor(math.log10(rough))
-    step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * 0.999)
-    if whole:
-        step = max(1, round(step))
-        inside = range(math.ceil(low / step) * step, math.floor(high) + 1, step)
-        return [float(value) for value in inside]
-    first, last = math.floor(low / step), math.ceil(high / step - 1e-9)
-    return [round(i * step, 10) for i in range(first, last + 1)]
-
-
-def _points(x: np.ndarray, y: np.ndarray) -> str:
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mersynth.pages.rendering import figure, signed
 from recognizers.report.figures import Figure
-from recognizers.report.rendering import figure, signed
 from recognizers.report.run import Selection
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What self-contained pages share: frame and style, charts drawn as SVG, pictures within a page."""

@@ -1,0 +1,84 @@
+"""Pages from templates, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+_SHARED = Path(__file__).parent
+
+
+def render(folder: Path, template: str, path: Path, **content: Any) -> Path:
+    """Fill a template and write it in one piece; all text of the content is escaped.
+
+    Args:
+        folder: of the templates; ``base.html.j2`` and ``style.css`` lie beside this file.
+        template: file in that folder.
+        path: the page to write; its folder must exist.
+        content: what the template names.
+
+    Returns:
+        The path.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader([folder, _SHARED]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        figure=figure,
+        signed=signed,
+        mean_count=mean_count,
+        plural=plural,
+        duration=duration,
+        listed=listed,
+    )
+    page = environment.get_template(template).render(**content)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def figure(value: float | None) -> str:
+    """Three decimals; a dash where there is nothing to count."""
+    return "–" if value is None else f"{value:.3f}"  # noqa: RUF001
+
+
+def signed(value: float) -> str:
+    """Three decimals with a sign, but for zero; a minus as wide as a plus."""
+    text = f"{value:+.3f}"
+    return "0.000" if text in ("+0.000", "-0.000") else text.replace("-", "−")  # noqa: RUF001
+
+
+def mean_count(value: float) -> str:
+    """A whole number as such, the mean of several with one decimal."""
+    return f"{value:,.0f}" if abs(value - round(value)) < 0.05 else f"{value:,.1f}"
+
+
+def plural(value: int, noun: str, nouns: str | None = None) -> str:
+    """For instance ``1 clip``, ``2 clips``."""
+    return f"{value:,} {noun if value == 1 else nouns or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """For instance ``48.2 s``, ``12 min 5 s``, ``3 h 20 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min {int(seconds % 60)} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def listed(names: list[str], limit: int = 12) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
