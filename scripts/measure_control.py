@@ -26,14 +26,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from skimage.metrics import structural_similarity
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from mersynth import logs
 from mersynth.dataset import to_uint8
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.files import write_json_atomically
 from mersynth.gan.checkpoint import SHIPPED, load_generator
+from mersynth.quality.reader import Estimator, fit
+from mersynth.quality.rendered import FIRST_SUBJECT, noise, rendered_pairs
 from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject, subject_name
 
@@ -42,93 +43,14 @@ logger = logging.getLogger("mersynth.scripts.measure_control")
 MEASURED_AUS = (1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25)
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FIRST_TEST_SUBJECT = 3000
-FIRST_ESTIMATOR_SUBJECT = 2000
-BATCH = 64
 # A pixel belongs to the moved region if the true flow there is above this share of its maximum.
 REGION_SHARE = 0.05
 
 
-class Estimator(nn.Module):
-    """Reads AU intensities from an onset frame and a later frame of the same face.
-
-    Shape:
-        - onset, frame: (B, 3, H, W) in [0, 1]; the answer is (B, 20), about [0, 1].
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        channels = 6
-        for following, stride in ((32, 2), (48, 1), (64, 2), (64, 1), (96, 2), (96, 1)):
-            layers += [
-                nn.Conv2d(channels, following, 3, stride, padding=1),
-                nn.BatchNorm2d(following),
-                nn.ReLU(inplace=True),
-            ]
-            channels = following
-        self.main = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(8), nn.Flatten())
-        # Faces are framed alike, so that a place in the image tells which muscle moves there.
-        self.head = nn.Sequential(
-            nn.Linear(64 * channels, 256),
-            nn.ReLU(inplace=True),
-            nn.Dropout(0.3),
-            nn.Linear(256, len(CONDITION_AUS)),
-        )
-
-    def forward(self, onset: Tensor, frame: Tensor) -> Tensor:
-        """Read the AUs of frames (B, 3, H, W)."""
-        return self.head(self.main(torch.cat([2 * onset - 1, 10 * (frame - onset)], 1)))
-
-
-def draw_intensities(rng: np.random.Generator, count: int) -> Tensor:
-    """(count, 20, 2): one to four AUs each at random intensities, now and then on one side."""
-    aus = np.zeros((count, len(CONDITION_AUS), 2), np.float32)
-    for row in aus:
-        for column in rng.choice(len(CONDITION_AUS), rng.integers(1, 5), replace=False):
-            row[column] = rng.uniform(0, 1)
-            if rng.random() < 0.15:
-                row[column, rng.integers(2)] = 0
-    return torch.from_numpy(aus)
-
-
-def noise(seed: int) -> torch.Generator:
-    """Camera noise, one stream a subject."""
-    return torch.Generator().manual_seed(seed)
-
-
 def train_estimator(size: int, subjects: int, each: int, epochs: int, seed: int) -> Estimator:
     """Train on ``each`` frames of every one of so many subjects, rendered at ``size`` pixels."""
-    rng = np.random.default_rng(seed)
-    onsets, frames, truths = [], [], []
-    with logs.progress("rendering for the estimator", subjects, "subjects") as step:
-        for number in range(FIRST_ESTIMATOR_SUBJECT, FIRST_ESTIMATOR_SUBJECT + subjects):
-            renderer = PhantomRenderer(PhantomSubject.sample(number), size)
-            aus = torch.cat([torch.zeros(1, len(CONDITION_AUS), 2), draw_intensities(rng, each)])
-            rendered = renderer.render(aus, noise_generator=noise(number)).frames
-            onsets.append(rendered[:1].expand(each, -1, -1, -1))
-            frames.append(rendered[1:])
-            truths.append(aus[1:].amax(2))
-            step(1)
-    onset, frame, truth = torch.cat(onsets), torch.cat(frames), torch.cat(truths)
-    torch.manual_seed(seed)
-    estimator = Estimator()
-    optimiser = torch.optim.AdamW(estimator.parameters(), weight_decay=1e-3)
-    batches = len(frame) // BATCH
-    if not batches:
-        raise ValueError(f"{len(frame)} frames are fewer than a batch of {BATCH}; raise --each")
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, epochs * batches)
-    with logs.progress("training the estimator", epochs * batches, "steps") as step:
-        for _ in range(epochs):
-            for chosen in torch.randperm(len(frame))[: BATCH * batches].split(BATCH):
-                with torch.autocast("cpu", dtype=torch.bfloat16):
-                    read = estimator(onset[chosen], frame[chosen])
-                loss = F.mse_loss(read.float(), truth[chosen])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                step(1)
-    return estimator.eval()
+    numbers = range(FIRST_SUBJECT, FIRST_SUBJECT + subjects)
+    return fit(rendered_pairs(size, numbers, each, seed), epochs, seed)
 
 
 def relative_flow_error(onset: np.ndarray, apex: np.ndarray, truth: np.ndarray) -> float:
@@ -218,7 +140,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    if arguments.estimator_subjects > FIRST_TEST_SUBJECT - FIRST_ESTIMATOR_SUBJECT:
+    if arguments.estimator_subjects > FIRST_TEST_SUBJECT - FIRST_SUBJECT:
         parser.error("--estimator-subjects would reach the subjects that are measured on")
     logs.set_up()
     size = load_generator(arguments.checkpoint)[1].image_size

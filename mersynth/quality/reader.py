@@ -1,0 +1,161 @@
+"""What reads AU intensities off frames: a small network that compares a frame with the onset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mersynth import logs
+from mersynth.facs.action_units import CONDITION_AUS
+
+BATCH = 64
+
+
+class Estimator(nn.Module):
+    """Reads AU intensities from an onset frame and a later frame of the same face.
+
+    Shape:
+        - onset, frame: (B, 3, H, W) in [0, 1]; the answer is (B, 20), about [0, 1].
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 6
+        for following, stride in ((32, 2), (48, 1), (64, 2), (64, 1), (96, 2), (96, 1)):
+            layers += [
+                nn.Conv2d(channels, following, 3, stride, padding=1),
+                nn.BatchNorm2d(following),
+                nn.ReLU(inplace=True),
+            ]
+            channels = following
+        self.main = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(8), nn.Flatten())
+        # Faces are framed alike, so that a place in the image tells which muscle moves there.
+        self.head = nn.Sequential(
+            nn.Linear(64 * channels, 256),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.3),
+            nn.Linear(256, len(CONDITION_AUS)),
+        )
+
+    def forward(self, onset: Tensor, frame: Tensor) -> Tensor:
+        """Read the AUs of frames (B, 3, H, W)."""
+        return self.head(self.main(torch.cat([2 * onset - 1, 10 * (frame - onset)], 1)))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Pairs:
+    """What an estimator learns from.
+
+    Attributes:
+        onset, frame: (M, 3, H, W) in [0, 1].
+        truth: (M, 20) in [0, 1]; NaN where it is not known.
+    """
+
+    onset: Tensor
+    frame: Tensor
+    truth: Tensor
+
+
+def fit(pairs: Pairs, epochs: int, seed: int, device: str | torch.device = "cpu") -> Estimator:
+    """Train an estimator.
+
+    Args:
+        pairs: a batch of 64 at least.
+        epochs: passes over the pairs.
+        seed: of weights, order and dropout; global random state is left as it was.
+        device: where to train.
+
+    Raises:
+        ValueError: if the pairs are fewer than a batch.
+    """
+    device = torch.device(device)
+    batches = len(pairs.frame) // BATCH
+    if not batches:
+        raise ValueError(
+            f"{len(pairs.frame)} frames are fewer than a batch of {BATCH}; give more of them"
+        )
+    with (
+        torch.random.fork_rng(),
+        logs.progress("training the AU reader", epochs * batches, "steps") as step,
+    ):
+        torch.manual_seed(seed)
+        estimator = Estimator().to(device)
+        optimiser = torch.optim.AdamW(estimator.parameters(), weight_decay=1e-3)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, epochs * batches)
+        for _ in range(epochs):
+            for chosen in torch.randperm(len(pairs.frame))[: BATCH * batches].split(BATCH):
+                truth = pairs.truth[chosen].to(device)
+                with torch.autocast(device.type, dtype=torch.bfloat16):
+                    read = estimator(pairs.onset[chosen].to(device), pairs.frame[chosen].to(device))
+                loss = _loss(read.float(), truth)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+                step(1)
+    return estimator.eval()
+
+
+def _loss(read: Tensor, truth: Tensor) -> Tensor:
+    known = truth.isfinite()
+    if bool(known.all()):
+        return F.mse_loss(read, truth)
+    return F.mse_loss(read[known], truth[known]) if bool(known.any()) else 0 * read.sum()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Reader:
+    """An AU reader and what is known about it.
+
+    Attributes:
+        name: what reads.
+        how: what it was made from, in words.
+        read: (N, K, H, W, 3) uint8 frames, of which the first of each clip is the onset, to
+            (N, K, 20) intensities above the onset's.
+        trained_on: ids of the subjects of the two stores that it was trained on.
+        held_out: (20,) correlation with the truth on held-out frames made for that; NaN where it
+            was not measured there.
+    """
+
+    name: str
+    how: str
+    read: Callable[[np.ndarray], np.ndarray]
+    trained_on: frozenset[str] = frozenset()
+    held_out: np.ndarray = field(default_factory=lambda: np.full(len(CONDITION_AUS), np.nan))
+
+
+def reading(
+    estimator: Estimator, device: str | torch.device = "cpu", unit: float = 1.0
+) -> Callable[[np.ndarray], np.ndarray]:
+    """An estimator as :attr:`Reader.read`; the onset itself reads as 0.
+
+    Args:
+        estimator: the network.
+        device: where it is and computes.
+        unit: what 1 of the estimator is worth.
+    """
+
+    @torch.inference_mode()
+    def read(frames: np.ndarray) -> np.ndarray:
+        count, moments = frames.shape[:2]
+        found = np.zeros((count, moments, len(CONDITION_AUS)), np.float32)
+        per = max(1, 256 // moments)
+        with logs.progress("reading AUs", count, "clips") as step:
+            for first in range(0, count, per):
+                part = torch.from_numpy(frames[first : first + per]).to(device)
+                images = part.movedim(-1, 2).float() / 255
+                onset = images[:, :1].expand_as(images[:, 1:]).flatten(0, 1)
+                values = unit * estimator(onset, images[:, 1:].flatten(0, 1))
+                found[first : first + per, 1:] = (
+                    values.unflatten(0, (len(part), moments - 1)).cpu().numpy()
+                )
+                step(len(part))
+        return found
+
+    return read
