@@ -208,6 +208,22 @@ def generate(
 
 
 @app.command()
+def quality(
+    real: Annotated[Path, typer.Option(help="Store of real clips.")],
+    synthetic: Annotated[Path, typer.Option(help="Store to measure against it.")],
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder (default: ./quality/<synthetic store>).")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Measure how good a synthetic store is: figures in quality.json, a page in quality.html."""
+    from mersynth.quality import measure_quality
+
+    measure_quality(real=real, synthetic=synthetic, out=out, seed=seed, overrides=overrides or [])
+
+
+@app.command()
 def export(
     store: Annotated[Path, typer.Option(help="Folder of a store, real or synthetic.")],
     layout: Annotated[

@@ -37,3 +37,8 @@ def checkpoint_path(name: str, out: str | Path | None = None) -> Path:
 def run_path(name: str, out: str | Path | None = None) -> Path:
     """Folder of a recognizer's run: ``out``, else ``./runs/<name>``."""
     return Path(out) if out is not None else Path("runs") / name
+
+
+def quality_path(name: str, out: str | Path | None = None) -> Path:
+    """Folder of a store's quality figures: ``out``, else ``./quality/<name>``."""
+    return Path(out) if out is not None else Path("quality") / name

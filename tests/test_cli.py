@@ -200,7 +200,9 @@ def test_clips_are_named_in_exactly_one_way(command: str, clips: tuple[str, ...]
     assert "--source or by --store" in result.output
 
 
-@pytest.mark.parametrize("command", ["phantom", "prepare", "train", "generate", "export"])
+@pytest.mark.parametrize(
+    "command", ["phantom", "prepare", "train", "generate", "quality", "export"]
+)
 def test_every_working_command_takes_a_seed_and_overrides(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -28,6 +28,7 @@ HEAVY = {
     "ray",
     "sklearn",
     "torch",
+    "torchmetrics",
 }
 
 
@@ -39,6 +40,8 @@ HEAVY = {
         "from mersynth.cli import app; app(['--help'], standalone_mode=False)",
         "from mersynth.cli import app; app(['generate', '--help'], standalone_mode=False)",
         "from mersynth.cli import app; app(['export', '--help'], standalone_mode=False)",
+        "from mersynth.cli import app; app(['quality', '--help'], standalone_mode=False)",
+        "import mersynth.quality",
         "from recognizers.cli import app; app(['--help'], standalone_mode=False)",
         "from recognizers.cli import app; app(['loso', '--help'], standalone_mode=False)",
     ],
@@ -55,7 +58,9 @@ def test_what_every_user_waits_for_imports_nothing_heavy(statement: str) -> None
 
 def test_every_shipped_config_composes() -> None:
     names = sorted(file.stem for file in config.config_folder().glob("*.yaml"))
-    assert {"evaluate", "export", "generate", "phantom", "prepare", "train"} <= set(names)
+    assert {"evaluate", "export", "generate", "phantom", "prepare", "quality", "train"} <= set(
+        names
+    )
     for name in names:
         assert len(config.load(name)) > 0, name
 

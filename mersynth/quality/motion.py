@@ -1,0 +1,239 @@
+"""Whether clips move as real ones do: how far, whither, how smoothly, and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import wasserstein_distance
+from torch import Tensor
+from torch.nn import functional as F
+
+from mersynth import logs
+from mersynth.face.template import FACE_BOX
+from mersynth.motion.flow import optical_flow
+from mersynth.quality.sample import Sample
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Motion:
+    """The motion of N clips; lengths in percent of the face image's side.
+
+    Attributes:
+        energy: (N, K) mean length of the flow from the onset to each moment.
+        magnitude: (N,) 95th percentile of its length at the apex.
+        directions: (N, G * G * B) share of the apex flow's length in each of B directions in each
+            cell of a G x G grid.
+        small: (N, 2 * S * S) the apex flow at S x S.
+        at_first: (N,) mean length of the flow from the face worn to the first frame; NaN where no
+            face is known.
+    """
+
+    energy: np.ndarray
+    magnitude: np.ndarray
+    directions: np.ndarray
+    small: np.ndarray
+    at_first: np.ndarray
+
+
+def find_motion(
+    sample: Sample,
+    settings: Mapping[str, Any],
+    device: torch.device,
+    faces: np.ndarray | None = None,
+) -> Motion:
+    """Flow from the onset to every moment within the face, less the head's own motion.
+
+    Args:
+        sample: the clips.
+        settings: ``motion`` of ``configs/quality.yaml``.
+        device: where flow is computed.
+        faces: (N, H, W, 3) uint8 the real frames that the clips animate; rows of zeros for none.
+    """
+    energies, lengths, directions, small, at_first = [], [], [], [], []
+    side = sample.frames.shape[2] / 100
+    options = dict(settings["flow"])
+    mask = face_mask(sample.frames.shape[2], device)
+    with logs.progress("optical flow", len(sample), "clips") as step:
+        for row in range(len(sample)):
+            frames = torch.from_numpy(sample.frames[row]).to(device).movedim(-1, 1).float() / 255
+            flow = _flow(frames[:1].expand_as(frames[1:]), frames[1:], options) / side
+            length = flow.norm(dim=1)[:, mask]
+            energies.append([0.0, *length.mean(1).tolist()])
+            apex = flow[int(sample.apex[row]) - 1]
+            lengths.append(float(apex.norm(dim=0)[mask].quantile(0.95)))
+            directions.append(direction_histogram(apex, settings["grid"], settings["directions"]))
+            reduced = F.adaptive_avg_pool2d(apex, settings["small_size"])
+            small.append(reduced.flatten().cpu().numpy())
+            at_first.append(np.nan)
+            if faces is not None and faces[row].any():
+                face = torch.from_numpy(faces[row]).to(device).movedim(-1, 0)[None].float() / 255
+                first = _flow(face, frames[:1], options) / side
+                at_first[-1] = float(first.norm(dim=1)[:, mask].mean())
+            step(1)
+    return Motion(
+        energy=np.array(energies),
+        magnitude=np.array(lengths),
+        directions=np.stack(directions),
+        small=np.stack(small),
+        at_first=np.array(at_first),
+    )
+
+
+def _flow(first: Tensor, second: Tensor, options: Mapping[str, Any]) -> Tensor:
+    return still_head(optical_flow(first, second, **options))
+
+
+def face_mask(size: int, device: torch.device) -> Tensor:
+    """(H, W) the ellipse that an aligned face fills (:data:`mersynth.face.template.FACE_BOX`)."""
+    left, top, right, bottom = FACE_BOX
+    at = (torch.arange(size, device=device) + 0.5) / size
+    x = (at - (left + right) / 2) / ((right - left) / 2)
+    y = (at - (top + bottom) / 2) / ((bottom - top) / 2)
+    return x[None] ** 2 + y[:, None] ** 2 < 1
+
+
+def still_head(flow: Tensor, rounds: int = 5) -> Tensor:
+    """Take the head's motion off: the affine flow that most of the face follows.
+
+    It is fitted by least squares, reweighted so that what an expression moves counts little
+    (Geman and McClure's weights, at the median of the residuals).
+
+    Args:
+        flow: (B, 2, H, W).
+        rounds: of the reweighting.
+
+    Returns:
+        (B, 2, H, W), 0 outside of the face.
+    """
+    size = flow.shape[-1]
+    mask = face_mask(size, flow.device)
+    axis = torch.linspace(-1, 1, size, device=flow.device, dtype=torch.float64)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    plane = torch.stack([torch.ones_like(x), x, y], -1)[mask]  # (P, 3)
+    inside = flow[:, :, mask].double()  # (B, 2, P)
+    weights = torch.ones_like(inside[:, 0])
+    rest = inside
+    for _ in range(rounds):
+        weighted = plane[None] * weights[..., None]
+        normal = weighted.transpose(1, 2) @ plane + 1e-9 * torch.eye(3, device=flow.device)
+        motion = torch.linalg.solve(normal, weighted.transpose(1, 2) @ inside.transpose(1, 2))
+        rest = inside - (plane @ motion).transpose(1, 2)
+        length = rest.norm(dim=1)
+        middle = length.median(dim=1, keepdim=True).values.clamp(min=1e-9)
+        weights = (1 + (length / middle) ** 2) ** -2
+    found = torch.zeros_like(flow)
+    found[:, :, mask] = rest.to(flow.dtype)
+    return found
+
+
+def direction_histogram(flow: Tensor, grid: int, bins: int) -> np.ndarray:
+    """(grid * grid * bins,) shares of a flow (2, H, W) by cell and direction; zeros if it is still.
+
+    The first direction is centred on the right, the next ones follow clockwise.
+    """
+    length = flow.norm(dim=0)
+    turn = torch.atan2(flow[1], flow[0]) / (2 * torch.pi) * bins
+    place = turn.round().long() % bins
+    votes = F.one_hot(place, bins).movedim(-1, 0) * length
+    cells = F.adaptive_avg_pool2d(votes[None], grid)[0].movedim(0, -1).flatten()
+    total = float(cells.sum())
+    return (cells / total if total > 0 else cells).cpu().numpy()
+
+
+def roughness(energy: np.ndarray) -> np.ndarray:
+    """(N,) mean absolute second difference of each row over its highest value; 0 is a ramp."""
+    second = np.abs(np.diff(energy, 2, axis=1)).mean(1)
+    return second / np.maximum(energy.max(1), 1e-9)
+
+
+def offset_return(energy: np.ndarray, apex: np.ndarray) -> np.ndarray:
+    """(N,) energy of the last moment over that of the apex: 0 is a full return."""
+    return energy[:, -1] / np.maximum(energy[np.arange(len(energy)), apex], 1e-9)
+
+
+def compare_class(
+    real: Motion, synthetic: Motion, ours: np.ndarray, theirs: np.ndarray
+) -> dict[str, float | None]:
+    """Distance of magnitudes and similarity of directions of some clips of each.
+
+    Args:
+        real: motion of the real clips.
+        synthetic: of the synthetic ones.
+        ours: (M,) which real clips.
+        theirs: (N,) which synthetic ones.
+    """
+    if not ours.any() or not theirs.any():
+        return {"wasserstein": None, "direction": None}
+    a, b = real.directions[ours].mean(0), synthetic.directions[theirs].mean(0)
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    distance = wasserstein_distance(real.magnitude[ours], synthetic.magnitude[theirs])
+    return {
+        "wasserstein": float(distance),
+        "direction": float(a @ b) / norms if norms > 0 else None,
+    }
+
+
+def measure_motion(
+    real: Sample, synthetic: Sample, ours: Motion, theirs: Motion, seed: int
+) -> dict[str, Any]:
+    """Motion by class beside real-to-real, and its course in time.
+
+    Args:
+        real: the real clips.
+        synthetic: the clips to measure.
+        ours: motion of the real ones.
+        theirs: of the others.
+        seed: of the halves of real subjects that are compared with each other.
+    """
+    people = np.unique(real.subjects)
+    half = np.random.default_rng([seed, 14]).permutation(people)[: len(people) // 2]
+    first = np.isin(real.subjects, half)
+    classes = []
+    names = np.array(real.classes), np.array(synthetic.classes)
+    for name in dict.fromkeys([*real.classes, *synthetic.classes]):
+        mine, made = names[0] == name, names[1] == name
+        classes.append(
+            {
+                "class": name,
+                "real_clips": int(mine.sum()),
+                "synthetic_clips": int(made.sum()),
+                "real_magnitude": float(np.median(ours.magnitude[mine])) if mine.any() else None,
+                "synthetic_magnitude": (
+                    float(np.median(theirs.magnitude[made])) if made.any() else None
+                ),
+                **compare_class(ours, theirs, mine, made),
+                "real_to_real": compare_class(ours, ours, mine & first, mine & ~first),
+            }
+        )
+    rough, back = roughness(theirs.energy), offset_return(theirs.energy, synthetic.apex)
+    peak = theirs.energy[np.arange(len(synthetic)), synthetic.apex]
+    leave = theirs.at_first / np.maximum(peak, 1e-9)
+    return {
+        "unit": "percent of the image's side",
+        "classes": sorted(classes, key=lambda row: str(row["class"])),
+        "magnitude_ratio": float(
+            np.median(theirs.magnitude) / max(float(np.median(ours.magnitude)), 1e-9)
+        ),
+        "roughness": {
+            "real": float(roughness(ours.energy).mean()),
+            "synthetic": float(rough.mean()),
+        },
+        "offset_return": {
+            "real": float(np.median(offset_return(ours.energy, real.apex))),
+            "synthetic": float(np.median(back)),
+        },
+        "onset_return": {
+            "real": 0.0,  # a real clip's first frame is its onset
+            "synthetic": float(np.nanmedian(leave)) if np.isfinite(leave).any() else None,
+        },
+        "course": {
+            "real": ours.energy.mean(0).tolist(),
+            "synthetic": theirs.energy.mean(0).tolist(),
+        },
+        "per_clip": {"roughness": rough, "offset_return": back, "magnitude": theirs.magnitude},
+        "drawn": {"real": ours.magnitude, "synthetic": theirs.magnitude},
+    }

@@ -1,0 +1,96 @@
+"""Nearest neighbours: precision, recall, density, coverage, and whether real frames are copied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+
+def prdc(real: np.ndarray, other: np.ndarray, neighbours: int) -> dict[str, float]:
+    """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020).
+
+    Around every row lies a ball that reaches to its k-th nearest neighbour of the same set.
+
+    Args:
+        real: (M, D) features.
+        other: (N, D) features.
+        neighbours: k; fewer where a set is smaller.
+
+    Returns:
+        ``precision``, the share of others within a real ball; ``recall``, the share of real rows
+        within a ball of the others; ``density``, how many real balls another lies in, over k;
+        ``coverage``, the share of real balls that hold another.
+    """
+    k = max(1, min(neighbours, len(real) - 1, len(other) - 1))
+    between = cdist(real, other)  # (M, N)
+    real_radius, other_radius = _radii(real, k), _radii(other, k)
+    inside = between <= real_radius[:, None]
+    return {
+        "precision": float(inside.any(0).mean()),
+        "recall": float((between <= other_radius[None]).any(1).mean()),
+        "density": float(inside.sum(0).mean() / k),
+        "coverage": float(inside.any(1).mean()),
+    }
+
+
+def _radii(rows: np.ndarray, k: int) -> np.ndarray:
+    """(M,) distance of each row to its k-th nearest other row."""
+    return np.partition(cdist(rows, rows), k, axis=1)[:, k]
+
+
+def copying(
+    synthetic: np.ndarray,
+    real: np.ndarray,
+    real_onsets: np.ndarray,
+    subjects: np.ndarray,
+    worn: np.ndarray,
+    quantile: float,
+) -> dict[str, Any]:
+    """How near synthetic apex frames come to real frames, beside how near real clips come.
+
+    A real clip's distance is that of its apex to the nearest onset or apex of another clip of its
+    subject; where no subject has two clips, of another subject. A synthetic clip begins with a real
+    clip's face and is near that clip by design, so that it, too, is compared with other clips.
+
+    Args:
+        synthetic: (N, D) features of apex frames.
+        real: (M, D) of the real ones.
+        real_onsets: (M, D) of the real clips' onsets.
+        subjects: (M,) whose the real ones are.
+        worn: (N,) row of the real clip whose face each synthetic one wears; -1 for none.
+        quantile: a synthetic frame counts as near if it is nearer than this share of the real ones
+            are; as many would be by chance.
+
+    Returns:
+        Medians, the share of near frames, and by clip how far each is.
+    """
+    bank = np.concatenate([real, real_onsets])
+    clip, owner = np.tile(np.arange(len(real)), 2), np.tile(subjects, 2)
+    from_made = cdist(synthetic, bank)
+    own = np.where(clip[None] == worn[:, None], np.inf, from_made).min(1)
+    distances = cdist(real, bank)
+    another = clip[None] != np.arange(len(real))[:, None]
+    same = owner[None] == subjects[:, None]
+    within = _least(distances, another & same)
+    across = _least(distances, ~same)
+    reference, name = (within, "same_subject") if len(within) else (across, "other_subjects")
+    limit = float(np.quantile(reference, quantile)) if len(reference) else None
+    return {
+        "median": float(np.median(own)),
+        "real_other_clip": float(np.median(within)) if len(within) else None,
+        "real_other_subjects": float(np.median(across)) if len(across) else None,
+        "reference": name,
+        "limit": limit,
+        "expected_share": quantile,
+        "share_near": float((own < limit).mean()) if limit is not None else None,
+        "per_clip": own,
+        "drawn": {"synthetic": own, "real": reference},
+    }
+
+
+def _least(distances: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Smallest allowed distance of each row that has one."""
+    least = np.where(allowed, distances, np.inf).min(1)
+    return least[np.isfinite(least)]

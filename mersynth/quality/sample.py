@@ -1,0 +1,150 @@
+"""What is measured: some clips of a store, each at the same few moments."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mersynth.clips import Clip
+from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
+from mersynth.facs.emotions import label
+from mersynth.gan.conditions import movement
+from mersynth.store import ClipStore, StoredClip
+
+logger = logging.getLogger(__name__)
+
+
+class NotMeasuredError(Exception):
+    """A measure does not apply to these stores; the message is the reason that the result gives."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sample:
+    """N clips of a store at K moments from onset to offset, the apex one of them.
+
+    Attributes:
+        clips: their annotations.
+        classes: class of each in the common label scheme.
+        frames: (N, K, H, W, 3) uint8.
+        moved: (N, K, 20) float32 in [0, 1]: intensities above those of the first frame, as the
+            store has them: asked for in a synthetic one, measured or true in a real one. NaN where
+            the store has none.
+        apex: (N,) which of the K moments is the apex.
+    """
+
+    clips: tuple[Clip, ...]
+    classes: tuple[str, ...]
+    frames: np.ndarray
+    moved: np.ndarray
+    apex: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @property
+    def subjects(self) -> np.ndarray:
+        """(N,) ids of the subjects."""
+        return np.array([clip.subject_id for clip in self.clips])
+
+    @property
+    def apex_frames(self) -> np.ndarray:
+        """(N, H, W, 3) uint8."""
+        return self.frames[np.arange(len(self)), self.apex]
+
+    @property
+    def apex_moved(self) -> np.ndarray:
+        """(N, 20) intensities at the apex."""
+        return self.moved[np.arange(len(self)), self.apex]
+
+    def choose(self, keep: np.ndarray) -> Sample:
+        """The clips of a mask (N,) or of indices."""
+        rows = np.flatnonzero(keep) if keep.dtype == bool else keep
+        return Sample(
+            tuple(self.clips[i] for i in rows),
+            tuple(self.classes[i] for i in rows),
+            self.frames[rows],
+            self.moved[rows],
+            self.apex[rows],
+        )
+
+
+def take_sample(
+    store: ClipStore, scheme: str, max_clips: int, moments: int, max_size: int, seed: int
+) -> Sample:
+    """Take clips of a store, without any preference.
+
+    Args:
+        store: the store.
+        scheme: label scheme; clips without a class in it are left out.
+        max_clips: at most so many.
+        moments: frames of each, K, 3 or more.
+        max_size: larger frames are reduced to this side, in pixels.
+        seed: of the choice.
+
+    Returns:
+        The clips, in the store's order.
+
+    Raises:
+        ValueError: if fewer than two clips have a class and two frames or more.
+    """
+    named = [label(clip.source, clip.emotion, scheme) for clip in store.clips]
+    usable = [
+        i for i, clip in enumerate(store.clips) if named[i] is not None and clip.num_frames > 1
+    ]
+    if len(usable) < 2:
+        raise ValueError(
+            f"{store.path} has {len(usable)} clips of two frames or more with a class in the label "
+            f"scheme {scheme!r}, two at least are needed; give a store of annotated clips, or "
+            "another scheme=..."
+        )
+    if len(usable) < len(store):
+        logger.info("%s: %d of %d clips can be measured", store.path, len(usable), len(store))
+    rng = np.random.default_rng([seed, len(usable)])
+    rows = np.sort(rng.permutation(usable)[:max_clips])
+    taken = [_moments(store[int(row)], moments, max_size) for row in rows]
+    return Sample(
+        clips=tuple(store.clips[i] for i in rows),
+        classes=tuple(str(named[i]) for i in rows),
+        frames=np.stack([frames for frames, _, _ in taken]),
+        moved=np.stack([moved for _, moved, _ in taken]),
+        apex=np.array([apex for _, _, apex in taken]),
+    )
+
+
+def _moments(item: StoredClip, moments: int, max_size: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Frames, movement and the apex's place, at even steps; the nearest step gives way to it."""
+    last = item.clip.num_frames - 1
+    at = np.linspace(0, last, moments).round().astype(int)
+    moved = known_movement(np.array(item.intensities))
+    apex = item.clip.apex_index
+    if apex is None:
+        apex = last // 2 if np.isnan(moved).all() else int(np.nansum(moved, axis=1).argmax())
+    place = 1 + int(np.abs(at[1:] - apex).argmin())  # the onset stays
+    at[place] = max(apex, 1)
+    at.sort()
+    frames = np.array(item.frames[at])
+    if frames.shape[1] > max_size:
+        side = (max_size, max_size)
+        frames = np.stack([cv2.resize(f, side, interpolation=cv2.INTER_AREA) for f in frames])
+    return frames, moved[at], place
+
+
+def known_movement(curve: np.ndarray) -> np.ndarray:
+    """(T, 20) intensities above the first frame's, NaN where an AU was not measured."""
+    moved = movement(curve)
+    moved[:, np.isnan(curve[0])] = np.nan
+    moved[np.isnan(curve)] = np.nan
+    return moved
+
+
+def asked_aus(sample: Sample, min_asked: float) -> np.ndarray:
+    """(N, 20) whether each AU is asked for at the apex: by its intensity, else by annotation."""
+    asked = np.nan_to_num(sample.apex_moved) >= min_asked
+    for row, clip in enumerate(sample.clips):
+        if np.isnan(sample.apex_moved[row]).all():
+            numbers = parse_au_cell(clip.aus).numbers
+            asked[row] = [au in numbers for au in CONDITION_AUS]
+    return asked

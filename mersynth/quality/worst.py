@@ -1,0 +1,121 @@
+"""The worst clips of every measure, and what is wrong with each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.pages.pictures import data_url
+from mersynth.quality.sample import Sample
+from mersynth.synthesis.gallery import DIFFERENCE_GAIN
+
+_TILE = 96  # pixels of a picture on the page
+_GAP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A measure by clip, and which end of it is bad.
+
+    Attributes:
+        measure, key: where its values stand in the result.
+        title: what is shown.
+        highest: whether high values are bad.
+        unit: behind the value.
+    """
+
+    measure: str
+    key: str
+    title: str
+    highest: bool
+    unit: str
+
+
+KINDS = (
+    Kind("au_control", "error", "Read differs most from asked", True, "mean error"),
+    Kind("au_control", "other", "An AU shows that nobody asked for", True, "strongest other AU"),
+    Kind("identity", "apex", "Least like the face worn", False, "cosine"),
+    Kind("outside", "difference", "Most change outside the moved region", True, "mean difference"),
+    Kind("motion", "magnitude", "Moves least", False, "% of the side"),
+    Kind("motion", "roughness", "Moves least smoothly", True, "roughness"),
+    Kind("motion", "offset_return", "Returns least at the offset", True, "of the apex's motion"),
+    Kind("distribution", "nearest", "Nearest to a real frame", False, "distance"),
+)
+
+
+def find_worst(
+    measures: Mapping[str, Mapping[str, Any]], sample: Sample, count: int
+) -> list[dict[str, Any]]:
+    """For every measure that was taken its worst clips.
+
+    Returns:
+        ``kind``, index in :data:`KINDS`, ``title``, and ``clips``: each ``row`` (in the sample),
+        ``clip`` (id) and ``value``, the worst first.
+    """
+    found = []
+    for number, kind in enumerate(KINDS):
+        values = measures.get(kind.measure, {}).get("per_clip", {}).get(kind.key)
+        if values is None or not np.isfinite(values).any():
+            continue
+        badness = np.where(np.isfinite(values), values if kind.highest else -values, -np.inf)
+        rows = np.argsort(-badness, kind="stable")[:count]
+        clips = [
+            {"row": int(i), "clip": sample.clips[i].id, "value": float(values[i])}
+            for i in rows
+            if np.isfinite(values[i])
+        ]
+        found.append({"kind": number, "title": kind.title, "clips": clips})
+    return found
+
+
+def strip(sample: Sample, row: int) -> str:
+    """A clip's onset, apex and offset, what lies between, and its change at the apex magnified.
+
+    Returns:
+        A picture as a URL that stands within a page.
+    """
+    apex, last = int(sample.apex[row]), sample.frames.shape[1] - 1
+    moments = [0, apex // 2, apex, (apex + last) // 2, last]
+    frames = sample.frames[row]
+    change = frames[apex].astype(float) - frames[0]
+    difference = np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
+    tiles = [_enlarged(frames[i]) for i in moments] + [_enlarged(difference)]
+    gap = np.full((_TILE, _GAP, 3), 255, np.uint8)
+    parts = [part for tile in tiles for part in (tile, gap)][:-1]
+    return data_url(np.concatenate(parts, axis=1))
+
+
+def describe(sample: Sample, row: int, read: np.ndarray | None, readable: list[int]) -> str:
+    """For instance ``asked AU 4 0.31 (read 0.12); read beside AU 7 0.10``."""
+    asked = np.nan_to_num(sample.apex_moved[row])
+    got = None if read is None else read[row, int(sample.apex[row])]
+    parts = []
+    for column in np.argsort(-asked)[:4]:
+        if asked[column] >= 0.03:
+            au = CONDITION_AUS[column]
+            seen = (
+                f" (read {max(float(got[column]), 0.0):.2f})"
+                if got is not None and au in readable
+                else ""
+            )
+            parts.append(f"AU {au} {asked[column]:.2f}{seen}")
+    text = "asked " + ", ".join(parts) if parts else f"annotated {sample.clips[row].aus or '–'}"  # noqa: RUF001
+    if got is not None:
+        others = [
+            (float(got[c]), CONDITION_AUS[c])
+            for c in range(len(CONDITION_AUS))
+            if asked[c] < 0.03 and CONDITION_AUS[c] in readable
+        ]
+        if others and max(others)[0] > 0.05:
+            value, au = max(others)
+            text += f"; read beside AU {au} {value:.2f}"
+    return text
+
+
+def _enlarged(frame: np.ndarray) -> np.ndarray:
+    return cv2.resize(frame, (_TILE, _TILE), interpolation=cv2.INTER_CUBIC)
