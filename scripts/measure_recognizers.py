@@ -158,17 +158,16 @@ def most_frequent(found: dict[Form, list[Run]]) -> str:
     scores = score(true, [named] * len(true), predictions.classes)
     return (
         f"To call every clip {named} gives UF1 {scores.uf1:.3f}, UAR {scores.uar:.3f} and an "
-        f"accuracy of {scores.accuracy:.3f}. Small forms that read frames rather than optical flow "
-        "hardly learn more in so few steps."
+        f"accuracy of {scores.accuracy:.3f}: a system that is no better has learnt nothing."
     )
 
 
 READING = """The table shows that every system runs under an honest protocol. It does not rank the
     systems: sizes and epochs are not the papers', and the phantom is no person. The first figures
-    are strict, and results; `oracle` keeps the epoch that scores best on the tested people, as most
-    published code does, and is none. Systems that are fitted once (SVM) learn from synthetic clips
-    beside the real ones. Seconds are those of all folds and pretrainings, two of which run at a
-    time."""
+    are strict, and results; `oracle` keeps the epoch at which most clips of the tested people are
+    right, as most published code does, and is none. Systems that are fitted once (SVM) learn from
+    synthetic clips beside the real ones. Seconds are those of all folds and pretrainings, two of
+    which run at a time."""
 
 
 def text(found: dict[Form, list[Run]], stores: Stores, seeds: int) -> str:
