@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.motion.warp import warp
 
 
 class Generated(NamedTuple):
@@ -17,11 +19,14 @@ class Generated(NamedTuple):
         image: (B, 3, H, W) in [0, 1], the blend of input and colour.
         mask: (B, 1, H, W) in [0, 1]; 1 keeps the input's pixel, 0 takes the colour's.
         colour: (B, 3, H, W) in [0, 1].
+        motion: (B, 2, H, W) x, y in pixels, where each pixel of the moved input comes from; None
+            without a motion head.
     """
 
     image: Tensor
     mask: Tensor
     colour: Tensor
+    motion: Tensor | None = None
 
 
 class Generator(nn.Module):
@@ -32,6 +37,15 @@ class Generator(nn.Module):
 
         I_out = A * I_in + (1 - A) * C.
 
+    With a motion head (beyond the paper) the face is moved first: a third head gives a displacement
+    field D_k for each AU k, which moves the face as far as that AU changes, from y0 to y,
+
+        d = sum_k (y_k - y0_k) D_k,
+        I_out = A * warp(I_in, d) + (1 - A) * C.
+
+    So a weak expression is a strong one in small, and colour paints what no movement can show, such
+    as teeth and folds.
+
     Source: paper 3.4; layer sizes of GANimation (Pumarola et al., ECCV 2018), 8.4 M parameters at
     the default size. The layers have no bias, as there. Any image side divisible by 4 works; a
     trained checkpoint names the side it was trained for.
@@ -40,19 +54,26 @@ class Generator(nn.Module):
         num_aus: length of the condition.
         channels: width of the first layer.
         blocks: number of residual blocks.
+        motion: how far an AU can move a point along an axis at full intensity, as a share of the
+            image's side; 0: no motion head.
 
     Shape:
-        - image: (B, 3, H, W) in [0, 1]; aus: (B, num_aus) in [0, 1].
+        - image: (B, 3, H, W) in [0, 1]; aus and own: (B, num_aus) in [0, 1].
 
     Raises:
-        ValueError: if ``aus`` has another shape.
+        ValueError: if ``aus`` or ``own`` has another shape.
     """
 
     def __init__(
-        self, num_aus: int = len(CONDITION_AUS), channels: int = 64, blocks: int = 6
+        self,
+        num_aus: int = len(CONDITION_AUS),
+        channels: int = 64,
+        blocks: int = 6,
+        motion: float = 0.0,
     ) -> None:
         super().__init__()
         self.num_aus = num_aus
+        self.motion = motion
         width = channels
         layers = [nn.Conv2d(3 + num_aus, width, 7, padding=3, bias=False), *_norm_relu(width)]
         for _ in range(2):
@@ -67,21 +88,44 @@ class Generator(nn.Module):
             width //= 2
         self.trunk = nn.Sequential(*layers)
         self.heads = nn.Conv2d(width, 3 + 1, 7, padding=3, bias=False)  # colour and mask
+        if motion:
+            # Fields of half the resolution: skin moves smoothly.
+            self.fields = nn.Conv2d(2 * width, 2 * num_aus, 3, padding=1, bias=False)
+            nn.init.zeros_(self.fields.weight)  # at first nothing moves
 
-    def forward(self, image: Tensor, aus: Tensor) -> Generated:
-        """Move the faces of images (B, 3, H, W) to the intensities (B, num_aus)."""
-        if aus.shape != (len(image), self.num_aus):
-            raise ValueError(
-                f"aus must have shape {(len(image), self.num_aus)}, got {tuple(aus.shape)}"
-            )
+    def forward(self, image: Tensor, aus: Tensor, own: Tensor | None = None) -> Generated:
+        """Move the faces of images (B, 3, H, W) to the intensities (B, num_aus).
+
+        Args:
+            image: the faces.
+            aus: the wanted intensities.
+            own: those that the faces show, which a motion head moves from; None: none.
+        """
+        for name, given in (("aus", aus), ("own", own)):
+            if given is not None and given.shape != (len(image), self.num_aus):
+                raise ValueError(
+                    f"{name} must have shape {(len(image), self.num_aus)}, got {tuple(given.shape)}"
+                )
         _, _, height, width = image.shape
         signed = 2 * image - 1  # (B, 3, H, W) in [-1, 1], the range of tanh
         tiled = aus[:, :, None, None].expand(-1, -1, height, width)  # (B, N, H, W)
-        features = self.trunk(torch.cat([signed, tiled.to(signed.dtype)], dim=1))  # (B, C, H, W)
+        half = self.trunk[:-3](torch.cat([signed, tiled.to(signed.dtype)], dim=1))
+        features = self.trunk[-3:](half)  # (B, C, H, W), behind the last upsampling
         colour, mask = self.heads(features).float().split([3, 1], dim=1)
         colour = (torch.tanh(colour) + 1) / 2
         mask = torch.sigmoid(mask)
-        return Generated(mask * image + (1 - mask) * colour, mask, colour)
+        if not self.motion:
+            return Generated(mask * image + (1 - mask) * colour, mask, colour)
+        motion = self._displacement(half, aus if own is None else aus - own, (height, width))
+        return Generated(mask * warp(image, motion) + (1 - mask) * colour, mask, colour, motion)
+
+    def _displacement(self, half: Tensor, change: Tensor, size: tuple[int, int]) -> Tensor:
+        """d, (B, 2, H, W) in pixels."""
+        fields = self.motion * torch.tanh(self.fields(half).float())
+        fields = fields.unflatten(1, (self.num_aus, 2))  # (B, N, 2, H/2, W/2), shares of the side
+        summed = torch.einsum("bn,bnchw->bchw", change.float(), fields)
+        grown = F.interpolate(summed, size, mode="bilinear", align_corners=False)
+        return grown * grown.new_tensor([size[1], size[0]]).view(2, 1, 1)
 
 
 class ResidualBlock(nn.Module):

@@ -81,6 +81,28 @@ def attention_loss(mask: Tensor, smoothness: float) -> Tensor:
     return mask.square().mean() + smoothness * (dx + dy).mean()
 
 
+def painting_loss(mask: Tensor) -> Tensor:
+    """L_paint: ``E[mean (1 - A)]``; with a motion head, colour is for what cannot be moved.
+
+    Args:
+        mask: (B, 1, H, W) in [0, 1].
+    """
+    return (1 - mask).mean()
+
+
+def motion_loss(motion: Tensor) -> Tensor:
+    """L_mo: mean square of the displacement's differences between neighbours, in pixels.
+
+    Skin stretches: neighbours move alike, and where nothing can be seen to move they decide.
+
+    Args:
+        motion: (B, 2, H, W), pixels.
+    """
+    dx = (motion[..., 1:] - motion[..., :-1]).square().mean()
+    dy = (motion[..., 1:, :] - motion[..., :-1, :]).square().mean()
+    return dx + dy
+
+
 def au_intensity_loss(read: Tensor, wanted: Tensor) -> Tensor:
     """L_AI: ``E[(D_AI(I) - Y)^2]``, the mean over batch and AUs; NaN (not measured) counts nothing.
 

@@ -41,6 +41,8 @@ class Monitor:
         for name, value in figures.items():
             self.writer.add_scalar(name, value.item(), step)
         low, high = MASK_BOUNDS
+        if "L_mo" in figures:
+            high = 1.0  # what a motion head moves needs no paint
         mean = figures["mask/mean"].item()
         if not low <= mean <= high and step - self._warned >= _WARN_EVERY:
             self._warned = step
@@ -60,7 +62,8 @@ class Monitor:
     def draw(self, generator: Generator, images: ImageBatch, step: int, columns: int = 8) -> None:
         """Save a grid: input, generated, mask and the clip's true frame, a column a sample."""
         shown = slice(0, columns)
-        out = generator(images.image[shown], images.target_aus[shown].nan_to_num())
+        wanted, own = images.target_aus[shown].nan_to_num(), images.image_aus[shown].nan_to_num()
+        out = generator(images.image[shown], wanted, own)
         rows = [images.image[shown], out.image, out.mask.expand(-1, 3, -1, -1), images.truth[shown]]
         path = self.samples / f"step_{step:06d}.png"
         save_image(torch.cat(rows).cpu(), path, nrow=len(out.image), padding=2)

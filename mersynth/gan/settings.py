@@ -32,6 +32,7 @@ _RANGES = {
     "gan.num_frames": (2, inf),
     "gan.generator.channels": _ONE,
     "gan.generator.blocks": (0, inf),
+    "gan.generator.motion": _SHARE,
     "gan.image_critic.channels": _ONE,
     "gan.image_critic.depth": _ONE,
     "gan.video_critic.channels": _ONE,
@@ -48,6 +49,8 @@ _RANGES = {
             "au_intensity",
             "ssim",
             "micro_expression",
+            "motion",
+            "painting",
             "sequence",
         )
     },

@@ -97,7 +97,7 @@ class Trainer:
         """
         weights = self.weights
         with torch.no_grad():
-            fake = self.generator(images.image, images.target_aus.nan_to_num()).image
+            fake = self._generate(images).image
         real_verdict = self.image_critic(images.truth)
         fake_verdict = self.image_critic(fake)
         figures = {
@@ -138,21 +138,27 @@ class Trainer:
     def true_frame_step(self, images: ImageBatch, step: int) -> Figures:
         """L_SSIM against the true frames and L_att alone: what needs no critic."""
         weights = self.weights
-        out = self.generator(images.image, images.target_aus.nan_to_num())
+        out = self._generate(images)
         figures = {
             "L_att": losses.attention_loss(out.mask, weights.attention_smoothness),
             "L_SSIM": self._ssim(out, images),
+            **self._of_motion(out),
         }
-        total = weights.attention * figures["L_att"] + weights.ssim * figures["L_SSIM"]
+        total = (
+            weights.attention * figures["L_att"]
+            + weights.ssim * figures["L_SSIM"]
+            + self._weighted_motion(figures)
+        )
         return self._learn(figures, total, out, step)
 
     def generator_step(self, images: ImageBatch, video: VideoBatch | None, step: int) -> Figures:
         """min_G of eq. 9; L_ME and L_sa when there is a video batch; ``step`` is counted from 0."""
         weights = self.weights
-        out = self.generator(images.image, images.target_aus.nan_to_num())
+        out = self._generate(images)
         verdict = self.image_critic(out.image)
         some = slice(None, None, weights.consistency_every)
-        back = self.generator(out.image[some], images.image_aus[some].nan_to_num())
+        own = images.image_aus[some].nan_to_num()
+        back = self.generator(out.image[some], own, images.target_aus[some].nan_to_num())
         figures = {
             "L_adv": losses.adversarial_loss(verdict.realness),
             "L_c": losses.consistency_loss(back.image, images.image[some]),
@@ -160,6 +166,7 @@ class Trainer:
             + losses.attention_loss(back.mask, weights.attention_smoothness),
             "L_AI": losses.au_intensity_loss(verdict.aus, images.target_aus),
             "L_SSIM": self._ssim(out, images),
+            **self._of_motion(out),
         }
         total = (
             weights.adversarial * figures["L_adv"]
@@ -167,6 +174,7 @@ class Trainer:
             + weights.attention * figures["L_att"]
             + weights.au_intensity * figures["L_AI"]
             + weights.ssim * figures["L_SSIM"]
+            + self._weighted_motion(figures)
         )
         if video is not None:
             sequence = self.video_critic(self._generate_clip(video))
@@ -189,17 +197,36 @@ class Trainer:
         figures |= {"total": total, "mask/mean": out.mask.mean(), "mask/std": out.mask.std()}
         return {name: value.detach() for name, value in figures.items()}
 
+    def _of_motion(self, out: Generated) -> dict[str, Tensor]:
+        """What binds a motion head; nothing without one."""
+        if out.motion is None:
+            return {}
+        return {
+            "L_paint": losses.painting_loss(out.mask),
+            "L_mo": losses.motion_loss(out.motion),
+        }
+
+    def _weighted_motion(self, figures: Figures) -> Tensor | float:
+        if "L_mo" not in figures:
+            return 0.0
+        return self.weights.painting * figures["L_paint"] + self.weights.motion * figures["L_mo"]
+
     def _ssim(self, out: Generated, images: ImageBatch) -> Tensor:
         if self.weights.ssim_target == "input":
             return losses.ssim_loss(out.image, images.image)
         start = images.image if self.weights.ssim_relative else None
         return losses.ssim_loss(out.image, images.truth, images.own, start)
 
+    def _generate(self, images: ImageBatch) -> Generated:
+        wanted, own = images.target_aus.nan_to_num(), images.image_aus.nan_to_num()
+        return self.generator(images.image, wanted, own)
+
     def _generate_clip(self, video: VideoBatch) -> Tensor:
         batch, frames = video.curves.shape[:2]
         onset = video.clip[:, :1].expand(-1, frames, -1, -1, -1)
-        image = self.generator(onset.flatten(0, 1), video.curves.flatten(0, 1)).image
-        return image.unflatten(0, (batch, frames))  # (B, K, 3, H, W)
+        own = video.curves[:, :1].expand_as(video.curves)
+        made = self.generator(onset.flatten(0, 1), video.curves.flatten(0, 1), own.flatten(0, 1))
+        return made.image.unflatten(0, (batch, frames))  # (B, K, 3, H, W)
 
     def _penalty(
         self, critic: str, real: Tensor, fake: Tensor, randomness: torch.Generator

@@ -100,12 +100,14 @@ class IcganGenerator(ClipGenerator):
         """See :meth:`ClipGenerator.animate`."""
         images = to_float(np.stack([face.frames[0] for face in faces])).to(self._device)
         images = images[:, None].expand(-1, curves.shape[1], -1, -1, -1).flatten(0, 1)
-        conditions = torch.from_numpy(curves).to(self._device).flatten(0, 1)
-        return self._generator(images, conditions).image.unflatten(0, curves.shape[:2])
+        wanted = torch.from_numpy(curves).to(self._device)
+        own = wanted[:, :1].expand_as(wanted)
+        made = self._generator(images, wanted.flatten(0, 1), own.flatten(0, 1))
+        return made.image.unflatten(0, curves.shape[:2])
 
     @torch.inference_mode()
     def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
         """The attention mask."""
         image = to_float(face.frames[0])[None].to(self._device)
-        condition = torch.from_numpy(curve[frame : frame + 1]).to(self._device)
-        return self._generator(image, condition).mask[0, 0]
+        wanted, own = (torch.from_numpy(curve[i : i + 1]).to(self._device) for i in (frame, 0))
+        return self._generator(image, wanted, own).mask[0, 0]

@@ -85,3 +85,15 @@ def test_micro_expression_loss_of_eq_7() -> None:
     loss = losses.micro_expression_loss(logits, torch.tensor([0, 2]))
     first, second = 0.3**2 + 0.2**2 + 0.1**2, 0.25**2 + 0.5**2 + 0.75**2
     assert loss.item() == pytest.approx((first + second) / 2, abs=1e-6)
+
+
+def test_painting_is_what_the_mask_does_not_keep() -> None:
+    mask = torch.tensor([1.0, 0.25]).view(1, 1, 1, 2)
+    assert losses.painting_loss(mask) == pytest.approx(0.375)
+
+
+def test_motion_loss_is_the_mean_square_of_neighbours_differences() -> None:
+    slope = torch.arange(4.0).expand(1, 2, 5, 4)  # a pixel more with every column
+    assert losses.motion_loss(slope) == pytest.approx(1.0)
+    assert losses.motion_loss(3 * slope.transpose(2, 3)) == pytest.approx(9.0)
+    assert losses.motion_loss(torch.full((1, 2, 5, 4), 7.0)) == 0

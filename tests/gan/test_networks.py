@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -67,3 +69,57 @@ def test_video_critic(frames: int) -> None:
     verdict = critic(torch.rand(2, frames, 3, 32, 32))
     assert verdict.realness.shape == (2,)
     assert verdict.expression.shape == (2, 5)
+
+
+def moving() -> Generator:
+    """A generator whose motion head has learnt something."""
+    torch.manual_seed(0)
+    generator = Generator(channels=8, blocks=1, motion=0.1)
+    torch.nn.init.normal_(generator.fields.weight, std=0.1)
+    return generator
+
+
+def test_a_new_motion_head_moves_nothing() -> None:
+    image, aus = torch.rand(2, 3, 32, 32), torch.rand(2, 20)
+    out = Generator(channels=8, blocks=1, motion=0.1)(image, aus)
+    assert out.motion is not None
+    assert not out.motion.any()
+    assert Generator(channels=8, blocks=1)(image, aus).motion is None
+    expected = out.mask * image + (1 - out.mask) * out.colour
+    torch.testing.assert_close(out.image, expected, atol=1e-5, rtol=0)
+
+
+def test_a_face_moves_as_far_as_its_aus_change() -> None:
+    generator, image, aus = moving(), torch.rand(2, 3, 32, 48), torch.rand(2, 20)
+    whole, half, none = (generator(image, aus, share * aus).motion for share in (0, 0.5, 1))
+    assert whole is not None
+    assert whole.shape == (2, 2, 32, 48)
+    torch.testing.assert_close(half, whole / 2)
+    assert not none.any()
+    torch.testing.assert_close(generator(image, aus).motion, whole)  # at rest, unless told
+    bound = torch.tensor([0.1 * 48, 0.1 * 32]).view(2, 1, 1) * aus.sum(1).view(2, 1, 1, 1)
+    assert (whole.abs() <= bound).all()
+
+
+def test_the_moved_face_is_what_is_blended() -> None:
+    generator, image, aus = moving(), torch.rand(1, 3, 32, 32), torch.rand(1, 20)
+    out = generator(image, aus)
+    y, x = 10, 20
+    dx, dy = out.motion[0, :, y, x].tolist()
+    left, top = math.floor(x + dx), math.floor(y + dy)
+    right, below = x + dx - left, y + dy - top  # shares of the pixels to the right and below
+    patch = image[0, :, top : top + 2, left : left + 2]
+    across = torch.tensor([1 - right, right])
+    moved = (patch * across).sum(-1) @ torch.tensor([1 - below, below])
+    mask, colour = out.mask[0, 0, y, x], out.colour[0, :, y, x]
+    torch.testing.assert_close(
+        out.image[0, :, y, x], mask * moved + (1 - mask) * colour, atol=1e-4, rtol=0
+    )
+
+
+def test_conditions_of_another_length_are_refused() -> None:
+    image, aus = torch.rand(2, 3, 32, 32), torch.rand(2, 20)
+    with pytest.raises(ValueError, match=r"aus must have shape \(2, 20\), got \(2, 17\)"):
+        moving()(image, aus[:, :17])
+    with pytest.raises(ValueError, match=r"own must have shape \(2, 20\), got \(1, 20\)"):
+        moving()(image, aus, aus[:1])

@@ -57,6 +57,18 @@ def test_card_says_what_was_trained(tmp_path: Path) -> None:
     assert list((tmp_path / "c" / "logs").iterdir())
 
 
+def test_a_motion_head_learns_and_is_stored(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    head = ["gan.generator.motion=0.1", "gan.losses.painting=0.1", "gan.losses.motion=0.1"]
+    train(store_path=store.path, out=tmp_path / "c", overrides=[*quick(2), *head])
+    generator = load_generator(tmp_path / "c")[0]
+    assert generator.motion == 0.1
+    assert generator.fields.weight.any()  # it began with zeros
+    (log,) = (tmp_path / "c" / "logs").iterdir()
+    events = EventAccumulator(str(log)).Reload()
+    assert {"L_mo", "L_paint"} <= set(events.Tags()["scalars"])
+
+
 def test_subject_groups_never_see_their_own_subjects(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s")
     folders = train(store_path=store.path, out=tmp_path / "c", subject_groups=2, overrides=quick(1))
@@ -244,6 +256,16 @@ def test_saturated_mask_is_told(
 ) -> None:
     monitor = Monitor(tmp_path, first_step=0)
     monitor.log({"mask/mean": torch.tensor(mean)}, step=1)
+    monitor.close()
+    assert ("has saturated" in caplog.text) == warned
+
+
+@pytest.mark.parametrize(("mean", "warned"), [(0.999, False), (0.01, True)])
+def test_with_a_motion_head_the_mask_may_keep_everything(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mean: float, warned: bool
+) -> None:
+    monitor = Monitor(tmp_path, first_step=0)
+    monitor.log({"mask/mean": torch.tensor(mean), "L_mo": torch.tensor(0.0)}, step=1)
     monitor.close()
     assert ("has saturated" in caplog.text) == warned
 
