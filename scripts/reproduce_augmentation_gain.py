@@ -224,7 +224,7 @@ def draw(cells: Sequence[Cell], generators: Sequence[str], path: Path) -> None:
     names = list(dict.fromkeys(cell.database for cell in cells))
     systems = list(dict.fromkeys(cell.system for cell in cells))
     figure, panels = pyplot.subplots(
-        1, len(names), figsize=(4 * len(names) + 1, 0.42 * len(systems) + 1.4), sharey=True,
+        1, len(names), figsize=(4 * len(names) + 1, 0.42 * len(systems) + 1.6), sharey=True,
         sharex=True, squeeze=False, layout="constrained",
     )  # fmt: skip
     for panel, name in zip(panels[0], names, strict=True):
@@ -247,8 +247,9 @@ def draw(cells: Sequence[Cell], generators: Sequence[str], path: Path) -> None:
         panel.set(title=HEADS[name], xlabel="gain in UF1", yticks=range(len(systems)))
         panel.set_yticklabels(systems)
         panel.grid(axis="x", color="0.9")
-    panels[0][0].invert_yaxis()
-    panels[0][-1].legend(fontsize="small")
+    panels[0][0].set_ylim(len(systems) - 0.5, -0.5)
+    known = panels[0][0].get_legend_handles_labels()
+    figure.legend(*known, loc="outside lower center", ncols=3, fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
