@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -136,7 +136,7 @@ class Training:
         self.model.eval()
         chosen = torch.tensor(rows, device=self.home)
         logits = [
-            self.model(**self._inputs(self._batch(part))).logits
+            self.model(**self._inputs(self._batch(part, self.model.inputs))).logits
             for part in chosen.split(_PREDICTED_AT_ONCE)
         ]
         probabilities = torch.cat(logits).double().softmax(1)
@@ -175,8 +175,10 @@ class Training:
             batches = min(batches, max(1, count // 2))  # a batch of one has no statistics
         yield from self.rows[order.to(self.home)].tensor_split(batches)
 
-    def _batch(self, rows: Tensor) -> dict[str, Tensor]:
-        return {name: values[rows].to(self.device) for name, values in self.tensors.items()}
+    def _batch(self, rows: Tensor, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """Rows of some tensors, or of all."""
+        chosen = self.tensors if names is None else names
+        return {name: self.tensors[name][rows].to(self.device) for name in chosen}
 
     def _inputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         inputs = {name: batch[name] for name in self.model.inputs}

@@ -17,8 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from mersynth import logs
-from recognizers.experiment import evaluate
-from recognizers.request import Request
 
 logger = logging.getLogger("recognizers.scripts.benchmark_loso")
 
@@ -49,6 +47,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, help="processes; as many as cores unless given")
     options = parser.parse_args()
     logs.set_up()
+    # Here, for each worker reads this file anew.
+    from recognizers.experiment import evaluate
+    from recognizers.request import Request
+
     overrides = [f"model.training.epochs={options.epochs}", "device=cpu"]
     if options.workers:
         overrides.append(f"executor.workers={options.workers}")
