@@ -166,8 +166,8 @@ READING = """The table shows that every system runs under an honest protocol. It
     systems: sizes and epochs are not the papers', and the phantom is no person. The first figures
     are strict, and results; `oracle` keeps the epoch at which most clips of the tested people are
     right, as most published code does, and is none. Systems that are fitted once (SVM) learn from
-    synthetic clips beside the real ones. Seconds are those of all folds and pretrainings, two of
-    which run at a time."""
+    synthetic clips beside the real ones. Seconds are those of all folds and pretrainings
+    together; other work on the machine lengthens them."""
 
 
 def text(found: dict[Form, list[Run]], stores: Stores, seeds: int) -> str:

@@ -1,4 +1,4 @@
-"""The seven losses of AU-ICGAN (paper 3.4, eq. 6 to 9), each a small callable.
+"""The seven losses of AU-ICGAN (paper 3.4, eq. 6 to 9), and two of a motion head.
 
 Symbols: I_in input image, Y its wanted AU intensities, G(I|Y) the generated image, A the
 attention mask, D_I and D_S the realness of image and sequence, D_AI the AU intensities that the

@@ -60,9 +60,9 @@ def generate(
     """Write a synthetic store in which every class has ``per_class`` clips.
 
     The AU intensities in it are those that were asked for; landmarks are those of the face at rest,
-    in a clip's first frame. Each clip names the subject whose face
-    it wears, the clip whose AU curve it follows, its generator's checksum and the subjects that
-    generator never saw. Beside the clips lie ``contact_sheet.png``, GIFs and ``gallery.html``.
+    in a clip's first frame. Each clip names the subject whose face it wears, the clip whose AU
+    curve it follows, its generator's checksum and the subjects that generator never saw. Beside the
+    clips lie ``contact_sheet.png``, GIFs and ``gallery.html``.
 
     Args:
         per_class: clips of every class; with K generators, in each of the K sets.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import pickle
 import signal
 import sys
@@ -33,7 +34,7 @@ from recognizers.executors.base import (
 
 # For glibc: keep what a batch has freed for the next one, in blocks of up to 32 MB, and lay it on
 # large pages. To ask the system for it again takes a third of a small network's training, small
-# pages a tenth.
+# pages a tenth. What the user has set stays.
 _MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "2000000000",
@@ -215,7 +216,8 @@ class _Pool:
     def submit(self, position: int, payload: bytes) -> Future[bytes]:
         """Hand over a call, and start a worker if there are fewer than there may be."""
         # These are read when a process starts or loads numeric libraries, before any code of ours.
-        variables = {**_MEMORY, "OMP_NUM_THREADS": str(self._threads)}
+        memory = {name: value for name, value in _MEMORY.items() if name not in os.environ}
+        variables = {**memory, "OMP_NUM_THREADS": str(self._threads)}
         with environment(**variables), _main_without_missing_file():
             future = self._pool.submit(worker.call, position, payload)
         self._processes |= set(multiprocessing.active_children()) - self._others
