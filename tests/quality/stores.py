@@ -1,4 +1,4 @@
-"""Tiny stores whose quality is known beforehand."""
+"""Tiny stores and samples whose quality is known beforehand."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ QUICK = [
 ]
 CELLS = {"anger": (4, 7), "happiness": (6, 12), "surprise": (1, 2)}
 FRAMES = 7
+FOUR, TWELVE = CONDITION_AUS.index(4), CONDITION_AUS.index(12)  # columns of these AUs
 
 
 def phantom_store(
