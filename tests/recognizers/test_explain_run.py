@@ -43,11 +43,6 @@ def _store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_store(tmp_path_factory.mktemp("s") / "samm", tiny_clips(subjects=2)).path
 
 
-@pytest.fixture(name="data", scope="module")
-def _data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("data") / "samm.npz")
-
-
 @pytest.fixture(name="dual", scope="module")
 def _dual(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "dual"

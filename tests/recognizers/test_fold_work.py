@@ -18,11 +18,10 @@ from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.plan import FoldPlan, InnerPlan, check_plans, plan_folds
 from recognizers.protocol import Fold, loso
 from recognizers.settings import TrainingSettings
-from tests.recognizers.tiny_features import SIZE, synthetic, write
+from tests.recognizers.tiny_features import GROUPS, SIZE, synthetic, write
 
 SPEC = InputSpec("flow_strain", ("u", "v", "strain"), (SIZE, SIZE), range=None)
 EPOCHS = 5
-GROUPS = [["samm/00", "samm/01"], ["samm/02", "samm/03"], ["samm/04", "samm/05"]]
 
 
 class Scripted(Recognizer):
