@@ -35,6 +35,7 @@ from mersynth.store import ClipStore, StoredClip
 from mersynth.store_writer import StoreWriter, check_target
 from mersynth.synthesis.gallery import draw_gallery
 from mersynth.synthesis.generators import ClipGenerator
+from mersynth.synthesis.head import HeadMotions
 from mersynth.synthesis.inputs import find_generators, find_store, open_real, real_clips
 from mersynth.synthesis.plan import PlannedClip, make_plan, summarise
 from mersynth.synthesis.tables import show_plan
@@ -108,10 +109,11 @@ def generate(
     for each in generators:
         each.load(wearers.image_size, choose_device(config.device))
     work = _plan_work(real, wearers, plan, generators, config, seed)
+    heads = HeadMotions(real, wearers) if config.head_motion else None
     header = _header(real, wearers, generators, config, classes, per_class, seed)
     new_clips = [item.clip for item in work]
     with StoreWriter(target, new_clips, wearers.image_size, header, resume=resume) as writer:
-        _fill(writer, work, generators, config)
+        _fill(writer, work, generators, heads, config)
         shown = [item for item in work if item.group == 0]
         neutral = {item.clip.id: item.face for item in shown}
         finished = writer.finish(lambda whole: draw_gallery(whole, generators[0], neutral, classes))
@@ -130,12 +132,16 @@ class _Work:
         face: the real clip whose first frame moves.
         curve: (K, 20) intensities to ask for.
         group: which generator makes it.
+        people: ids of the subjects whose face is worn and whose curve is followed.
+        rng: draws how the head moves.
     """
 
     clip: Clip
     face: StoredClip
     curve: np.ndarray
     group: int
+    people: Sequence[str]
+    rng: np.random.Generator
 
 
 def _plan_work(
@@ -180,7 +186,9 @@ def _plan_work(
             generator=generator.sha256,
             unseen=tuple(s for s in known if s not in generator.training_subjects),
         )
-        work.append(_Work(clip, face, curve, item.group))
+        people = [name for name in (item.subject, item.template.subject) if name is not None]
+        rng = np.random.default_rng([seed, 2, item.number])
+        work.append(_Work(clip, face, curve, item.group, people, rng))
     return work
 
 
@@ -199,6 +207,7 @@ def _fill(
     writer: StoreWriter,
     work: Sequence[_Work],
     generators: Sequence[ClipGenerator],
+    heads: HeadMotions | None,
     config: DictConfig,
 ) -> None:
     # Batches have fixed borders, so that a resumed run computes the same sums as an unbroken one.
@@ -211,8 +220,9 @@ def _fill(
                 part = [item for item in chosen if item.group == group]
                 curves = np.stack([item.curve for item in part])
                 made = generators[group].animate([item.face for item in part], curves)
-                for item, clip in zip(part, made, strict=True):
-                    writer.add(to_uint8(clip), item.curve, _landmarks(item))
+                for item, frames in zip(part, made, strict=True):
+                    moved = frames if heads is None else heads.lend(frames, item.people, item.rng)
+                    writer.add(to_uint8(moved), item.curve, _landmarks(item))
             writer.commit()
             advance(len(chosen) * config.num_frames)
 

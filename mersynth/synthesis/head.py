@@ -1,0 +1,78 @@
+"""Heads that are never still: the motion of a real clip's head, lent to a synthetic one.
+
+A generator moves the face alone. In real clips the head drifts and turns by as much as the face
+moves, and a recognizer that never saw that in its synthetic clips takes it for an expression in
+the real ones (docs/augmentation_gain.md).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mersynth.augment.affine import warp_affine
+from mersynth.motion.head import HeadMotionError, head_motion, scale_maps
+from mersynth.store import ClipStore, StoredClip
+
+logger = logging.getLogger(__name__)
+
+_STRENGTH = (0.5, 1.5)
+
+
+class HeadMotions:
+    """The head motions of real clips, found when they are first lent.
+
+    Args:
+        stores: real clips; a clip that is in several counts once.
+    """
+
+    def __init__(self, *stores: ClipStore) -> None:
+        self._clips: dict[str, dict[str, StoredClip]] = {}
+        for store in stores:
+            for item in store:
+                if item.clip.num_frames > 1:
+                    self._clips.setdefault(item.clip.subject_id, {})[item.clip.id] = item
+        self._found: dict[tuple[str, int], np.ndarray] = {}
+
+    def lend(self, frames: Tensor, people: Sequence[str], rng: np.random.Generator) -> Tensor:
+        """Move the head of a synthetic clip as that of a real one moves.
+
+        The lent motion is made weaker or stronger by up to a half, and turned round half of the
+        time, so that clips that borrow from the same one differ. Where people have no clip of two
+        frames, or the drawn one's head cannot be followed (which is logged), the head stays still.
+
+        Args:
+            frames: (K, 3, H, W) in [0, 1], of which the first stays as it is.
+            people: ids of the subjects of whom one lends: those whose face is worn and whose AU
+                curve is followed, so that nobody else's motion gets into the clip.
+            rng: draws the clip and the variation.
+
+        Returns:
+            (K, 3, H, W) in [0, 1]; edges are continued.
+        """
+        lenders = [item for name in people for item in self._clips.get(name, {}).values()]
+        if not lenders:
+            return frames
+        lender = lenders[rng.integers(len(lenders))]
+        strength = np.float32(rng.uniform(*_STRENGTH) * rng.choice([-1, 1]))
+        maps = scale_maps(self._of(lender, len(frames)), frames.shape[-1] / lender.frames.shape[2])
+        still = np.eye(2, 3, dtype=np.float32)
+        varied = torch.from_numpy(still + strength * (maps[1:] - still)).to(frames)
+        later = warp_affine(frames[1:, None], varied, "border")[:, 0]
+        return torch.cat([frames[:1], later])
+
+    def _of(self, lender: StoredClip, count: int) -> np.ndarray:
+        """(count, 2, 3) maps at even steps of a clip, in its own pixels."""
+        key = lender.clip.id, count
+        if key not in self._found:
+            at = np.linspace(0, lender.clip.num_frames - 1, count).round().astype(int)
+            try:
+                self._found[key] = head_motion(lender.frames[at])
+            except HeadMotionError as error:
+                logger.warning("no head moves as in %s: %s", lender.clip.id, error)
+                self._found[key] = np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1))
+        return self._found[key]

@@ -1,0 +1,118 @@
+"""Lending a head's motion: whose it may be, and what it does to a synthetic clip."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mersynth.dataset import to_float
+from mersynth.motion.head import head_motion
+from mersynth.sources.phantom.population import write_store
+from mersynth.store import ClipStore, StoredClip
+from mersynth.store_writer import StoreWriter
+from mersynth.synthesis.generate import generate
+from mersynth.synthesis.head import HeadMotions
+
+COUNTS = {"happiness": 4, "anger": 4, "surprise": 4, "contempt": 4, "other": 4}
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
+    path = tmp_path_factory.mktemp("head") / "phantom"
+    return write_store(path, image_size=64, subjects=4, counts=COUNTS)
+
+
+def _still(item: StoredClip, count: int) -> torch.Tensor:
+    """(count, 3, 64, 64): a clip's first frame, over and over."""
+    return to_float(np.repeat(item.frames[:1], count, axis=0))
+
+
+def _seen(frames: torch.Tensor) -> np.ndarray:
+    """(K, 2, 3) how the head is seen to move, less the identity."""
+    pixels = (frames * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return head_motion(pixels) - np.eye(2, 3, dtype=np.float32)
+
+
+def _written(path: Path, item: StoredClip, frames: np.ndarray) -> ClipStore:
+    """A store of one clip, with other frames."""
+    clip = replace(item.clip, offset=item.clip.onset + len(frames) - 1, apex=None)
+    with StoreWriter(path, [clip], frames.shape[1], {"source": "phantom"}) as writer:
+        writer.add(frames)
+        return writer.finish()
+
+
+def test_a_head_moves_as_the_lenders_does(real: ClipStore, tmp_path: Path) -> None:
+    lender = real[0]
+    at = np.linspace(0, lender.clip.num_frames - 1, 6).round().astype(int)
+    lent = head_motion(lender.frames[at]) - np.eye(2, 3, dtype=np.float32)
+    heads = HeadMotions(_written(tmp_path / "one", lender, np.array(lender.frames)))
+    strengths = []
+    for seed in range(8):
+        frames = _still(real[7], 6)
+        moved = heads.lend(frames, [lender.clip.subject_id], np.random.default_rng(seed))
+        assert moved.shape == frames.shape
+        assert torch.equal(moved[0], frames[0])
+        seen = _seen(moved)[1:, :, 2]
+        strengths.append(float((seen * lent[1:, :, 2]).sum() / (lent[1:, :, 2] ** 2).sum()))
+    assert min(np.abs(strengths)) > 0.4
+    assert max(np.abs(strengths)) < 1.7
+    assert min(strengths) < 0 < max(strengths)
+
+
+def test_without_a_clip_that_moves_the_head_stays_still(real: ClipStore, tmp_path: Path) -> None:
+    frames, own = _still(real[0], 4), real[0].clip.subject_id
+    photo = HeadMotions(_written(tmp_path / "photo", real[0], np.array(real[0].frames[:1])))
+    for heads, people in ((photo, [own]), (HeadMotions(real), ["phantom/nobody"])):
+        assert heads.lend(frames, people, np.random.default_rng(0)) is frames
+
+
+def test_a_head_that_cannot_be_followed_is_told_of_once(
+    real: ClipStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    item = real[0]
+    heads = HeadMotions(_written(tmp_path / "black", item, np.zeros_like(item.frames)))
+    frames = _still(item, 4)
+    for seed in range(2):
+        moved = heads.lend(frames, [item.clip.subject_id], np.random.default_rng(seed))
+        assert torch.allclose(moved, frames, atol=1e-5)
+    assert caplog.text.count(f"no head moves as in {item.clip.id}") == 1
+
+
+def test_only_the_faces_and_the_curves_person_lend(real: ClipStore, tmp_path: Path) -> None:
+    """A person whose clips are torn away changes none but the clips that show or follow them."""
+    other = real.subjects[0]
+    path = tmp_path / "torn"
+    with StoreWriter(path, real.clips, real.image_size, real.meta["header"]) as writer:
+        for item in real:
+            own = item.clip.subject_id == other
+            # The first frame, which may be worn, stays; the head jumps in all others.
+            frames = np.array(item.frames)
+            frames[1:] = np.roll(frames[1:], 2, axis=2) if own else frames[1:]
+            writer.add(frames, np.array(item.intensities), np.array(item.landmarks))
+        writer.finish()
+    settings = {"per_class": 6, "generator": "warp", "overrides": ["num_frames=4"]}
+    made = [
+        generate(store=store, out=tmp_path / name, **settings)
+        for name, store in (("a", real.path), ("b", path))
+    ]
+    changed = 0
+    for one, two in zip(*made, strict=True):
+        people = {one.clip.subject_id, (one.clip.template or "").rpartition("/")[0]}
+        equal = np.array_equal(one.frames, two.frames)
+        assert equal or other in people
+        changed += not equal
+    assert changed > 3
+
+
+def test_heads_stay_still_where_that_is_asked_for(real: ClipStore, tmp_path: Path) -> None:
+    settings = {"store": real.path, "per_class": 2, "generator": "warp"}
+    still = generate(out=tmp_path / "s", overrides=["head_motion=false"], **settings)
+    moving = generate(out=tmp_path / "m", **settings)
+    for item in still:
+        assert (item.frames[:, :4, :4] == item.frames[:1, :4, :4]).all()  # beside the head
+    assert any((item.frames[:, :4, :4] != item.frames[:1, :4, :4]).any() for item in moving)
+    assert still.meta["header"]["config"]["head_motion"] is False
