@@ -34,8 +34,9 @@ class Work:
         model: registered name.
         options: of ``create_model``.
         augment: the block ``augment`` of the model's config.
-        training: how folds are trained, from pretrained weights or fresh ones.
+        training: how folds are trained from fresh weights.
         pretraining: how pretraining goes.
+        fine_tuning: how folds are trained from pretrained weights.
         habit: whether the guard lets leaks pass.
         device: ``"cpu"`` or ``"cuda"``.
     """
@@ -47,6 +48,7 @@ class Work:
     augment: Mapping[str, Mapping[str, Any]]
     training: TrainingSettings
     pretraining: TrainingSettings
+    fine_tuning: TrainingSettings
     habit: Habit
     device: str
 
@@ -133,7 +135,8 @@ def learn_fold(
     best = -1.0
     with _seeded(_fold_seed(seed, plan.index), device):
         model = _model(work, weights, device)
-        training = Training(model, work.clips, plan.learned, work.training, work.augment, device)
+        settings = _settings(work, weights)
+        training = Training(model, work.clips, plan.learned, settings, work.augment, device)
         _show_guard(work, plan, training)
 
         def after_epoch(epoch: Epoch) -> None:
@@ -164,8 +167,8 @@ def _chosen_epoch(
     best, chosen = (-1.0, 0.0), 1
     with _seeded(_fold_seed(seed, plan.index), device):
         model = _model(work, weights, device)
-        learned = plan.inner.learned
-        training = Training(model, work.clips, learned, work.training, work.augment, device)
+        learned, settings = plan.inner.learned, _settings(work, weights)
+        training = Training(model, work.clips, learned, settings, work.augment, device)
         _show_guard(work, plan, training)
 
         def after_epoch(epoch: Epoch) -> None:
@@ -197,6 +200,10 @@ def _show_guard(work: Work, plan: FoldPlan, training: Training) -> None:
         banks=training.banks,
     )
     check_fold(inputs, work.habit)
+
+
+def _settings(work: Work, weights: Weights | None) -> TrainingSettings:
+    return work.training if weights is None else work.fine_tuning
 
 
 def _model(work: Work, weights: Weights | None, device: torch.device) -> Recognizer:

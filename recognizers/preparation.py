@@ -59,6 +59,7 @@ class Preparation:
     def identity(self) -> dict[str, Any]:
         """What the figures of a run depend on, seeds apart, as JSON takes it."""
         request, work = self.request, self.work
+        own_rates = work.fine_tuning != work.training
         return {
             "mersynth": __version__,
             "protocol": request.protocol,
@@ -76,6 +77,7 @@ class Preparation:
             "learned": [len(plan.learned) for plan in self.plans],
             "pretrained_on": [len(group.clips) for group in self.groups],
             "device": work.device,
+            **({"fine_tuning": dataclasses.asdict(work.fine_tuning)} if own_rates else {}),
         }
 
 
@@ -108,14 +110,17 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     share = options["inner_share"] if options["selection"] == "inner" else None
     plans = plan_folds(folds, clips, groups, habit, share, request.seed)
     learned = [Fold(p.fold.name, p.learned, p.fold.test, p.fold.held_out) for p in plans]
+    training = _training(settings, model)
+    factor = options["fine_tuning"]["lr_factor"] if pool is not None else 1.0
     work = Work(
         clips=clips,
         pool=pool,
         model=block["name"],
         options=block["options"],
         augment=block.get("augment") or {},
-        training=_training(settings, model),
+        training=training,
         pretraining=_training(_pretraining(settings), model),
+        fine_tuning=training.at_rates_times(factor),
         habit=habit,
         device=device.type,
     )

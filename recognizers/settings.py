@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from math import inf
 from typing import Any, Literal, get_args
 
 import torch
@@ -88,6 +89,30 @@ class TrainingSettings:
         if missing := [key for key in needed if key not in block]:
             raise ConfigError(f"model.training lacks {', '.join(missing)}")
         return cls(**block)
+
+    def at_rates_times(self, factor: float) -> TrainingSettings:
+        """The same settings with every learning rate of the optimizer multiplied.
+
+        Rates that a scheduler sets by itself (``OneCycleLR``'s ``max_lr``) stay.
+
+        Raises:
+            ConfigError: if the factor is not above 0, or the optimizer leaves its rate to torch.
+        """
+        if not 0 < factor < inf:
+            raise ConfigError(f"a factor of learning rates must be above 0, got {factor}")
+        if factor == 1:
+            return self
+        if "lr" not in self.optimizer:
+            raise ConfigError(
+                "model.training.optimizer names no lr that could be multiplied; give it one"
+            )
+        own = self.optimizer.get("groups") or {}
+        groups = {
+            prefix: {**changes, "lr": factor * changes["lr"]} if "lr" in changes else changes
+            for prefix, changes in own.items()
+        }
+        optimizer = {**self.optimizer, "lr": factor * self.optimizer["lr"]}
+        return replace(self, optimizer={**optimizer, "groups": groups} if groups else optimizer)
 
     def make_optimizer(self, model: nn.Module) -> Optimizer:
         """An optimizer of the model's parameters.

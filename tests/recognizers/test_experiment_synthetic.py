@@ -61,6 +61,18 @@ def test_pretraining_has_a_rate_and_epochs_of_its_own(
     assert len(list((run / "folds").glob("*.safetensors"))) == 3
 
 
+def test_folds_that_go_on_from_pretrained_weights_may_learn_slower(
+    data: Path, made: Path, tmp_path: Path
+) -> None:
+    ask = request(data, "fine_tuning.lr_factor=0.1", pretrain=[made])
+    run = evaluate(ask, tmp_path / "r")
+    accounts = [json.loads(f.read_text()) for f in sorted((run / "pretrained").glob("*.json"))]
+    assert {e["learning_rate"] for a in accounts for e in a["curve"]} == {0.01}
+    assert {e["learning_rate"] for fold in folds(run) for e in fold["curve"]} == {0.1 * 0.01}
+    fresh = evaluate(request(data, "fine_tuning.lr_factor=0.1"), tmp_path / "fresh")
+    assert {e["learning_rate"] for fold in folds(fresh) for e in fold["curve"]} == {0.01}
+
+
 def test_published_habits_mix_in_everything(data: Path, made: Path, tmp_path: Path) -> None:
     told = results(evaluate(request(data, mix=[made], habit="paper"), tmp_path / "r"))
     assert [fold["mixed"] for fold in told["folds"]] == [27] * 6

@@ -80,7 +80,7 @@ def script(clips: ClipArrays, best_of_test: int, best_of_judges: int) -> np.ndar
 def work(clips: ClipArrays, **changes: Any) -> Work:
     block = {"epochs": EPOCHS, "batch_size": 99, "optimizer": {"name": "SGD", "lr": 1e-9}}
     settings = TrainingSettings.from_config({**block, **changes})
-    return Work(clips, clips, "scripted", {}, {}, settings, settings, "strict", "cpu")
+    return Work(clips, clips, "scripted", {}, {}, settings, settings, settings, "strict", "cpu")
 
 
 def follow(

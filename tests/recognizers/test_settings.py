@@ -71,3 +71,19 @@ def test_what_torch_refuses_is_told() -> None:
     optimizer = settings().make_optimizer(model)
     with pytest.raises(ConfigError, match=r"training.scheduler: .*'gama'"):
         settings(scheduler={"name": "StepLR", "gama": 1}).make_scheduler(optimizer)
+
+
+def test_all_rates_can_be_multiplied_at_once() -> None:
+    groups = {"trunk": {"lr": 1e-3}, "head": {"weight_decay": 0.1}}
+    block = {"name": "Adam", "lr": 1e-2, "groups": groups}
+    slower = TrainingSettings(optimizer=block).at_rates_times(0.5).optimizer
+    assert slower == {
+        "name": "Adam",
+        "lr": 5e-3,
+        "groups": {"trunk": {"lr": 5e-4}, "head": {"weight_decay": 0.1}},
+    }
+    assert groups["trunk"]["lr"] == 1e-3
+    with pytest.raises(ConfigError, match="must be above 0, got 0"):
+        TrainingSettings(optimizer=block).at_rates_times(0)
+    with pytest.raises(ConfigError, match="names no lr"):
+        TrainingSettings(optimizer={"name": "Adam"}).at_rates_times(0.5)
