@@ -32,6 +32,7 @@ from measuring.gains import (
     rows,
     verdict,
 )
+from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
 from measuring.small_forms import Form, describe
 from reproduction.command import told
 
@@ -53,9 +54,6 @@ SYSTEMS = (
     "stcnn", "capsulenet", "mer_gcn", "au_gacn", "dual_branch", "mmnet", "nmer", "frl_dgt",
     "ststnet",
 )  # fmt: skip
-# Chosen for STSTNet on the phantom's own store, where nothing of the table is measured.
-LR_FACTOR = 0.1  # of fine-tuning
-PRETRAINING = 2  # clips that pretraining sees for each that fine-tuning sees
 
 
 def named(text: str) -> tuple[str, Path]:
@@ -118,20 +116,6 @@ def patches(form: Form, real: Path) -> list[str]:
     return [] if known else ["model.options.regions=patches"]
 
 
-def pretraining(form: Form, real: Path, synthetic: Path) -> list[str]:
-    """Overrides: the rates of fine-tuning and, for small forms, the epochs of pretraining.
-
-    A fold learns from the clips of three groups of four; a synthetic one shows two people, both of
-    whom must be among these.
-    """
-    factor = f"fine_tuning.lr_factor={LR_FACTOR}"
-    if form.epochs is None:
-        return [factor]
-    count, many = (len(ClipStore.open(store)) for store in (real, synthetic))
-    epochs = max(1, round(PRETRAINING * form.epochs * count / many * 4 / 3))
-    return [factor, f"pretraining.epochs={epochs}"]
-
-
 def fill(form: Form, name: str, real: Path, options: argparse.Namespace) -> Cell:
     """Run a system on a database with each generator, or go on with it."""
     runs = {}
@@ -162,7 +146,7 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
     }
     origin = "rendered from their annotation tables" if options.table else "of stores"
     forms = list(dict.fromkeys(Form(cell.system, options.full) for cell in cells))
-    steps = "" if options.full else f", which sees {PRETRAINING} times as many clips"
+    steps = "" if options.full else f", which sees {CLIPS_SEEN} times as many clips"
     return document(
         [
             "# What pretraining on synthetic clips gives",

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
 from mersynth.config import load
+from mersynth.store import ClipStore
 from recognizers.models import create_model, list_models
 from tests.script_modules import SCRIPTS, script
 
@@ -98,3 +100,25 @@ def test_systems_are_measured_on_the_phantom(tmp_path: Path) -> None:
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("|")][2:]
     assert [row[0].strip("| ") for row in rows] == ["`bi_woof_svm_tiny`", "", "`ststnet_tiny`", ""]
     assert [row[2] for row in rows] == ["no", "beside", "no", "yes"]
+
+
+@pytest.mark.slow
+def test_rendered_twins_hold_what_they_are_asked_for(tmp_path: Path) -> None:
+    few = ["--per-class", "3", "--seeds", "1", "--image-size", "32", "--work", str(tmp_path)]
+    short = ["model.training.epochs=1", "device=cpu", "executor.workers=1"]
+    command = [sys.executable, str(SCRIPTS / "measure_capture.py"), *few, *short]
+    subprocess.run(command, check=True, capture_output=True)
+    still, noisy, moving = (
+        ClipStore.open(tmp_path / "stores" / f"rendered{part}_3")
+        for part in ("", "_noise", "_head")
+    )
+    for one in still:
+        # Beside the head nothing changes, unless the camera adds its noise or the head moves.
+        assert (one.frames[:, :2, :2] == one.frames[:1, :2, :2]).all()
+    assert np.array_equal(still.intensities, moving.intensities)
+    assert all((item.frames[:, :2, :2] != item.frames[:1, :2, :2]).any() for item in noisy)
+    apexes = [(s.frames[8].astype(int) - s.frames[0]) for s in (still, moving)]
+    assert np.abs(apexes[1]).mean() > np.abs(apexes[0]).mean() > 0
+    text = (tmp_path / "capture.md").read_text()
+    names = re.findall(r"^\| (rendered.*?|AU warp.*?|real clips alone) \|", text, re.MULTILINE)
+    assert len(names) == 8

@@ -1,0 +1,26 @@
+"""How small forms are pretrained, and go on from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from measuring.small_forms import Form
+from mersynth.store import ClipStore
+
+# Chosen for STSTNet on the phantom's own store.
+LR_FACTOR = 0.1  # of fine-tuning
+CLIPS_SEEN = 2  # in pretraining, for each that fine-tuning sees
+
+
+def pretraining(form: Form, real: Path, synthetic: Path) -> list[str]:
+    """Overrides: the rates of fine-tuning and, for small forms, the epochs of pretraining.
+
+    A fold learns from the clips of three groups of four; a synthetic one shows two people, both of
+    whom must be among these.
+    """
+    factor = f"fine_tuning.lr_factor={LR_FACTOR}"
+    if form.epochs is None:
+        return [factor]
+    count, many = (len(ClipStore.open(store)) for store in (real, synthetic))
+    epochs = max(1, round(CLIPS_SEEN * form.epochs * count / many * 4 / 3))
+    return [factor, f"pretraining.epochs={epochs}"]
