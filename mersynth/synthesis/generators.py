@@ -60,11 +60,23 @@ class ClipGenerator(ABC):
 
     @abstractmethod
     def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
-        """(H, W) in [0, 1]: 1 where a frame of a curve (K, 20) keeps the face's pixels."""
+        """(H, W) in [0, 1]: where a frame of a curve (K, 20) keeps the face as it is.
+
+        1 where a pixel stays as it is, 0 where it is painted anew, or moved farthest.
+        """
 
 
 class IcganGenerator(ClipGenerator):
-    """AU-ICGAN's generator: I_out = [G(I_in | Y_1), ..., G(I_in | Y_K)].
+    """AU-ICGAN's generator, without what it repaints of a face at rest.
+
+    A generator never gives a face back exactly as it was, so that the paper's sequence
+
+        I_out = [G(I_in | Y_1), ..., G(I_in | Y_K)]
+
+    begins with a face that differs from the input. As Y_1 are the face's own intensities, that
+    difference is no expression, and it is taken out of every frame:
+
+        I_k = I_in + G(I_in | Y_k) - G(I_in | Y_1).
 
     Args:
         folder: its checkpoint.
@@ -102,12 +114,22 @@ class IcganGenerator(ClipGenerator):
         images = images[:, None].expand(-1, curves.shape[1], -1, -1, -1).flatten(0, 1)
         wanted = torch.from_numpy(curves).to(self._device)
         own = wanted[:, :1].expand_as(wanted)
-        made = self._generator(images, wanted.flatten(0, 1), own.flatten(0, 1))
-        return made.image.unflatten(0, curves.shape[:2])
+        made = self._generator(images, wanted.flatten(0, 1), own.flatten(0, 1)).image
+        made, images = (pictures.unflatten(0, curves.shape[:2]) for pictures in (made, images))
+        return (images + made - made[:, :1]).clamp(0, 1)
 
     @torch.inference_mode()
     def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
-        """The attention mask."""
+        """The attention mask, of a motion head times what is left where it moves."""
         image = to_float(face.frames[0])[None].to(self._device)
         wanted, own = (torch.from_numpy(curve[i : i + 1]).to(self._device) for i in (frame, 0))
-        return self._generator(image, wanted, own).mask[0, 0]
+        made = self._generator(image, wanted, own)
+        return (
+            made.mask[0, 0] if made.motion is None else made.mask[0, 0] * stillness(made.motion[0])
+        )
+
+
+def stillness(motion: Tensor) -> Tensor:
+    """(H, W): 1 less the length of a motion (2, H, W), relative to the longest."""
+    length = motion.norm(dim=0)
+    return 1 - length / length.max().clamp(min=1e-6)

@@ -13,7 +13,7 @@ from mersynth.augment.au_fields import checksum
 from mersynth.augment.au_warp import au_flow, au_warp, template_landmarks
 from mersynth.dataset import to_float
 from mersynth.store import StoredClip
-from mersynth.synthesis.generators import ClipGenerator
+from mersynth.synthesis.generators import ClipGenerator, stillness
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +50,7 @@ class WarpGenerator(ClipGenerator):
         size = face.frames.shape[1:3]
         movement = _movement(curve).to(self._device)[:, frame : frame + 1]
         flow = au_flow(self._landmarks(face), movement, (size[0], size[1]))
-        length = flow[0, 0].norm(dim=0)
-        return 1 - length / length.max().clamp(min=1e-6)
+        return stillness(flow[0, 0])
 
     def _animate(self, face: StoredClip, curve: np.ndarray) -> Tensor:
         image = to_float(face.frames[0])[None].to(self._device)
