@@ -25,6 +25,7 @@ from measuring.documents import command, document, machine, paragraph, table
 from measuring.gains import NONE
 from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
 from measuring.small_forms import Form
+from measuring.synthetic import synthetic_store
 from reproduction.command import told
 
 from mersynth import logs
@@ -36,7 +37,6 @@ from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject
 from mersynth.store import ClipStore, StoredClip
 from mersynth.store_writer import StoreWriter
-from mersynth.synthesis.generate import generate
 from recognizers.comparison import compare
 from recognizers.experiment import evaluate
 from recognizers.report import Run
@@ -120,15 +120,14 @@ def make_stores(options: argparse.Namespace) -> tuple[Path, dict[str, Path]]:
     made = {}
     for name, moving in WARPS.items():
         made[name] = folder / f"warp_{moving}_{options.per_class}"
-        if not made[name].exists():
-            generate(
-                store=real,
-                per_class=options.per_class,
-                generator="warp",
-                out=made[name],
-                seed=options.seed,
-                overrides=[f"head_motion={moving}"],
-            )
+        synthetic_store(
+            real,
+            made[name],
+            options.per_class,
+            generator="warp",
+            seed=options.seed,
+            overrides=[f"head_motion={moving}"],
+        )
     plan = ClipStore.open(made[next(iter(WARPS))])
     for name, parts in SETS.items():
         made[name] = folder / "_".join(["rendered", *parts, str(options.per_class)])

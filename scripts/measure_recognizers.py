@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measuring.documents import command, document, machine, paragraph, table
+from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
 from measuring.small_forms import EPOCHS, Form, describe
+from measuring.synthetic import synthetic_store
 from reproduction.command import told
 
 from mersynth import logs
@@ -28,7 +30,6 @@ from mersynth.prepare import prepare
 from mersynth.sources import PHANTOM
 from mersynth.sources.phantom.population import write_store
 from mersynth.store import ClipStore
-from mersynth.synthesis.generate import generate
 from recognizers.comparison import compare
 from recognizers.experiment import evaluate
 from recognizers.metrics import score
@@ -64,14 +65,7 @@ def make_stores(folder: Path, per_class: int, seed: int) -> Stores:
     size = load_card(SHIPPED).image_size
     if not stores.real.exists():
         prepare(PHANTOM, out=stores.real, image_size=size, seed=seed)
-    if not stores.synthetic.exists():
-        generate(
-            store=stores.real,
-            per_class=per_class,
-            checkpoint=SHIPPED,
-            out=stores.synthetic,
-            seed=seed,
-        )
+    synthetic_store(stores.real, stores.synthetic, per_class, seed=seed)
     if not stores.macro.exists():
         emotions = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
         write_store(
@@ -95,7 +89,11 @@ def run_pair(
     runs = []
     for name, synthetic in (("fresh", None), ("pretrained", stores.synthetic)):
         logger.info("%s, %s", form.system, name)
-        request = form.request(stores.real, synthetic, mix=mix, seeds=seeds, overrides=overrides)
+        pretrained = synthetic is not None and not form.fits_directly
+        changes = pretraining(form, stores.real, stores.synthetic) if pretrained else []
+        request = form.request(
+            stores.real, synthetic, mix=mix, seeds=seeds, overrides=[*changes, *overrides]
+        )
         runs.append(Run.open(evaluate(request, folder / f"{form.system}_{name}")))
     return runs
 
@@ -141,11 +139,15 @@ def introduction(found: dict[Form, list[Run]], stores: Stores, seeds: int) -> st
     real, synthetic = ClipStore.open(stores.real), ClipStore.open(stores.synthetic)
     people = len({clip.subject_id for clip in real.clips})
     device = next(iter(found.values()))[0].results["device"]
+    more = (
+        "" if any(form.full for form in found) else f", which sees {CLIPS_SEEN} times as many clips"
+    )
     return (
         f"{len(real.clips)} clips of {people} phantom people in {len(classes(PHANTOM, 'five'))} "
         f"classes, {real.image_size} pixels; {len(synthetic.clips)} synthetic clips, each class "
         "equally often, of the generator that the package ships, which never saw these people. "
-        f"The systems are {describe(list(found))}; {seeds} seed{'s' if seeds > 1 else ''}, on "
+        f"The systems are {describe(list(found))}. Fine-tuning has {LR_FACTOR:g} of the learning "
+        f"rates of pretraining{more}. {seeds} seed{'s' if seeds > 1 else ''}, on "
         f"{machine(device)}."
     )
 

@@ -34,6 +34,7 @@ from measuring.gains import (
 )
 from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
 from measuring.small_forms import Form, describe
+from measuring.synthetic import synthetic_store
 from reproduction.command import told
 
 from mersynth import __version__, logs
@@ -42,8 +43,7 @@ from mersynth.files import write_json_atomically
 from mersynth.gan.checkpoint import SHIPPED, load_card
 from mersynth.prepare import prepare
 from mersynth.sources.phantom.tree import write_tree
-from mersynth.store import ClipStore, StoreError
-from mersynth.synthesis.generate import generate
+from mersynth.store import ClipStore
 from recognizers.comparison import compare
 from recognizers.experiment import evaluate
 from recognizers.report import Run
@@ -82,33 +82,6 @@ def real_stores(options: argparse.Namespace) -> dict[str, Path]:
     return stores
 
 
-def synthetic_store(real: Path, generator: str, options: argparse.Namespace) -> Path:
-    """A generator's balanced clips of a store, made unless they are there.
-
-    Raises:
-        StoreError: if those that are there are of another checkpoint.
-    """
-    out = options.work / "stores" / f"{real.name}_{generator}_{options.per_class}"
-    if not out.exists():
-        generate(
-            store=real,
-            per_class=options.per_class,
-            generator=generator,
-            checkpoint=options.checkpoint if generator == "icgan" else None,
-            out=out,
-            seed=options.seed,
-            overrides=options.generate,
-        )
-    elif generator == "icgan":
-        (made,) = ClipStore.open(out).meta["header"]["generators"]
-        if made["sha256"] != load_card(options.checkpoint).sha256:
-            raise StoreError(
-                f"{out} was made by another generator than {options.checkpoint} holds; remove it, "
-                "or choose another --work"
-            )
-    return out
-
-
 def patches(form: Form, real: Path) -> list[str]:
     """What FRL-DGT needs where no landmarks tell its regions: M5 of its Table 2."""
     needed = form.system == "frl_dgt"
@@ -124,7 +97,16 @@ def fill(form: Form, name: str, real: Path, options: argparse.Namespace) -> Cell
         overrides = [*patches(form, real), *options.overrides]
         synthetic = None
         if generator != NONE:
-            synthetic = synthetic_store(real, generator, options)
+            name_of_store = f"{real.name}_{generator}_{options.per_class}"
+            synthetic = synthetic_store(
+                real,
+                options.work / "stores" / name_of_store,
+                options.per_class,
+                generator=generator,
+                checkpoint=options.checkpoint,
+                seed=options.seed,
+                overrides=options.generate,
+            )
             overrides += pretraining(form, real, synthetic)
         request = form.request(
             real, synthetic, seeds=options.seeds, seed=options.seed, overrides=overrides

@@ -208,7 +208,7 @@ class _Run:
         config, trainer = self.config, self.trainer
         monitor = Monitor(self.folder, first)
         try:
-            if first == 0:
+            if first == 0 and config.true_frame_steps < config.steps:
                 self._teach_reading()
             with progress("training", config.steps - first, "steps") as advance:
                 for step in range(first, config.steps):
