@@ -127,7 +127,7 @@ def learn_fold(
     """
     start = time.monotonic()
     device = choose_device(work.device)
-    test, last = plan.fold.test, work.training.epochs
+    test, settings = plan.fold.test, _settings(work, weights)
     true = work.clips.label[list(test)]
     chosen = _chosen_epoch(work, plan, weights, seed, device) if plan.inner else None
     kept: dict[str, Any] = {}
@@ -135,7 +135,6 @@ def learn_fold(
     best = -1.0
     with _seeded(_fold_seed(seed, plan.index), device):
         model = _model(work, weights, device)
-        settings = _settings(work, weights)
         training = Training(model, work.clips, plan.learned, settings, work.augment, device)
         _show_guard(work, plan, training)
 
@@ -148,7 +147,7 @@ def learn_fold(
             if accuracy > best:
                 best = accuracy
                 kept.update(oracle_probabilities=probabilities, oracle_epoch=epoch.epoch)
-            if epoch.epoch == (chosen or last) or model.fits_directly:
+            if epoch.epoch == (chosen or settings.epochs) or model.fits_directly:
                 state = _state(model) if keep_weights else None
                 kept.update(probabilities=probabilities, epoch=epoch.epoch, weights=state)
 

@@ -98,13 +98,14 @@ class TrainingSettings:
         Raises:
             ConfigError: if the factor is not above 0, or the optimizer leaves its rate to torch.
         """
-        if not 0 < factor < inf:
-            raise ConfigError(f"a factor of learning rates must be above 0, got {factor}")
+        if not (isinstance(factor, int | float) and 0 < factor < inf):
+            raise ConfigError(f"fine_tuning.lr_factor must be a number above 0, got {factor!r}")
         if factor == 1:
             return self
         if "lr" not in self.optimizer:
             raise ConfigError(
-                "model.training.optimizer names no lr that could be multiplied; give it one"
+                "fine_tuning.lr_factor multiplies model.training.optimizer.lr, which is not given; "
+                "give it, or leave the factor at 1"
             )
         own = self.optimizer.get("groups") or {}
         groups = {

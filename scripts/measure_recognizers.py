@@ -140,15 +140,17 @@ def introduction(found: dict[Form, list[Run]], stores: Stores, seeds: int) -> st
     people = len({clip.subject_id for clip in real.clips})
     device = next(iter(found.values()))[0].results["device"]
     more = (
-        "" if any(form.full for form in found) else f", which sees {CLIPS_SEEN} times as many clips"
+        ""
+        if any(form.full for form in found)
+        else f", which sees about {CLIPS_SEEN} times as many clips"
     )
     return (
         f"{len(real.clips)} clips of {people} phantom people in {len(classes(PHANTOM, 'five'))} "
         f"classes, {real.image_size} pixels; {len(synthetic.clips)} synthetic clips, each class "
         "equally often, of the generator that the package ships, which never saw these people. "
         f"The systems are {describe(list(found))}. Fine-tuning has {LR_FACTOR:g} of the learning "
-        f"rates of pretraining{more}. {seeds} seed{'s' if seeds > 1 else ''}, on "
-        f"{machine(device)}."
+        f"rates of pretraining{more}; both were chosen for STSTNet on these clips. {seeds} "
+        f"seed{'s' if seeds > 1 else ''}, on {machine(device)}."
     )
 
 

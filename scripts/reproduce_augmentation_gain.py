@@ -94,7 +94,7 @@ def fill(form: Form, name: str, real: Path, options: argparse.Namespace) -> Cell
     runs = {}
     for generator in (NONE, *options.generator):
         logger.info("%s on %s: %s", form.system, name, GENERATORS.get(generator, "real clips"))
-        overrides = [*patches(form, real), *options.overrides]
+        overrides = patches(form, real)
         synthetic = None
         if generator != NONE:
             name_of_store = f"{real.name}_{generator}_{options.per_class}"
@@ -109,7 +109,11 @@ def fill(form: Form, name: str, real: Path, options: argparse.Namespace) -> Cell
             )
             overrides += pretraining(form, real, synthetic)
         request = form.request(
-            real, synthetic, seeds=options.seeds, seed=options.seed, overrides=overrides
+            real,
+            synthetic,
+            seeds=options.seeds,
+            seed=options.seed,
+            overrides=[*overrides, *options.overrides],
         )
         folder = options.work / "runs" / f"{name}_{form.config}_{generator}"
         runs[generator] = Run.open(evaluate(request, folder))
@@ -128,7 +132,7 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
     }
     origin = "rendered from their annotation tables" if options.table else "of stores"
     forms = list(dict.fromkeys(Form(cell.system, options.full) for cell in cells))
-    steps = "" if options.full else f", which sees {CLIPS_SEEN} times as many clips"
+    steps = "" if options.full else f", which sees about {CLIPS_SEEN} times as many clips"
     return document(
         [
             "# What pretraining on synthetic clips gives",
@@ -139,7 +143,8 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
                 f"five classes; {options.per_class} synthetic clips of each class, none of which "
                 "shows a tested person or follows one's AU curve. The systems are "
                 f"{describe(forms)}. Fine-tuning has {LR_FACTOR:g} of the learning rates of "
-                f"pretraining{steps}. {options.seeds} seeds, on {machine(results[0]['device'])}. "
+                f"pretraining{steps}; both were chosen for STSTNet on the phantom's own store. "
+                f"{options.seeds} seeds, on {machine(results[0]['device'])}. "
                 "Figures are strict: means over seeds, ± their standard deviation. The gain is "
                 "the difference in UF1 to real clips alone on the same people, its interval a "
                 "bootstrap over people; s: seconds of all folds and pretrainings. Where stores "
@@ -194,7 +199,6 @@ def main() -> None:
         "seeds": list(range(options.seed, options.seed + options.seeds)),
         "overrides": list(options.overrides),
         "generate": list(options.generate),
-        "fine_tuning": LR_FACTOR,
         "full": options.full,
         "per_class": options.per_class,
         "generator": load_card(options.checkpoint).sha256,

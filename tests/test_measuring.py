@@ -14,9 +14,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from mersynth.config import load
-from mersynth.store import ClipStore
+from mersynth.gan.checkpoint import SHIPPED
+from mersynth.store import ClipStore, StoreError
 from recognizers.models import create_model, list_models
 from tests.script_modules import SCRIPTS, script
+from tests.tiny_store import tiny_clips, write_tiny_store
 
 
 def test_every_system_has_a_form_of_both_sizes() -> None:
@@ -79,6 +81,26 @@ def test_a_gain_is_the_difference_to_real_clips_alone(tmp_path: Path) -> None:
     assert f"mean gain in UF1 {gain['estimate']:+.3f}" in text
     assert re.search(r"\| `ststnet` \| CASME II \| real clips alone \| 0\.\d+ ± 0\.\d+ \|", text)
     assert (tmp_path / "out" / "images" / "gain.png").stat().st_size > 5000
+
+
+def test_synthetic_clips_that_were_made_otherwise_are_refused(tmp_path: Path) -> None:
+    make = script("measuring.synthetic").synthetic_store
+    real = write_tiny_store(tmp_path / "samm", tiny_clips(subjects=3)).path
+    out = tmp_path / "made"
+    made = make(real, out, 2, generator="warp", overrides=["num_frames=4"])
+    checksum = ClipStore.open(made).checksum
+    again = make(real, out, 2, generator="warp", overrides=["num_frames=4"])
+    assert ClipStore.open(again).checksum == checksum
+    for changes, named in (
+        ({"seed": 1}, "seed"),
+        ({"per_class": 3}, "per_class"),
+        ({"overrides": ["num_frames=5"]}, "num_frames"),
+        ({"generator": "icgan", "checkpoint": SHIPPED}, "generators"),
+    ):
+        wanted = {"per_class": 2, "generator": "warp", "overrides": ["num_frames=4"], **changes}
+        with pytest.raises(StoreError, match=f"was made otherwise: .*{named}"):
+            make(real, out, **wanted)
+    assert ClipStore.open(out).checksum == checksum
 
 
 def test_gain_needs_clips() -> None:

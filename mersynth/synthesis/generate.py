@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from mersynth import __version__, paths
 from mersynth import config as configs
+from mersynth import paths
 from mersynth.clips import Clip
 from mersynth.dataset import to_uint8
 from mersynth.devices import choose_device
@@ -36,6 +34,7 @@ from mersynth.store_writer import StoreWriter, check_target
 from mersynth.synthesis.gallery import draw_gallery
 from mersynth.synthesis.generators import ClipGenerator
 from mersynth.synthesis.head import HeadMotions
+from mersynth.synthesis.header import make_header
 from mersynth.synthesis.inputs import find_generators, find_store, open_real, real_clips
 from mersynth.synthesis.plan import PlannedClip, make_plan, summarise
 from mersynth.synthesis.tables import show_plan
@@ -60,10 +59,11 @@ def generate(
 ) -> ClipStore | None:
     """Write a synthetic store in which every class has ``per_class`` clips.
 
-    The AU intensities in it are those that were asked for; landmarks are those of the face at rest,
-    in a clip's first frame. Each clip names the subject whose face it wears, the clip whose AU
-    curve it follows, its generator's checksum and the subjects that generator never saw. Beside the
-    clips lie ``contact_sheet.png``, GIFs and ``gallery.html``.
+    Heads move as in real clips of the same people. The AU intensities in the store are those that
+    were asked for; landmarks are those of the face at rest, in a clip's first frame. Each clip
+    names the subject whose face it wears, the clip whose AU curve it follows, its generator's
+    checksum and the subjects that generator never saw. Beside the clips lie ``contact_sheet.png``,
+    GIFs and ``gallery.html``.
 
     Args:
         per_class: clips of every class; with K generators, in each of the K sets.
@@ -80,7 +80,7 @@ def generate(
         out: the new store; default ``./stores/<name of the store>_synthetic``.
         dry_run: only show the plan; nothing is written.
         resume: go on with an interrupted generation of the same plan.
-        seed: of plan and curves.
+        seed: of plan, curves and the motion of heads.
         overrides: Hydra overrides of ``configs/generate.yaml``.
 
     Returns:
@@ -110,7 +110,7 @@ def generate(
         each.load(wearers.image_size, choose_device(config.device))
     work = _plan_work(real, wearers, plan, generators, config, seed)
     heads = HeadMotions(real, wearers) if config.head_motion else None
-    header = _header(real, wearers, generators, config, classes, per_class, seed)
+    header = make_header(real, wearers, generators, config, classes, per_class, seed)
     new_clips = [item.clip for item in work]
     with StoreWriter(target, new_clips, wearers.image_size, header, resume=resume) as writer:
         _fill(writer, work, generators, heads, config)
@@ -263,41 +263,3 @@ def _check_classes(clips: Sequence[Clip], worn: Sequence[Clip], scheme: str) -> 
 def _count(clips: Sequence[Clip], scheme: str) -> Counter[str]:
     labels = (label(clip.source, clip.emotion, scheme) for clip in clips)
     return Counter(name for name in labels if name is not None)
-
-
-def _header(
-    real: ClipStore,
-    wearers: ClipStore,
-    generators: Sequence[ClipGenerator],
-    config: DictConfig,
-    scheme: str,
-    per_class: int,
-    seed: int,
-) -> dict[str, Any]:
-    """The card of the store; the databases' licences and citations follow into it."""
-    origin = real.meta["header"]
-    origins = [origin] if wearers is real else [origin, wearers.meta["header"]]
-
-    def both(key: str) -> str | None:
-        return "; ".join(dict.fromkeys(o[key] for o in origins if o.get(key))) or None
-
-    return {
-        "source": origin["source"],
-        "licence": both("licence"),
-        "citation": both("citation"),
-        "synthetic": True,
-        "scheme": scheme,
-        "per_class": per_class,
-        "seed": seed,
-        "intensities": "as asked for",
-        "config": OmegaConf.to_container(config, resolve=True),
-        "generator": generators[0].name,
-        "generators": [generator.facts() for generator in generators],
-        "versions": {"mersynth": __version__, "torch": torch.__version__},
-        "real_store": _card_of(real),
-        **({} if wearers is real else {"faces_store": _card_of(wearers)}),
-    }
-
-
-def _card_of(store: ClipStore) -> dict[str, Any]:
-    return {"checksum": store.checksum, "header": store.meta["header"]}

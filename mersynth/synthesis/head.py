@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mersynth.augment.affine import warp_affine
+from mersynth.gan.conditions import resample
 from mersynth.motion.head import HeadMotionError, head_motion, scale_maps
 from mersynth.store import ClipStore, StoredClip
 
@@ -69,10 +70,13 @@ class HeadMotions:
         """(count, 2, 3) maps at even steps of a clip, in its own pixels."""
         key = lender.clip.id, count
         if key not in self._found:
-            at = np.linspace(0, lender.clip.num_frames - 1, count).round().astype(int)
+            # Of a clip with fewer frames all are followed: repeated ones would let the head jump.
+            last = lender.clip.num_frames - 1
+            at = np.linspace(0, last, min(count, last + 1)).round().astype(int)
             try:
-                self._found[key] = head_motion(lender.frames[at])
+                maps = head_motion(lender.frames[at])
             except HeadMotionError as error:
                 logger.warning("no head moves as in %s: %s", lender.clip.id, error)
-                self._found[key] = np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1))
+                maps = np.tile(np.eye(2, 3, dtype=np.float32), (len(at), 1, 1))
+            self._found[key] = resample(maps.reshape(len(at), 6), count).reshape(count, 2, 3)
         return self._found[key]

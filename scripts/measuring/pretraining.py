@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from measuring.small_forms import Form
+from measuring.small_forms import GROUPS, Form
 from mersynth.store import ClipStore
 
 # Chosen for STSTNet on the phantom's own store.
@@ -15,12 +15,13 @@ CLIPS_SEEN = 2  # in pretraining, for each that fine-tuning sees
 def pretraining(form: Form, real: Path, synthetic: Path) -> list[str]:
     """Overrides: the rates of fine-tuning and, for small forms, the epochs of pretraining.
 
-    A fold learns from the clips of three groups of four; a synthetic one shows two people, both of
-    whom must be among these.
+    A fold learns from the real clips of all groups of people but one; a synthetic clip shows two
+    people, both of whom must be in these groups.
     """
     factor = f"fine_tuning.lr_factor={LR_FACTOR}"
     if form.epochs is None:
         return [factor]
     count, many = (len(ClipStore.open(store)) for store in (real, synthetic))
-    epochs = max(1, round(CLIPS_SEEN * form.epochs * count / many * 4 / 3))
+    share = (GROUPS - 1) / GROUPS
+    epochs = max(1, round(CLIPS_SEEN * form.epochs * count * share / (many * share**2)))
     return [factor, f"pretraining.epochs={epochs}"]

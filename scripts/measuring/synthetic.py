@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mersynth.gan.checkpoint import SHIPPED, load_card
+from omegaconf import OmegaConf
+
+from mersynth.config import load
+from mersynth.files import differences
+from mersynth.gan.checkpoint import SHIPPED, find_groups, load_card
 from mersynth.store import ClipStore, StoreError
 from mersynth.synthesis.generate import generate
+from mersynth.synthesis.warp_generator import WarpGenerator
 
 
 def synthetic_store(
@@ -20,7 +25,7 @@ def synthetic_store(
     seed: int = 0,
     overrides: Sequence[str] = (),
 ) -> Path:
-    """A generator's balanced clips of a store, made unless they are there.
+    """A generator's balanced clips of a store, made unless they are there, or made on with.
 
     Args:
         real: the store.
@@ -28,14 +33,14 @@ def synthetic_store(
         per_class: clips of every class.
         generator: ``icgan`` or ``warp``.
         checkpoint: of the ``icgan``.
-        seed: of plan and curves.
+        seed: of plan, curves and heads.
         overrides: of ``configs/generate.yaml``.
 
     Returns:
         ``out``.
 
     Raises:
-        StoreError: if what is there was made by another checkpoint.
+        StoreError: if what is there was made of other clips, by another generator, or otherwise.
     """
     trained = generator == "icgan"
     if not out.exists():
@@ -47,12 +52,30 @@ def synthetic_store(
             out=out,
             seed=seed,
             overrides=overrides,
+            resume=True,
         )
-    elif trained:
-        (made,) = ClipStore.open(out).meta["header"]["generators"]
-        if made["sha256"] != load_card(checkpoint).sha256:
-            raise StoreError(
-                f"{out} was made by another generator than {checkpoint} holds; remove it and the "
-                "runs that used it, or choose another --work"
-            )
+        return out
+    made = ClipStore.open(out).meta["header"]
+    weights = (
+        [load_card(group).sha256 for group in find_groups(checkpoint)]
+        if trained
+        else [WarpGenerator().sha256]
+    )
+    wanted = {
+        "per_class": per_class,
+        "seed": seed,
+        "config": OmegaConf.to_container(load("generate", overrides), resolve=True),
+        "generators": weights,
+        "real store": ClipStore.open(real).checksum,
+    }
+    found = {
+        **{key: made[key] for key in ("per_class", "seed", "config")},
+        "generators": [each["sha256"] for each in made["generators"]],
+        "real store": made["real_store"]["checksum"],
+    }
+    if differing := differences(found, wanted):
+        raise StoreError(
+            f"{out} was made otherwise: {'; '.join(differing[:5])}; remove it and the runs that "
+            "used it, or choose another --work"
+        )
     return out

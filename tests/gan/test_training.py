@@ -243,11 +243,18 @@ def scalars(folder: Path, name: str) -> list:
 
 
 @pytest.mark.parametrize("name", ["cpu"])
-def test_experiments_compose_and_run(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("true_frame_steps", [1, 2])
+def test_experiments_compose_and_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, true_frame_steps: int
+) -> None:
+    caplog.set_level("INFO")
     store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2), image_size=64)
-    overrides = [f"experiment={name}", "steps=2", "true_frame_steps=1", "batch_size=2"]
-    train(store_path=store.path, out=tmp_path / "c", overrides=[*overrides, "au_reading_steps=1"])
+    steps = ["steps=2", f"true_frame_steps={true_frame_steps}", "au_reading_steps=1"]
+    overrides = [f"experiment={name}", "batch_size=2", *steps]
+    train(store_path=store.path, out=tmp_path / "c", overrides=overrides)
     assert load_card(tmp_path / "c").step == 2
+    # The critic learns to read AUs only where a generator will ask it.
+    assert ("the image critic reads AUs" in caplog.text) == (true_frame_steps < 2)
 
 
 @pytest.mark.parametrize(("mean", "warned"), [(0.5, False), (0.999, True), (0.01, True)])

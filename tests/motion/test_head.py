@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
 
 from mersynth.motion.head import HeadMotionError, head_motion, scale_maps
 from mersynth.sources.phantom.population import clip_specs, render_clip
+
+NOISE = np.random.default_rng(0).integers(0, 255, (128, 128, 3))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,19 @@ def test_maps_of_a_resized_picture_move_the_same_points() -> None:
     assert np.allclose(scaled[..., :2] @ large + scaled[..., 2], 2 * there + 0.5, atol=1e-3)
 
 
-def test_a_picture_without_anything_to_follow_is_refused(face: np.ndarray) -> None:
-    frames = np.stack([face, np.zeros_like(face)])
-    with pytest.raises(HeadMotionError, match="frame 1 cannot be aligned with the first"):
+@pytest.mark.parametrize(
+    ("other", "fault"),
+    [
+        (lambda face: np.zeros_like(face), "frame 2 cannot be aligned with the first"),
+        (lambda face: 0.1 * face + 0.9 * NOISE, "frame 2 does not resemble the first"),
+        (lambda face: face[::-1], "frame 2 seems to lie .*% of the side from the first"),
+        (lambda face: np.roll(face, 40, axis=1), "frame 2 "),
+    ],
+    ids=["black", "noise", "upside down", "far off"],
+)
+def test_what_no_head_does_is_refused(
+    face: np.ndarray, other: Callable[[np.ndarray], np.ndarray], fault: str
+) -> None:
+    frames = np.stack([face, face, other(face).astype(np.uint8)])
+    with pytest.raises(HeadMotionError, match=fault):
         head_motion(frames)

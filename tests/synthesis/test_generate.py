@@ -20,13 +20,14 @@ from PIL import Image
 from mersynth.config import ConfigError
 from mersynth.dataset import ClipDataset
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
-from mersynth.gan.checkpoint import CheckpointError, load_card, load_generator
+from mersynth.gan.checkpoint import SHIPPED, CheckpointError, load_card, load_generator
 from mersynth.gan.train import train
 from mersynth.prepare import prepare
 from mersynth.sources.composite import make_composite
-from mersynth.sources.phantom.population import write_store
-from mersynth.store import ClipStore, StoreError
+from mersynth.sources.phantom.population import clip_specs, render_clip, write_store
+from mersynth.store import ClipStore, StoredClip, StoreError
 from mersynth.synthesis.generate import generate
+from mersynth.synthesis.generators import IcganGenerator
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 OVERRIDES = ["num_frames=4", "batch_clips=2", "device=cpu"]
@@ -57,7 +58,7 @@ def test_a_clip_begins_with_the_face_as_it_is(place: Path, tmp_path: Path) -> No
     onsets: dict[str, list[np.ndarray]] = {}
     for item in real:
         onsets.setdefault(item.clip.subject_id, []).append(item.frames[0])
-    for item in run(place, tmp_path / "s"):
+    for item in run(place, tmp_path / "s", overrides=[*OVERRIDES, "head_motion=false"]):
         worn = onsets[item.clip.subject_id]
         assert any(np.array_equal(item.frames[0], onset) for onset in worn)
         assert not np.array_equal(item.frames[0], item.frames[2])
@@ -304,3 +305,16 @@ def test_missing_things_name_the_command_that_makes_them(
     with pytest.raises(CheckpointError, match=r"32 pixels, the frames of \S+ have 16"):
         generate(per_class=3, store=small.path, checkpoint=place / "one")
     assert not (tmp_path / "stores").exists()
+
+
+def test_a_mask_shows_where_a_motion_head_moves(place: Path) -> None:
+    generator = IcganGenerator(SHIPPED)
+    generator.load(64, torch.device("cpu"))
+    face = render_clip(clip_specs(subjects=1, counts={"happiness": 1})[0], 64)
+    item = StoredClip(clip_specs(subjects=1, counts={"happiness": 1})[0].clip, *face)
+    curve = np.zeros((2, len(CONDITION_AUS)), np.float32)
+    curve[1, CONDITION_AUS.index(1)] = 0.5  # the brows' inner ends go up
+    mask = generator.mask(item, curve, 1)
+    assert mask.shape == (64, 64)
+    assert mask.min() < 0.1
+    assert mask[:32].mean() < mask[40:].mean()

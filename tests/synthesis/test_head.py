@@ -82,6 +82,25 @@ def test_a_head_that_cannot_be_followed_is_told_of_once(
     assert caplog.text.count(f"no head moves as in {item.clip.id}") == 1
 
 
+def test_a_lender_of_few_frames_moves_a_head_smoothly(real: ClipStore, tmp_path: Path) -> None:
+    item = real[0]
+    few = np.array(item.frames[[0, item.clip.num_frames // 2]])
+    heads = HeadMotions(_written(tmp_path / "few", item, few))
+    moved = heads.lend(_still(item, 9), [item.clip.subject_id], np.random.default_rng(0))
+    places = _seen(moved)[:, :, 2]
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    assert steps.max() < 3 * steps.mean()
+    assert np.linalg.norm(places[-1]) > 0.02
+
+
+def test_same_seed_same_heads(real: ClipStore, tmp_path: Path) -> None:
+    settings = {"store": real.path, "per_class": 2, "generator": "warp"}
+    moving = [generate(out=tmp_path / name, **settings) for name in "ab"]
+    assert moving[0].checksum == moving[1].checksum
+    other = generate(out=tmp_path / "c", seed=1, **settings)
+    assert other.checksum != moving[0].checksum
+
+
 def test_only_the_faces_and_the_curves_person_lend(real: ClipStore, tmp_path: Path) -> None:
     """A person whose clips are torn away changes none but the clips that show or follow them."""
     other = real.subjects[0]

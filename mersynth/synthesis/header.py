@@ -1,0 +1,56 @@
+"""The card of a synthetic store: what it was made of, by what, under whose licence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from mersynth import __version__
+from mersynth.store import ClipStore
+from mersynth.synthesis.generators import ClipGenerator
+
+
+def make_header(
+    real: ClipStore,
+    wearers: ClipStore,
+    generators: Sequence[ClipGenerator],
+    config: DictConfig,
+    scheme: str,
+    per_class: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The card of the store; the databases' licences and citations follow into it."""
+    origin = real.meta["header"]
+    origins = [origin] if wearers is real else [origin, wearers.meta["header"]]
+
+    def both(key: str) -> str | None:
+        return "; ".join(dict.fromkeys(o[key] for o in origins if o.get(key))) or None
+
+    return {
+        "source": origin["source"],
+        "licence": both("licence"),
+        "citation": both("citation"),
+        "synthetic": True,
+        "scheme": scheme,
+        "per_class": per_class,
+        "seed": seed,
+        "intensities": "as asked for",
+        "config": OmegaConf.to_container(config, resolve=True),
+        "generator": generators[0].name,
+        "generators": [generator.facts() for generator in generators],
+        "versions": {
+            "mersynth": __version__,
+            "torch": torch.__version__,
+            "opencv": cv2.__version__,
+        },
+        "real_store": _card_of(real),
+        **({} if wearers is real else {"faces_store": _card_of(wearers)}),
+    }
+
+
+def _card_of(store: ClipStore) -> dict[str, Any]:
+    return {"checksum": store.checksum, "header": store.meta["header"]}
