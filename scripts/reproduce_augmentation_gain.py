@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drawing.gains import draw_gains
+from measuring.baseline import most_frequent
 from measuring.documents import command, document, machine, paragraph, table
 from measuring.gains import (
     DATABASES,
@@ -130,6 +131,10 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
         for cell in cells
         for card in cell.runs[NONE].results["data"]
     }
+    nothing = [
+        f"{DATABASES[name]}: {most_frequent(cell.runs[NONE].predictions['strict'])}"
+        for name, cell in {cell.database: cell for cell in cells}.items()
+    ]
     origin = "rendered from their annotation tables" if options.table else "of stores"
     forms = list(dict.fromkeys(Form(cell.system, options.full) for cell in cells))
     steps = "" if options.full else f", which sees about {CLIPS_SEEN} times as many clips"
@@ -152,6 +157,10 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
             ),
             f"Paper 004 reports a mean gain of {WANTED:+.3f} for AU-ICGAN. Here:",
             verdict(cells, options.generator),
+            paragraph(
+                f"{'; '.join(nothing)}: a system that is no better has learnt nothing, and what "
+                "pretraining does to it means nothing."
+            ),
             f"![Gains with their intervals]({drawing})",
             table(HEAD, rows(cells, options.generator), words=WORDS),
         ]

@@ -1,0 +1,17 @@
+"""What needs no recognizer."""
+
+from __future__ import annotations
+
+from recognizers.metrics import score
+from recognizers.predictions import Predictions
+
+
+def most_frequent(predictions: Predictions) -> str:
+    """What it gives to call every clip by the most frequent class, in words."""
+    true = list(predictions.true_labels().values())
+    named = max(predictions.classes, key=true.count)
+    scores = score(true, [named] * len(true), predictions.classes)
+    return (
+        f"To call every clip {named} gives UF1 {scores.uf1:.3f}, UAR {scores.uar:.3f} and an "
+        f"accuracy of {scores.accuracy:.3f}"
+    )
