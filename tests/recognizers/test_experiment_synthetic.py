@@ -57,14 +57,14 @@ def test_pretraining_has_a_rate_and_epochs_of_its_own(
     run = evaluate(ask, tmp_path / "r")
     accounts = [json.loads(f.read_text()) for f in sorted((run / "pretrained").glob("*.json"))]
     assert [[e["learning_rate"] for e in a["curve"]] for a in accounts] == [[0.003] * 2] * 3
-    assert {e["learning_rate"] for fold in folds(run) for e in fold["curve"]} == {0.1 * 0.01}
+    assert {e["learning_rate"] for fold in folds(run) for e in fold["curve"]} == {0.01}
     assert len(list((run / "folds").glob("*.safetensors"))) == 3
 
 
-def test_folds_that_go_on_from_pretrained_weights_learn_slower(
+def test_folds_that_go_on_from_pretrained_weights_may_learn_slower(
     data: Path, made: Path, tmp_path: Path
 ) -> None:
-    for name, overrides, factor in (("d", [], 0.1), ("h", ["fine_tuning.lr_factor=0.5"], 0.5)):
+    for name, overrides, factor in (("d", [], 1), ("t", ["fine_tuning.lr_factor=0.1"], 0.1)):
         run = evaluate(request(data, *overrides, pretrain=[made]), tmp_path / name)
         accounts = [json.loads(f.read_text()) for f in sorted((run / "pretrained").glob("*.json"))]
         assert {e["learning_rate"] for a in accounts for e in a["curve"]} == {0.01}
