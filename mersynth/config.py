@@ -147,7 +147,7 @@ def check_ranges(config: DictConfig, ranges: Mapping[str, tuple[float, float]]) 
             raise ConfigError(f"{key} must be {limits}, got {value:g}")
 
 
-def check_choice(config: DictConfig, key: str, allowed: Sequence[str]) -> None:
+def check_choice(config: DictConfig, key: str, allowed: Sequence[str | bool]) -> None:
     """Check that a value of a config is one of those allowed.
 
     Raises:
@@ -157,4 +157,4 @@ def check_choice(config: DictConfig, key: str, allowed: Sequence[str]) -> None:
 
     value = OmegaConf.select(config, key)
     if value not in allowed:
-        raise ConfigError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
+        raise ConfigError(f"{key} must be one of {', '.join(map(str, allowed))}, got {value!r}")

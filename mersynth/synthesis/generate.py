@@ -241,6 +241,7 @@ def _load_settings(overrides: Sequence[str]) -> DictConfig:
     config = configs.load("generate", overrides)
     configs.check_ranges(config, {"num_frames": (2, inf), "batch_clips": (1, inf)})
     configs.check_choice(config, "device", ("auto", "cpu", "cuda"))
+    configs.check_choice(config, "head_motion", (True, False))
     choose_device(config.device)
     return config
 

@@ -248,7 +248,8 @@ def test_dry_run_of_the_phantom_renders_nothing(
 
 
 @pytest.mark.parametrize(
-    "override", ["num_frames=1", "batch_clips=0", "device=foo", "conditions.noise=7"]
+    "override",
+    ["num_frames=1", "batch_clips=0", "device=foo", "conditions.noise=7", "head_motion=maybe"],
 )
 def test_wrong_settings_leave_nothing(place: Path, tmp_path: Path, override: str) -> None:
     with pytest.raises((ConfigError, ValueError), match=override.partition("=")[0]):
