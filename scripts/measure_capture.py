@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from measuring.documents import command, document, machine, paragraph, table
 from measuring.gains import NONE
+from measuring.options import add_options
 from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
-from measuring.small_forms import Form
+from measuring.small_forms import GROUPS, Form
 from measuring.synthetic import synthetic_store
 from reproduction.command import told
 
@@ -142,10 +143,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="Markdown file [in the folder --work]")
     parser.add_argument("--work", type=Path, default=Path("build/capture"), help="folder")
     parser.add_argument("--image-size", type=int, default=64, help="of the frames, in pixels")
-    parser.add_argument("--per-class", type=int, default=300, help="synthetic clips of every class")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0, help="the first; also of the stores")
-    parser.add_argument("overrides", nargs="*", help="config values to change in every run")
+    add_options(parser, per_class=300, seeds=3)
     options = parser.parse_args()
     logs.set_up()
     form = Form("ststnet")
@@ -189,8 +187,8 @@ def text(
             command(),
             paragraph(
                 f"STSTNet's small form on {card['clips']} phantom clips of {card['subjects']} "
-                f"people, {options.image_size} x {options.image_size} pixels, 4 groups of people, "
-                f"{options.seeds} seeds, strict, on {machine(device)}; pretrained on "
+                f"people, {options.image_size} x {options.image_size} pixels, {GROUPS} groups of "
+                f"people, {options.seeds} seeds, strict, on {machine(device)}; pretrained on "
                 f"{options.per_class} clips of each class, about {CLIPS_SEEN} times as many clips "
                 f"as fine-tuning sees, at {1 / LR_FACTOR:g} times its learning rate; both were "
                 "chosen on these very clips, which flatters the gains of all rows. The rendered "

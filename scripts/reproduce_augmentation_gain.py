@@ -33,6 +33,7 @@ from measuring.gains import (
     rows,
     verdict,
 )
+from measuring.options import add_options
 from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
 from measuring.small_forms import Form, describe
 from measuring.synthetic import synthetic_store
@@ -185,10 +186,7 @@ def main() -> None:
         "--generate", action="append", default=[], metavar="KEY=VALUE", help="of configs/generate"
     )
     parser.add_argument("--full", action="store_true", help="the papers' sizes, for a GPU")
-    parser.add_argument("--per-class", type=int, default=300, help="synthetic clips of every class")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0, help="the first; also of the stores")
-    parser.add_argument("overrides", nargs="*", help="config values to change in every run")
+    add_options(parser, per_class=300, seeds=3)
     options = parser.parse_args()
     options.generator = options.generator or sorted(GENERATORS, reverse=True)
     logs.set_up()

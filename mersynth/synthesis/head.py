@@ -1,8 +1,8 @@
 """Heads that are never still: the motion of a real clip's head, lent to a synthetic one.
 
 A generator moves the face alone. In real clips the head drifts and turns by as much as the face
-moves, and a recognizer that never saw that in its synthetic clips takes it for an expression in
-the real ones (docs/augmentation_gain.md).
+moves, and a recognizer that never saw that in its synthetic clips gains nothing by them
+(docs/capture.md).
 """
 
 from __future__ import annotations

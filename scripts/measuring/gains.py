@@ -46,7 +46,7 @@ def rows(cells: Sequence[Cell], generators: Sequence[str]) -> list[list[str]]:
         for generator in (NONE, *generators):
             first = generator == NONE
             scores = cell.runs[generator].scores["strict"]["Full"]
-            figures = [
+            means = [
                 f"{scores.mean[key]:.3f}" + (f" ± {scores.sd[key]:.3f}" if scores.sd else "")
                 for key in ("uf1", "uar", "accuracy")
             ]
@@ -56,7 +56,7 @@ def rows(cells: Sequence[Cell], generators: Sequence[str]) -> list[list[str]]:
                     f"`{cell.system}`" if first else "",
                     DATABASES[cell.database] if first else "",
                     GENERATORS.get(generator, "real clips alone"),
-                    *figures,
+                    *means,
                     "" if gain is None else f"{gain.estimate:+.3f}",
                     "" if gain is None else f"{gain.low:+.3f} to {gain.high:+.3f}",
                     f"{cell.runs[generator].results['seconds']:.0f}",
