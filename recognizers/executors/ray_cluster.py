@@ -33,6 +33,7 @@ class RayExecutor:
 
     A call whose worker is lost (a machine that went away, a process killed) runs again. Shared
     values lie in the object store of each machine, once. What workers log goes to standard error.
+    Calls that an early end leaves under way run until they, or the connection to Ray, end.
 
     On a cluster that runs already, workers get this package's code from here; what it depends on
     must be installed there, and Python be of the same version. If this process is connected to Ray
@@ -163,22 +164,20 @@ class RayExecutor:
         levels = logging_levels()
         to_come = iter(enumerate(calls))
         running: dict[Any, int] = {}
-        try:
-            while True:
-                # Twice as many as there is room for: none waits for this process, and a cluster
-                # that can grow sees that it should.
-                free = max(1, 2 * self._at_once(ray)) - len(running)
-                for position, arguments in islice(to_come, max(0, free)):
-                    reference = task.remote(function, self.threads, levels, *arguments)
-                    running[reference] = position
-                if not running:
-                    return
-                (reference, *_), _ = ray.wait(list(running), num_returns=1)
-                result = _get(ray, reference, running[reference])
-                yield running.pop(reference), result
-        finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
+        # Calls that an early end leaves running are not cancelled: ray.cancel of a call that is
+        # just ending aborts this process (https://github.com/ray-project/ray/pull/54785).
+        while True:
+            # Twice as many as there is room for: none waits for this process, and a cluster
+            # that can grow sees that it should.
+            free = max(1, 2 * self._at_once(ray)) - len(running)
+            for position, arguments in islice(to_come, max(0, free)):
+                reference = task.remote(function, self.threads, levels, *arguments)
+                running[reference] = position
+            if not running:
+                return
+            (reference, *_), _ = ray.wait(list(running), num_returns=1)
+            result = _get(ray, reference, running[reference])
+            yield running.pop(reference), result
 
 
 def _get(ray: ModuleType, reference: Any, position: int) -> Any:
