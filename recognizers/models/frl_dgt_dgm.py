@@ -143,8 +143,11 @@ def dgm_losses(onset: Tensor, apex: Tensor, displacement: Tensor) -> dict[str, T
 
 
 def _length(d: Tensor) -> Tensor:
-    """(B, 2, H, W) to (B, H, W); its gradient at 0 is 0."""
-    return torch.linalg.vector_norm(d, dim=1)
+    """(..., 2, H, W) to (..., H, W); its gradient at 0 is 0."""
+    # torch.linalg.vector_norm over two values is fifty times as slow on a CPU.
+    x, y = d.unbind(-3)
+    zero = (x == 0) & (y == 0)
+    return torch.hypot(x.masked_fill(zero, 1.0), y).masked_fill(zero, 0.0)
 
 
 def normalise(displacement: Tensor) -> Tensor:
@@ -161,7 +164,7 @@ def normalise(displacement: Tensor) -> Tensor:
     Returns:
         The same shape, in [-1, 1]; zeros stay zeros.
     """
-    longest = torch.linalg.vector_norm(displacement, dim=-3).flatten(1).amax(1)
+    longest = _length(displacement).flatten(1).amax(1)
     return displacement / longest.clamp(min=_TINY).view(-1, *[1] * (displacement.dim() - 1))
 
 
