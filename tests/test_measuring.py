@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -79,8 +80,26 @@ def test_a_gain_is_the_difference_to_real_clips_alone(tmp_path: Path) -> None:
     assert told["summary"]["warp"]["above"] == int(gain["low"] > 0)
     text = (tmp_path / "out" / "gain.md").read_text()
     assert f"mean gain in UF1 {gain['estimate']:+.3f}" in text
+    assert ("Where real clips alone teach" in text) == cell["real_clips_teach"]
+    assert told["summary_where_real_clips_teach"]["warp"]["cells"] == cell["real_clips_teach"]
     assert re.search(r"\| `ststnet` \| CASME II \| real clips alone \| 0\.\d+ ± 0\.\d+ \|", text)
     assert (tmp_path / "out" / "images" / "gain.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("low", "teach"), [(0.23, True), (0.22, False), (None, False)])
+def test_real_clips_teach_where_naming_one_class_is_worse(low: float | None, teach: bool) -> None:
+    # Two of four clips are anger: to name it gives F1 2/3, 0 and 0, in the mean 0.222.
+    labels = dict(enumerate(["anger", "anger", "fear", "others"]))
+    run = SimpleNamespace(
+        interval=lambda selection, statistic: low and SimpleNamespace(low=low, high=1.0),
+        predictions={
+            "strict": SimpleNamespace(
+                classes=("anger", "fear", "others"), true_labels=lambda: labels
+            )
+        },
+    )
+    cell = script("measuring.gains").Cell("ststnet", "samm", {"none": run}, {})
+    assert cell.real_clips_teach == teach
 
 
 def test_synthetic_clips_that_were_made_otherwise_are_refused(tmp_path: Path) -> None:

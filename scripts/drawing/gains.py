@@ -9,7 +9,10 @@ from measuring.gains import DATABASES, GENERATORS, WANTED, Cell
 
 
 def draw_gains(cells: Sequence[Cell], generators: Sequence[str], path: Path) -> None:
-    """Write a picture (.png): a panel a database, a line a system, a mark a generator."""
+    """Write a picture (.png): a panel a database, a line a system, a mark a generator.
+
+    Marks are hollow where real clips alone teach nothing.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -23,11 +26,13 @@ def draw_gains(cells: Sequence[Cell], generators: Sequence[str], path: Path) -> 
     )  # fmt: skip
     for panel, name in zip(panels[0], names, strict=True):
         for i, generator in enumerate(generators):
-            gains = [c.gains[generator].difference for c in cells if c.database == name]
-            places = [systems.index(c.system) for c in cells if c.database == name]
-            panel.errorbar(
+            shown = [cell for cell in cells if cell.database == name]
+            gains = [cell.gains[generator].difference for cell in shown]
+            shift = 0.22 * (i - (len(generators) - 1) / 2)
+            places = [systems.index(cell.system) + shift for cell in shown]
+            marks = panel.errorbar(
                 [gain.estimate for gain in gains],
-                [place + 0.22 * (i - (len(generators) - 1) / 2) for place in places],
+                places,
                 xerr=[
                     [gain.estimate - gain.low for gain in gains],
                     [gain.high - gain.estimate for gain in gains],
@@ -35,6 +40,16 @@ def draw_gains(cells: Sequence[Cell], generators: Sequence[str], path: Path) -> 
                 fmt="o",
                 markersize=4,
                 label=GENERATORS[generator],
+            )
+            untaught = [k for k, cell in enumerate(shown) if not cell.real_clips_teach]
+            panel.plot(
+                [gains[k].estimate for k in untaught],
+                [places[k] for k in untaught],
+                "o",
+                markersize=4,
+                color=marks[0].get_color(),
+                markerfacecolor="white",
+                zorder=3,
             )
         panel.axvline(0, color="0.3", linewidth=1)
         panel.axvline(WANTED, color="0.3", linewidth=1, linestyle=":", label="paper 004, mean")
