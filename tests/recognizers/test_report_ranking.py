@@ -136,3 +136,6 @@ def test_runs_must_be_named_and_named_once(several):
         ValueError, match=r"is a folder; name a page, for instance .*comparison.html"
     ):
         compare_runs([several["first"]], several["first"])
+    with pytest.raises(ValueError, match=r"the page's name must end in \.html, got .*page\.md"):
+        compare_runs([several["first"]], several["first"] / "page.md")
+    assert not (several["first"] / "page.md").exists()
