@@ -9,18 +9,18 @@ from pathlib import Path
 from recognizers.request import Request
 
 EPOCHS: Mapping[str, int | None] = {
-    "au_gacn": 60,
+    "au_gacn": 10,
     "bi_woof_svm": None,
-    "capsulenet": 10,
+    "capsulenet": 5,
     "dssn": 40,
-    "dual_branch": 12,
+    "dual_branch": 6,
     "elrcn": 20,
-    "frl_dgt": 10,
+    "frl_dgt": 3,
     "frl_dgt_s": 5,
     "lbp_top_svm": None,
     "mer_gcn": 20,
     "mmnet": 15,
-    "nmer": 8,
+    "nmer": 6,
     "off_apexnet": 40,
     "resnet18": 12,
     "sssn": 40,
