@@ -22,9 +22,11 @@ from drawing.gains import draw_gains
 from measuring.baseline import nothing_learnt
 from measuring.documents import command, document, machine, paragraph, table
 from measuring.gains import (
+    ARMS,
     DATABASES,
     GENERATORS,
     HEAD,
+    LONGER,
     NONE,
     WANTED,
     WORDS,
@@ -94,11 +96,15 @@ def patches(form: Form, real: Path) -> list[str]:
 def fill(form: Form, name: str, real: Path, options: argparse.Namespace) -> Cell:
     """Run a system on a database with each generator, or go on with it."""
     runs = {}
-    for generator in (NONE, *options.generator):
-        logger.info("%s on %s: %s", form.system, name, GENERATORS.get(generator, "real clips"))
+    longer = [LONGER] if form.system in options.longer else []
+    for generator in (NONE, *longer, *options.generator):
+        logger.info("%s on %s: %s", form.system, name, ARMS[generator])
         overrides = patches(form, real)
         synthetic = None
-        if generator != NONE:
+        if generator == LONGER:
+            assert form.epochs is not None  # main() has checked it
+            overrides.append(f"model.training.epochs={(1 + CLIPS_SEEN) * form.epochs}")
+        elif generator != NONE:
             name_of_store = f"{real.name}_{generator}_{options.per_class}"
             synthetic = synthetic_store(
                 real,
@@ -120,41 +126,51 @@ def fill(form: Form, name: str, real: Path, options: argparse.Namespace) -> Cell
         folder = options.work / "runs" / f"{name}_{form.config}_{generator}"
         runs[generator] = Run.open(evaluate(request, folder))
     strict = {generator: run.predictions["strict"] for generator, run in runs.items()}
-    gains = {g: compare(strict[g], strict[NONE]) for g in options.generator}
+    gains = {g: compare(strict[g], strict[NONE]) for g in runs if g != NONE}
     return Cell(form.system, name, runs, gains)
+
+
+def number_of_clips(run: Run) -> int:
+    """That were tested."""
+    return len(run.predictions["strict"].true_labels())
 
 
 def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> str:
     """The document."""
     results = [cell.runs[NONE].results for cell in cells]
-    sizes = {
-        DATABASES[cell.database]: f"{card['clips']} clips of {card['subjects']} people"
-        for cell in cells
-        for card in cell.runs[NONE].results["data"]
-    }
-    nothing = [
-        f"{DATABASES[name]}: {nothing_learnt(cell.runs[NONE].predictions['strict'])}"
-        for name, cell in {cell.database: cell for cell in cells}.items()
-    ]
+    sizes, nothing = [], []
+    for name in dict.fromkeys(cell.database for cell in cells):
+        runs = [cell.runs[NONE] for cell in cells if cell.database == name]
+        runs.sort(key=number_of_clips)
+        counts = " or ".join(str(count) for count in dict.fromkeys(map(number_of_clips, runs)))
+        most = runs[-1].predictions["strict"]
+        sizes.append(f"{DATABASES[name]}: {counts} clips of {most.num_subjects} people")
+        nothing.append(f"{DATABASES[name]}: {nothing_learnt(most)}")
     origin = "rendered from their annotation tables" if options.table else "of stores"
     forms = list(dict.fromkeys(Form(cell.system, options.full) for cell in cells))
     steps = "" if options.full else f", which sees about {CLIPS_SEEN} times as many clips"
+    times = 1 + CLIPS_SEEN
+    longer = (
+        f" {ARMS[LONGER].capitalize()}: real clips alone for {times} times as many epochs, as "
+        "pretraining and fine-tuning take together."
+    )
     return document(
         [
             "# What pretraining on synthetic clips gives",
             "Made by",
             command(),
             paragraph(
-                f"{'; '.join(f'{name}: {size}' for name, size in sizes.items())}, {origin}, in "
-                f"five classes; {options.per_class} synthetic clips of each class, none of which "
-                "shows a tested person or follows one's AU curve. The systems are "
+                f"{'; '.join(sizes)}, {origin}, in five classes; a clip that lacks what a system "
+                f"reads is left out. {options.per_class} synthetic clips of each class, none of "
+                "which shows a tested person or follows one's AU curve. The systems are "
                 f"{describe(forms)}. Fine-tuning has {LR_FACTOR:g} of the learning rates of "
                 f"pretraining{steps}; both were chosen for STSTNet on the phantom's own store. "
                 f"{options.seeds} seeds, on {machine(results[0]['device'])}. "
                 "Figures are strict: means over seeds, ± their standard deviation. The gain is "
                 "the difference in UF1 to real clips alone on the same people, its interval a "
-                "bootstrap over people; s: seconds of all folds and pretrainings. Where stores "
-                "have no landmarks for its regions, FRL-DGT cuts 3 x 3 patches."
+                "bootstrap over people; s: seconds of all folds and pretrainings, which other work "
+                "on the machine lengthens. Where stores have no landmarks for its regions, FRL-DGT "
+                f"cuts 3 x 3 patches.{longer if options.longer else ''}"
             ),
             f"Paper 004 reports a mean gain of {WANTED:+.3f} for AU-ICGAN. Here:",
             verdict(cells, options.generator),
@@ -183,6 +199,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/augmentation_gain"), help="folder")
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="repeatable [all]")
     parser.add_argument("--generator", action="append", choices=sorted(GENERATORS), help="[both]")
+    parser.add_argument(
+        "--longer", action="append", default=[], choices=SYSTEMS,
+        help="train this system also on real clips alone for as many steps; repeatable",
+    )  # fmt: skip
     parser.add_argument("--checkpoint", type=Path, default=SHIPPED, help="AU-ICGAN's [the shipped]")
     parser.add_argument(
         "--generate", action="append", default=[], metavar="KEY=VALUE", help="of configs/generate"
@@ -191,6 +211,8 @@ def main() -> None:
     add_options(parser, per_class=300, seeds=3)
     options = parser.parse_args()
     options.generator = options.generator or sorted(GENERATORS, reverse=True)
+    if untimed := [s for s in options.longer if Form(s, options.full).epochs is None]:
+        parser.error(f"--longer needs the epochs of a small form, which {untimed[0]} has not here")
     logs.set_up()
     with told(parser):
         stores = real_stores(options)

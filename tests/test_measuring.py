@@ -63,12 +63,12 @@ def test_documents_are_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_gain_is_the_difference_to_real_clips_alone(tmp_path: Path) -> None:
-    stores = script("reproduction.quick").phantom_stores(tmp_path / "stores", ["casme2"], False)
+    real = write_tiny_store(tmp_path / "samm", tiny_clips(subjects=4)).path
     command = [
-        sys.executable, SCRIPTS / "reproduce_augmentation_gain.py", "--full", "--system", "ststnet",
-        "--store", f"casme2={stores.real['casme2']}", "--generator", "warp", "--per-class", "3",
+        sys.executable, SCRIPTS / "reproduce_augmentation_gain.py", "--system", "ststnet",
+        "--store", f"samm={real}", "--generator", "warp", "--per-class", "3",
         "--seeds", "2", "--work", tmp_path / "work", "--out", tmp_path / "out" / "gain.md",
-        "model.training.epochs=2", "device=cpu", "executor.workers=1",
+        "--longer", "ststnet", "pretraining.epochs=2", "device=cpu", "executor.workers=1",
     ]  # fmt: skip
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     told = json.loads((tmp_path / "out" / "gain.json").read_text())
@@ -78,11 +78,16 @@ def test_a_gain_is_the_difference_to_real_clips_alone(tmp_path: Path) -> None:
     assert gain["estimate"] == pytest.approx(means["warp"] - means["none"], abs=1e-9)
     assert told["summary"]["warp"]["mean"] == pytest.approx(gain["estimate"])
     assert told["summary"]["warp"]["above"] == int(gain["low"] > 0)
+    runs = tmp_path / "work" / "runs"
+    cards = [runs / f"samm_ststnet_tiny_{arm}" / "run.json" for arm in ("none", "longer")]
+    short, longer = (json.loads(card.read_text())["training"]["epochs"] for card in cards)
+    assert longer == 3 * short
     text = (tmp_path / "out" / "gain.md").read_text()
+    assert "| the same, for as many steps |" in text
     assert f"mean gain in UF1 {gain['estimate']:+.3f}" in text
     assert ("Where real clips alone teach" in text) == cell["real_clips_teach"]
     assert told["summary_where_real_clips_teach"]["warp"]["cells"] == cell["real_clips_teach"]
-    assert re.search(r"\| `ststnet` \| CASME II \| real clips alone \| 0\.\d+ ± 0\.\d+ \|", text)
+    assert re.search(r"\| `ststnet` \| SAMM \| real clips alone \| 0\.\d+ ± 0\.\d+ \|", text)
     assert (tmp_path / "out" / "images" / "gain.png").stat().st_size > 5000
 
 
@@ -129,6 +134,10 @@ def test_gain_needs_clips() -> None:
     assert "give an annotation table (--table) or a store (--store)" in none.stderr
     lost = subprocess.run([*command, "--store", "samm=/no/store"], capture_output=True, text=True)
     assert "there is no /no/store" in lost.stderr
+    untimed = [*command, "--full", "--longer", "ststnet"]
+    full = subprocess.run(untimed, capture_output=True, text=True)
+    assert full.returncode == 2
+    assert "--longer needs the epochs of a small form, which ststnet has not here" in full.stderr
 
 
 @pytest.mark.slow
