@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from measuring.baseline import nothing_learnt
+from measuring.baseline import most_frequent
 from measuring.documents import command, document, machine, paragraph, table
 from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
 from measuring.small_forms import EPOCHS, Form, describe
@@ -172,7 +172,7 @@ def text(found: dict[Form, list[Run]], stores: Stores, seeds: int) -> str:
             command(),
             paragraph(introduction(found, stores, seeds)),
             paragraph(READING),
-            paragraph(f"{nothing_learnt(first)}: a system that is no better has learnt nothing."),
+            paragraph(f"{most_frequent(first)}: a system that is no better has learnt nothing."),
             table(HEAD, [line for pair in found.items() for line in rows_of(*pair)], words=(0, 2)),
             paragraph(gains(found)),
         ]

@@ -61,8 +61,8 @@ class Executor(Protocol):
         """Call a function with each tuple of arguments.
 
         An exception of a call reaches the caller with its own type, after the results that have
-        ended. Calls not begun are then not made, and those under way are broken off; so they are
-        when the iterator is closed, or on Ctrl-C.
+        ended. No further calls are then handed to workers; nor are they when the iterator is
+        closed, or on Ctrl-C. What becomes of those handed over, the executor says.
 
         Args:
             function: at the top level of a module that can be imported.

@@ -46,7 +46,8 @@ class LocalExecutor:
     """Runs calls in processes of this machine; with one worker in this process.
 
     Several workers read shared values from files in the folder for temporary files (``TMPDIR``),
-    which are removed at the end. What workers log reaches the handlers of this process.
+    which are removed at the end. What workers log reaches the handlers of this process. An early
+    end of a run breaks off the calls that are under way.
 
     Args:
         workers: processes at once; None: the cores available to this process by ``threads``. There

@@ -33,7 +33,10 @@ class RayExecutor:
 
     A call whose worker is lost (a machine that went away, a process killed) runs again. Shared
     values lie in the object store of each machine, once. What workers log goes to standard error.
-    Calls that an early end leaves under way run until they, or the connection to Ray, end.
+
+    After an early end, calls that were handed over already (up to twice as many as there is room
+    for) are still made, until the connection to Ray ends. A connection that was there before stays
+    open: ``ray.shutdown()`` ends them.
 
     On a cluster that runs already, workers get this package's code from here; what it depends on
     must be installed there, and Python be of the same version. If this process is connected to Ray
@@ -164,8 +167,9 @@ class RayExecutor:
         levels = logging_levels()
         to_come = iter(enumerate(calls))
         running: dict[Any, int] = {}
-        # Calls that an early end leaves running are not cancelled: ray.cancel of a call that is
-        # just ending aborts this process (https://github.com/ray-project/ray/pull/54785).
+        # At an early end nothing is cancelled: ray.cancel of a call that is just ending can abort
+        # this process ("Tried to complete task that was not pending", seen with Ray 2.60; the race
+        # is described in https://github.com/ray-project/ray/pull/54785).
         while True:
             # Twice as many as there is room for: none waits for this process, and a cluster
             # that can grow sees that it should.

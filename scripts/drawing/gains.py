@@ -11,7 +11,7 @@ from measuring.gains import DATABASES, GENERATORS, WANTED, Cell
 def draw_gains(cells: Sequence[Cell], generators: Sequence[str], path: Path) -> None:
     """Write a picture (.png): a panel a database, a line a system, a mark a generator.
 
-    Marks are hollow where real clips alone teach nothing.
+    Marks are hollow where the pretrained system is not above chance.
     """
     import matplotlib
 
@@ -30,35 +30,23 @@ def draw_gains(cells: Sequence[Cell], generators: Sequence[str], path: Path) -> 
             gains = [cell.gains[generator].difference for cell in shown]
             shift = 0.22 * (i - (len(generators) - 1) / 2)
             places = [systems.index(cell.system) + shift for cell in shown]
-            marks = panel.errorbar(
-                [gain.estimate for gain in gains],
-                places,
-                xerr=[
-                    [gain.estimate - gain.low for gain in gains],
-                    [gain.high - gain.estimate for gain in gains],
-                ],
-                fmt="o",
-                markersize=4,
-                label=GENERATORS[generator],
+            colour = f"C{i}"
+            panel.hlines(
+                places, [gain.low for gain in gains], [gain.high for gain in gains], color=colour
             )
-            untaught = [k for k, cell in enumerate(shown) if not cell.real_clips_teach]
-            panel.plot(
-                [gains[k].estimate for k in untaught],
-                [places[k] for k in untaught],
-                "o",
-                markersize=4,
-                color=marks[0].get_color(),
-                markerfacecolor="white",
-                zorder=3,
-            )
+            for gain, place, cell in zip(gains, places, shown, strict=True):
+                face = colour if cell.above_chance(generator) else "white"
+                panel.plot(gain.estimate, place, "o", ms=4.5, color=colour, mfc=face, zorder=3)
+            panel.plot([], [], "o-", ms=4.5, color=colour, label=GENERATORS[generator])
         panel.axvline(0, color="0.3", linewidth=1)
+        panel.plot([], [], "o", ms=4.5, color="0.3", mfc="white", label="at chance")
         panel.axvline(WANTED, color="0.3", linewidth=1, linestyle=":", label="paper 004, mean")
         panel.set(title=DATABASES[name], xlabel="gain in UF1", yticks=range(len(systems)))
         panel.set_yticklabels(systems)
         panel.grid(axis="x", color="0.9")
     panels[0][0].set_ylim(len(systems) - 0.5, -0.5)
     known = panels[0][0].get_legend_handles_labels()
-    figure.legend(*known, loc="outside lower center", ncols=3, fontsize="small")
+    figure.legend(*known, loc="outside lower center", ncols=4, fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

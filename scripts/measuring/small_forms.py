@@ -1,4 +1,4 @@
-"""Every system in a form that two CPU cores train in a minute, for tables of all of them."""
+"""Every system in a form that two CPU cores train in minutes, for tables of all of them."""
 
 from __future__ import annotations
 

@@ -55,6 +55,16 @@ def test_ray_yields_results_as_they_end_and_copies_nothing_shared(
     assert told[1]["process"] != os.getpid()
 
 
+def test_a_run_on_ray_that_is_closed_leaves_the_next_its_turn(
+    on_ray: Executor, tmp_path: Path
+) -> None:
+    (tmp_path / "go").touch()
+    results = on_ray.run(wait_for, [(tmp_path / "go",)] * 40)
+    assert next(results)[1] == "go"
+    results.close()  # type: ignore[attr-defined]
+    assert list(on_ray.run(divmod, [(7, 2)])) == [(0, (3, 1))]
+
+
 def test_exceptions_arrive_from_ray_as_themselves(on_ray: Executor, tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     with pytest.raises(FileNotFoundError, match="no such fold") as caught:
