@@ -48,7 +48,8 @@ class Cell:
         """Whether UAR's interval lies above 1 / C, the UAR of any answer blind to the clip."""
         interval = self.runs[arm].interval("strict", "uar")
         classes = self.runs[arm].predictions["strict"].classes
-        return interval is not None and interval.low > 1 / len(classes)
+        # One class named throughout gives chance itself, but for rounding.
+        return interval is not None and interval.low > 1 / len(classes) + 1e-6
 
 
 def rows(cells: Sequence[Cell], generators: Sequence[str]) -> list[list[str]]:
