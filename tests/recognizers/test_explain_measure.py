@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -13,17 +12,14 @@ import numpy as np
 import pytest
 
 from recognizers.explain import ExplainedClips, moving_region
+from tests.script_modules import SCRIPTS, script
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "measure_explanations.py"
+SCRIPT = SCRIPTS / "measure_explanations.py"
 
 
 @pytest.fixture(name="script", scope="module")
 def _script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("measure_explanations", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module: ModuleType = script("measure_explanations")
     return module
 
 
