@@ -150,10 +150,9 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
     origin = "rendered from their annotation tables" if options.table else "of stores"
     forms = list(dict.fromkeys(Form(cell.system, options.full) for cell in cells))
     steps = "" if options.full else f", which sees roughly {CLIPS_SEEN} times as many clips"
-    times = 1 + CLIPS_SEEN
     longer = (
-        f" {ARMS[LONGER].capitalize()}: real clips alone for {times} times as many epochs, about "
-        "the steps of pretraining and fine-tuning together."
+        f" {ARMS[LONGER].capitalize()}: real clips alone for {1 + CLIPS_SEEN} times as many "
+        "epochs, about the steps of pretraining and fine-tuning together."
     )
     return document(
         [
