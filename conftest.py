@@ -11,6 +11,24 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--shift-seeds N``: whether tests of learning pass by luck."""
+    parser.addoption(
+        "--shift-seeds", type=int, default=0, help="Add N to every seed of torch.manual_seed."
+    )
+
+
+@pytest.fixture(autouse=True)
+def _shifted_seeds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test that seeds itself draw other numbers than it was written with."""
+    if not (shift := request.config.getoption("--shift-seeds")):
+        return
+    import torch
+
+    given = torch.manual_seed
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: given(seed + shift))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a ``gpu`` test where there is no device for it."""
     if item.get_closest_marker("gpu") is None:

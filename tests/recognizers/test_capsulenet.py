@@ -164,7 +164,7 @@ def test_margin_loss_by_hand() -> None:
 def test_a_handful_of_phantom_apexes_is_learnt_by_heart() -> None:
     apex = phantom_clips(40, 3)[:, 1]
     model = tiny()
-    assert learn_by_heart(model, {"apex": apex}, steps=14, lr=1e-3) == LABELS.tolist()
+    assert learn_by_heart(model, {"apex": apex}, steps=50, lr=1e-3, lead=0.3) == LABELS.tolist()
 
 
 def test_the_smallest_frame_leaves_one_place() -> None:

@@ -204,9 +204,9 @@ def test_clips_train_the_lstm_and_frames_the_encoders() -> None:
 @pytest.mark.parametrize(
     ("enrichment", "steps", "lr"),
     [
-        pytest.param("none", 120, 1e-3, marks=pytest.mark.slow),
-        pytest.param("spatial", 160, 1e-3, marks=pytest.mark.slow),
-        ("temporal", 50, 2e-3),
+        pytest.param("none", 400, 1e-3, marks=pytest.mark.slow),
+        pytest.param("spatial", 500, 1e-3, marks=pytest.mark.slow),
+        ("temporal", 200, 2e-3),
     ],
 )
 def test_a_handful_of_phantom_clips_is_learnt_by_heart(

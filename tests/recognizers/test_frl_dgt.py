@@ -222,4 +222,4 @@ def test_it_learns_a_handful_of_clips_by_heart(
     else:
         inputs |= {"onset": handful[:, 0], "apex": handful[:, 2], "magnified": handful[:, 2]}
         inputs |= {"neighbours": handful[:, [1, 3]], "frames": handful}
-    assert learn_by_heart(model, inputs, 20, 2e-3) == LABELS.tolist()
+    assert learn_by_heart(model, inputs, 100, 2e-3) == LABELS.tolist()

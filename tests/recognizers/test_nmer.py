@@ -183,7 +183,7 @@ def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
     clips = phantom_clips(SIZE, 3)
     onset, apex = clips[:, 0], clips[:, 1]
     flow = hsv_to_rgb(flow_to_hsv(farneback(onset, apex), apex))
-    told = learn_by_heart(small(), {"flow": flow}, steps=10, lr=1e-3, domain=DOMAIN)
+    told = learn_by_heart(small(), {"flow": flow}, steps=50, lr=1e-3, domain=DOMAIN)
     assert told == LABELS.tolist()
 
 

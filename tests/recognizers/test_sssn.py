@@ -115,7 +115,7 @@ def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
     assert config["training"]["standardise"]
     model = SSSN(3, **{**config["options"], "image": "flow_strain"})
     inputs = {"flow_strain": phantom_flow(63)}
-    assert learn_by_heart(model, inputs, steps=12, lr=1e-4) == LABELS.tolist()
+    assert learn_by_heart(model, inputs, steps=50, lr=1e-4) == LABELS.tolist()
 
 
 @pytest.mark.parametrize("image", ["flow_magnitude", "flow_strain"])
