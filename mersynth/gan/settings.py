@@ -8,6 +8,7 @@ from math import inf
 from omegaconf import DictConfig
 
 from mersynth import config as configs
+from mersynth.devices import PRECISIONS
 
 _ONE = (1, inf)
 _SHARE = (0, 1)
@@ -67,7 +68,7 @@ def load_settings(overrides: Sequence[str]) -> DictConfig:
     configs.check_ranges(config, _RANGES)
     configs.check_choice(config, "gan.losses.ssim_target", ("truth", "input"))
     configs.check_choice(config, "accelerator", ("auto", "cpu", "gpu", "cuda", "mps"))
-    configs.check_choice(config, "precision", ("32-true", "bf16-mixed"))
+    configs.check_choice(config, "precision", PRECISIONS)
     if len(config.betas) != 2:
         raise configs.ConfigError(f"betas must be two numbers, got {list(config.betas)}")
     if config.gan.image_size % 4 or config.gan.image_size % 2**config.gan.image_critic.depth:

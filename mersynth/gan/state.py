@@ -82,8 +82,15 @@ def _walk(trainer: Trainer) -> dict[str, Tensor]:
 
 
 def _check_same_run(path: Path, stored: dict[str, Any], wanted: Mapping[str, Any]) -> None:
-    if differing := differences(stored, wanted):
-        raise CheckpointError(
-            f"{path} is of another run: " + "; ".join(differing[:5]) + "; repeat the command that "
-            "began it, or choose another --out"
-        )
+    if not (differing := differences(stored, wanted)):
+        return
+    begun = stored.get("config", {}).get("precision")
+    hint = (
+        f" (precision=auto depends on the machine: add precision={begun} to go on as it began)"
+        if begun != wanted.get("config", {}).get("precision")
+        else ""
+    )
+    raise CheckpointError(
+        f"{path} is of another run: {'; '.join(differing[:5])}{hint}; repeat the command that "
+        "began it, or choose another --out"
+    )

@@ -13,6 +13,8 @@ import torch
 from lightning_fabric import Fabric
 from omegaconf import DictConfig, OmegaConf
 
+from mersynth.config import ConfigError
+from mersynth.devices import choose_precision
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.files import sha256_of_file
 from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
@@ -52,7 +54,7 @@ def train(
         The folders of the trained generators.
 
     Raises:
-        ConfigError: if an override does not fit.
+        ConfigError: if an override does not fit, or this machine lacks the accelerator.
         StoreError: if a store cannot be read, holds synthetic clips, or has another image size
             than the configuration.
         CheckpointError: if ``out`` holds a run already and ``resume`` is false, or another run.
@@ -60,6 +62,8 @@ def train(
         ValueError: if there are fewer subjects than groups.
     """
     config = load_settings(overrides)
+    # What was chosen stands in card and state: a resumed run goes on in the same precision.
+    config.precision = choose_precision(config.precision, _device(config.accelerator))
     store = _open_store(store_path, config)
     macro = _open_store(config.macro_store, config) if config.macro_store else None
     groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
@@ -70,6 +74,15 @@ def train(
     for folder, unseen in zip(folders, groups, strict=True):
         _train_one(folder, store, macro, config, unseen, len(groups), seed)
     return folders
+
+
+def _device(accelerator: str) -> torch.device:
+    try:
+        return Fabric(accelerator=accelerator, devices=1).device
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"accelerator={accelerator}: this machine has none ({error}); use accelerator=auto"
+        ) from error
 
 
 def _open_store(path: str | Path, config: DictConfig) -> ClipStore:

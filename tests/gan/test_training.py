@@ -135,6 +135,23 @@ def test_resume_of_another_run_is_refused(tmp_path: Path) -> None:
         train(store_path=store.path, out=tmp_path / "c", resume=True, overrides=quick(1))
 
 
+def test_the_precision_chosen_is_kept_and_another_machines_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=1))
+    settings = {"store_path": store.path, "out": tmp_path / "c", "overrides": quick(1)}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    train(**settings)
+    assert load_card(tmp_path / "c").config["precision"] == "32-true"
+    assert "precision=auto is 32-true" in caplog.text
+    train(**settings, resume=True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    with pytest.raises(CheckpointError, match=r"was '32-true', is 'bf16-mixed'.*precision=32-true"):
+        train(**settings, resume=True)
+    train(**settings | {"overrides": [*quick(1), "precision=32-true"]}, resume=True)
+
+
 def test_wrong_image_size_is_refused(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s", image_size=16)
     with pytest.raises(StoreError, match=r"have 16 pixels, the configuration is for 32"):
@@ -157,6 +174,10 @@ def test_wrong_override_is_refused(tmp_path: Path) -> None:
         ("gan.losses.ssim_target=foo", "must be one of truth, input, got 'foo'"),
         ("accelerator=foo", "accelerator must be one of"),
         ("precision=foo", "precision must be one of"),
+        pytest.param(
+            *("accelerator=gpu", "this machine has none"),
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device"),
+        ),
         ("gan.num_frames=1", "gan.num_frames must be 2 or more"),
         ("gan.image_size=40", "gan.image_size must be a multiple of 16"),
         ("betas=[0.5]", "betas must be two numbers"),
@@ -250,6 +271,7 @@ def test_experiments_compose_and_run(
     caplog.set_level("INFO")
     store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2), image_size=64)
     steps = ["steps=2", f"true_frame_steps={true_frame_steps}", "au_reading_steps=1"]
+    steps += ["critic_steps=1"]
     overrides = [f"experiment={name}", "batch_size=2", *steps]
     train(store_path=store.path, out=tmp_path / "c", overrides=overrides)
     assert load_card(tmp_path / "c").step == 2
