@@ -86,6 +86,10 @@ def prepare(
     features: Annotated[
         str | None, typer.Option(help="What to compute beside, for instance flow,strain,tim.")
     ] = None,
+    intensities: Annotated[
+        Literal["auto", "v2", "v1", "none"] | None,
+        typer.Option(help="What measures AU intensities, of stills too: a backend of py-feat."),
+    ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without the clips that cannot be read.")
     ] = False,
@@ -100,6 +104,7 @@ def prepare(
     flags = {
         "image_size": image_size,
         "features": f"[{features}]" if features is not None else None,
+        "intensities": intensities,
         "skip_bad": skip_bad,
         "strength": strength,
     }

@@ -80,7 +80,8 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
     replace: Callable[..., Any],
 ) -> None:
     recorder = replace("prepare")
-    result = run("prepare", "--source", "samm", "--image-size", "64", "image_size=256")
+    flags = ("--image-size", "64", "--intensities", "v1")
+    result = run("prepare", "--source", "samm", *flags, "image_size=256")
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
         "source": "samm",
@@ -96,7 +97,7 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
             "image_size": 64,
             "geometry": "auto",
             "detector": "auto",
-            "intensities": "auto",
+            "intensities": "v1",
             "apex": "auto",
             "strength": None,
         },
@@ -106,7 +107,10 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
 def test_prepare_refuses_what_a_store_has_no_use_for(replace: Callable[..., Any]) -> None:
     recorder = replace("prepare")
     store = ("prepare", "--store", "s", "--features", "flow")
-    for useless in (("--root", "r"), ("--image", "i.png"), ("--image-size", "8"), ("--out", "o")):
+    for useless in (
+        *(("--root", "r"), ("--image", "i.png"), ("--image-size", "8"), ("--out", "o")),
+        ("--intensities", "v2"),
+    ):
         result = run(*store, *useless)
         assert result.exit_code == 2
         assert "only --features" in result.output

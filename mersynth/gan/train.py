@@ -22,6 +22,7 @@ from mersynth.gan.conditions import ConditionSettings
 from mersynth.gan.data import ImageBatch, TrainingClips, VideoBatch, draw_image_batch
 from mersynth.gan.monitor import Monitor
 from mersynth.gan.settings import load_settings
+from mersynth.gan.signal import check_signal
 from mersynth.gan.state import STATE, load_state, save_state
 from mersynth.gan.trainer import Trainer
 from mersynth.logs import progress
@@ -59,7 +60,7 @@ def train(
             than the configuration.
         CheckpointError: if ``out`` holds a run already and ``resume`` is false, or another run.
         TrainingError: if a loss is no number any more.
-        ValueError: if there are fewer subjects than groups.
+        ValueError: if there are fewer subjects than groups, or the clips teach nothing.
     """
     config = load_settings(overrides)
     # What was chosen stands in card and state: a resumed run goes on in the same precision.
@@ -70,6 +71,9 @@ def train(
     _check_out(out, resume, len(groups))
     if macro is None:
         logger.info("training on micro clips alone; macro_store=STORE adds macro faces")
+    for unseen in groups:
+        sets = _training_sets(store, macro, config, unseen)
+        check_signal([clips for clips, _ in sets], config.true_frame_steps, config.steps)
     folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]
     for folder, unseen in zip(folders, groups, strict=True):
         _train_one(folder, store, macro, config, unseen, len(groups), seed)
@@ -240,8 +244,9 @@ class _Run:
         rng = np.random.default_rng([self.seed, 1, step])
         trainer.set_learning_rate(step)
         if step < config.true_frame_steps:
-            # Macro faces, where there are any: what they move is seen best.
-            sets = [(self.sets[-1][0], config.batch_size)]
+            # Macro faces, where there are any that move: what they move is seen best.
+            moving = [clips for clips, _ in self.sets if clips.moving]
+            sets = [(moving[-1], config.batch_size)]
             images = draw_image_batch(sets, rng, own_share=1.0, noise=0.0)
             images = images.to(trainer.fabric.device)
             monitor.log(trainer.true_frame_step(images, step), step + 1)
@@ -271,9 +276,9 @@ class _Run:
         return images.to(self.trainer.fabric.device)
 
     def _draw_video(self, rng: np.random.Generator, wanted: bool) -> VideoBatch | None:
-        if not wanted:
-            return None
         micro, config = self.sets[0][0], self.config
+        if not wanted or not micro.moving:
+            return None
         video = micro.video_batch(rng, config.video_batch_size, config.gan.num_frames)
         return video.to(self.trainer.fabric.device)
 

@@ -10,6 +10,8 @@ from PIL import Image
 
 from mersynth.facs.landmarks import NUM_LANDMARKS
 from mersynth.features import load_feature
+from mersynth.gan.conditions import ConditionSettings
+from mersynth.gan.data import TrainingClips
 from mersynth.prepare import prepare
 from mersynth.sources.phantom.population import clip_specs, render_clip
 from mersynth.store import ClipStore
@@ -31,6 +33,31 @@ def test_intensities_and_landmarks_of_every_frame_are_stored(
     assert np.isfinite(store.landmarks).all()
     change = load_feature(ClipStore.open(store.path), "intensity_change")
     np.testing.assert_allclose(change, store.intensities - store.intensities[0])
+
+
+def test_stills_get_measured_intensities_that_a_training_can_ask_for(
+    feat_weights: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "train_set"
+    for name in ("images", "annotations"):
+        (folder / name).mkdir(parents=True)
+    for i, spec in enumerate(clip_specs(subjects=3, counts={"happiness": 3})):
+        frames, _, landmarks = render_clip(spec, 64)
+        Image.fromarray(frames[0]).save(folder / "images" / f"{i}.jpg")
+        np.save(folder / "annotations" / f"{i}_exp.npy", np.array("1"))
+        np.save(folder / "annotations" / f"{i}_lnd.npy", landmarks[0].reshape(-1))
+    plain = prepare("affectnet", tmp_path / "data", tmp_path / "p", intensities="none")
+    with pytest.raises(ValueError, match="known Action Unit"):
+        TrainingClips(plain, ConditionSettings())  # the label alone tells of no AU
+    store = prepare("affectnet", tmp_path / "data", tmp_path / "s", intensities="v2")
+    assert store.intensities.shape == (3, 20)
+    assert ((store.intensities >= 0) & (store.intensities <= 1)).all()
+    clips = TrainingClips(store, ConditionSettings())
+    for face, _, _, _, target, own in clips.draw_pairs(np.random.default_rng(0), 9, 1.0, 0.0):
+        assert not own
+        worn = (store.frames == face).all(axis=(1, 2, 3)).argmax()
+        others = np.delete(store.intensities, worn, axis=0)
+        assert (target == others).all(axis=1).any()
 
 
 def test_the_database_s_own_landmarks_are_kept(
