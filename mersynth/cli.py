@@ -181,10 +181,16 @@ def generate(
             help="The trained AU-ICGAN, or a warp along the AUs, which needs no training."
         ),
     ] = "icgan",
-    checkpoint: Annotated[Path | None, typer.Option(help="Folder of a trained generator.")] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a trained generator; shipped: the one of this package."),
+    ] = None,
     faces: Annotated[
         Path | None,
-        typer.Option(help="Store whose faces are worn, if not those of the real store."),
+        typer.Option(
+            help="Store or folder of photos whose faces are worn, if not those of the real store. "
+            "Alone it follows the phantom's AU curves."
+        ),
     ] = None,
     out: Out = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
@@ -192,7 +198,8 @@ def generate(
     seed: Seed = 0,
 ) -> None:
     """Make a synthetic store in which every class has the same number of clips."""
-    _one_store(source, store)
+    if faces is None or source or store:
+        _one_store(source, store)
 
     from mersynth.synthesis.generate import generate as generate_store
 

@@ -196,6 +196,15 @@ def test_export_passes_everything(replace: Callable[..., Any]) -> None:
     }
 
 
+def test_generate_takes_faces_alone(replace: Callable[..., Any]) -> None:
+    recorder = replace("generate")
+    assert run("generate", "--faces", "photos", "--per-class", "4").exit_code == 0
+    passed = arguments_of(recorder)
+    assert (passed["faces"], passed["source"], passed["store"]) == (Path("photos"), None, None)
+    both = ("--source", "samm", "--store", "s")
+    assert run("generate", "--faces", "photos", *both, "--per-class", "4").exit_code == 2
+
+
 @pytest.mark.parametrize("command", ["train", "generate"])
 @pytest.mark.parametrize("clips", [(), ("--source", "samm", "--store", "s")])
 def test_clips_are_named_in_exactly_one_way(command: str, clips: tuple[str, ...]) -> None:

@@ -18,6 +18,8 @@ from mersynth.gan.generator import Generator
 
 CARD = "generator.json"
 SHIPPED = Path(__file__).parents[1] / "checkpoints" / "phantom"
+SHIPPED_NAME = "shipped"
+"""What ``generate --checkpoint`` calls the generator that comes with the package."""
 
 
 class CheckpointError(Exception):
@@ -53,6 +55,12 @@ class CheckpointCard:
     config: dict[str, Any]
     weights: str = ""
     sha256: str = ""
+
+    @property
+    def unfinished(self) -> str | None:
+        """How far the training has come, for instance ``"400 of 6000 steps"``; None at its end."""
+        steps = self.config.get("steps", 0)
+        return f"{self.step} of {steps} steps" if self.step < steps else None
 
 
 def save_generator(folder: Path, state: Mapping[str, Tensor], card: CheckpointCard) -> None:
@@ -154,6 +162,11 @@ def find_groups(folder: Path) -> list[Path]:
         (path.parent for path in folder.glob(f"group_*/{CARD}")),
         key=lambda path: int(path.name.removeprefix("group_")),
     )
+    if not groups and any(folder.glob("group_*")):
+        raise CheckpointError(
+            f"{folder} holds none of its generators yet; finish the training with "
+            "`mersynth train --resume` and the options it was begun with"
+        )
     wanted = load_card(groups[0] if groups else folder).groups
     if len(groups) != wanted:
         raise CheckpointError(

@@ -29,13 +29,21 @@ from mersynth.gan.conditions import (
     resample,
 )
 from mersynth.logs import progress
+from mersynth.sources import PHANTOM
 from mersynth.store import ClipStore, StoredClip
 from mersynth.store_writer import StoreWriter, check_target
 from mersynth.synthesis.gallery import draw_gallery
 from mersynth.synthesis.generators import ClipGenerator
 from mersynth.synthesis.head import HeadMotions
 from mersynth.synthesis.header import make_header
-from mersynth.synthesis.inputs import find_generators, find_store, open_real, real_clips
+from mersynth.synthesis.inputs import (
+    face_clips,
+    find_generators,
+    find_store,
+    open_faces,
+    open_real,
+    real_clips,
+)
 from mersynth.synthesis.plan import PlannedClip, make_plan, summarise
 from mersynth.synthesis.tables import show_plan
 
@@ -73,10 +81,12 @@ def generate(
         classes: label scheme (``facs.emotions.SCHEMES``).
         generator: what makes the clips: ``icgan``, or ``warp``, which moves the face along the
             AUs' displacement fields without any training (:mod:`mersynth.augment.au_warp`).
-        checkpoint: of the ``icgan``; default ``./checkpoints/<name of the store>``, and for the
-            phantom the shipped one where that does not exist.
-        faces: a store whose faces are worn instead, for instance of photos
-            (:class:`mersynth.sources.folder.Folder`); AU curves still come from the real store.
+        checkpoint: of the ``icgan``; ``shipped`` is the one that comes with the package. Default
+            ``./checkpoints/<name of the store>``, and for the phantom the shipped one where that
+            holds no whole generator.
+        faces: whose faces are worn instead: a store, or a folder of photos and videos
+            (:class:`mersynth.sources.folder.Folder`), which is prepared. AU curves still come from
+            the real store, or the phantom where none is named.
         out: the new store; default ``./stores/<name of the store>_synthetic``.
         dry_run: only show the plan; nothing is written.
         resume: go on with an interrupted generation of the same plan.
@@ -91,21 +101,26 @@ def generate(
             the command that makes it.
     """
     config = _load_settings(overrides)
+    if faces is not None and source is None and store is None:
+        logger.info("--faces alone: they follow the AU curves of the phantom")
+        source = PHANTOM
     real_folder = find_store(source, store)
     generators = find_generators(generator, checkpoint, real_folder, source)
     target = paths.store_path(f"{real_folder.name}_synthetic", out)
     if not dry_run:
         check_target(target, resume)
     clips = real_clips(real_folder)
-    worn = real_clips(find_store(None, faces)) if faces is not None else None
+    worn = face_clips(faces) if faces is not None else None
     _check_classes(clips, worn or (), classes)
     hidden = [each.unseen_subjects for each in generators]
     plan = make_plan(clips, classes, per_class, seed, hidden, worn)
     show_plan(summarise(plan, _count(clips, classes)))
     if dry_run:
         return None
-    real = open_real(real_folder, generators[0].image_size)
-    wearers = real if faces is None else open_real(faces, generators[0].image_size)
+    size = generators[0].image_size
+    worn_store = open_faces(faces, size, resume) if faces is not None else None
+    real = open_real(real_folder, size)
+    wearers = real if worn_store is None else worn_store
     for each in generators:
         each.load(wearers.image_size, choose_device(config.device))
     work = _plan_work(real, wearers, plan, generators, config, seed)

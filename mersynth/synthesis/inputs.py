@@ -1,4 +1,4 @@
-"""What a generation starts from: the real store and the generators, found or asked for."""
+"""What a generation starts from: real store, faces and generators, found or asked for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from typing import Any
 
 from mersynth import paths
 from mersynth.clips import Clip
-from mersynth.gan.checkpoint import SHIPPED, CheckpointError, find_groups
+from mersynth.files import checksum_of, sha256_of_file
+from mersynth.gan.checkpoint import (
+    SHIPPED,
+    SHIPPED_NAME,
+    CheckpointError,
+    find_groups,
+    load_generator,
+)
 from mersynth.prepare import check_source, prepare
-from mersynth.sources import PHANTOM
+from mersynth.sources import PHANTOM, PrepareError
+from mersynth.sources.folder import Folder
 from mersynth.sources.phantom.population import clip_specs
 from mersynth.store import ClipStore, StoreError, require_real
 from mersynth.synthesis.generators import ClipGenerator, IcganGenerator
@@ -63,22 +71,48 @@ def find_generators(
                 "leave one of the two out"
             )
         return [WarpGenerator()]
-    folder = paths.checkpoint_path(store.name, checkpoint)
-    if checkpoint is None and source == PHANTOM and not folder.exists():
+    if checkpoint == Path(SHIPPED_NAME):
         folder = SHIPPED
+    else:
+        folder = paths.checkpoint_path(store.name, checkpoint)
+    if checkpoint is None and source == PHANTOM:
+        folder = _own_or_shipped(folder)
     if not folder.exists():
         wanted = f"--source {source}" if source is not None else f"--store {store}"
-        raise CheckpointError(f"no generator at {folder}; `mersynth train {wanted}` makes it")
+        raise CheckpointError(
+            f"no generator at {folder}; `mersynth train {wanted}` makes it, and --checkpoint "
+            f"{SHIPPED_NAME} is the one trained on the phantom that comes with mersynth"
+        )
     generators = [IcganGenerator(group) for group in find_groups(folder)]
     for card in (generator.card for generator in generators):
-        if card.step < card.config.get("steps", 0):
+        if card.unfinished:
             logger.warning(
-                "a generator in %s has had %d of %d steps; `mersynth train --resume` goes on",
-                folder,
-                card.step,
-                card.config["steps"],
+                "a generator in %s has had %s; `mersynth train --resume` goes on",
+                *(folder, card.unfinished),
             )
     return generators
+
+
+def _own_or_shipped(folder: Path) -> Path:
+    """What was trained on the phantom here, if it is whole, else the generator of the package."""
+    # Of several groups find_groups tells which are missing: the shipped one cannot replace them.
+    if not folder.exists():
+        return SHIPPED
+    if any(folder.glob("group_*")):
+        return folder
+    try:
+        card = load_generator(folder)[1]
+        reason = f"{folder} has had {card.unfinished}" if card.unfinished else None
+    except CheckpointError as error:
+        reason = str(error)
+    if reason is None:
+        return folder
+    logger.warning(
+        "not a whole generator: %s. Taking the shipped one; `mersynth train --source phantom "
+        "--resume` finishes yours, --checkpoint %s takes it as it is",
+        *(reason, folder),
+    )
+    return SHIPPED
 
 
 def real_clips(folder: Path) -> Sequence[Clip]:
@@ -111,3 +145,61 @@ def open_real(folder: Path, image_size: int | None) -> ClipStore:
             "generator on this store"
         )
     return real
+
+
+def face_clips(faces: Path) -> Sequence[Clip]:
+    """The clips whose faces are worn: a store's, or those that photos and videos will become.
+
+    Raises:
+        StoreError: if there is no such folder, it is a damaged store, or a photo cannot be read.
+        SourceError: if the folder holds neither photos nor videos.
+    """
+    if _is_store(faces):
+        return real_clips(faces)
+    if not faces.is_dir():
+        raise StoreError(f"--faces: there is no folder {faces}; name a store or a folder of photos")
+    scan = Folder().scan(faces)
+    if any(problem.fatal for problem in scan.problems):
+        raise _unusable(faces, PrepareError(Folder.name, scan.problems))
+    return [files.clip for files in scan.clips]
+
+
+def _unusable(faces: Path, error: PrepareError) -> StoreError:
+    return StoreError(
+        f"--faces {faces}: {error}\nThat is an option of `mersynth prepare --source folder --root "
+        f"{faces} --out STORE`; then wear --faces STORE."
+    )
+
+
+def open_faces(faces: Path, image_size: int | None, resume: bool) -> ClipStore:
+    """Open a store of faces; photos and videos are prepared first.
+
+    Their store is ``./stores/<name of the folder>_<checksum>``: the same photos are prepared once,
+    and other ones anew.
+
+    Args:
+        faces: the store, or the folder of photos and videos.
+        image_size: see :func:`open_real`.
+        resume: go on with an interrupted preparation.
+
+    Raises:
+        StoreError: see :func:`open_real`; or if no face is found on a photo.
+        CheckpointError: see :func:`open_real`.
+    """
+    if _is_store(faces):
+        return open_real(faces, image_size)
+    size: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
+    files = [path for clip in Folder().scan(faces).clips for path in clip.frames]
+    sums = {path.relative_to(faces).as_posix(): sha256_of_file(path) for path in files}
+    store = paths.store_path(f"{faces.resolve().name}_{checksum_of([size, sums])[:8]}")
+    if not store.exists():
+        logger.info("preparing the faces of %s: %s", faces, store)
+        try:
+            prepare(Folder.name, faces, store, resume=resume, **size)
+        except PrepareError as error:
+            raise _unusable(faces, error) from error
+    return open_real(store, image_size)
+
+
+def _is_store(folder: Path) -> bool:
+    return (folder / "store.json").exists()
