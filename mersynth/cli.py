@@ -12,13 +12,13 @@ import typer
 from mersynth import paths
 from mersynth.cli_options import (
     Out,
-    Overrides,
     Resume,
     Scheme,
     Seed,
     Source,
     Store,
     Strength,
+    config_values,
     new_app,
 )
 
@@ -50,7 +50,7 @@ def phantom(
         Literal["casme2", "samm", "smic"], typer.Option(help="Whose folders to lay out.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the new tree.")],
-    overrides: Overrides = None,
+    overrides: Annotated[list[str] | None, config_values("image_size=64")] = None,
     limit: Annotated[int | None, typer.Option(help="Only this many clips of the table.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the frames in pixels. [128]")] = None,
     strength: Strength = None,
@@ -67,7 +67,7 @@ def phantom(
 
 @app.command()
 def prepare(
-    overrides: Overrides = None,
+    overrides: Annotated[list[str] | None, config_values("geometry=resize")] = None,
     source: Source = None,
     store: Annotated[
         Path | None, typer.Option(help="A store that is there, to add --features to it.")
@@ -143,7 +143,7 @@ def prepare(
 
 @app.command()
 def train(
-    overrides: Overrides = None,
+    overrides: Annotated[list[str] | None, config_values("gan.image_size=256")] = None,
     source: Source = None,
     store: Store = None,
     out: Out = None,
@@ -171,7 +171,7 @@ def train(
 @app.command()
 def generate(
     per_class: Annotated[int, typer.Option(min=1, help="Clips of every class.")],
-    overrides: Overrides = None,
+    overrides: Annotated[list[str] | None, config_values("num_frames=24")] = None,
     source: Source = None,
     store: Store = None,
     classes: Annotated[Scheme, typer.Option(help="Label scheme.")] = "five",
@@ -223,7 +223,7 @@ def generate(
 def quality(
     real: Annotated[Path, typer.Option(help="Store of real clips.")],
     synthetic: Annotated[Path, typer.Option(help="Store to measure against it.")],
-    overrides: Overrides = None,
+    overrides: Annotated[list[str] | None, config_values("max_clips=100")] = None,
     out: Annotated[
         Path | None, typer.Option(help="New folder (default: ./quality/<synthetic store>).")
     ] = None,
@@ -243,7 +243,7 @@ def export(
         typer.Option(help="How to lay the clips out."),
     ],
     out: Annotated[Path, typer.Option(help="New folder; for npz the new file, FILE.npz.")],
-    overrides: Overrides = None,
+    overrides: Annotated[list[str] | None, config_values("skip_bad=true")] = None,
     naming: Annotated[
         Literal["raw", "cropped"] | None,
         typer.Option(help="File names of which release, for casme2 and samm (default: cropped)."),

@@ -27,11 +27,16 @@ Strength = Annotated[
     typer.Option(help="Strength of the movements. Micro by default."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(help="Config values to change, for instance gan.image_size=256."),
-]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where this command was interrupted.")]
+
+
+def config_values(example: str) -> Any:
+    """The argument that takes Hydra overrides.
+
+    Args:
+        example: one that the command's own config takes.
+    """
+    return typer.Argument(help=f"Config values to change, for instance {example}.")
 
 
 class Commands(TyperGroup):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mersynth.cli_options import Out, Scheme, Seed, new_app
+from mersynth.cli_options import Out, Scheme, Seed, config_values, new_app
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ Model = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="Config values to change, for instance model.training.epochs=50."),
+    config_values("keep_weights=true"),
 ]
 Stores = Annotated[
     list[Path] | None, typer.Option("--store", help="Store of real clips; repeatable.")

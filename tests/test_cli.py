@@ -3,18 +3,22 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
 
 import pytest
+import typer
+from omegaconf import OmegaConf
 from typer.testing import CliRunner
 
-from mersynth import __version__
+from mersynth import __version__, config
 from mersynth.cli import app
 from mersynth.facs.emotions import classes
 from mersynth.store import StoreError
+from recognizers.cli import app as recognizers_app
 
 FUNCTIONS = {
     "phantom": ("mersynth.sources.phantom.tree", "write_tree"),
@@ -221,6 +225,33 @@ def test_every_working_command_takes_a_seed_and_overrides(command: str) -> None:
     assert result.exit_code == 0
     assert "--seed" in result.output
     assert "overrides" in result.output
+
+
+OF_RECOGNIZERS = dict.fromkeys(("loso", "lovo", "cde", "cross"), "evaluate")
+OF_MERSYNTH = {
+    name: name for name in ("phantom", "prepare", "train", "generate", "quality", "export")
+}
+
+
+@pytest.mark.parametrize(
+    ("application", "command", "composed"),
+    [
+        *((app, command, name) for command, name in OF_MERSYNTH.items()),
+        *((recognizers_app, command, name) for command, name in OF_RECOGNIZERS.items()),
+    ],
+)
+def test_the_override_that_help_shows_is_one_that_the_command_takes(
+    application: typer.Typer, command: str, composed: str
+) -> None:
+    (argument,) = (
+        parameter
+        for parameter in typer.main.get_command(application).commands[command].params
+        if parameter.name == "overrides"
+    )
+    (example,) = re.findall(r"\S+=\w+", argument.help)
+    key, _, value = example.partition("=")
+    assert str(OmegaConf.select(config.load(composed, [example]), key)).lower() == value
+    assert str(OmegaConf.select(config.load(composed), key)).lower() != value
 
 
 def test_a_zero_is_passed_on_and_not_taken_for_a_flag_that_was_left_out(

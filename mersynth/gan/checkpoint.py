@@ -177,7 +177,7 @@ def find_groups(folder: Path) -> list[Path]:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file or of a ``torch.save`` state dict.
+    """Tensors of a file of weights; see :func:`mersynth.files.read_tensors`.
 
     Raises:
         CheckpointError: if the file is missing or holds no tensors.

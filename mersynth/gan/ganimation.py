@@ -30,7 +30,7 @@ def init_from_ganimation(generator: Generator, path: Path) -> tuple[int, ...]:
 
     Args:
         generator: changed in place; it must have GANimation's size.
-        path: its state dict, ``.pth`` or ``.safetensors``.
+        path: its state dict, ``.pth`` or ``.safetensors`` (:func:`mersynth.files.read_tensors`).
 
     Returns:
         AU numbers that were newly initialised.
@@ -76,7 +76,6 @@ _NAMES = (("main.", "trunk."), ("img_reg.0.weight", "colour"), ("attetion_reg.0.
 
 
 def _our_name(name: str) -> str:
-    name = name.removeprefix("module.")
     for theirs, ours in _NAMES:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)

@@ -6,11 +6,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-_WRAPPER = "module."  # DataParallel's prefix
-_NESTED = ("state_dict", "model_state_dict", "model", "net")  # where training scripts put weights
+from mersynth.files import read_tensors, tensors_by_name
 
 
 class PublishedError(ValueError):
@@ -27,31 +25,12 @@ def read_state_dict(source: Mapping[str, Any] | str | Path) -> dict[str, Tensor]
     Raises:
         PublishedError: if there is no such file, it cannot be read, or holds no tensors by name.
     """
-    values = _read_file(Path(source)) if isinstance(source, str | Path) else source
-    for key in _NESTED:
-        if isinstance(values, Mapping) and isinstance(values.get(key), Mapping):
-            values = values[key]
-    where = f" in {source}" if isinstance(source, str | Path) else ""
-    if not isinstance(values, Mapping):
-        raise PublishedError(f"expected tensors by name{where}, got {type(values).__name__}")
-    wrong = [name for name, value in values.items() if not isinstance(value, Tensor)]
-    if wrong or not values:
-        found = f"{wrong[0]!r} is no tensor" if wrong else "nothing"
-        raise PublishedError(f"expected tensors by name{where}, found: {found}")
-    return {str(name).removeprefix(_WRAPPER): value for name, value in values.items()}
-
-
-def _read_file(path: Path) -> Any:
-    if not path.is_file():
-        raise PublishedError(f"there is no file {path}")
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the readers raise a dozen kinds
-        raise PublishedError(f"{path} cannot be read as weights: {error}") from error
+        if isinstance(source, str | Path):
+            return read_tensors(Path(source))
+        return tensors_by_name(source)
+    except ValueError as error:
+        raise PublishedError(str(error)) from error
 
 
 def load_renamed(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -60,6 +63,50 @@ def test_same_answer_for_shared_aus(tmp_path: Path) -> None:
     torch.testing.assert_close(ours(image, wanted).image, theirs(image, published).image)
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_training_scripts_file_is_read_with_what_it_keeps_beside(
+    tmp_path: Path, zipped: bool
+) -> None:
+    """State dict in a mapping, wrapped by DataParallel, beside numbers and arrays of numpy."""
+    state = published_state()
+    kept = {
+        "state_dict": {f"module.{name}": value for name, value in state.items()},
+        "loss": np.float64(0.5),
+        "epoch": np.int64(3),
+        "best": [np.float32(1), np.bool_(True), np.str_("a")],
+        "mean": np.ones(3),
+    }
+    file = tmp_path / "net_G.pth"
+    torch.save(kept, file, _use_new_zipfile_serialization=zipped)
+    ours, theirs = (Generator(channels=8, blocks=1) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    init_from_ganimation(ours, file)
+    torch.save(state, tmp_path / "plain.pth")
+    init_from_ganimation(theirs, tmp_path / "plain.pth")
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value)
+
+
+class Executable:
+    """What unpickling would call something for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_what_would_run_code_is_named_and_not_run(tmp_path: Path) -> None:
+    state, generator = published_state(), Generator(channels=8, blocks=1)
+    extras = {"argparse.Namespace": argparse.Namespace(), ".mkdir": Executable(tmp_path / "ran")}
+    for name, extra in extras.items():
+        torch.save({"state_dict": state, "extra": extra}, tmp_path / "code.pth")
+        with pytest.raises(CheckpointError, match=rf"holds \w*{name}, which takes code to read"):
+            init_from_ganimation(generator, tmp_path / "code.pth")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_wrong_files_are_refused(tmp_path: Path) -> None:
     torch.save(published_state(blocks=2), tmp_path / "large.pth")
     with pytest.raises(CheckpointError, match=r"trunk\.\S+ has shape"):
@@ -68,7 +115,7 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"text.pth"):
         init_from_ganimation(Generator(channels=8, blocks=1), tmp_path / "text.pth")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(CheckpointError, match=r"no state dict"):
+    with pytest.raises(CheckpointError, match=r"expected tensors by name in \S+list.pth, got list"):
         init_from_ganimation(Generator(channels=8, blocks=1), tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match=r"no weights at"):
         init_from_ganimation(Generator(channels=8, blocks=1), tmp_path / "none.pth")

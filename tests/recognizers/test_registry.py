@@ -178,7 +178,7 @@ def test_what_is_no_file_of_weights_is_refused(toy: type[Toy], tmp_path: Path) -
     text.write_text("no weights")
     with pytest.raises(PublishedError, match=r"weights\.pth cannot be read as weights"):
         recognizers.load_published("toy", text, 3)
-    with pytest.raises(PublishedError, match=r"there is no file .*nothing\.pth"):
+    with pytest.raises(PublishedError, match=r"no weights at .*nothing\.pth"):
         recognizers.load_published("toy", tmp_path / "nothing.pth", 3)
     with pytest.raises(PublishedError, match="found: 'epoch' is no tensor"):
         recognizers.load_published("toy", {"epoch": 3}, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -206,24 +207,53 @@ def test_subjects_of_other_databases_get_numbers_that_nobody_has(tmp_path: Path)
     }
 
 
-def test_a_class_without_a_label_is_refused_mapped_or_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("layout", "other"), [("casme2", "others"), ("samm", "Other")])
+def test_a_class_without_a_label_is_written_as_other_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, layout: str, other: str
+) -> None:
+    """What CASME II and SAMM have no name for, in the table, the card, the log, and read back."""
+    emotions = ("contempt", "surprise", "contempt", "other")
+    made = [
+        Clip(source="phantom", subject="p000", name=f"c{i}", onset=0, apex=1, offset=2,
+             emotion=emotion, aus="12")
+        for i, emotion in enumerate(emotions)
+    ]  # fmt: skip
+    named = {"casme2": {"surprise"}, "samm": {"surprise", "contempt"}}[layout]
+    store = write_store(tmp_path / "s", made)
+    export(store.path, layout, tmp_path / "tree", overrides=["format=png"])
+    unnamed = [] if layout == "samm" else ["contempt"]
+    card = json.loads((tmp_path / "tree" / "card.json").read_text())
+    assert card["written_as_other"] == dict.fromkeys(unnamed, other)
+    assert ("no label for 'contempt': 2 clips are written as others" in caplog.text) == (
+        layout == "casme2"
+    )
+    back = read_back(layout, tmp_path / "tree", tmp_path / "back")
+    wanted = [c.emotion if c.emotion in named else other.lower() for c in made]
+    assert [c.emotion for c in back.clips] == wanted
+    lines = read_provenance(tmp_path / "tree")
+    assert [line["emotion"] for line in lines] == [c.emotion for c in made]
+    assert {line["written_emotion"].lower() for line in lines} == set(wanted)
+
+
+def test_classes_of_a_scheme_are_written_as_other_or_as_was_chosen(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     made = [synthetic(clip, i, "negative") for i, clip in enumerate(REAL_SAMM)]
     made.append(synthetic(REAL_SAMM[0], 9, "surprise"))
     store = write_store(tmp_path / "s", made, header={"scheme": "three"})
-    out = tmp_path / "tree"
-    with pytest.raises(ExportError, match=r"3 of 4 clips .*\n.*samm/006/synthetic_00000, ") as told:
-        export(store.path, "samm", out)
-    assert "no label for 'negative'; choose one by 'emotions=[negative:LABEL]'" in str(told.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    export(store.path, "samm", tmp_path / "plain")
+    assert "'negative': 3 clips are written as Other; 'emotions=[negative:LABEL]'" in caplog.text
+    sheet = openpyxl.load_workbook(tmp_path / "plain" / TABLES["samm"])["MICRO_ONLY"]
+    assert sheet["A5"].value == "Written as Other, for want of a label: negative"
 
+    caplog.clear()
+    out = tmp_path / "tree"
     export(store.path, "samm", out, overrides=["emotions=[negative:disgust]"])
+    assert "has no label" not in caplog.text
     back = read_back("samm", out, tmp_path / "back")
     assert [c.emotion for c in back.clips] == ["disgust"] * 3 + ["surprise"]
     line = read_provenance(out)[0]
     assert (line["emotion"], line["written_emotion"]) == ("negative", "Disgust")
-
-    export(store.path, "samm", tmp_path / "few", skip_bad=True)
-    assert [line["clip"] for line in read_provenance(tmp_path / "few")] == ["synthetic_00009"]
 
 
 @pytest.mark.parametrize(

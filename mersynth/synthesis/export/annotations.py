@@ -99,6 +99,8 @@ def write_samm_table(path: Path, rows: Sequence[TableRow], card: Mapping[str, An
     ]
     above[2] = [f"Licence: {'; '.join(card['licences']) or 'none is recorded'}"]
     above[3] = [f"Cite: {'; '.join(card['citations']) or 'none is recorded'}"]
+    if card["written_as_other"]:
+        above[4] = [f"Written as Other, for want of a label: {', '.join(card['written_as_other'])}"]
     above[5] = ["Symbols of the Action Units:"]
     above[6] = ['"/" or "or": one of them; "?": not clear']
     above[7] = ["L, R: one side alone; A in front: asymmetric; T, B: top, bottom lip or lid"]

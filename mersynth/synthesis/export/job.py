@@ -30,7 +30,8 @@ class ExportSettings:
         skip_bad: leave out the clips that the layout cannot hold, instead of stopping.
         naming: of casme2 and samm: which release's file names.
         first_frame: clips with an earlier onset are numbered so that their onset is this frame.
-        emotions: ``class:label`` pairs, for classes that the layout's database has no label for.
+        emotions: ``class:label`` pairs, for classes that the layout's database has no label for;
+            without one they become its ``other`` or ``others``.
         format: of frames; None: the layout's own.
         quality: of JPEG, 1 to 100.
         frames: of imagefolder: all frames of a clip, or its apex alone.

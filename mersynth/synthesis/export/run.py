@@ -60,8 +60,8 @@ class Layout:
 _IMAGES = ("format", "quality")
 _TREE = ("naming", "first_frame", "emotions", *_IMAGES)
 LAYOUTS: Mapping[str, Layout] = {
-    "casme2": Layout(CASME2_TREE.write, _TREE, CASME2_TREE.fault),
-    "samm": Layout(SAMM_TREE.write, _TREE, SAMM_TREE.fault),
+    "casme2": Layout(CASME2_TREE.write, _TREE),
+    "samm": Layout(SAMM_TREE.write, _TREE),
     "imagefolder": Layout(write_imagefolder, ("frames", *_IMAGES), apex_fault),
     "mp4": Layout(write_mp4, ("codec",)),
     "webdataset": Layout(write_webdataset, ("shard_clips", *_IMAGES)),

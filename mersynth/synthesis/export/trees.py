@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 # Subjects of other databases are numbered from here: CASME II has 26 subjects, SAMM's highest
 # number is 37, so that nobody is taken for somebody else where two trees are put together.
 _FIRST_GUEST = 101
-_SPELLINGS = {"other": "others", "others": "other"}
+_OTHERS = ("other", "others")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +64,11 @@ class Tree:
     label: Callable[[str], str]
     cell: Callable[[str], str]
 
-    def fault(self, clip: Clip, settings: ExportSettings) -> str | None:
-        """Why the table cannot hold a clip; None if it can."""
-        if self.native_label(clip.emotion, settings) is not None:
-            return None
-        name, labels = self.database.name, native_labels(self.database.name)
-        return (
-            f"{name} has no label for {clip.emotion!r}; choose one by "
-            f"'emotions=[{clip.emotion}:LABEL]', LABEL being one of {', '.join(labels)}"
-        )
-
-    def native_label(self, emotion: str, settings: ExportSettings) -> str | None:
-        """The database's label for an emotion or class; None if it has none."""
+    def native_label(self, emotion: str, settings: ExportSettings) -> str:
+        """The label for an emotion or class: what was chosen, the database's own, or its others."""
         labels = native_labels(self.database.name)
-        chosen = read_emotions(settings.emotions, self.database.name)
-        for name in (chosen.get(emotion), emotion, _SPELLINGS.get(emotion)):
-            if name in labels:
-                return name
-        return None
+        name = read_emotions(settings.emotions, self.database.name).get(emotion, emotion)
+        return name if name in labels else next(rest for rest in _OTHERS if rest in labels)
 
     def write(self, job: Job, folder: Path) -> Written:
         """Frames in folders of subjects and clips, beside the annotation table.
@@ -95,6 +83,7 @@ class Tree:
             ValueError: if ``emotions`` is wrong.
         """
         self._check_emotions(job)
+        unnamed = self._unnamed(job)
         if job.settings.naming == "raw":
             self._explain_raw()
         clips = job.store.clips
@@ -115,12 +104,12 @@ class Tree:
                     file = folder / path / f"{name}.{form}"
                     file.write_bytes(encode_frame(frame, form, job.settings.quality))
                 advance(1)
-        self.write_table(folder / self.table, rows, job.card)
-        return Written(paths, self._facts(job, rows), self._columns(rows))
+        facts = {"written_as_other": unnamed, **self._facts(job, rows)}
+        self.write_table(folder / self.table, rows, {**job.card, **facts})
+        return Written(paths, facts, self._columns(rows))
 
     def _row(self, clip: Clip, subject: str, name: str, job: Job) -> TableRow:
         label = self.native_label(clip.emotion, job.settings)
-        assert label is not None  # the clip passed fault()
         onset = max(clip.onset, job.settings.first_frame)
         written = self.written_subject(subject)
         return TableRow(clip, written, name, onset, self.label(label), self.cell(clip.aus))
@@ -152,6 +141,25 @@ class Tree:
                     f"emotions: no clip that goes out shows {emotion!r}; there are "
                     f"{', '.join(sorted(shown))}"
                 )
+
+    def _unnamed(self, job: Job) -> dict[str, str]:
+        """Emotions that the database has no label for, and what the table writes; told."""
+        labels = native_labels(self.database.name)
+        chosen = read_emotions(job.settings.emotions, self.database.name)
+        counts = Counter(clip.emotion for clip in job.store.clips)
+        unnamed = {
+            emotion: self.label(self.native_label(emotion, job.settings))
+            for emotion in sorted(counts)
+            if emotion not in (*labels, *chosen, *_OTHERS)
+        }
+        for emotion, written in unnamed.items():
+            logger.warning(
+                "%s has no label for %r: %d clips are written as %s; 'emotions=[%s:LABEL]' chooses "
+                "another of %s",
+                *(self.database.name, emotion, counts[emotion], written, emotion),
+                ", ".join(labels),
+            )
+        return unnamed
 
     def _explain_raw(self) -> None:
         if self.database.name == SAMM.name:
