@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mersynth.facs.landmarks import NUM_LANDMARKS
-from mersynth.sources.base import FRAME_SUFFIXES
 from mersynth.sources.errors import Problem, SourceError
+from mersynth.sources.media import FolderFiles, files_of, left_out
 from mersynth.sources.table import cell_text
 
 EMOTIONS = {
@@ -140,8 +140,9 @@ def images_of_arrays(
     images, annotations = (root / SETS[split] / kind for kind in ("images", "annotations"))
     if not annotations.is_dir():
         return
-    inside = sorted(images.iterdir()) if images.is_dir() else []
-    files = [f for f in inside if f.suffix.lower() in FRAME_SUFFIXES and not f.name.startswith(".")]
+    inside = files_of(images) if images.is_dir() else FolderFiles((), (), ())
+    problems += left_out((*inside.videos, *inside.others), images.relative_to(root).as_posix())
+    files = inside.images
     known = Counter(file.stem for file in files)
     for array in sorted(annotations.glob("[!.]*_exp.npy")):
         if array.name.removesuffix("_exp.npy") not in known:

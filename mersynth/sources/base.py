@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -15,10 +15,9 @@ from mersynth import paths
 from mersynth.clips import Clip
 from mersynth.sources.errors import Problem, SourceError
 from mersynth.sources.frames import check_frame, read_frame
+from mersynth.sources.media import files_of, left_out
 
 Release = Literal["raw", "cropped"]
-
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,19 +167,34 @@ def check_frames(clip: Clip, files: Mapping[int, Path], folder: Path, root: Path
 
 
 def frames_by_number(
-    numbers: Mapping[Path, int | None], root: Path
+    folder: Path, number_of: Callable[[str], int | None], root: Path
 ) -> tuple[dict[int, Path], list[Problem]]:
-    """The files that hold a frame, by its number; a number that comes twice is a problem."""
+    """The images of a folder that hold a frame, by its number.
+
+    Args:
+        folder: the clip's folder.
+        number_of: from a file's name without its ending to the frame's number; None: it holds none.
+        root: the database's folder.
+
+    Returns:
+        The files; and the problems: a number that comes twice, and, which costs no clip, files that
+        are called as frames and are no images.
+    """
+    inside = files_of(folder)
     files: dict[int, Path] = {}
     problems: list[Problem] = []
-    for path, number in numbers.items():
-        if number is None or path.suffix.lower() not in FRAME_SUFFIXES:
+    for path in inside.images:
+        number = number_of(path.stem)
+        if number is None:
             continue
         if number in files:
             reason = f"frame {number} comes twice, also as {files[number].name}"
             problems.append(Problem(path.relative_to(root).as_posix(), reason))
         files[number] = path
-    return files, problems
+    numbers = {path: number_of(path.stem) for path in (*inside.videos, *inside.others)}
+    # A frame's annotations may lie beside it, called alike.
+    false = [p for p, number in numbers.items() if number is not None and number not in files]
+    return files, [*problems, *left_out(false, folder.relative_to(root).as_posix())]
 
 
 def leads_out(path: Path, root: Path) -> bool:

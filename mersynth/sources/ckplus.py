@@ -165,8 +165,7 @@ class CKPlus(Source):
             lacking["Emotion", "have no emotion and were left out"] += 1
             return None
         place = sequence.place(sequence.frames)
-        numbers = {path: _frame_number(path.stem) for path in sorted(sequence.frames.iterdir())}
-        files, found = frames_by_number(numbers, sequence.root)
+        files, found = frames_by_number(sequence.frames, _frame_number, sequence.root)
         try:
             emotion = _read_emotion(labels)
         except ValueError as error:
@@ -179,7 +178,7 @@ class CKPlus(Source):
             reason = f"the emotion's file names {peak} as the peak frame, the last one is {last}"
             found.append(Problem(place, reason))
         problems += found
-        if found:
+        if any(problem.fatal for problem in found):
             return None
         onset, offset = min(files), max(files)
         if onset != 1:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mersynth import logs
 from mersynth.clips import Clip
-from mersynth.sources.base import FRAME_SUFFIXES, ClipFiles, Scan, Source, folders, leads_out
+from mersynth.sources.base import ClipFiles, Scan, Source, folders, leads_out
 from mersynth.sources.errors import Problem, SourceError
 from mersynth.sources.frames import check_frame
-from mersynth.sources.video import VIDEO_SUFFIXES, VideoFile, check_video
+from mersynth.sources.media import files_of, kind_of, left_out
+from mersynth.sources.video import VideoFile, check_video
 
 UNLABELLED = "unlabelled"
 
@@ -28,9 +29,11 @@ class Folder(Source):
                 interview.mov
             ...
 
-    Photos are .jpg, .jpeg, .bmp or .png and become clips of one frame; videos are .mp4, .avi, .mov,
-    .mkv, .webm or .m4v and become clips of all their frames. They have neither emotion nor AUs:
-    they lend their faces to synthesis (``mersynth generate --faces STORE``).
+    Photos are whatever Pillow opens (.jpg, .png, .webp, .tif ...; .heic with the package
+    pillow-heif) and become clips of one frame; videos are whatever OpenCV opens (.mp4, .mov, .avi
+    ...) and become clips of all their frames. Other files, and folders within a person's, are left
+    out and told. They have neither emotion nor AUs: they lend their faces to synthesis (``mersynth
+    generate --faces STORE``).
 
     Args:
         images: photos to take instead of a folder, each of a subject called as the file.
@@ -56,16 +59,19 @@ class Folder(Source):
         Raises:
             SourceError: if the root is not there, or there is neither a photo nor a video.
         """
+        problems: list[Problem] = []
         if self.images or self.videos:
             named = dict.fromkeys((*self.images, *self.videos))  # a file named twice is one
             found = [(path.stem, path, str(path)) for path in named]
         else:
             self.check_root(root)
-            found = [(s, path, path.relative_to(root).as_posix()) for s, path in _pictures(root)]
+            found = [
+                (subject, path, path.relative_to(root).as_posix())
+                for subject, path in _pictures(root, problems)
+            ]
         if not found:
             raise SourceError(f"{root} holds neither photos nor videos.\n\n{self.tree}")
         clips: list[ClipFiles] = []
-        problems: list[Problem] = []
         places: dict[str, str] = {}
         with logs.progress("checking folder", total=len(found), unit="files") as advance:
             for subject, path, place in found:
@@ -88,7 +94,7 @@ class Folder(Source):
     def _check(self, subject: str, path: Path, place: str, problems: list[Problem]) -> ClipFiles:
         if not path.is_file():
             raise ValueError("there is no such file")
-        if path in self.videos or path.suffix.lower() in VIDEO_SUFFIXES:
+        if path in self.videos or kind_of(path) == "video":
             count, promised, fps = check_video(path)
             if count < promised:
                 reason = f"{count} of the {promised} frames that it promises can be read"
@@ -110,15 +116,21 @@ class Folder(Source):
         )
 
 
-def _pictures(root: Path) -> Iterator[tuple[str, Path]]:
-    """Photos and videos of the folder and of the folders in it, each with its subject."""
-    for path in _files(root):
-        yield path.stem, path
-    for subject in folders(root):
-        for path in _files(subject):
-            yield subject.name, path
+def _pictures(root: Path, problems: list[Problem]) -> Iterator[tuple[str, Path]]:
+    """Photos and videos of the folder and of the folders in it, each with its subject.
 
-
-def _files(folder: Path) -> Iterable[Path]:
-    known = (*FRAME_SUFFIXES, *VIDEO_SUFFIXES)
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in known and not p.is_dir())
+    What is left out is added to the problems; what operating systems leave behind is not told.
+    """
+    for folder in (root, *folders(root)):
+        files = files_of(folder)
+        place = root.resolve().name if folder == root else folder.relative_to(root).as_posix()
+        problems += left_out(files.others, place, "photos or videos")
+        if folder != root:
+            for inner in folders(folder):
+                reason = "a folder within a person's folder is left out; move its files up"
+                problems.append(Problem(f"{place}/{inner.name}", reason, fatal=False))
+            if not files.images and not files.videos:
+                reason = "the person's folder holds neither photos nor videos"
+                problems.append(Problem(place, reason, fatal=False))
+        for path in sorted((*files.images, *files.videos)):
+            yield path.stem if folder == root else folder.name, path

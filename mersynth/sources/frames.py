@@ -5,18 +5,26 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mersynth.sources.media import RAW_SUFFIXES
+
 _ORIENTATION = 0x0112  # the EXIF tag: how the camera was held
-_DEEP = ("I", "I;16", "I;16B", "I;16L")
+_BITS = 0x0102  # the TIFF tag: bits of a sample
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+# Formats whose further images are no previews or layers, but a movement or pages.
+_SEVERAL = ("GIF", "WEBP", "PNG", "AVIF", "TIFF")
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
-class _UnknownScaleError(ValueError):
-    """A whole image, whose pixels cannot be told as brightness."""
+class _UnfitError(ValueError):
+    """A whole image, which cannot be taken as one frame."""
 
 
 def check_frame(path: Path) -> tuple[int, int]:
@@ -26,41 +34,65 @@ def check_frame(path: Path) -> tuple[int, int]:
         Width and height in pixels, as :func:`read_frame` gives the frame.
 
     Raises:
-        ValueError: if the image is truncated, damaged, none, or of pixels that have no known scale.
+        ValueError: see :func:`read_frame`; the message names no path.
     """
     with _opened(path) as image:
-        width, height = image.size
+        size = image.size
         # A JPEG decoded at an eighth of its size still reads every coded bit.
-        image.draft("RGB", (1, 1))
+        reduced = image.draft("RGB", (1, 1)) is not None
         image.load()
         _check_mode(image)
+        width, height = size if reduced else image.size  # Pillow turns a TIFF when it is loaded
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
 def read_frame(path: Path) -> np.ndarray:
     """A frame as (H, W, 3) uint8, RGB, turned as its EXIF orientation says.
 
-    A grey frame has three equal channels; 16 bits are scaled to 8 (65535 becomes 255); an alpha
-    channel is dropped, CMYK converted.
+    A grey frame has three equal channels; 16 bits are scaled to 8 (65535 becomes 255); what is
+    transparent lies on white; CMYK is converted.
 
     Raises:
-        ValueError: if the image is truncated, damaged, none, or of pixels that have no known scale.
+        ValueError: if the file cannot be read, or the image is truncated, damaged, none, too large,
+            one of several in its file, or of pixels that have no known scale.
     """
     with _opened(path) as image:
         image.load()
         _check_mode(image)
         orientation = _orientation(image)
-        pixels = _read_16_bits(path) if _has_16_bits(path) else np.asarray(image.convert("RGB"))
+        if _has_16_bits(path):
+            pixels = _read_16_bits(path)
+        elif image.mode in _DEEP:
+            pixels = _to_8_bits(np.stack([np.asarray(image)] * 3, axis=2))
+        else:
+            pixels = _rgb(image)
     return _oriented(pixels, orientation)
 
 
+def _rgb(image: Image.Image) -> np.ndarray:
+    """The pixels, on white where they are transparent: what a viewer shows."""
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("RGB"))
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
+
+
 def _check_mode(image: Image.Image) -> None:
-    # A PNG's 16 bits have a scale; other deep or floating-point pixels may have any.
-    if image.mode == "F" or (image.mode in _DEEP and image.format != "PNG"):
-        raise _UnknownScaleError(
+    # These formats say that 16 bits are all of the scale; other deep pixels may have any.
+    sixteen = image.mode in _DEEP and (
+        image.format in ("PNG", "PPM")
+        or (image.format == "TIFF" and image.mode != "I" and _tiff_bits(image) == 16)
+    )
+    if image.mode not in _CONVERTIBLE and not sixteen:
+        raise _UnfitError(
             f"pixels of mode {image.mode} ({image.format}) have no known scale; save the frame as "
             "a PNG of 8 or 16 bits"
         )
+
+
+def _tiff_bits(image: Image.Image) -> int:
+    bits = image.getexif().get(_BITS, 0)
+    return bits[0] if isinstance(bits, tuple) else bits
 
 
 def _orientation(image: Image.Image) -> int:
@@ -92,26 +124,66 @@ def _read_16_bits(path: Path) -> np.ndarray:
     deep = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if deep is None or deep.dtype != np.uint16:
         raise ValueError("the image is truncated or damaged (16 bits cannot be read)")
-    pixels = ((deep.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if pixels.ndim == 2:
-        return np.stack([pixels] * 3, axis=2)
-    return pixels[..., 2::-1]
+    if deep.ndim == 2:
+        return _to_8_bits(np.stack([deep] * 3, axis=2))
+    colours = deep[..., 2::-1].astype(np.float64)
+    if deep.shape[2] == 4:
+        opacity = deep[..., 3:] / 65535
+        colours = np.rint(colours * opacity + 65535 * (1 - opacity))
+    return _to_8_bits(colours)
+
+
+def _to_8_bits(deep: np.ndarray) -> np.ndarray:
+    return ((deep.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
+    if path.suffix.lower() in RAW_SUFFIXES:
+        raise ValueError("a camera's raw file is not read; save it as .jpg or .png")
+    _learn_heif()
     try:
         with Image.open(path) as image:
+            count = getattr(image, "n_frames", 1) if image.format in _SEVERAL else 1
+            if count > 1:
+                raise _UnfitError(
+                    f"the file holds {count} images where one is expected; save one of them, or "
+                    "all as a video"
+                )
             yield image
-    except _UnknownScaleError:
+    except _UnfitError:
         raise
     # Pillow raises each of these on damaged files, by format and place of the damage. What an error
     # says of the path is left out: the reason is kept in stores, which may travel.
     except UnidentifiedImageError as error:
-        raise ValueError("the image is truncated or damaged (no known format)") from error
-    except (
-        *(OSError, SyntaxError, EOFError, ValueError, struct.error),
-        Image.DecompressionBombError,
-    ) as error:
-        detail = getattr(error, "strerror", None) or error
-        raise ValueError(f"the image is truncated or damaged ({detail})") from error
+        raise ValueError(_why_unknown(path)) from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"the image is truncated or damaged, or too large ({error})") from error
+    except (OSError, SyntaxError, EOFError, ValueError, struct.error) as error:
+        if strerror := getattr(error, "strerror", None):
+            raise ValueError(f"the file cannot be read ({strerror})") from error
+        raise ValueError(f"the image is truncated or damaged ({error})") from error
+
+
+@cache
+def _learn_heif() -> None:
+    """Let Pillow read HEIC where the package for it is installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return
+    pillow_heif.register_heif_opener()
+
+
+def _why_unknown(path: Path) -> str:
+    """Why Pillow knows no format that a file is of."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if not head:
+        return "the file is empty"
+    if head[4:8] == b"ftyp" and head[8:] in _HEIF:
+        return (
+            "a HEIC image, which needs a further package (pip install pillow-heif); or save it as "
+            ".jpg"
+        )
+    return "the image is truncated or damaged (no known format)"

@@ -9,15 +9,9 @@ from typing import ClassVar
 
 from mersynth import logs
 from mersynth.facs.emotions import native_labels
-from mersynth.sources.base import (
-    FRAME_SUFFIXES,
-    ClipFiles,
-    Release,
-    Scan,
-    Source,
-    folders,
-)
+from mersynth.sources.base import ClipFiles, Release, Scan, Source, folders
 from mersynth.sources.errors import Problem, SourceError
+from mersynth.sources.media import files_of, left_out
 from mersynth.sources.stills import check_still, still_clip
 from mersynth.sources.table_source import TableSource
 
@@ -193,9 +187,9 @@ class MMEWMacro(Source):
         for inner in folders(folder):
             reason = "a folder where single images are expected"
             problems.append(Problem(inner.relative_to(root).as_posix(), reason))
-        for file in sorted(folder.iterdir()):
-            if file.suffix.lower() not in FRAME_SUFFIXES or file.name.startswith("."):
-                continue
+        files = files_of(folder)
+        problems += left_out((*files.videos, *files.others), place)
+        for file in files.images:
             clip = still_clip(
                 source=MMEW.name,
                 subject=folder.parent.name,

@@ -11,8 +11,9 @@ from typing import ClassVar, Literal
 
 from mersynth.clips import Clip
 from mersynth.facs.emotions import native_labels
-from mersynth.sources.base import FRAME_SUFFIXES, Release, folders
+from mersynth.sources.base import Release, folders
 from mersynth.sources.errors import Problem, SourceError
+from mersynth.sources.media import files_of
 from mersynth.sources.table import Row, cell_integer
 from mersynth.sources.table_source import TableSource
 
@@ -213,8 +214,8 @@ class SMIC(TableSource):
     ) -> tuple[Clip | None, list[Problem]]:
         """A clip whose folder holds the frames of onset..offset and lies in its emotion's."""
         place, emotion = folder.relative_to(root).as_posix(), folder.parent.name.lower()
-        files = [path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES]
-        numbers = [n for n in (self.frame_number(path.stem) for path in files) if n is not None]
+        found = (self.frame_number(path.stem) for path in files_of(folder).images)
+        numbers = [number for number in found if number is not None]
         if not numbers:
             return None, [Problem(place, "the folder holds no frame")]
         labels = native_labels(self.clip_source)

@@ -175,15 +175,14 @@ class TableSource(Source):
     def _check_clip(
         self, clip: Clip, folder: Path, root: Path
     ) -> tuple[ClipFiles, Release | None, list[Problem]]:
-        """The clip's files and release, or no release and the problems that stand in the way."""
-        numbers = {path: self.frame_number(path.stem) for path in sorted(folder.iterdir())}
-        files, twice = frames_by_number(numbers, root)
+        """The clip's files and release, or no release where it is lost; and the problems."""
+        files, problems = frames_by_number(folder, self.frame_number, root)
         checked = check_frames(clip, files, folder, root)
-        problems = [*twice, *checked.problems]
-        if problems or checked.size is None:
+        problems += checked.problems
+        if any(problem.fatal for problem in problems) or checked.size is None:
             return ClipFiles(clip, ()), None, problems
         release = self.release(checked.frames[0].stem, *checked.size)
-        return self.clip_files(clip, checked.frames), release, []
+        return self.clip_files(clip, checked.frames), release, problems
 
     def clip_files(self, clip: Clip, frames: tuple[Path, ...]) -> ClipFiles:
         """The clip with its frames' files, which says how these are read."""

@@ -11,8 +11,6 @@ import numpy as np
 
 from mersynth.sources.base import ClipFiles
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-
 
 @dataclass(frozen=True, slots=True)
 class VideoFile(ClipFiles):
@@ -44,8 +42,10 @@ def check_video(path: Path) -> tuple[int, int, float]:
         from their duration; and how many a second has.
 
     Raises:
-        ValueError: if no frame can be read, or it names no frame rate.
+        ValueError: if no frame can be read, or it names no frame rate; the message names no path.
     """
+    if not path.stat().st_size:
+        raise ValueError("the file is empty")
     capture = cv2.VideoCapture(str(path))
     fps, promised = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     count = 0

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from mersynth.prepare import prepare
+from mersynth.sources import get_source
 from mersynth.sources.errors import PrepareError
 from mersynth.store import ClipStore
 from tests.conftest import FakeSource, FakeTree
@@ -54,6 +55,12 @@ class FrameCase(FakeSource):
         stored = [f"{clip.subject}/{clip.name}" for clip in store.clips]
         assert stored == [self.stored(clip) for clip in kept]
         assert store.meta["header"]["skipped"] == [problem.as_dict()]
+
+    def assert_told(self, tree: FakeTree, file: str, fatal: bool) -> str:
+        """The reason of the one problem of a file."""
+        problems = get_source(self.source).scan(tree.root).problems
+        (problem,) = [p for p in problems if (p.file, p.fatal) == (file, fatal)]
+        return problem.reason
 
     @pytest.fixture
     def tree(self, tmp_path: Path) -> FakeTree:
@@ -110,12 +117,41 @@ class FrameCase(FakeSource):
         file = frame.relative_to(tree.root).as_posix()
         self.assert_stops(tree, file, "truncated or damaged", lost=[1])
 
-    @pytest.mark.parametrize("content", [b"", b"no image"])
-    def test_file_that_is_no_image(self, tree: FakeTree, content: bytes) -> None:
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (b"", "^the file is empty$"),
+            (b"no image", r"damaged \(no known format\)$"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0", r"^a HEIC image, .*pip install pillow-heif"),
+        ],
+    )
+    def test_file_that_is_no_image(self, tree: FakeTree, content: bytes, reason: str) -> None:
         frame = tree.frames(1)[0]
         frame.write_bytes(content)
         file = frame.relative_to(tree.root).as_posix()
-        self.assert_stops(tree, file, r"damaged \(no known format\)$", lost=[1])
+        self.assert_stops(tree, file, reason, lost=[1])
+
+    def test_frame_under_the_name_of_no_image(self, tree: FakeTree) -> None:
+        frame = tree.frames(0)[0]
+        frame.write_text("no image")
+        frame.rename(frame.with_suffix(".dat"))
+        frame.with_name("Thumbs.db").write_text("no image")
+        frame.with_name(f"._{frame.name}").write_text("no image")
+        assert "missing" in self.assert_told(tree, self.folder(self.clips[0]), fatal=True)
+        left_out = f"left out, being no images: {frame.stem}.dat"
+        assert left_out in self.assert_told(tree, self.folder(self.clips[0]), fatal=False)
+
+    @pytest.mark.parametrize("suffix", [".webp", ".TIF", ".gif", ".jp2", ""])
+    def test_frames_are_whatever_pillow_opens(self, tree: FakeTree, suffix: str) -> None:
+        for path in tree.frames(0):
+            with Image.open(path) as image:
+                form = Image.registered_extensions().get(suffix.lower(), "PNG")
+                image.convert("RGB").save(path.with_name("new"), form)
+            path.unlink()
+            path.with_name("new").rename(path.with_suffix(suffix))
+        store = self.prepare(tree)
+        wanted = [self.brightness(n) for n in range(self.clips[0].onset, self.clips[0].offset + 1)]
+        np.testing.assert_allclose(store[0].frames[:, 8, 8, 0], wanted, atol=4)
 
     def test_frames_of_several_sizes(self, tree: FakeTree) -> None:
         Image.new("RGB", (7, 5)).save(tree.frames(0)[1])

@@ -11,7 +11,8 @@ from PIL import Image
 
 from mersynth.facs.emotions import classes, label
 from mersynth.prepare import prepare
-from mersynth.sources.errors import PrepareError, SourceError
+from mersynth.sources.base import Scan
+from mersynth.sources.errors import PrepareError, Problem, SourceError
 from mersynth.sources.folder import Folder
 
 
@@ -21,6 +22,10 @@ def write_video(path: Path, brightness: list[int]) -> Path:
         writer.write(np.full((32, 48, 3), (value // 2, value, value), np.uint8))  # blue first
     writer.release()
     return path
+
+
+def fatal(scan: Scan) -> list[Problem]:
+    return [problem for problem in scan.problems if problem.fatal]
 
 
 @pytest.fixture(name="root")
@@ -59,7 +64,7 @@ def test_named_files_need_no_folder(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "no frame of the video"), (b"RIFF", "no frame of the video")]
+    ("content", "reason"), [(b"", "the file is empty"), (b"RIFF", "no frame of the video")]
 )
 def test_video_without_a_frame(root: Path, tmp_path: Path, content: bytes, reason: str) -> None:
     (root / "broken.mp4").write_bytes(content)
@@ -81,7 +86,7 @@ def test_video_that_promises_more_than_it_holds(root: Path, tmp_path: Path) -> N
 
 def test_files_of_one_name(root: Path) -> None:
     Image.new("RGB", (40, 60)).save(root / "anna.jpg")
-    (problem,) = Folder().scan(root).problems
+    (problem,) = fatal(Folder().scan(root))
     assert str(problem) == "anna.png: anna.jpg has the same name; give each a name of its own"
 
 
@@ -103,8 +108,46 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 def test_link_out_of_the_folder(root: Path, tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "outside.png")
     (root / "link.png").symlink_to(tmp_path / "outside.png")
-    (problem,) = Folder().scan(root).problems
+    (problem,) = fatal(Folder().scan(root))
     assert (problem.file, "leads out" in problem.reason) == ("link.png", True)
+
+
+def test_no_photo_vanishes(tmp_path: Path) -> None:
+    root = tmp_path / "faces"
+    root.mkdir()
+    shades = {"ada.jpg": 40, "bea.webp": 80, "cleo.tif": 120, "dora.JPEG": 160, "eva": 200}
+    for name, shade in shades.items():
+        form = None if "." in name else "JPEG"
+        Image.new("RGB", (40, 40), (shade,) * 3).save(root / name, form)
+    (root / "dido.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    (root / "fay.jpg").write_text("words")
+    (root / "gil.jpg").touch()
+    (root / "notes.txt").write_text("words")
+    for name in ("._ada.jpg", "Thumbs.db", ".DS_Store", "desktop.ini"):
+        (root / name).write_bytes(b"\0\5\x16\7")
+    with pytest.raises(PrepareError, match="problems: 3; nothing was written") as caught:
+        prepare("folder", root, tmp_path / "store", image_size=8, geometry="crop")
+    told = str(caught.value)
+    assert "dido.heic: a HEIC image, which needs a further package (pip install pillow-" in told
+    assert "fay.jpg: the image is truncated or damaged (no known format)" in told
+    assert "gil.jpg: the file is empty" in told
+    store = prepare("folder", root, tmp_path / "s", image_size=8, geometry="crop", skip_bad=True)
+    found = {item.clip.subject: int(item.frames[0, 4, 4, 0]) for item in store}
+    assert found == pytest.approx({Path(n).stem: shade for n, shade in shades.items()}, abs=2)
+    assert store.meta["header"]["warnings"] == [
+        Problem("faces", "left out, being no photos or videos: notes.txt", fatal=False).as_dict()
+    ]
+
+
+def test_folders_that_are_not_read_are_told(root: Path) -> None:
+    (root / "carla" / "2024").mkdir()
+    Image.new("RGB", (4, 4)).save(root / "carla" / "2024" / "later.png")
+    (root / "dora").mkdir()
+    (root / ".cache").mkdir()
+    told = {p.file: p.reason for p in Folder().scan(root).problems if not p.fatal}
+    assert told.keys() == {root.name, "carla/2024", "dora"}
+    assert "move its files up" in told["carla/2024"]
+    assert "neither photos nor videos" in told["dora"]
 
 
 def test_empty_folder(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from mersynth.sources.frames import check_frame, read_frame
+from mersynth.sources.media import kind_of
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "bmp", "png"])
@@ -24,9 +25,9 @@ def test_every_truncation_is_found(tmp_path: Path, suffix: str, grey: bool) -> N
     # The last bytes of a PNG are an end mark; its pixels are whole without them.
     for length in range(0, len(whole) - 20, 23):
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="truncated or damaged"):
+        with pytest.raises(ValueError, match=r"truncated or damaged|is empty"):
             check_frame(path)
-        with pytest.raises(ValueError, match="truncated or damaged"):
+        with pytest.raises(ValueError, match=r"truncated or damaged|is empty"):
             read_frame(path)
 
 
@@ -50,9 +51,12 @@ def test_16_bits_keep_their_scale(tmp_path: Path, shape: tuple[int, ...]) -> Non
     deep = np.random.default_rng(0).integers(0, 65536, shape, np.uint16)
     deep[0, 0], deep[0, 1] = 0, 65535
     assert cv2.imwrite(str(tmp_path / "frame.png"), deep)
-    wanted = np.rint(deep / 257).astype(int)
-    wanted = np.stack([wanted] * 3, 2) if deep.ndim == 2 else wanted[..., [2, 1, 0]]
-    np.testing.assert_array_equal(read_frame(tmp_path / "frame.png"), wanted)
+    colours = np.stack([deep] * 3, 2) if deep.ndim == 2 else deep[..., [2, 1, 0]].astype(float)
+    if shape[2:] == (4,):  # over white
+        colours = 65535 - (65535 - colours) * (deep[..., 3:] / 65535)
+    np.testing.assert_array_equal(
+        read_frame(tmp_path / "frame.png"), np.rint(np.rint(colours) / 257)
+    )
     assert check_frame(tmp_path / "frame.png") == (7, 5)
 
 
@@ -78,7 +82,7 @@ def test_cmyk_is_converted(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_frame(tmp_path / "frame.jpg")[8, 8], (200, 40, 90), atol=6)
 
 
-@pytest.mark.parametrize("mode", ["F", "I;16", "I"])
+@pytest.mark.parametrize("mode", ["F", "I", "LAB"])
 def test_pixels_without_a_known_scale_are_refused(tmp_path: Path, mode: str) -> None:
     # A TIFF under another name: Pillow looks at the content.
     Image.new(mode, (4, 4)).save(tmp_path / "frame.png", "TIFF")
@@ -87,15 +91,75 @@ def test_pixels_without_a_known_scale_are_refused(tmp_path: Path, mode: str) -> 
             read(tmp_path / "frame.png")
 
 
+@pytest.mark.parametrize("form", ["TIFF", "PPM"])
+def test_grey_of_16_bits_outside_of_png(tmp_path: Path, form: str) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (5, 7), np.uint16)
+    Image.fromarray(deep).save(tmp_path / "frame", form)
+    wanted = np.stack([np.rint(deep / 257)] * 3, 2)
+    np.testing.assert_array_equal(read_frame(tmp_path / "frame"), wanted)
+    assert check_frame(tmp_path / "frame") == (7, 5)
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "GIF", "TIFF"])
+def test_what_is_transparent_lies_on_white(tmp_path: Path, form: str) -> None:
+    pixels = np.zeros((6, 8, 4), np.uint8)
+    pixels[:, 4:] = (200, 40, 90, 255)
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "frame", form, **({"lossless": True} if form == "WEBP" else {}))
+    frame = read_frame(tmp_path / "frame").astype(int)
+    np.testing.assert_allclose(frame[:, :4], 255)
+    np.testing.assert_allclose(frame[:, 4:], np.broadcast_to((200, 40, 90), (6, 4, 3)), atol=2)
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_a_file_of_several_images_is_no_frame(tmp_path: Path, form: str) -> None:
+    images = [Image.new("RGB", (8, 8), (value,) * 3) for value in (0, 90, 250)]
+    images[0].save(tmp_path / "frame", form, save_all=True, append_images=images[1:])
+    for read in (check_frame, read_frame):
+        with pytest.raises(ValueError, match=r"^the file holds 3 images where one is expected"):
+            read(tmp_path / "frame")
+
+
+def test_a_raw_file_is_no_preview(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.NEF", "TIFF")
+    with pytest.raises(ValueError, match=r"raw file is not read; save it as \.jpg"):
+        check_frame(tmp_path / "photo.NEF")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^the file cannot be read \(No such file"):
+        check_frame(tmp_path / "nothing.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("ada.JPG", "image"), ("ada.webp", "image"), ("ada.heic", "image"), ("ada.CR2", "image"),
+        ("ada.MOV", "video"), ("ada.mpg", "video"), ("ada.txt", "other"), ("ada", "other"),
+        ("ada.h5", "other"), ("._ada.jpg", "system"), (".DS_Store", "system"),
+        ("THUMBS.DB", "system"), ("desktop.ini", "system"),
+    ],
+)  # fmt: skip
+def test_kinds_of_files(tmp_path: Path, name: str, kind: str) -> None:
+    (tmp_path / name).write_text("words")
+    assert kind_of(tmp_path / name) == kind
+
+
+def test_an_image_under_another_ending_is_one(tmp_path: Path) -> None:
+    for form in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "ada.old", form)
+        assert kind_of(tmp_path / "ada.old") == "image"
+
+
 @pytest.mark.parametrize("orientation", range(9))
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
 def test_frames_are_turned_upright(tmp_path: Path, orientation: int, suffix: str) -> None:
     blocks = np.random.default_rng(0).integers(0, 256, (2, 3, 3), np.uint8)
     image = Image.fromarray(blocks.repeat(16, 0).repeat(16, 1))
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f"frame.{suffix}"
-    image.save(path, exif=exif, quality=100)
+    image.save(path, exif=exif, quality=100, lossless=True)
     with Image.open(path) as saved:
         upright = np.asarray(ImageOps.exif_transpose(saved).convert("RGB"))
     np.testing.assert_array_equal(read_frame(path), upright)

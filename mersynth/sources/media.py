@@ -1,0 +1,104 @@
+"""What is an image, what is a video, and what is neither: one answer for every source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image, UnidentifiedImageError
+
+from mersynth.sources.errors import Problem
+
+Kind = Literal["image", "video", "system", "other"]
+
+VIDEO_SUFFIXES = frozenset((
+    ".mp4", ".m4v", ".mov", ".avi", ".divx", ".mkv", ".webm", ".mpg", ".mpeg", ".mpe", ".m2v",
+    ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mts", ".m2ts", ".ts", ".mxf",
+    ".mjpg", ".mjpeg", ".y4m",
+))  # fmt: skip
+"""Endings of videos, in lower case; whether one can be read, OpenCV tells."""
+
+RAW_SUFFIXES = frozenset((
+    ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw",
+))  # fmt: skip
+"""Endings of cameras' raw files. They are images that are not read: what Pillow finds in them is
+a preview, often the size of a stamp."""
+
+# Images that Pillow may lack a reader for. They are named as images, and with the reason.
+_FURTHER_SUFFIXES = frozenset((".heic", ".heif", ".hif", ".avif", ".jxl"))
+# Pillow knows these formats without showing their pixels, or they are drawings and no photos.
+_NO_PHOTOS = frozenset(("BUFR", "GRIB", "HDF5", "MPEG", "WMF", "EPS"))
+# Whatever their ending: these formats are told by their first bytes, without a mistake.
+_TOLD_BY_CONTENT = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
+_SYSTEM_NAMES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFiles:
+    """The files of a folder, sorted by name; what systems leave in folders is not among them.
+
+    Attributes:
+        images: images, whether or not they can be read.
+        videos: videos, likewise.
+        others: files that are neither.
+    """
+
+    images: tuple[Path, ...]
+    videos: tuple[Path, ...]
+    others: tuple[Path, ...]
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file is: by its ending, in any case, or else by its content.
+
+    ``system`` is what operating systems leave behind: hidden files (``._ada.jpg``, ``.DS_Store``),
+    ``Thumbs.db``, ``desktop.ini``.
+    """
+    if path.name.startswith(".") or path.name.lower() in _SYSTEM_NAMES:
+        return "system"
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    return "image" if suffix in _image_suffixes() or _holds_image(path) else "other"
+
+
+def files_of(folder: Path) -> FolderFiles:
+    """The files of a folder, without those of the folders in it."""
+    found: dict[Kind, list[Path]] = {"image": [], "video": [], "system": [], "other": []}
+    for path in sorted(folder.iterdir()):
+        if not path.is_dir():
+            found[kind_of(path)].append(path)
+    return FolderFiles(tuple(found["image"]), tuple(found["video"]), tuple(found["other"]))
+
+
+def left_out(files: Sequence[Path], place: str, wanted: str = "images") -> list[Problem]:
+    """Tell, in one line, of the files of a folder that are left out; nothing if there are none.
+
+    Args:
+        files: the files.
+        place: the folder, relative to the database's root.
+        wanted: what they are not.
+    """
+    if not files:
+        return []
+    shown = ", ".join(file.name for file in files[:5])
+    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
+    return [Problem(place, f"left out, being no {wanted}: {shown}{more}", fatal=False)]
+
+
+@cache
+def _image_suffixes() -> frozenset[str]:
+    registered = Image.registered_extensions().items()
+    read = {s for s, name in registered if name in Image.OPEN and name not in _NO_PHOTOS}
+    return RAW_SUFFIXES | _FURTHER_SUFFIXES | read
+
+
+def _holds_image(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=_TOLD_BY_CONTENT):
+            return True
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
