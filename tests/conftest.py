@@ -68,7 +68,6 @@ class FakeSource(ABC):
     cropped_size: ClassVar[tuple[int, int]]
     grey: ClassVar[bool] = False
     fps: ClassVar[float] = 200.0
-    onset_column: ClassVar[str] = "onsetframe"
 
     @abstractmethod
     def sheet(self, clips: Sequence[FakeClip]) -> list[list[object]]:

@@ -9,6 +9,7 @@ from mersynth.facs.action_units import (
     AUEvent,
     condition_vector,
     parse_au_cell,
+    why_unread,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "ActionUnit",
     "condition_vector",
     "parse_au_cell",
+    "why_unread",
 ]

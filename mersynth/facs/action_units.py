@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -180,10 +181,12 @@ class AUCell:
 def parse_au_cell(cell: str | float | None) -> AUCell:
     """Read an AU cell of CASME II, SAMM and the databases that write AUs as they do.
 
-    ``+`` joins AUs, ``or`` separates alternatives. An AU is a prefix, a number and a suffix:
-    ``L``/``R`` the side, ``A`` asymmetric, ``T``/``B`` top and bottom; behind the number the
-    intensity ``A``..``E``. A number outside of FACS, and whatever else cannot be read, is
-    returned in ``unread``.
+    ``+``, ``,`` or ``;`` joins AUs, ``or`` separates alternatives. An AU is a prefix, a number and
+    a suffix: ``L``/``R`` the side, ``A`` asymmetric, ``T``/``B`` top and bottom; behind the number
+    the intensity ``A``..``E``. The letters ``AU`` may stand before it (``AU4+AU7``), and blanks
+    alone may join whole AUs (``4 7``). A number outside of FACS, commas beside ``or`` (``4, 7 or
+    12`` offers two or three), and whatever else cannot be read, is returned in ``unread``;
+    :func:`why_unread` gives the reason.
 
     Args:
         cell: as the table holds it: text, a number, or None or NaN for an empty cell.
@@ -198,17 +201,41 @@ def parse_au_cell(cell: str | float | None) -> AUCell:
         return AUCell()
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
-    groups, remarks, unread = [], [], []
-    text = str(cell)
-    for fragment in _split(text.replace("?", " "), "+"):
-        group = _read_group(fragment)
-        if group:
-            groups.append(group)
+    groups: list[tuple[AUEvent, ...]] = []
+    remarks, unread = [], []
+    text = unicodedata.normalize("NFKC", str(cell))
+    for written in _fragments(text):
+        fragment = written.replace("?", " ").strip()
+        # A question mark may stand for a sign that was lost: it joins nothing.
+        found = _read_joined(fragment) if fragment == written else [_read_group(fragment)]
+        if not fragment:
+            continue
+        if found and all(found):
+            groups += found
         elif _REMARK.fullmatch(fragment):
             remarks.append(fragment)
         else:
             unread.append(fragment)
     return AUCell(tuple(groups), tuple(remarks), "?" in text, tuple(unread))
+
+
+def why_unread(fragment: str) -> str:
+    """Why a fragment of an AU cell (``AUCell.unread``) cannot be read, and what to write instead.
+
+    Example:
+        >>> why_unread("99")
+        "'99' cannot be read: FACS has no AU 99"
+    """
+    reason = ""
+    if re.fullmatch(r"\d+\.\d+", fragment):
+        reason = ": a decimal number, which spreadsheets make of AUs joined by a comma; write 4+7"
+    elif re.match(r"\d{4}-\d\d-\d\d", fragment):
+        reason = ": a date, which spreadsheets make of numbers such as 4-7; write 4+7 as text"
+    elif re.search(r"[,;]", fragment) and re.search(r"\bor\b", fragment, re.IGNORECASE):
+        reason = ": commas beside `or` leave open which AUs are alternatives; write 4+(7 or 12)"
+    elif (number := _EVENT.fullmatch(_without_au(fragment).upper())) is not None:
+        reason = f": FACS has no AU {int(number['number'])}"
+    return f"{fragment!r} cannot be read{reason}"
 
 
 def condition_vector(cell: AUCell, *, unlettered: float) -> np.ndarray:
@@ -242,18 +269,29 @@ def condition_vector(cell: AUCell, *, unlettered: float) -> np.ndarray:
 
 
 _EVENT = re.compile(
-    r"(?P<asymmetric>A(?:/(?=[LR]))?)?(?P<side>[LR])?(?P<part>[TB])?(?P<number>\d+)(?P<letters>[A-E](/[A-E])*)?"
+    r"(?P<asymmetric>A(?:/(?=[LR]))?)?(?P<side>[LR])?(?P<part>[TB])?(?P<number>\d+)(?:\.0+)?"
+    r"(?P<letters>[A-E](/[A-E])*)?"
 )
+_AU = re.compile(r"(?:\b|(?<=\b[LR]))AU\s*(?=[LRATB]?/?[LR]?[TB]?\d)", re.IGNORECASE)
+_OR = re.compile(r"\bor\b", re.IGNORECASE)
 _REFLEX = re.compile(r"ref\s*\((?P<inner>.*)\)", re.IGNORECASE)
 _REMARK = re.compile(r"[^\W\d_]{3,}([\s-]+[^\W\d_]+)*")
 _SIDES: dict[str, Literal["left", "right"]] = {"L": "left", "R": "right"}
 _PARTS: dict[str, Literal["top", "bottom"]] = {"T": "top", "B": "bottom"}
 
 
-def _split(text: str, separator: str) -> list[str]:
+def _fragments(text: str) -> list[str]:
+    """The pieces of a cell that signs join; a cell whose commas and ``or`` clash stays whole."""
+    listed = _split(text, "+,;、")
+    if len(listed) > len(_split(text, "+")) and len(_split(_OR.sub("|", text), "|")) > 1:
+        return [text.strip()]
+    return listed
+
+
+def _split(text: str, separators: str) -> list[str]:
     """Split where no parenthesis is open; empty pieces are left out."""
     pieces, depth, start = [], 0, 0
-    for match in re.finditer(rf"[()]|{re.escape(separator)}", text):
+    for match in re.finditer(rf"[(){re.escape(separators)}]", text):
         if match[0] in "()":
             depth += 1 if match[0] == "(" else -1
         elif depth == 0:
@@ -263,9 +301,18 @@ def _split(text: str, separator: str) -> list[str]:
     return [piece.strip() for piece in pieces if piece.strip()]
 
 
+def _read_joined(text: str) -> list[tuple[AUEvent, ...]]:
+    """One group, or several AUs that blanks alone join; an empty group for what cannot be read."""
+    whole = _read_group(text)
+    if whole:
+        return [whole]
+    events = [_read_event(piece) for piece in _without_au(text).split()]
+    return [() if event is None else (event,) for event in events]
+
+
 def _read_group(text: str) -> tuple[AUEvent, ...]:
     """The alternatives of a group; empty if any of them cannot be read."""
-    choices = _split(re.sub(r"\bor\b", "|", text, flags=re.IGNORECASE), "|")
+    choices = _split(_OR.sub("|", text), "|")
     if len(choices) > 1:
         groups = [_read_group(choice) for choice in choices]
         return tuple(event for group in groups for event in group) if all(groups) else ()
@@ -277,8 +324,14 @@ def _read_group(text: str) -> tuple[AUEvent, ...]:
     return (event,) if event else ()
 
 
+def _without_au(text: str) -> str:
+    """Without the letters AU before a number or its prefix, and the blank behind L or R."""
+    text = _AU.sub("", text)
+    return re.sub(r"\b([LR])\s+(?=\d)", r"\1", text, flags=re.IGNORECASE)
+
+
 def _read_event(text: str) -> AUEvent | None:
-    match = _EVENT.fullmatch(text.upper())
+    match = _EVENT.fullmatch(_without_au(text).upper())
     if match is None or int(match["number"]) not in ACTION_UNITS:
         return None
     return AUEvent(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mersynth.facs.landmarks import NUM_LANDMARKS
-from mersynth.sources.errors import Problem, SourceError
+from mersynth.sources.errors import Problem
 from mersynth.sources.media import FolderFiles, files_of, left_out
-from mersynth.sources.table import cell_text
+from mersynth.sources.sheets import TableRow, cell_integer, cell_text, read_table
 
 EMOTIONS = {
     0: "neutral",
@@ -30,12 +29,8 @@ EMOTIONS = {
 WITHOUT_EXPRESSION = {8: "none", 9: "uncertain", 10: "no-face"}
 """Codes whose images are left out, and counted."""
 
-COLUMNS = (
-    "subDirectory_filePath",
-    *("face_x", "face_y", "face_width", "face_height"),
-    "facial_landmarks",
-    "expression",
-)
+_BOX = ("face_x", "face_y", "face_width", "face_height")
+COLUMNS = ("subDirectory_filePath", *_BOX, "facial_landmarks", "expression")
 """Columns of the lists that are read; valence and arousal are not."""
 
 LISTS = {"train": "training.csv", "val": "validation.csv"}
@@ -80,29 +75,30 @@ def images_of_list(
     """
     file = root / "Manually_Annotated_file_lists" / LISTS[split]
     seen: dict[str, int] = {}
-    for number, row in _rows(file) if file.is_file() else ():
-        path = row["subDirectory_filePath"].strip()
+    columns = {column: column for column in COLUMNS}
+    for row in read_table(file, columns) if file.is_file() else ():
+        path = cell_text(row.cells["subDirectory_filePath"])
         box, landmarks = None, None
         try:
             if not path or ".." in Path(path).parts or Path(path).is_absolute():
                 raise ValueError(f"{path!r} is no image in Manually_Annotated_Images")
             name = "-".join((split, *Path(path).with_suffix("").parts))
-            first = seen.setdefault(name, number)
-            if first != number:
+            first = seen.setdefault(name, row.number)
+            if first != row.number:
                 raise ValueError(f"image {path} stands in row {first} already")
-            code = _code(row["expression"])
+            code = _code(row.cells["expression"])
             if code in EMOTIONS:
                 box = _box(row)
         except ValueError as error:
-            problems.append(Problem(file.name, str(error), number))
+            problems.append(row.problem(str(error)))
             yield None
             continue
         if code in EMOTIONS:
             try:
-                landmarks = _points(row["facial_landmarks"].split(";"))
+                landmarks = _points(str(row.cells["facial_landmarks"] or "").split(";"))
             except ValueError as error:
                 reason = f"{path}: {error}: stored without landmarks"
-                problems.append(Problem(file.name, reason, number, fatal=False))
+                problems.append(row.problem(reason, "facial_landmarks", fatal=False))
         yield AnnotatedImage(
             name=name,
             file=root / "Manually_Annotated_Images" / path,
@@ -110,18 +106,6 @@ def images_of_list(
             landmarks=landmarks,
             box=box,
         )
-
-
-def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """The rows of a list and their numbers, the header being row 1."""
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines, restval="")
-            if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                raise SourceError(f"{file} has no header with the columns {', '.join(COLUMNS)}")
-            yield from enumerate(reader, 2)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise SourceError(f"{file} is no readable .csv list: {error}") from error
 
 
 def images_of_arrays(
@@ -197,15 +181,20 @@ def _code(value: object) -> int:
     return int(text)
 
 
-def _box(row: Mapping[str, str]) -> tuple[int, int, int, int]:
+def _box(row: TableRow) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the face."""
-    cells = [row[f"face_{what}"] for what in ("x", "y", "width", "height")]
-    try:
-        left, top, width, height = (int(cell) for cell in cells)
-    except ValueError as error:
-        raise ValueError(f"the face's box is not four whole numbers: {', '.join(cells)}") from error
+    texts = [cell_text(row.cells[column]) for column in _BOX]
+    # The corner of a face at the rim may lie outside of the image.
+    sizes = [cell_integer(text.removeprefix("-")) for text in texts]
+    if None in sizes:
+        raise ValueError(f"the face's box is not four whole numbers: {', '.join(texts)}")
+    left, top, width, height = (
+        -size if text.startswith("-") else size
+        for text, size in zip(texts, sizes, strict=True)
+        if size is not None
+    )
     if width < 1 or height < 1:
-        raise ValueError(f"the face's box is empty: {', '.join(cells)}")
+        raise ValueError(f"the face's box is empty: {', '.join(texts)}")
     return left, top, left + width, top + height
 
 

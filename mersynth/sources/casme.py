@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from mersynth.sources.base import Release
 from mersynth.sources.errors import Problem, SourceError
+from mersynth.sources.sheets import find_tables
 from mersynth.sources.table import Row
 from mersynth.sources.table_source import TableSource
 
@@ -78,7 +79,7 @@ class CASME(TableSource):
         sections = _sections(root)
         if not sections:
             return super().find_annotations(root)
-        joined = sorted(root.glob(self.table_pattern))
+        joined = find_tables(root, self.table_pattern)
         if joined:
             names = ", ".join(table.name for table in (*sections, *joined))
             raise SourceError(f"{root} holds several annotation tables ({names}); keep one of them")
@@ -112,4 +113,4 @@ class CASME(TableSource):
 
 
 def _sections(root: Path) -> list[Path]:
-    return sorted(root.glob("Section [AB].xlsx"))
+    return find_tables(root, "Section [AB].xlsx")

@@ -15,7 +15,8 @@ from mersynth.clips import Clip, Strength
 from mersynth.sources.base import ClipFiles, Release, folders
 from mersynth.sources.errors import SourceError
 from mersynth.sources.frames import read_frame
-from mersynth.sources.table import Row, cell_text
+from mersynth.sources.sheets import cell_text
+from mersynth.sources.table import Row
 from mersynth.sources.table_source import TableSource
 
 _SUBJECT = re.compile(r"spNO\.\d+")
@@ -183,7 +184,7 @@ class CASME3(TableSource):
             return {(s, self.stored_name(n)): folder for (s, n), folder in places.items()}
         found = {}
         for row in rows:
-            recording = cell_text(row.cells["name"])
+            recording = cell_text(row.cell("name"))
             folder = places.get((row.subject, recording))
             if folder is not None:
                 found[row.subject, row.name] = folder

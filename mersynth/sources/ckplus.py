@@ -11,7 +11,7 @@ import numpy as np
 
 from mersynth import logs
 from mersynth.clips import Clip
-from mersynth.facs.action_units import parse_au_cell
+from mersynth.facs.action_units import parse_au_cell, why_unread
 from mersynth.facs.landmarks import NUM_LANDMARKS
 from mersynth.sources.base import (
     ClipFiles,
@@ -22,6 +22,7 @@ from mersynth.sources.base import (
     frames_by_number,
 )
 from mersynth.sources.errors import Problem, SourceError
+from mersynth.sources.sheets import encoding_of
 
 EMOTIONS = {
     1: "anger",
@@ -216,7 +217,9 @@ def _read_numbers(file: Path, columns: int) -> np.ndarray:
         ValueError: if it is none; the message names no path.
     """
     try:
-        rows = [line.split() for line in file.read_text("ascii").splitlines() if line.strip()]
+        rows = [
+            line.split() for line in file.read_text(encoding_of(file)).splitlines() if line.strip()
+        ]
         numbers = np.array([[float(cell) for cell in row] for row in rows]).reshape(-1, columns)
     except (ValueError, OSError) as error:
         raise ValueError(f"no file of {columns} numbers a line") from error
@@ -254,7 +257,7 @@ def _read_aus(sequence: _Sequence, problems: list[Problem], lacking: _Lacking) -
         problems.append(Problem(sequence.place(files[0]), reason, fatal=False))
         return ""
     for fragment in parse_au_cell(cell).unread:
-        reason = f"AU cell {cell!r}: {fragment!r} cannot be read"
+        reason = f"AU cell {cell!r}: {why_unread(fragment)}"
         problems.append(Problem(sequence.place(files[0]), reason, fatal=False))
     return cell
 

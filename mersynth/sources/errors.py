@@ -16,16 +16,18 @@ class Problem:
         reason: what is wrong with it.
         row: row of the annotation table, counted from 1, where the problem is or was found from.
         fatal: the clip cannot be stored; else it is stored, and the problem is worth knowing.
+        place: where in the file, for instance ``sheet HS, cell D17``; empty where no cell is known.
     """
 
     file: str
     reason: str
     row: int | None = None
     fatal: bool = True
+    place: str = ""
 
     def __str__(self) -> str:
-        place = self.file if self.row is None else f"{self.file} (row {self.row})"
-        return f"{place}: {self.reason}"
+        row = "" if self.row is None else f" (row {self.row})"
+        return f"{self.file}{f', {self.place}' if self.place else row}: {self.reason}"
 
     def as_dict(self) -> dict[str, str | int | bool | None]:
         """The problem as JSON-able values."""

@@ -14,7 +14,8 @@ from mersynth.facs.emotions import native_labels
 from mersynth.sources.base import Release, folders
 from mersynth.sources.errors import Problem, SourceError
 from mersynth.sources.media import files_of
-from mersynth.sources.table import Row, cell_integer
+from mersynth.sources.sheets import cell_integer, find_tables
+from mersynth.sources.table import Row
 from mersynth.sources.table_source import TableSource
 
 SMIC_NAME = re.compile(r"s0*(\d+)_(ne|po|sur)_0*(\d+)")
@@ -129,7 +130,8 @@ class SMIC(TableSource):
 
     def tables(self, root: Path) -> list[Path]:
         """The tables in the root and, beside the subjects, in the subset's folder."""
-        return sorted([*root.glob(self.table_pattern), *self._home(root).glob(self.table_pattern)])
+        places = (root, self._home(root))
+        return sorted(path for folder in places for path in find_tables(folder, self.table_pattern))
 
     def find_annotations(self, root: Path) -> Path:
         """The annotation table; the subset's folder where folders are the annotation.
@@ -146,9 +148,10 @@ class SMIC(TableSource):
         checked: list[Row] = []
         for row in rows:
             clip = row.clip
-            if clip is not None:
-                clip, found = self._named_emotion(clip, table.name, row.number)
-                problems += [*found, *_outside(row, table.name)]
+            if clip is not None and row.written is not None:
+                clip, reason = _named_emotion(clip)
+                told = {"emotion": reason, "last": _outside(row)}
+                problems += [row.written.problem(r, what, False) for what, r in told.items() if r]
             checked.append(replace(row, clip=clip))
         return checked, problems
 
@@ -161,7 +164,7 @@ class SMIC(TableSource):
         problems: list[Problem] = []
         for (subject, name), folder in self.clip_folders(root).items():
             clip, found = self._clip_of_folder(subject, name, folder, root)
-            rows.append(Row(None, subject, name, clip))
+            rows.append(Row(subject, name, clip))
             problems += found
         return rows, problems
 
@@ -232,16 +235,8 @@ class SMIC(TableSource):
             emotion=emotion,
             fps=self.fps,
         )
-        return self._named_emotion(clip, place, None)
-
-    def _named_emotion(self, clip: Clip, file: str, row: int | None) -> tuple[Clip, list[Problem]]:
-        """The clip with the emotion that its name says."""
-        match = SMIC_NAME.match(clip.name)
-        named = _EMOTIONS[match[2]] if match else clip.emotion
-        if named == clip.emotion:
-            return clip, []
-        reason = f"{clip.name} is called {clip.emotion}, its name says {named}: stored as {named}"
-        return replace(clip, emotion=named), [Problem(file, reason, row, fatal=False)]
+        clip, reason = _named_emotion(clip)
+        return clip, [Problem(place, reason, fatal=False)] if reason else []
 
 
 class SMICVIS(SMIC):
@@ -258,7 +253,7 @@ class SMICVIS(SMIC):
 
     def tables(self, root: Path) -> list[Path]:
         """The tables of VIS, else those of HS."""
-        return super().tables(root) or sorted(root.glob(SMIC.table_pattern))
+        return super().tables(root) or find_tables(root, SMIC.table_pattern)
 
 
 class SMICNIR(SMIC):
@@ -280,12 +275,21 @@ class SMICNIR(SMIC):
     }
 
 
-def _outside(row: Row, file: str) -> list[Problem]:
-    """Tell of a long clip that, by its own row, does not hold its micro-expression."""
-    first, last = cell_integer(row.cells["first"]), cell_integer(row.cells["last"])
+def _named_emotion(clip: Clip) -> tuple[Clip, str]:
+    """The clip with the emotion that its name says, and what to tell where that is another one."""
+    match = SMIC_NAME.match(clip.name)
+    named = _EMOTIONS[match[2]] if match else clip.emotion
+    if named == clip.emotion:
+        return clip, ""
+    reason = f"{clip.name} is called {clip.emotion}, its name says {named}: stored as {named}"
+    return replace(clip, emotion=named), reason
+
+
+def _outside(row: Row) -> str:
+    """That a long clip, by its own row, does not hold its micro-expression; empty if it does."""
+    first, last = cell_integer(row.cell("first")), cell_integer(row.cell("last"))
     if row.clip is None or first is None or last is None:
-        return []
+        return ""
     if first <= row.clip.onset and row.clip.offset <= last:
-        return []
-    reason = f"{row.clip.onset}..{row.clip.offset} lies outside of FirstF..LastF {first}..{last}"
-    return [Problem(file, reason, row.number, fatal=False)]
+        return ""
+    return f"{row.clip.onset}..{row.clip.offset} lies outside of FirstF..LastF {first}..{last}"

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mersynth.sources.errors import Problem
+from mersynth.sources.sheets import cell_integer, cell_text
 from mersynth.sources.smic import SMIC, SMIC_NAME
-from mersynth.sources.table import Row, cell_integer, cell_text
+from mersynth.sources.table import Row
 
 
 class SMICFurther(SMIC):
@@ -31,14 +32,14 @@ class SMICFurther(SMIC):
             more.append(row)
             spans = [] if row.clip is None else [(row.clip.onset, row.clip.offset)]
             for k in (2, 3):
-                written = row.cells[f"onset{k}"], row.cells[f"offset{k}"]
-                if row.clip is None or not any(map(cell_text, written)):
+                written = row.cell(f"onset{k}"), row.cell(f"offset{k}")
+                if row.clip is None or row.written is None or not any(map(cell_text, written)):
                     continue
                 onset, offset = map(cell_integer, written)
                 reason = _not_a_span(onset, offset, row, spans)
                 if reason or onset is None or offset is None:
                     text = f"micro-expression {k} of {row.name} is left out: {reason}"
-                    problems.append(Problem(table.name, text, row.number, fatal=False))
+                    problems.append(row.written.problem(text, f"onset{k}", fatal=False))
                     continue
                 spans.append((onset, offset))
                 clip = replace(row.clip, name=_next_name(row.name, k, taken))
@@ -47,7 +48,7 @@ class SMICFurther(SMIC):
                         row,
                         name=clip.name,
                         clip=replace(clip, onset=onset, offset=offset),
-                        cells={"within": row.name},
+                        within=row.name,
                     )
                 )
         return more, problems
@@ -56,7 +57,7 @@ class SMICFurther(SMIC):
         """A further micro-expression lies in its long clip's folder."""
         places = self.clip_folders(root)
         for row in rows:
-            folder = places.get((row.subject, row.cells.get("within", "")))
+            folder = places.get((row.subject, row.within))
             if folder is not None:
                 places[row.subject, row.name] = folder
         return places
@@ -70,7 +71,7 @@ def _not_a_span(
         return f"{onset}..{offset} are no onset and offset"
     if (onset, offset) in spans:
         return f"{onset}..{offset} stands there already"
-    first, last = cell_integer(row.cells["first"]), cell_integer(row.cells["last"])
+    first, last = cell_integer(row.cell("first")), cell_integer(row.cell("last"))
     if first is not None and last is not None and not first <= onset <= offset <= last:
         return f"{onset}..{offset} lies outside of FirstF..LastF {first}..{last}"
     return ""

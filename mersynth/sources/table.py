@@ -1,16 +1,17 @@
-"""The annotation tables of the databases, a row a clip: one reader, told the columns' names."""
+"""The annotation tables of the databases: from a row to a clip."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mersynth.clips import Clip, Strength
-from mersynth.facs.action_units import parse_au_cell
+from mersynth.facs.action_units import parse_au_cell, why_unread
 from mersynth.facs.emotions import native_labels
-from mersynth.sources.errors import Problem, SourceError
+from mersynth.sources.errors import Problem
+from mersynth.sources.sheets import TableRow, cell_integer, cell_text, read_table
 
 COLUMNS = {
     "subject": "subject",
@@ -25,7 +26,7 @@ COLUMNS = {
 case (CASME II writes "OnsetFrame", SAMM "Onset Frame"). These are the columns of both; a database
 without an apex or AUs has no such entry."""
 
-_NO_APEX = ("", "/")
+_NO_APEX = ("", "/", "-", "\N{EN DASH}", "\N{EM DASH}", "?", "n/a", "na", "nan", "none", "null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,27 @@ class Row:
     """One row of an annotation table.
 
     Attributes:
-        number: row in the sheet, counted from 1; None where no sheet says it.
         subject: subject as its folder is called.
         name: name of the clip.
         clip: the annotation; None where it cannot be stored (a fatal problem says why).
-        cells: what the row says, by what it is; a source may know more columns than this module.
+        written: the row as the table holds it; None where no table says it.
+        within: for a further expression of a clip, the name of that clip.
     """
 
-    number: int | None
     subject: str
     name: str
     clip: Clip | None
-    cells: Mapping[str, Any] = field(default_factory=dict)
+    written: TableRow | None = None
+    within: str = ""
+
+    @property
+    def number(self) -> int | None:
+        """Row in the sheet, counted from 1; None where no sheet says it."""
+        return None if self.written is None else self.written.number
+
+    def cell(self, what: str) -> Any:
+        """What the table says, see ``TableFormat``; None where it says nothing."""
+        return None if self.written is None else self.written.cells.get(what)
 
 
 def _whole_file(name: str, onset: int | None) -> str:
@@ -83,7 +93,7 @@ def read_annotations(table: Path, form: TableFormat) -> tuple[list[Row], list[Pr
     """Read an annotation table.
 
     Args:
-        table: the .xlsx file. The columns are found by their names, in whatever row these stand.
+        table: the file; see ``sheets.read_table``.
         form: how the database writes it.
 
     Returns:
@@ -96,104 +106,51 @@ def read_annotations(table: Path, form: TableFormat) -> tuple[list[Row], list[Pr
     rows: list[Row] = []
     problems: list[Problem] = []
     seen: dict[tuple[str, str], int] = {}
-    for number, cells in table_rows(table, form.columns, form.optional, form.sheet):
-        row, found = _read_row(number, cells, table.name, form)
+    for written in read_table(table, form.columns, form.optional, form.sheet):
+        row, found = _read_row(written, form)
         problems += found
         if row is None:
             continue
-        first = seen.setdefault((row.subject, row.name), number)
-        if first != number:
+        first = seen.setdefault((row.subject, row.name), written.number)
+        if first != written.number:
             reason = f"clip {row.subject}/{row.name} stands in row {first} already"
-            problems.append(Problem(table.name, reason, number))
+            problems.append(written.problem(reason))
             continue
         rows.append(row)
     return rows, problems
 
 
-def table_rows(
-    table: Path,
-    columns: Mapping[str, str],
-    optional: Mapping[str, str] | None = None,
-    sheet: str = "",
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The cells of each row below the header, by what they hold; empty rows are left out.
-
-    Args:
-        table: the .xlsx file; its first sheet with all the columns is read.
-        columns: the columns, by what they hold; see :data:`COLUMNS`.
-        optional: columns that the table may lack; their cells are None then.
-        sheet: title of the sheet to read, where the table has one of that title.
-
-    Yields:
-        The row's number in the sheet, counted from 1, and its cells.
-
-    Raises:
-        SourceError: if the file is no readable table, or no sheet has the columns.
-    """
-    import openpyxl
-
-    try:
-        book = openpyxl.load_workbook(table, data_only=True)
-    # On damaged files openpyxl lets through whatever zipfile, zlib and the XML parser raise.
-    except Exception as error:
-        raise SourceError(f"{table} is no readable .xlsx table: {error}") from error
-    for page in [book[sheet]] if sheet in book.sheetnames else book.worksheets:
-        places: dict[str, int] | None = None
-        for number, cells in enumerate(page.iter_rows(values_only=True), 1):
-            if places is None:
-                places = _header(cells, columns, optional or {})
-            elif any(cells[place] is not None for place in places.values()):
-                found = {name: cells[place] for name, place in places.items()}
-                yield number, {**dict.fromkeys(optional or {}), **found}
-        if places is not None:
-            return
-    raise SourceError(
-        f"{table} has no row with the columns {', '.join(columns.values())}; is it the table of "
-        "another database?"
-    )
-
-
-def _header(
-    cells: Sequence[Any], columns: Mapping[str, str], optional: Mapping[str, str]
-) -> dict[str, int] | None:
-    names = [str(cell).replace(" ", "").lower() for cell in cells]
-    if not set(columns.values()) <= set(names):
-        return None
-    wanted = {**columns, **optional}
-    return {what: names.index(column) for what, column in wanted.items() if column in names}
-
-
-def _read_row(
-    number: int, cells: dict[str, Any], file: str, form: TableFormat
-) -> tuple[Row | None, list[Problem]]:
+def _read_row(row: TableRow, form: TableFormat) -> tuple[Row | None, list[Problem]]:
     problems: list[Problem] = []
 
-    def report(reason: str, fatal: bool = True) -> None:
-        problems.append(Problem(file, reason, number, fatal))
+    def report(reason: str, what: str = "", fatal: bool = True) -> None:
+        problems.append(row.problem(reason, what, fatal))
 
+    cells = row.cells
     written, name = cell_text(cells["subject"]), cell_text(cells["name"])
     if not written or not name:
-        report("the row has no subject or no file name")
+        report("the row has no subject or no file name", "name" if written else "subject")
         return None, problems
     frames = {}
     for what in ("onset", "offset", "apex"):
         if what not in form.columns:
             continue
-        value = cells[what]
-        if what == "apex" and cell_text(value) in _NO_APEX:
-            report(f"no apex is given ({cell_text(value)!r}): stored without one", fatal=False)
+        text = cell_text(cells[what])
+        if what == "apex" and text.lower() in _NO_APEX:
+            report(f"no apex is given ({text!r}): stored without one", what, fatal=False)
             continue
-        frames[what] = cell_integer(value)
+        frames[what] = cell_integer(cells[what])
         if frames[what] is None:
-            report(f"{form.columns[what]} {value!r} is no frame number")
+            report(f"{what} {text!r} is no frame number", what)
     written_emotion = cell_text(cells["emotion"]).lower()
     emotion = form.spellings.get(written_emotion, written_emotion)
     labels = native_labels(form.source)
     if emotion not in labels:
-        report(f"emotion {emotion!r} is not one of {', '.join((*labels, *form.spellings))}")
+        known = ", ".join((*labels, *form.spellings))
+        report(f"emotion {emotion!r} is not one of {known}", "emotion")
     aus = cell_text(cells.get("aus"))
     for fragment in parse_au_cell(aus).unread:
-        report(f"AU cell {aus!r}: {fragment!r} cannot be read", fatal=False)
+        report(f"AU cell {aus!r}: {why_unread(fragment)}", "aus", fatal=False)
     subject, clip = form.subject_folder(written), None
     onset, offset = frames.get("onset"), frames.get("offset")
     name = form.clip_name(name, onset)
@@ -213,19 +170,4 @@ def _read_row(
             )
         except ValueError as error:
             report(str(error))
-    return Row(number, subject, name, clip, cells), problems
-
-
-def cell_text(value: Any) -> str:
-    """A cell as text: a whole number without its decimal point, an empty cell as ``""``."""
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
-
-
-def cell_integer(value: Any) -> int | None:
-    """A cell as a whole number, None where it is none."""
-    text = cell_text(value)
-    return int(text) if text.isdecimal() else None
+    return Row(subject, name, clip, row), problems

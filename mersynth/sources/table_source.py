@@ -20,6 +20,7 @@ from mersynth.sources.base import (
     frames_by_number,
 )
 from mersynth.sources.errors import Problem, SourceError
+from mersynth.sources.sheets import find_tables
 from mersynth.sources.table import COLUMNS, Row, TableFormat, read_annotations
 
 
@@ -28,7 +29,8 @@ class TableSource(Source):
 
     Attributes:
         fps: frames a second.
-        table_pattern: name of the annotation table, as a glob.
+        table_pattern: name of the annotation table, as a glob that ends in .xlsx; the table may
+            also be one of the other kinds that can be read (``sheets.TABLE_SUFFIXES``).
         subject_pattern: names of the subjects' folders.
         columns: the table's columns, by what they hold; see ``table.COLUMNS``.
         optional: columns that the table may lack.
@@ -67,7 +69,7 @@ class TableSource(Source):
 
     def tables(self, root: Path) -> list[Path]:
         """The files that can be the annotation table; there should be one."""
-        return sorted(root.glob(self.table_pattern))
+        return find_tables(root, self.table_pattern)
 
     def find_annotations(self, root: Path) -> Path:
         """The annotation table in the database's root.
@@ -77,9 +79,11 @@ class TableSource(Source):
         """
         tables = self.tables(root)
         if not tables:
+            others = sorted(root.glob(self.table_pattern.replace(".xlsx", ".*")))
+            found = f" ({others[0].name} is none: save it as .xlsx or .csv)" if others else ""
             raise SourceError(
-                f"no annotation table {self.table_pattern} in {root}; it comes with {self.name}: "
-                f"put it there.\n\n{self.tree}"
+                f"no annotation table {self.table_pattern} in {root}{found}; it comes with "
+                f"{self.name}: put it there.\n\n{self.tree}"
             )
         if len(tables) > 1:
             names = ", ".join(table.name for table in tables)

@@ -18,6 +18,7 @@ from mersynth.facs import (
     AUEvent,
     condition_vector,
     parse_au_cell,
+    why_unread,
 )
 
 
@@ -48,10 +49,57 @@ def test_table_puts_every_condition_au_in_a_half_of_the_face() -> None:
         ("l10", AUEvent(10, side="left")),
         (4, AUEvent(4)),
         (4.0, AUEvent(4)),
+        ("4.0", AUEvent(4)),
+        ("AU4", AUEvent(4)),
+        ("au 4b", AUEvent(4, letters=("B",))),
+        ("AU L12", AUEvent(12, side="left")),
+        ("LAU12", AUEvent(12, side="left")),
+        ("R 12", AUEvent(12, side="right")),
     ],
 )
 def test_event(cell: str | float, expected: AUEvent) -> None:
     assert parse_au_cell(cell) == AUCell(groups=((expected,),))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("AU4+AU7", "AU4 + AU 7", "au4+au07", "4,7", "4, 7", "4;7", "4 7", "AU4 AU7", "4.0+7.0"),
+        *("\uff14\uff0b\uff17", "4\uff0c7", "4\u30017", "4\xa0+\xa07", "4+7+", "(4),7"),
+    ],
+)
+def test_every_way_to_join(cell: str) -> None:
+    assert parse_au_cell(cell) == AUCell(groups=((AUEvent(4),), (AUEvent(7),)))
+
+
+@pytest.mark.parametrize(
+    ("cell", "unread", "reason"),
+    [
+        (4.7, "4.7", "a decimal number, which spreadsheets make of AUs joined by a comma"),
+        ("2026-04-07 00:00:00", None, "a date, which spreadsheets make of numbers such as 4-7"),
+        ("4, 7 or 12", None, "leave open which AUs are alternatives; write 4+(7 or 12)"),
+        ("AU99", None, "FACS has no AU 99"),
+        ("4-7", None, "cannot be read"),
+        ("4/7", None, "cannot be read"),
+        ("4?7", "4 7", "cannot be read"),
+        ("4 99", None, "cannot be read"),
+        ("4 B 18", None, "cannot be read"),
+        ("4 7 or 12", None, "cannot be read"),
+        ("ref(4,7)", None, "cannot be read"),
+    ],
+)
+def test_the_ambiguous_is_refused_with_the_reason(
+    cell: str | float, unread: str | None, reason: str
+) -> None:
+    parsed = parse_au_cell(cell)
+    assert parsed.groups == ()
+    assert parsed.unread == (unread or cell,)
+    assert reason in why_unread(parsed.unread[0])
+
+
+def test_a_bracket_says_which_aus_are_alternatives() -> None:
+    cell = parse_au_cell("4, (7 or AU12)")
+    assert [[event.number for event in group] for group in cell.groups] == [[4], [7, 12]]
 
 
 def test_alternatives_stay_together_and_are_not_certain() -> None:

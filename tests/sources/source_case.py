@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import io
 import re
@@ -9,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import openpyxl
+import openpyxl.utils
 import pytest
 from PIL import Image
 
@@ -19,6 +21,15 @@ from mersynth.sources.table import Row
 from mersynth.store import ClipStore, StoreError
 from tests.conftest import FakeClip, FakeTree
 from tests.sources.frame_case import FrameCase
+
+
+def _as_typed(cell: object, header: bool) -> object:
+    """A cell as spreadsheets, the web and people spoil it."""
+    if header:
+        return f"\xa0{str(cell).upper()}\n" if cell is not None else None
+    if isinstance(cell, int):
+        return f"{cell}.0\u200b"
+    return cell if cell is None else f" {cell}\xa0".replace("+", "\uff0b")
 
 
 class TreeCase(FrameCase):
@@ -58,12 +69,42 @@ class TreeCase(FrameCase):
 
     def test_onset_that_is_no_number(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, onset="early")
-        reason = f"{self.onset_column} .early. is no frame number"
-        self.assert_stops(tree, self.table_name, reason, lost=[0])
+        self.assert_stops(tree, self.table_name, "onset 'early' is no frame number", lost=[0])
 
     def test_unknown_emotion(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, emotion="joy")
         self.assert_stops(tree, self.table_name, "'joy' is not one of .*surprise", lost=[0])
+
+    def test_what_is_wrong_is_named_by_its_cell(self, tree: FakeTree) -> None:
+        self.rewrite_table(tree, onset="early")
+        with pytest.raises(PrepareError) as caught:
+            self.prepare(tree)
+        rows = self.sheet(self.clips)
+        header = len(self.sheet([]))
+        column = next(i for i, cell in enumerate(rows[header]) if cell == self.clips[0].onset)
+        cell = f"{openpyxl.utils.get_column_letter(column + 1)}{header + 1}"
+        told = f"{self.table_name}, sheet Sheet, cell {cell}: onset 'early' is no frame number"
+        assert told in str(caught.value)
+
+    @pytest.mark.parametrize("kind", ["xlsx", "csv"])
+    def test_a_table_that_went_through_many_hands(self, tree: FakeTree, kind: str) -> None:
+        whole = self.prepare(tree).clips
+        header = len(self.sheet([])) - 1
+        rows: list[list[object]] = [["A title over all"]]
+        for number, cells in enumerate(self.sheet(self.clips)):
+            rows.append([_as_typed(cell, header=number <= header) for cell in cells])
+            rows.append([None, "  "])
+        if kind == "xlsx":
+            self.write_sheet(tree.root, rows)
+        else:
+            tree.table.unlink()
+            with tree.table.with_suffix(".CSV").open("w", newline="", encoding="utf-16") as file:
+                csv.writer(file, delimiter=";").writerows(rows)
+        store = prepare(
+            self.source, tree.root, tree.root.parent / "s", image_size=4, **self.settings(tree)
+        )
+        assert list(store.clips) == list(whole)
+        assert store.meta["header"]["warnings"] == []
 
     def test_row_twice(self, tree: FakeTree) -> None:
         self.write_table(tree.root, [*self.clips, self.clips[0]])
@@ -98,6 +139,14 @@ class TreeCase(FrameCase):
         with pytest.raises(SourceError, match=re.escape(str(tree.root))) as caught:
             self.prepare(tree)
         assert self.table_name in str(caught.value)
+
+    def test_a_table_of_another_kind_is_named(self, tree: FakeTree) -> None:
+        old = tree.table.rename(tree.table.with_suffix(".xls"))
+        with pytest.raises(
+            SourceError, match=r"\.xls is none: save it as \.xlsx or \.csv"
+        ) as caught:
+            self.prepare(tree)
+        assert old.name in str(caught.value)
 
     def test_two_tables(self, tree: FakeTree) -> None:
         copy = tree.root / self.table_name.replace(".xlsx", "-copy.xlsx")

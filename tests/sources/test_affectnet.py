@@ -229,7 +229,7 @@ def test_damaged_lists(lists: Path) -> None:
     file = lists / "Manually_Annotated_file_lists/training.csv"
     for content in (b"", b"no,list\n1,2\n", b"\xff\xfe\x00"):
         file.write_bytes(content)
-        with pytest.raises(SourceError, match=r"training\.csv (has no header|is no readable)"):
+        with pytest.raises(SourceError, match=r"training\.csv (has no row|is no readable)"):
             _scan(lists)
 
 

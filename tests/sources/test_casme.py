@@ -19,7 +19,6 @@ class TestCASME(SourceCase):
     raw_size = (64, 48)
     cropped_size = (28, 34)
     fps = 60.0
-    onset_column = "onsetf"
     clips = (
         FakeClip("1", "EP01_5", 113, 116, 118, 12, "happiness"),
         FakeClip("1", "EP03_02", 9, 10, 11, "4+L10", "tense"),

@@ -25,7 +25,6 @@ class TestCASME3(SourceCase):
     raw_size = (64, 36)
     cropped_size = (30, 30)
     fps = 30.0
-    onset_column = "onset"
     clips = (
         FakeClip("spNO.1", "a", 355, 357, 360, "4+7", "disgust"),
         FakeClip("spNO.1", "b", 98, 98, 101, 4, "Others"),

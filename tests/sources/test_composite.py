@@ -85,7 +85,7 @@ def store_of_table(annotations: Path, source: str, tmp_path: Path, out: str = ""
     folders = {}
     for row in rows:
         numbers = range(row.clip.onset, row.clip.offset + 1)
-        place = row.cells.get("within", row.name)
+        place = row.within or row.name
         names = [frame_name(source, row.clip, number) for number in numbers]
         folders.setdefault(f"{home}{row.subject}/{place}", []).extend(names)
     root = tmp_path / "data" / source

@@ -42,7 +42,6 @@ class TestSMIC(TreeCase):
     raw_size = (64, 48)
     cropped_size = (28, 34)
     fps = 100.0
-    onset_column = "onsetf"
     has_apex = False
     clips = (
         FakeClip("3", "s3_ne_02", 302330, "", 302334, "", "negative"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import fnmatch
 import logging
 import zlib
@@ -17,6 +16,7 @@ from mersynth.facs.emotions import native_labels, prototypes
 from mersynth.sources.casme2 import CASME2
 from mersynth.sources.errors import SourceError
 from mersynth.sources.samm import SAMM
+from mersynth.sources.sheets import TableRow, cell_text, is_table, read_table
 from mersynth.sources.smic import SMIC, SMIC_NAME
 from mersynth.sources.table_source import TableSource
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 # SMIC_all_cropped is listed by MEGC2019 without frame numbers. The 157 clips of SMIC's table have
 # 34 frames in the mean (16 to 58).
 _SMIC_FRAMES = 34
+
+_LISTED = ("data", "subject", "clip", "label")
 
 
 class Layout(ABC):
@@ -114,19 +116,11 @@ class _SMICCropped(Layout):
     has_aus = False
 
     def clips(self, table: Path) -> list[Clip | None]:
-        try:
-            with table.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise SourceError(f"{table} is no readable .csv list: {error}") from error
-        columns = ("data", "subject", "clip", "label")
-        if not rows or not set(columns) <= set(rows[0]):
-            raise SourceError(f"{table} lacks the columns {', '.join(columns)} of MEGC2019's list")
+        rows = list(read_table(table, {what: what for what in _LISTED}))
         logger.warning(
             "%s gives no frame numbers: every clip has %d frames", table.name, _SMIC_FRAMES
         )
-        listed = enumerate(rows, 2)
-        return [_listed(row, f"{table} (row {n})") for n, row in listed if row["data"] == "smic"]
+        return [_listed(row) for row in rows if cell_text(row.cells["data"]).lower() == "smic"]
 
     def frame(self, clip: Clip, number: int) -> str:
         name = _unpadded(clip.name)
@@ -153,7 +147,10 @@ def choose_layout(table: Path, name: str) -> Layout:
     fitting = [
         layout
         for layout in LAYOUTS[name]
-        if any(fnmatch.fnmatch(table.name, pattern) for pattern in layout.patterns)
+        if any(
+            fnmatch.fnmatch(table.name.lower(), pattern) or is_table(table.name, pattern)
+            for pattern in layout.patterns
+        )
     ]
     if not fitting:
         patterns = " or ".join(p for layout in LAYOUTS[name] for p in layout.patterns)
@@ -171,21 +168,21 @@ def with_prototype(clip: Clip, seed: int) -> Clip:
     return replace(clip, aus=known[rng.integers(len(known))].aus)
 
 
-def _listed(row: dict[str, str], place: str) -> Clip:
+def _listed(row: TableRow) -> Clip:
     emotions = dict(zip("012", native_labels("smic"), strict=True))
-    if row["label"] not in emotions or not SMIC_NAME.fullmatch(row["clip"]):
-        raise SourceError(
-            f"{place}: clip {row['clip']!r} of label {row['label']!r} is none of SMIC's; labels "
-            f"are {', '.join(f'{k} ({v})' for k, v in emotions.items())}"
-        )
+    subject, name, label = (cell_text(row.cells[what]) for what in ("subject", "clip", "label"))
+    if label not in emotions or not SMIC_NAME.fullmatch(name):
+        known = ", ".join(f"{k} ({v})" for k, v in emotions.items())
+        reason = f"clip {name!r} of label {label!r} is none of SMIC's; labels are {known}"
+        raise SourceError(str(row.problem(reason, "clip")))
     return Clip(
         source="smic",
-        subject=row["subject"],
-        name=row["clip"],
+        subject=subject,
+        name=name,
         onset=1,
         apex=None,
         offset=_SMIC_FRAMES,
-        emotion=emotions[row["label"]],
+        emotion=emotions[label],
         fps=SMIC.fps,
     )
 
