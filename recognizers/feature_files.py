@@ -13,6 +13,7 @@ import torch
 
 from mersynth.augment import au_sets
 from mersynth.clips import Clip
+from mersynth.sources.sheets import cell_text
 from recognizers.inputs import ModelData
 from recognizers.models.base import InputSpec
 
@@ -132,16 +133,16 @@ def _labels(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, t
     y = arrays["y"]
     named = y.dtype.kind in "US"
     if "classes" in arrays:
-        classes = tuple(arrays["classes"].astype(str).tolist())
+        classes = tuple(_texts(arrays["classes"]))
     elif named:
-        classes = tuple(sorted(set(y.astype(str).tolist())))
+        classes = tuple(sorted(set(_texts(y))))
     else:
         classes = tuple(str(i) for i in range(int(y.max()) + 1))
     if len(set(classes)) != len(classes) or len(classes) < 2 or not all(classes):
         raise FeatureFileError(f"{path}: classes must be 2 or more different names, got {classes}")
     if named:
         numbers = {name: i for i, name in enumerate(classes)}
-        y = np.array([numbers.get(name, -1) for name in y.astype(str).tolist()])
+        y = np.array([numbers.get(name, -1) for name in _texts(y)])
     if y.ndim != 1 or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= len(classes):
         shown = sorted(set(arrays["y"].ravel().tolist()))[:10]
         raise FeatureFileError(
@@ -151,10 +152,16 @@ def _labels(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, t
     return y.astype(np.int64), classes
 
 
+def _texts(array: np.ndarray) -> list[str]:
+    """An array's cells as text, read as those of a table: 6.0 is ``6``, blanks do not count."""
+    values = array.astype(str) if array.dtype.kind in "SU" else array
+    return [cell_text(value) for value in values.tolist()]
+
+
 def _clips(path: Path, arrays: Mapping[str, np.ndarray], emotions: list[str]) -> tuple[Clip, ...]:
     count = len(emotions)
-    given = {key: arrays[key].astype(str).tolist() for key in _TEXT if key in arrays}
-    subjects = arrays["subject"].astype(str).tolist()
+    given = {key: _texts(arrays[key]) for key in _TEXT if key in arrays}
+    subjects = _texts(arrays["subject"])
     datasets = given.get("dataset", [path.stem] * count)
     if not all((*subjects, *datasets)):
         raise FeatureFileError(f"{path}: subject and dataset must name every clip; one is empty")

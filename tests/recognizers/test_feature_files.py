@@ -50,6 +50,19 @@ def test_what_may_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert "names no channels; taken as u, v, strain" in caplog.text
 
 
+def test_texts_are_read_as_those_of_tables(tmp_path: Path) -> None:
+    names = np.array([f" {name}\xa0" for name in CLASSES])[features()["y"]]
+    subjects = np.repeat([6.0, 7.0, 8.0], 10)
+    aus = ["4\uff0b7", "AU4, AU7"] + [""] * 28
+    data = read_features(
+        write(tmp_path / "f.npz", y=names, subject=subjects, aus=aus), {"flow_strain": SPEC}
+    )
+    assert [clip.subject for clip in data.clips] == ["6"] * 10 + ["7"] * 10 + ["8"] * 10
+    assert data.label.tolist() == features()["y"].tolist()
+    shown = data.au_set[:2, [ORDER.index(4), ORDER.index(7)]]
+    assert shown.tolist() == [[[1.0, 1.0], [1.0, 1.0]]] * 2
+
+
 def test_classes_by_name_and_inputs_by_name(tmp_path: Path) -> None:
     names = np.array(CLASSES)[features()["y"]]
     x = features()["x"]
