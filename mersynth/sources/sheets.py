@@ -10,7 +10,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,8 @@ def read_table(
         sheet: title of the sheet to read, where the table has one of that title.
 
     Raises:
-        SourceError: if the file is no readable table, has not the columns, or one of them twice.
+        SourceError: if the file is no readable table, has not the columns, or one of them twice, or
+            a row of a .csv is longer than the header.
     """
     optional = optional or {}
     nearest, lacking = "", list(columns.values())
@@ -107,7 +108,9 @@ def read_table(
                 missing = [column for column in columns.values() if _name(column) not in names]
                 if not missing:
                     places = _places(names, {**columns, **optional}, table)
-                    yield from _rows(table.name, title, numbered, places, (*columns, *optional))
+                    known = dict.fromkeys((*columns, *optional))
+                    for row in _rows(table.name, title, numbered, places, len(cells)):
+                        yield replace(row, cells={**known, **row.cells})
                     return
                 if len(missing) < len(lacking):
                     where = f"sheet {title}, row {number}" if title else f"row {number}"
@@ -128,14 +131,19 @@ def _rows(
     sheet: str,
     numbered: Iterator[tuple[int, Sequence[Any]]],
     places: Mapping[str, int],
-    known: Sequence[str],
+    width: int,
 ) -> Iterator[TableRow]:
     number = 0
     try:
         for number, cells in numbered:
+            if any(map(cell_text, cells[width:])):
+                raise SourceError(
+                    f"{file}, row {number}: {len(cells)} cells where the header has {width}; put "
+                    "cells that hold the separator in quotes"
+                )
             found = {what: cells[place] for what, place in places.items() if place < len(cells)}
             if any(map(cell_text, found.values())):
-                yield TableRow(file, sheet, number, {**dict.fromkeys(known), **found}, places)
+                yield TableRow(file, sheet, number, found, places)
     except csv.Error as error:
         reason = f"{file} is no readable .csv table: behind row {number}: {error}"
         raise SourceError(f"{reason}; mend its quotes") from error

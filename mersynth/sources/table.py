@@ -141,7 +141,7 @@ def _read_row(row: TableRow, form: TableFormat) -> tuple[Row | None, list[Proble
             continue
         frames[what] = cell_integer(cells[what])
         if frames[what] is None:
-            report(f"{what} {text!r} is no frame number", what)
+            report(_why_no_number(what, text), what)
     written_emotion = cell_text(cells["emotion"]).lower()
     emotion = form.spellings.get(written_emotion, written_emotion)
     labels = native_labels(form.source)
@@ -171,3 +171,11 @@ def _read_row(row: TableRow, form: TableFormat) -> tuple[Row | None, list[Proble
         except ValueError as error:
             report(str(error))
     return Row(subject, name, clip, row), problems
+
+
+def _why_no_number(what: str, text: str) -> str:
+    if not text:
+        return f"{what} is empty"
+    if text.startswith("="):
+        return f"{what} {text!r} was never computed; save the table in a spreadsheet program"
+    return f"{what} {text!r} is no frame number"

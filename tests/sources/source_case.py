@@ -71,6 +71,11 @@ class TreeCase(FrameCase):
         self.rewrite_table(tree, onset="early")
         self.assert_stops(tree, self.table_name, "onset 'early' is no frame number", lost=[0])
 
+    @pytest.mark.parametrize(("cell", "reason"), [(None, "is empty"), ("=40+6", "never computed")])
+    def test_onset_without_a_value(self, tree: FakeTree, cell: str | None, reason: str) -> None:
+        self.rewrite_table(tree, onset=cell)
+        self.assert_stops(tree, self.table_name, f"^onset .*{reason}", lost=[0])
+
     def test_unknown_emotion(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, emotion="joy")
         self.assert_stops(tree, self.table_name, "'joy' is not one of .*surprise", lost=[0])

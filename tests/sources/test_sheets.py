@@ -122,3 +122,9 @@ def test_which_files_are_tables(tmp_path: Path) -> None:
     found = find_tables(tmp_path, "Coding*.xlsx")
     assert [path.name for path in found] == ["Coding-1.XLSX", "coding-2.csv"]
     assert find_tables(tmp_path / "nowhere", "*.xlsx") == []
+
+
+def test_a_separator_within_a_cell_moves_no_cells(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("filename,onsetframe,au\na,1,4,\nb,2,4,7\n")
+    with pytest.raises(SourceError, match=r"t\.csv, row 3: 4 cells where the header has 3; put"):
+        read(tmp_path / "t.csv", {"aus": "au"})

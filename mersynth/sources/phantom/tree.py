@@ -53,7 +53,7 @@ def write_tree(
     of that is logged.
 
     Args:
-        table: the annotation table (.xlsx), of a name that ``prepare`` will find, or MEGC2019's
+        table: the annotation table (.xlsx or .csv), of a name that ``prepare`` will find, or MEGC2019's
             list (.csv).
         layout: whose folders: ``"casme2"``, ``"samm"`` or ``"smic"``.
         out: the new tree.
