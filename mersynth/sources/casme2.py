@@ -24,7 +24,8 @@ class CASME2(TableSource):
             ...
 
     In the cropped release the frames are called ``reg_img46.jpg``, of about 280x340 pixels.
-    Frames may be of any format that Pillow reads. The annotation table writes the subject of ``sub01`` as ``01``.
+    Frames may be of any format that Pillow reads. The annotation table writes the subject of
+    ``sub01`` as ``01``.
     """
 
     name = "casme2"

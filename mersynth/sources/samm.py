@@ -23,8 +23,8 @@ class SAMM(TableSource):
             007/
             ...
 
-    Frames may be .jpg, .bmp or .png; their numbers have four or five digits, and are matched by
-    value. Both releases name their frames alike, so that the shape tells them apart.
+    Frames may be of any format that Pillow reads; their numbers have four or five digits, and are
+    matched by value. Both releases name their frames alike, so that the shape tells them apart.
     """
 
     name = "samm"

@@ -53,8 +53,8 @@ def write_tree(
     of that is logged.
 
     Args:
-        table: the annotation table (.xlsx or .csv), of a name that ``prepare`` will find, or MEGC2019's
-            list (.csv).
+        table: the annotation table (.xlsx or .csv), of a name that ``prepare`` will find, or
+            MEGC2019's list (.csv).
         layout: whose folders: ``"casme2"``, ``"samm"`` or ``"smic"``.
         out: the new tree.
         limit: only this many clips, the table's first; ``prepare`` then needs ``--skip-bad``, since
