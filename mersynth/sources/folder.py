@@ -70,7 +70,8 @@ class Folder(Source):
                 for subject, path in _pictures(root, problems)
             ]
         if not found:
-            raise SourceError(f"{root} holds neither photos nor videos.\n\n{self.tree}")
+            told = "".join(f"\n  {problem}" for problem in problems)
+            raise SourceError(f"{root} holds neither photos nor videos.{told}\n\n{self.tree}")
         clips: list[ClipFiles] = []
         places: dict[str, str] = {}
         with logs.progress("checking folder", total=len(found), unit="files") as advance:

@@ -151,7 +151,8 @@ def test_folders_that_are_not_read_are_told(root: Path) -> None:
 
 
 def test_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="neither photos nor videos"):
+    (tmp_path / "notes.txt").write_text("words")
+    with pytest.raises(SourceError, match=r"neither photos nor videos\.\n.*left out.*notes\.txt"):
         Folder().scan(tmp_path)
 
 
