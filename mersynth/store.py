@@ -161,6 +161,25 @@ class ClipStore(Sequence[StoredClip]):
             self.meta,
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To another process a store goes as its place on disk: a pickled map would be a copy of all
+        # frames, one for each worker.
+        return _open_again, (self.path.absolute(), self.checksum, self.clips, self.starts)
+
+
+def _open_again(
+    path: Path, checksum: str, clips: Sequence[Clip], starts: Sequence[int]
+) -> ClipStore:
+    """A store, or a view of one, where another process opened it."""
+    whole = ClipStore.open(path)
+    if whole.checksum != checksum:
+        raise StoreError(
+            f"{path} was replaced while it was in use: it is another store than the one that was "
+            "opened; open it again, and start anew what reads it"
+        )
+    arrays = (whole.frames, whole.intensities, whole.landmarks)
+    return ClipStore(path, clips, starts, *arrays, whole.meta)
+
 
 def require_real(store: ClipStore) -> ClipStore:
     """The store itself, if no clip of it is synthetic.
