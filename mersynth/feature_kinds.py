@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from mersynth.dataset import to_float
 from mersynth.face.intensity import difference_to_onset
+from mersynth.logs import listed
 from mersynth.motion.dynamic_image import dynamic_image
 from mersynth.motion.flow import optical_flow, optical_strain
 from mersynth.motion.flow_images import flow_to_hsv, on_apex_off_magnitudes
@@ -20,7 +22,9 @@ from mersynth.motion.magnify import MagNet, eulerian_pair, load_magnet
 from mersynth.motion.tim import tim
 from mersynth.store import StoredClip
 
-Need = Literal["apex", "two frames", "intensities", "landmarks"]
+logger = logging.getLogger(__name__)
+
+Need = Literal["apex", "two frames", "frames that differ", "intensities", "landmarks"]
 """What a clip may lack."""
 
 
@@ -30,7 +34,36 @@ def has(item: StoredClip, need: Need) -> bool:
         return item.clip.apex is not None
     if need == "two frames":
         return item.clip.num_frames > 1
+    if need == "frames that differ":
+        return any(bool((frame != item.frames[0]).any()) for frame in item.frames[1:])
     return bool(np.isfinite(getattr(item, need)).any())
+
+
+def moves(item: StoredClip) -> bool:
+    """Whether a pixel changes from onset to apex; without an apex it does not."""
+    place = item.clip.apex_index
+    return bool(place) and bool((item.frames[0] != item.frames[place]).any())
+
+
+def tell_still(items: Iterable[StoredClip], of: str) -> None:
+    """Warn of clips that have an apex, and in which no pixel changes from onset to it.
+
+    Args:
+        items: the clips.
+        of: what is made of them, or where they lie: the warning begins with it.
+    """
+    given = [item for item in items if has(item, "apex")]
+    still = [item.clip.id for item in given if not moves(item)]
+    if still:
+        logger.warning(
+            "%s: in %d of %d clips no pixel changes from onset to apex, so that their flow and "
+            "what else shows movement is zero: %s; %s",
+            of,
+            len(still),
+            len(given),
+            listed(still),
+            _STILL_REMEDY,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +104,7 @@ def _on_off(
 ) -> Tensor:
     onset, apex, offset = _onset(clips, device), _apex(clips, device), _offset(clips, device)
     if alpha != 1:
-        apex = _shipped_magnet(device)(onset, apex, alpha)
+        apex = _magnify(_shipped_magnet(device), onset, apex, alpha)
     return on_apex_off_magnitudes(onset, apex, offset, **options)
 
 
@@ -80,10 +113,18 @@ def _magnified(
 ) -> Tensor:
     onset, apex = _onset(clips, device), _apex(clips, device)
     if method == "magnet":
-        return _shipped_magnet(device)(onset, apex, alpha)
+        return _magnify(_shipped_magnet(device), onset, apex, alpha)
     if method == "eulerian":
-        return eulerian_pair(onset, apex, alpha)
+        return _magnify(eulerian_pair, onset, apex, alpha)
     raise ValueError(f"magnified: method must be magnet or eulerian, got {method!r}")
+
+
+def _magnify(
+    magnifier: Callable[[Tensor, Tensor, float], Tensor], onset: Tensor, apex: Tensor, alpha: float
+) -> Tensor:
+    """The magnified apex; the apex itself where it is the onset, of which there is no movement."""
+    changed = (onset != apex).flatten(1).any(1)[:, None, None, None]
+    return torch.where(changed, magnifier(onset, apex, alpha), apex)
 
 
 def _dynamic_image(clips: Sequence[StoredClip], device: torch.device, **options: Any) -> Tensor:
@@ -116,9 +157,14 @@ def _shipped_magnet(device: torch.device) -> MagNet:
     return load_magnet().to(device)
 
 
+_STILL_REMEDY = (
+    "prepare the store with doubtful_apex=spot, which spots these apexes anew, or with "
+    "doubtful_apex=leave_out"
+)
 REMEDIES: dict[Need, str] = {
     "apex": "prepare the store with apex=strain, which spots it",
     "two frames": "a single picture does not move: leave the feature out",
+    "frames that differ": "a clip in which nothing moves has no dynamic image: leave it out",
     "intensities": "prepare the store with intensities=v2; `mersynth doctor` says what that needs",
     "landmarks": "prepare the store with intensities=v2, which measures landmarks, too",
 }
@@ -128,7 +174,7 @@ FEATURES: dict[str, Feature] = {
     "flow_hsv": Feature(_flow_hsv, "3, H, W: hue, saturation, value in [0, 1] (NMER)"),
     "on_off": Feature(_on_off, "2, H, W: On-A, Off-A in [0, 1] (dual branch)"),
     "magnified": Feature(_magnified, "3, H, W: the magnified apex frame, RGB in [0, 1]"),
-    "dynamic_image": Feature(_dynamic_image, "3, H, W: RGB in [0, 1]", needs="two frames"),
+    "dynamic_image": Feature(_dynamic_image, "3, H, W: RGB in [0, 1]", needs="frames that differ"),
     "tim": Feature(_tim, "T, 3, H, W: RGB in [0, 1], T frames", needs="two frames"),
     "intensity_change": Feature(
         _intensity_change, "20: AU intensities less the onset frame's", "intensities", of="frame"

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from mersynth import __version__, config, logs
-from mersynth.feature_kinds import FEATURES, REMEDIES
+from mersynth.feature_kinds import FEATURES, REMEDIES, tell_still
 from mersynth.files import checksum_of, sha256_of_file, write_json_atomically
 from mersynth.motion.flow import METHODS
 from mersynth.motion.magnify.checkpoint import SHIPPED
@@ -184,6 +184,8 @@ def _compute(
         if not usable:
             raise FeatureError(f"{lacking}; {REMEDIES[feature.needs]}")
         logger.warning("%s and get NaN", lacking)
+    if feature.needs == "apex":
+        tell_still((store[i] for i in usable), name)
     # Of its own for each process: two that compute the same do not write into one file.
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     file.parent.mkdir(exist_ok=True)

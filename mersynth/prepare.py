@@ -130,7 +130,8 @@ def _check_same(out: Path, source: str, chosen: PrepareSettings, seed: int, give
         asked |= {"image_size": chosen.image_size, "seed": seed, "strength": strength}
     elif source != COMPOSITE:  # whose parts were prepared, not it
         asked |= asdict(chosen)
-    recorded = {**header, **header.get("options", {})}
+    # Stores of before this choice kept such clips.
+    recorded = {"doubtful_apex": "keep", **header, **header.get("options", {})}
     others = [
         f"{name} {recorded.get(name)!r}, not {value!r}"
         for name, value in asked.items()
@@ -158,11 +159,12 @@ def _render_phantom(root: Path | None, out: Path, chosen: PrepareSettings, seed:
 
     if root is not None:
         raise ValueError(f"the phantom is rendered and has no --root, got {root}")
-    for name in ("geometry", "detector", "intensities", "apex"):
-        if getattr(chosen, name) != "auto":
+    defaults = PrepareSettings()
+    for name in ("geometry", "detector", "intensities", "apex", "doubtful_apex"):
+        if getattr(chosen, name) != getattr(defaults, name):
             raise ValueError(
                 f"{name}={getattr(chosen, name)}: the phantom's faces, AU intensities and apexes "
-                "are known and are stored as they are; leave it at auto"
+                f"are known and are stored as they are; leave it at {getattr(defaults, name)}"
             )
     strength = chosen.strength or "micro"
     write_store(out, image_size=chosen.image_size, seed=seed, strength=strength)

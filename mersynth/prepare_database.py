@@ -17,7 +17,7 @@ from mersynth.face.framing import GEOMETRIES, FramedClip, Geometry, frame_clips
 from mersynth.face.intensity import IntensityMeter, choose_backend
 from mersynth.face.template import face_box
 from mersynth.face.weights import RETINAFACE, Backend, locate, require
-from mersynth.motion.spotting import SPOTTING, spot_apexes
+from mersynth.motion.spotting import DOUBTFUL, SPOTTING, spot_apexes
 from mersynth.sources import PrepareError, Source
 from mersynth.sources.errors import Problem
 from mersynth.store import ClipStore, StoreError
@@ -41,11 +41,15 @@ class PrepareSettings:
             ``intensity_change``, their difference to the onset frame, is then stored beside them.
         apex: which clips without an apex get one spotted, and how: one of ``motion.spotting``'s
             ``SPOTTING``.
+        doubtful_apex: what becomes of clips whose apex is in doubt
+            (:func:`mersynth.motion.spotting.spot_apexes`): ``"keep"``, ``"spot"`` or
+            ``"leave_out"``.
         strength: ``"micro"`` or ``"macro"``; None: as the database says. The phantom renders
             either; for a rendered tree it says what was rendered into it.
 
     Raises:
-        ValueError: if the size is not positive, or a name is unknown.
+        ValueError: if the size is not positive, a name is unknown, or apexes are to be spotted and
+            not to be spotted.
     """
 
     image_size: int = 128
@@ -53,6 +57,7 @@ class PrepareSettings:
     detector: str = "auto"
     intensities: str = "auto"
     apex: str = "auto"
+    doubtful_apex: str = "keep"
     strength: Strength | None = None
 
     def __post_init__(self) -> None:
@@ -61,12 +66,18 @@ class PrepareSettings:
         allowed = {
             "geometry": GEOMETRIES,
             "apex": SPOTTING,
+            "doubtful_apex": DOUBTFUL,
             "strength": (None, "micro", "macro"),
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 names = ", ".join(str(value) for value in values)
                 raise ValueError(f"{name} must be one of {names}, got {getattr(self, name)!r}")
+        if self.doubtful_apex == "spot" and self.apex == "annotated":
+            raise ValueError(
+                "doubtful_apex=spot spots apexes anew, and apex=annotated never spots any: choose "
+                f"one of them (apex may be {', '.join(SPOTTING)})"
+            )
 
 
 def prepare_database(
@@ -88,7 +99,13 @@ def prepare_database(
         raise StoreError(f"{database.name}: no clip is left to store")
     if backend is not None and scan.release == "raw" and framed.geometry != "align":
         backend = _if_faces_can_be_found(backend, chosen.intensities)
-    clips, spotting, still = spot_apexes(framed.clips, chosen.apex)
+    spotted = spot_apexes(framed.clips, chosen.apex, chosen.doubtful_apex)
+    clips, problems = spotted.clips, [*problems, *spotted.problems]
+    if not clips:
+        raise StoreError(
+            f"{database.name}: the apex of every clip is in doubt, and doubtful_apex=leave_out "
+            "leaves none to store; doubtful_apex=spot spots them anew"
+        )
     if chosen.strength is not None:
         clips = [replace(c, clip=replace(c.clip, strength=chosen.strength)) for c in clips]
     header = {
@@ -101,10 +118,11 @@ def prepare_database(
         "detector": framed.detector,
         "alignments": framed.alignments,
         "intensities": backend,
-        "apex_spotting": spotting,
+        "apex_spotting": spotted.method,
+        "respotted": spotted.respotted,
         "options": asdict(chosen),
         "skipped": [problem.as_dict() for problem in problems if problem.fatal],
-        "warnings": [p.as_dict() for p in (*problems, *still) if not p.fatal],
+        "warnings": [problem.as_dict() for problem in problems if not problem.fatal],
         "mersynth": __version__,
         "seed": seed,
     }

@@ -20,7 +20,7 @@ from mersynth.augment.au_sets import au_sets
 from mersynth.clips import Clip
 from mersynth.dataset import ClipDataset
 from mersynth.devices import choose_device
-from mersynth.feature_kinds import FEATURES, REMEDIES, Need, has
+from mersynth.feature_kinds import FEATURES, REMEDIES, Need, has, tell_still
 from mersynth.features import complete_options, compute_features, load_feature
 from mersynth.store import ClipStore, StoredClip
 from recognizers.input_kinds import INPUT_KINDS, FeatureOptions
@@ -82,8 +82,11 @@ def build_inputs(
     device = choose_device(device)
     needed = _needed_features(specs, features or {})
     named = ClipDataset(store, scheme=scheme)
-    kept = _usable(named.store, _needs(specs, needed))
+    needs = _needs(specs, needed)
+    kept = _usable(named.store, needs)
     items = [named.store[i] for i in kept]
+    if "apex" in needs:
+        tell_still(items, str(store.path))
     return ModelData(
         inputs={
             name: _build(name, spec, store, items, needed[name], device)

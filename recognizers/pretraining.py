@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mersynth.clips import Clip
+from mersynth.logs import listed
 from recognizers.guard import usable_clips
 from recognizers.protocol import Fold
 
@@ -94,11 +95,10 @@ def _report_idle(idle: Sequence[str], folds: int, clips: int) -> None:
             "show or follow the people that are tested, or their generators may have seen them; "
             f"{advice}"
         )
-    shown = ", ".join(idle[:10]) + (f" and {len(idle) - 10} more" if len(idle) > 10 else "")
     logger.warning(
         "%d of %d folds may use no clip to pretrain on and start without pretraining: %s; %s",
         len(idle),
         folds,
-        shown,
+        listed(idle),
         advice,
     )

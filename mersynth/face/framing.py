@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal, Protocol
 
 import numpy as np
@@ -52,6 +53,17 @@ class FramedClip:
     def read(self) -> np.ndarray:
         """The frames: (T, S, S, 3) uint8, RGB."""
         return np.stack([self.framing.apply(frame) for frame in self.files.read()])
+
+    def moves(self) -> bool:
+        """Whether a pixel changes from onset to apex; without an apex it does not."""
+        place, frames = self.clip.apex_index, self.files.frames
+        if not place:
+            return False
+        files = self.files
+        if len(frames) == self.clip.num_frames:  # a file a frame: two of them are enough
+            files, place = replace(files, frames=(frames[0], frames[place])), 1
+        onset, *others = (self.framing.apply(f) for f in islice(files.read(), place + 1))
+        return bool((onset != others[-1]).any())
 
 
 @dataclass(frozen=True, slots=True)

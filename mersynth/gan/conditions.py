@@ -6,12 +6,17 @@ annotated AUs and intensity letters with the onset-apex-offset course.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from mersynth.facs.action_units import condition_vector, parse_au_cell
+from mersynth.logs import listed
 from mersynth.store import StoredClip
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,28 @@ def clip_curve(item: StoredClip, settings: ConditionSettings) -> np.ndarray:
         gain = settings.micro_gain if clip.strength == "micro" else 1.0
         return cell_curve(clip.aus, clip.num_frames, apex, gain, settings)
     return _interpolate_gaps(np.array(item.intensities))
+
+
+def tell_assumed_apexes(items: Iterable[StoredClip]) -> None:
+    """Warn of clips whose curve :func:`clip_curve` lets peak in the clip's middle."""
+    every = list(items)
+    assumed = [
+        item.clip.id
+        for item in every
+        if item.clip.num_frames > 1
+        and not item.clip.apex_index
+        and np.isnan(item.intensities).all()
+        and parse_au_cell(item.clip.aus).numbers
+    ]
+    if assumed:
+        logger.warning(
+            "%d of %d clips have no apex behind their onset, and their AUs were not measured: the "
+            "curves of their annotated AUs are taken to peak in the middle: %s; prepare the store "
+            "with apex=strain and doubtful_apex=spot, which spot their apexes",
+            len(assumed),
+            len(every),
+            listed(assumed),
+        )
 
 
 def _interpolate_gaps(curve: np.ndarray) -> np.ndarray:

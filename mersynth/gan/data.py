@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from mersynth.dataset import to_float
-from mersynth.gan.conditions import ConditionSettings, clip_curve, jitter, movement, resample
+from mersynth.gan.conditions import (
+    ConditionSettings,
+    clip_curve,
+    jitter,
+    movement,
+    resample,
+    tell_assumed_apexes,
+)
 from mersynth.store import ClipStore
 
 #: A clip whose AU intensities change by less, of 1, shows no movement to learn from.
@@ -88,6 +95,7 @@ class TrainingClips:
     """
 
     def __init__(self, store: ClipStore, settings: ConditionSettings) -> None:
+        tell_assumed_apexes(store)
         curves = [clip_curve(item, settings) for item in store]
         known = [i for i, curve in enumerate(curves) if not np.isnan(curve).all()]
         if not known:

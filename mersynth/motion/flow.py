@@ -2,7 +2,7 @@
 
 Frames are (B, 1 or 3, H, W) in [0, 1], grey or RGB; a colour frame counts by its luma. Flow is
 (B, 2, H, W): how far to the right (x) and down (y), in pixels, what the first frame shows at a
-pixel has moved by in the second.
+pixel has moved by in the second. Between two frames that are the same it is 0.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def tvl1(
         tol=tol,
         prefilter=prefilter,
     )
-    return coarse_to_fine(*_grey_pair(first, second), scheme)
+    pair = _grey_pair(first, second)
+    return _where_pixels_change(coarse_to_fine(*pair, scheme), *pair)
 
 
 def farneback(
@@ -260,9 +261,20 @@ def _grey(name: str, frames: Tensor) -> Tensor:
 def _by_opencv(
     first: Tensor, second: Tensor, method: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> Tensor:
-    images = [
-        (grey * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    one, two = (
+        (grey * 255).round().clamp(0, 255).to(torch.uint8).cpu()
         for grey in _grey_pair(first, second)
-    ]
-    flows = [torch.from_numpy(method(one, two)) for one, two in zip(*images, strict=True)]
-    return torch.stack(flows).permute(0, 3, 1, 2).contiguous().to(first.device)
+    )
+    flows = [torch.from_numpy(method(*pair)) for pair in zip(one.numpy(), two.numpy(), strict=True)]
+    flow = torch.stack(flows).permute(0, 3, 1, 2).contiguous()
+    return _where_pixels_change(flow, one, two).to(first.device)
+
+
+def _where_pixels_change(flow: Tensor, one: Tensor, two: Tensor) -> Tensor:
+    """The flow (B, 2, H, W), 0 for pairs (B, H, W) that are the same.
+
+    There a method's own error is all that is left (of Farneback up to half a pixel), which an image
+    stretched to its range would show as movement.
+    """
+    changed = (one != two).flatten(1).any(1)
+    return torch.where(changed[:, None, None, None], flow, torch.zeros_like(flow))

@@ -1,10 +1,10 @@
-"""Which clips of a database get their apex spotted when it is prepared."""
+"""Which clips of a database get an apex, or another one, when it is prepared."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from mersynth import logs
 from mersynth.dataset import to_float
@@ -18,41 +18,122 @@ SPOTTING = ("auto", "annotated", *APEX_METHODS)
 """``"auto"``: by ``"strain"``, where the database gives no apex to any clip that moves;
 ``"annotated"``: never; else the method, wherever an apex is missing."""
 
+DOUBTFUL = ("keep", "spot", "leave_out")
+"""What becomes of clips whose annotated apex shows no movement, or no way back from it."""
+
 _DEFAULT = "strain"
+_CHOICES = "doubtful_apex=spot spots it anew, doubtful_apex=leave_out leaves these clips out"
 
 
-def spot_apexes(
-    clips: Sequence[FramedClip], apex: str
-) -> tuple[list[FramedClip], str | None, list[Problem]]:
-    """Give clips of a database an apex where they have none.
+@dataclass(slots=True)
+class Spotted:
+    """The clips of a database with their apexes.
+
+    Attributes:
+        clips: those that are kept, in their order.
+        method: the method that spotted; None if nothing was spotted.
+        problems: each clip in which no movement shows, or whose apex is in doubt; fatal where it
+            was left out.
+        respotted: by clip id, the annotated apex that a spotted one replaced.
+    """
+
+    clips: list[FramedClip]
+    method: str | None = None
+    problems: list[Problem] = field(default_factory=list)
+    respotted: dict[str, int] = field(default_factory=dict)
+
+
+def spot_apexes(clips: Sequence[FramedClip], apex: str, doubtful: str = "keep") -> Spotted:
+    """Give clips of a database an apex where they have none, and look at those they have.
+
+    An apex is in doubt on the onset, on the offset, in a clip of a single frame, and where no pixel
+    changes from onset to apex. A database whose clips all end at their apex (CK+), or are all
+    single frames, is made so, and nothing of it is in doubt on that account.
 
     Args:
         clips: the clips.
         apex: one of :data:`SPOTTING`.
-
-    Returns:
-        The clips in their order; the method that spotted, None if nothing was spotted; and a
-        problem for each clip in which no movement shows, which keeps no apex.
+        doubtful: one of :data:`DOUBTFUL`. A clip in which no other apex is found keeps its own.
     """
+    doubts = _find_doubts(clips)
     lacking = [i for i, item in enumerate(clips) if item.clip.apex is None]
-    if apex == "auto":
-        moving = sum(item.clip.num_frames > 1 for item in clips)
-        apex = _DEFAULT if len(lacking) == moving else "annotated"
-    if apex == "annotated" or not lacking:
-        return list(clips), None, []
-    spotted = list(clips)
-    problems = []
-    with logs.progress("spotting apexes", total=len(lacking), unit="clips") as advance:
-        for i in lacking:
+    moving = sum(item.clip.num_frames > 1 for item in clips)
+    method = _DEFAULT if apex in ("auto", "annotated") else apex
+    if apex == "annotated" or (apex == "auto" and len(lacking) < moving):
+        if lacking:
+            _tell(clips, lacking, "have no apex", f"apex={_DEFAULT} spots it")
+        lacking = []
+    _tell_doubts(clips, doubts, doubtful)
+    spotted = Spotted(list(clips))
+    anew = doubts if doubtful == "spot" else {}
+    _spot(spotted, sorted({*lacking, *anew}), method)
+    for i, doubt in doubts.items():
+        clip, now = clips[i].clip, spotted.clips[i].clip
+        if now.apex_method is not None and clip.apex is not None:
+            spotted.respotted[clip.id] = clip.apex
+        else:
+            done = "left out" if doubtful == "leave_out" else "kept as it is"
+            reason = f"apex in doubt ({doubt}): {done}"
+            spotted.problems.append(Problem(clip.id, reason, fatal=doubtful == "leave_out"))
+    if doubtful == "leave_out":
+        spotted.clips = [item for i, item in enumerate(spotted.clips) if i not in doubts]
+    return spotted
+
+
+def _find_doubts(clips: Sequence[FramedClip]) -> dict[int, str]:
+    """By position, what is doubtful about a clip's apex."""
+    stills = all(item.clip.num_frames == 1 for item in clips)
+    end_at_apex = all(item.clip.apex == item.clip.offset for item in clips)
+    if end_at_apex:
+        logger.info("all %d clips end at their apex: so the database is made", len(clips))
+    doubts = {}
+    with logs.progress("looking at apexes", total=len(clips), unit="clips") as advance:
+        for i, item in enumerate(clips):
             advance(1)
-            clip = clips[i].clip
+            clip = item.clip
+            if clip.num_frames == 1:
+                if not stills:
+                    doubts[i] = "a single frame"
+            elif clip.apex == clip.onset:
+                doubts[i] = "it is the onset"
+            elif clip.apex is not None and not item.moves():
+                doubts[i] = "no pixel changes from onset to apex"
+            elif clip.apex == clip.offset and not end_at_apex:
+                doubts[i] = "it is the offset"
+    return doubts
+
+
+def _tell_doubts(clips: Sequence[FramedClip], doubts: Mapping[int, str], doubtful: str) -> None:
+    done = {
+        "keep": f"kept as they are; {_CHOICES}",
+        "spot": "spotted anew",
+        "leave_out": "left out",
+    }
+    for doubt in dict.fromkeys(doubts.values()):
+        chosen = [i for i, other in doubts.items() if other == doubt]
+        _tell(clips, chosen, f"have an apex in doubt ({doubt})", done[doubtful])
+
+
+def _tell(clips: Sequence[FramedClip], chosen: Sequence[int], what: str, advice: str) -> None:
+    names = logs.listed([clips[i].clip.id for i in chosen])
+    logger.warning("%d of %d clips %s: %s; %s", len(chosen), len(clips), what, names, advice)
+
+
+def _spot(spotted: Spotted, chosen: Sequence[int], method: str) -> None:
+    """Spot the apexes of the clips at these positions; a clip without movement stays as it is."""
+    if not chosen:
+        return
+    spotted.method = method
+    with logs.progress("spotting apexes", total=len(chosen), unit="clips") as advance:
+        for i in chosen:
+            advance(1)
+            item = spotted.clips[i]
             try:
-                index = spot_apex(to_float(clips[i].read()), apex)
+                index = spot_apex(to_float(item.read()), method)
             except ValueError as error:
-                problems.append(Problem(clip.id, f"no apex spotted: {error}", fatal=False))
+                problem = Problem(item.clip.id, f"no apex spotted: {error}", fatal=False)
+                logger.warning("%s", problem)
+                spotted.problems.append(problem)
                 continue
-            found = replace(clip, apex=clip.onset + index, apex_method=apex)
-            spotted[i] = replace(clips[i], clip=found)
-    for problem in problems:
-        logger.warning("%s", problem)
-    return spotted, apex, problems
+            found = replace(item.clip, apex=item.clip.onset + index, apex_method=method)
+            spotted.clips[i] = replace(item, clip=found)

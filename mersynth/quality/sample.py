@@ -11,6 +11,7 @@ import numpy as np
 from mersynth.clips import Clip
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.facs.emotions import label
+from mersynth.feature_kinds import tell_still
 from mersynth.gan.conditions import movement
 from mersynth.store import ClipStore, StoredClip
 
@@ -102,6 +103,7 @@ def take_sample(
         )
     if len(usable) < len(store):
         logger.info("%s: %d of %d clips can be measured", store.path, len(usable), len(store))
+    tell_still((store[i] for i in usable), str(store.path))
     rng = np.random.default_rng([seed, len(usable)])
     rows = np.sort(rng.permutation(usable)[:max_clips])
     taken = [_moments(store[int(row)], moments, max_size) for row in rows]

@@ -84,9 +84,9 @@ class CASME3(TableSource):
     A recording shows several expressions, so that a clip is called after recording and onset
     (``a_355``). What the table calls happy and sad is stored as happiness and sadness. The paper
     counts 943 micro-expressions of part A, published code 860 rows in the table's second version.
-    Some rows are known to be wrong (an onset behind the apex, a frame 0 that is not there), and
-    recordings miss frames; all of it is told. The layout is known as far as published code reads
-    it.
+    Some rows are known to be wrong (an onset behind the apex, a frame 0 that is not there), some
+    name the onset as the apex, and recordings miss frames; all of it is told. The layout is known
+    as far as published code reads it.
     """
 
     name = "casme3"

@@ -27,6 +27,7 @@ from mersynth.gan.conditions import (
     movement,
     prototype_curve,
     resample,
+    tell_assumed_apexes,
 )
 from mersynth.logs import progress
 from mersynth.sources import PHANTOM
@@ -172,6 +173,8 @@ def _plan_work(
     by_id = {clip.id: i for i, clip in enumerate(real.clips)}
     faces = {clip.id: i for i, clip in enumerate(wearers.clips)}
     known = sorted({*real.subjects, *wearers.subjects})
+    templates = dict.fromkeys(item.template.clip for item in plan)
+    tell_assumed_apexes(real[by_id[name]] for name in templates if name is not None)
     work = []
     for item in plan:
         generator = generators[item.group]

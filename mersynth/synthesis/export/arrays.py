@@ -17,12 +17,14 @@ from mersynth import logs
 from mersynth.clips import Clip
 from mersynth.dataset import to_float
 from mersynth.devices import choose_device
+from mersynth.feature_kinds import tell_still
 from mersynth.motion.flow import LUMA, magnitude, optical_flow, optical_strain
 from mersynth.store import StoredClip
 from mersynth.synthesis.export.images import lacks_apex
 from mersynth.synthesis.export.job import ExportError, ExportSettings, Job, Written, provenance
 
 _BATCH = 16  # clips at once; a pair's flow does not depend on what else is in the batch
+_OF_ONSET = {"onset", "onset_grey"}  # features that look at no apex
 _PROVENANCE = ("face", "template", "generator", "unseen")
 
 
@@ -76,7 +78,7 @@ FEATURES: Mapping[str, Feature] = {
 
 def npz_fault(clip: Clip, settings: ExportSettings) -> str | None:
     """Why a clip has no features; None if it has."""
-    if set(settings.features) <= {"onset", "onset_grey"}:
+    if set(settings.features) <= _OF_ONSET:
         return None
     return lacks_apex(clip)
 
@@ -117,6 +119,8 @@ def write_npz(job: Job, file: Path) -> Written:
             f"size {settings.size} lies above the frames' {side} pixels, which would invent "
             f"detail; prepare the store with --image-size {settings.size}"
         )
+    if not set(settings.features) <= _OF_ONSET:
+        tell_still(job.store, str(job.store.path))
     channels = [channel for feature in features for channel in feature.channels]
     x = np.empty((len(job.store), len(channels), settings.size, settings.size), np.float32)
     device = choose_device(settings.device)
