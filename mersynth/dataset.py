@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -11,7 +13,10 @@ from torch.utils.data import Dataset
 
 from mersynth.clips import Strength
 from mersynth.facs.emotions import classes, label
+from mersynth.logs import listed
 from mersynth.store import ClipStore
+
+logger = logging.getLogger(__name__)
 
 
 class ClipSample(TypedDict):
@@ -85,6 +90,25 @@ class ClipDataset(Dataset[ClipSample]):
             apex_index=_nearest(chosen, item.clip.apex_index),
             strength=item.clip.strength,
             index=index,
+        )
+
+
+def tell_empty_classes(where: str, classes: Sequence[str], labels: Iterable[int]) -> None:
+    """Warn of classes that no clip has: a classifier gets an output for each of them.
+
+    Args:
+        where: what the clips are of; the warning begins with it.
+        classes: names of the classes.
+        labels: of the clips, indices in ``classes``.
+    """
+    used = set(labels)
+    empty = [name for i, name in enumerate(classes) if i not in used]
+    if empty:
+        logger.warning(
+            "%s: no clip has the class %s; the classes are %s",
+            where,
+            listed(empty),
+            listed(classes, 20),
         )
 
 

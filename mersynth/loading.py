@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mersynth.dataset import ClipDataset
+from mersynth.dataset import ClipDataset, tell_empty_classes
 from mersynth.store import ClipStore
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def load_clips(
         The table, whose row ``i`` is about sample ``i``: the fields of :class:`mersynth.clips.Clip`
         beside ``id``, ``subject_id``, ``class`` (its name) and ``label`` (its index); and the
         Dataset, :class:`mersynth.dataset.ClipDataset`, of clips (T, 3, H, W) float32 in [0, 1].
+        Classes of the scheme that no clip has are told in a warning.
 
     Raises:
         StoreError: if there is no whole, readable store.
@@ -40,6 +41,7 @@ def load_clips(
     """
     store = ClipStore.open(path)
     data = ClipDataset(store, num_frames, scheme if scheme is not None else own_scheme(store))
+    tell_empty_classes(str(path), data.classes, data.labels)
     table = data.store.table
     table["class"] = [data.classes[label] for label in data.labels]
     table["label"] = data.labels

@@ -41,6 +41,9 @@ Mix = Annotated[
     list[Path] | None,
     typer.Option("--mix", help="Store or FILE.npz to learn from beside the training clips."),
 ]
+FirstLabel = Annotated[
+    int | None, typer.Option(min=0, help="Number of the first class in y of FILE.npz. [0]")
+]
 Groups = Annotated[
     int | None, typer.Option(help="Test K groups of people in the place of single ones.")
 ]
@@ -83,6 +86,7 @@ def _command(protocol: str) -> Callable[..., None]:
         pretrain: Pretrain = None,
         pretrain_data: PretrainData = None,
         mix: Mix = None,
+        first_label: FirstLabel = None,
         groups: Groups = None,
         classes: Classes = None,
         habit: Habit = "strict",
@@ -97,6 +101,7 @@ def _command(protocol: str) -> Callable[..., None]:
             data=_all(store, data),
             pretrain=_all(pretrain, pretrain_data),
             mix=_all(mix),
+            first_label=first_label,
             groups=groups,
             classes=classes,
             habit=habit,
@@ -121,6 +126,7 @@ def cross(
     pretrain: Pretrain = None,
     pretrain_data: PretrainData = None,
     mix: Mix = None,
+    first_label: FirstLabel = None,
     classes: Classes = None,
     habit: Habit = "strict",
     seeds: Seeds = 1,
@@ -136,6 +142,7 @@ def cross(
         test=test,
         pretrain=_all(pretrain, pretrain_data),
         mix=_all(mix),
+        first_label=first_label,
         classes=classes,
         habit=habit,
         seeds=seeds,

@@ -31,7 +31,10 @@ class FeatureFileError(ValueError):
 
 
 def read_features(
-    path: str | Path, specs: Mapping[str, InputSpec], alone: bool = True
+    path: str | Path,
+    specs: Mapping[str, InputSpec],
+    alone: bool = True,
+    first_label: int | None = None,
 ) -> ModelData:
     """Read a file of features, such as ``mersynth export --layout npz`` writes.
 
@@ -39,11 +42,11 @@ def read_features(
     array         shape       what
     ============  ==========  ======================================================================
     x             N, C, H, W  the model's input; a model of several has an array of each one's name
-    y             N           class: a number from 0, or a name of ``classes``
+    y             N           class: a number from ``first_label`` on, or a name of ``classes``
     subject       N           the person, unique within ``dataset``
     dataset       N           optional in a run of one file, and then the file's name
     clip          N           optional, unique within the person; else the row's number
-    classes       K           optional; names of the classes, else ``0``, ``1`` ...
+    classes       K           optional; names of the classes, else their numbers in y
     channels      C           optional; names of x's channels, which must be the model's
     aus           N           optional; AU cells as the databases write them, such as ``4+L7``
     template, generator, unseen  N  optional; the provenance of synthetic clips (``Clip``),
@@ -55,6 +58,8 @@ def read_features(
         specs: ``Recognizer.inputs``.
         alone: whether no other clips take part in the run. People of several files are told apart
             by ``dataset`` and ``subject``, and a file's name is none of a database: it must say.
+        first_label: number of the first class in y. None: 0, and then a file that names no classes
+            must have a clip of class 0: numbers that start at 1 would make a class of nobody.
 
     Returns:
         The data, its inputs float32.
@@ -89,7 +94,7 @@ def read_features(
     if ignored := sorted(set(arrays) - {*_KNOWN, *names.values()}):
         known = ", ".join((*names.values(), *_KNOWN))
         logger.warning("%s: %s is not read; known are %s", path, ", ".join(ignored), known)
-    labels, classes = _labels(path, arrays)
+    labels, classes = _labels(path, arrays, first_label)
     clips = _clips(path, arrays, [classes[i] for i in labels])
     return ModelData(
         inputs={name: _input(path, arrays, key, specs[name]) for name, key in names.items()},
@@ -129,27 +134,50 @@ def _input_names(
     )
 
 
-def _labels(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]]:
-    y = arrays["y"]
-    named = y.dtype.kind in "US"
+def _labels(
+    path: Path, arrays: Mapping[str, np.ndarray], first_label: int | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(N,) indices in the names of the classes, and these."""
+    y, first = arrays["y"], first_label or 0
+    named, whole = y.dtype.kind in "US", y.dtype.kind in "iu" and y.ndim == 1
     if "classes" in arrays:
         classes = tuple(_texts(arrays["classes"]))
     elif named:
         classes = tuple(sorted(set(_texts(y))))
     else:
-        classes = tuple(str(i) for i in range(int(y.max()) + 1))
+        classes = tuple(map(str, range(first, int(y.max()) + 1))) if whole else ("0", "1")
+        _check_first(path, y, first_label)
     if len(set(classes)) != len(classes) or len(classes) < 2 or not all(classes):
         raise FeatureFileError(f"{path}: classes must be 2 or more different names, got {classes}")
     if named:
         numbers = {name: i for i, name in enumerate(classes)}
-        y = np.array([numbers.get(name, -1) for name in _texts(y)])
-    if y.ndim != 1 or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= len(classes):
-        shown = sorted(set(arrays["y"].ravel().tolist()))[:10]
+        labels = np.array([numbers.get(name, -1) for name in _texts(y.ravel())])
+    else:
+        labels = y.astype(np.int64) - first if whole else np.array([-1])
+    if y.ndim != 1 or labels.min() < 0 or labels.max() >= len(classes):
+        starts_at_1 = first == 0 and whole and y.min() == 1 and y.max() == len(classes)
         raise FeatureFileError(
-            f"{path}: y must be whole numbers (int) in 0..{len(classes) - 1}, or names, of the "
-            f"classes {', '.join(classes)}; it holds {shown} of type {arrays['y'].dtype}"
+            f"{path}: y must be whole numbers (int) in {first}..{first + len(classes) - 1}, or "
+            f"names, of the classes {', '.join(classes)}; it holds {_some(y)} of type {y.dtype}"
+            + "; if its numbers start at 1, say so: --first-label 1"
+            * bool(starts_at_1)
         )
-    return y.astype(np.int64), classes
+    return labels, classes
+
+
+def _check_first(path: Path, y: np.ndarray, first_label: int | None) -> None:
+    """Refuse numbers of which none is that of the first class, unless it was named."""
+    if first_label is None and y.dtype.kind in "iu" and y.min() > 0:
+        raise FeatureFileError(
+            f"{path}: y holds {_some(y)} and no 0, and classes are numbered from 0: class 0 would "
+            f"be nobody's. Where they are numbered from {y.min()}, say so: --first-label "
+            f"{y.min()}; where no clip has class 0, --first-label 0; or name all classes in the "
+            "array 'classes', the first for 0"
+        )
+
+
+def _some(y: np.ndarray) -> list[object]:
+    return sorted(set(y.ravel().tolist()))[:10]
 
 
 def _texts(array: np.ndarray) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from mersynth.dataset import tell_empty_classes
 from mersynth.files import sha256_of_file
 from mersynth.store import ClipStore, StoreError
 from recognizers.feature_files import read_features
@@ -57,6 +58,7 @@ def read_parts(
     scheme: str,
     device: str | torch.device,
     features: FeatureOptions,
+    first_label: int | None = None,
 ) -> list[Part]:
     """Read stores and feature files.
 
@@ -66,6 +68,8 @@ def read_parts(
         scheme: label scheme of the stores; a feature file has classes of its own.
         device: where features that a store lacks are computed.
         features: their options, as :func:`recognizers.inputs.build_inputs` takes them.
+        first_label: number of the first class in feature files, see
+            :func:`recognizers.feature_files.read_features`.
 
     Raises:
         StoreError: if a folder is no whole store, or frames of two stores differ in size.
@@ -94,8 +98,10 @@ def read_parts(
                 data = build_inputs(stores[path], specs, scheme, device, features=features)
                 checksum = stores[path].checksum
             else:
-                data, checksum = read_features(path, specs, alone), sha256_of_file(path)
+                data = read_features(path, specs, alone, first_label)
+                checksum = sha256_of_file(path)
             parts.append(Part(path, role, checksum, data))
+            tell_empty_classes(f"{path} ({role})", data.classes, data.label.tolist())
             people = len({clip.subject_id for clip in data.clips})
             logger.info("%s (%s): %d clips of %d people", path, role, len(data.clips), people)
     return parts

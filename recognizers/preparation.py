@@ -78,6 +78,7 @@ class Preparation:
             "pretrained_on": [len(group.clips) for group in self.groups],
             "device": work.device,
             **({"fine_tuning": dataclasses.asdict(work.fine_tuning)} if own_rates else {}),
+            **({} if request.first_label is None else {"first_label": request.first_label}),
         }
 
 
@@ -100,7 +101,9 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     model = create_model(block["name"], 2, **block["options"])
     _check_model(request, options, model)
     features = block.get("features") or {}
-    parts = read_parts(request.paths, model.inputs, request.scheme, device, features)
+    parts = read_parts(
+        request.paths, model.inputs, request.scheme, device, features, request.first_label
+    )
     of = {role: [part.data for part in parts if part.role == role] for role in request.paths}
     clips = join([*of.get("real", ()), *of.get("train", ()), *of.get("test", ())], mixed=of["mix"])
     pool = join(of["pretrain"], classes=clips.classes) if of["pretrain"] else None

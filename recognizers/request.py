@@ -24,6 +24,8 @@ class Request:
         pretrain: stores or files to pretrain on before every fold.
         mix: stores or files to learn from beside the training clips of every fold.
         groups: test K groups of people in the place of single ones (``loso`` and ``cde``).
+        first_label: number of the first class in ``y`` of feature files; None: 0, and files without
+            a clip of it are refused.
         classes: label scheme of the stores; None: ``three`` for ``cde``, else ``five``.
         habit: ``"paper"`` reproduces published habits: the epoch that scores best on the tested
             person makes the headline, and all clips serve for pretraining. Its figures are marked.
@@ -42,6 +44,7 @@ class Request:
     pretrain: Sequence[Path] = ()
     mix: Sequence[Path] = ()
     groups: int | None = None
+    first_label: int | None = None
     classes: str | None = None
     habit: Habit = "strict"
     seeds: int = 1
@@ -66,6 +69,12 @@ class Request:
         files = [path for path in (*self.data, *self.test) if path.suffix == ".npz"]
         if self.classes is not None and len(files) == len((*self.data, *self.test)):
             raise ValueError("classes relabels stores; those of a feature file are its own")
+        others = [path for path in (*self.pretrain, *self.mix) if path.suffix == ".npz"]
+        if self.first_label is not None and not (files or others):
+            raise ValueError(
+                "first_label numbers the classes of feature files (FILE.npz), and none is given; "
+                "stores name theirs"
+            )
         if self.groups is not None and self.protocol not in ("loso", "cde"):
             raise ValueError(f"groups of people are for loso and cde, not for {self.protocol}")
         tested = [path.resolve() for path in (*self.data, *self.test)]

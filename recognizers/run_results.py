@@ -50,6 +50,7 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         "protocol": request.protocol,
         "groups": request.groups,
         "scheme": request.scheme,
+        "first_label": request.first_label,
         "habit": request.habit,
         "marked": _marks(run),
         "model": dict(run.model),

@@ -194,7 +194,8 @@ class OpenedRun:
         ordered: dict[str, Sequence[Path]] = {r: paths[r] for r in roles if r in paths}
         model = create_model(self.model_name, 2, **self.options["model"]["options"])
         features = self.options["model"].get("features") or {}
-        return read_parts(ordered, model.inputs, self.scheme, self.device, features)
+        first = self.results.get("first_label")
+        return read_parts(ordered, model.inputs, self.scheme, self.device, features, first)
 
     def _check_labels(self) -> None:
         """The clips under test must be those of the run, with their classes."""

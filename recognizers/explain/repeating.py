@@ -34,6 +34,7 @@ def command_with_weights(results: Mapping[str, Any], options: Mapping[str, Any],
     seeds = results["seeds"]
     for flag, value, usual in (
         ("--groups", results["groups"], None),
+        ("--first-label", results.get("first_label"), None),
         ("--classes", results["scheme"] if of_stores else None, None),
         ("--protocol", results["habit"], "strict"),
         ("--seeds", len(seeds), 1),
