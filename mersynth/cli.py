@@ -32,10 +32,12 @@ def doctor() -> None:
     """Packages, device, data sets and weights: found or missing, and how to get them."""
     from rich.console import Console
 
-    from mersynth.doctor import examine, is_obstacle, table
+    from mersynth.doctor import examine, is_obstacle, report
 
     findings = list(examine())
-    Console().print(table(findings))
+    console = Console()
+    for line in report(findings, console.width if console.is_terminal else None):
+        console.print(line, soft_wrap=True)
     obstacles = [finding.name for finding in findings if is_obstacle(finding)]
     if obstacles:
         logger.error("in the way of `mersynth generate`: %s", ", ".join(obstacles))

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib.util
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mersynth import paths
-from mersynth.face.weights import FEAT_WEIGHTS, Weights, how_to_get, locate
+from mersynth.face.weights import (
+    FEAT_WEIGHTS,
+    Weights,
+    by_hand,
+    download_command,
+    how_to_get,
+    locate,
+)
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.text import Text
+
+_OPERATORS = ("_C*.so", "_C*.pyd", "_C*.dylib")  # torchvision's, by system
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +35,9 @@ class Finding:
         part: heading it stands under, for instance ``"packages"``.
         name: what was looked for.
         status: whether it was found; ``"broken"`` is something found that cannot be used.
-        detail: where it is and of what version, or how to get it.
+        detail: where it is and of what version, or why not.
         required: whether ``mersynth generate --source phantom`` needs it.
+        command: gets it, where a command does.
     """
 
     part: str
@@ -31,6 +45,7 @@ class Finding:
     status: Literal["found", "missing", "broken"]
     detail: str
     required: bool = False
+    command: str | None = None
 
 
 def examine() -> Iterator[Finding]:
@@ -46,24 +61,46 @@ def examine() -> Iterator[Finding]:
         yield from _stores()
 
 
-def table(findings: list[Finding]) -> Table:
-    """The findings as a table for the terminal, a row a finding."""
-    from rich.markup import escape
-    from rich.table import Table
+def report(findings: Iterable[Finding], width: int | None) -> Iterator[Text]:
+    """The findings in lines to print one below the other.
+
+    A command has a line of its own, whatever its length, and what stands between backticks is
+    never broken: both are there to be copied.
+
+    Args:
+        findings: part by part.
+        width: prose is wrapped to so many columns; None: not at all.
+    """
+    from rich.text import Text
 
     colours = {"found": "green", "missing": "yellow", "broken": "red"}
-    rows = Table(show_header=False, box=None, pad_edge=False)
-    for _ in range(3):
-        rows.add_column(overflow="fold")
     part = ""
     for finding in findings:
         if finding.part != part:
             part = finding.part
-            rows.add_row(f"[bold]{part}[/bold]")
+            yield Text(part, "bold")
         colour = "red" if is_obstacle(finding) else colours[finding.status]
-        status = f"[{colour}]{finding.status}[/{colour}]"
-        rows.add_row(f"  {finding.name}", status, escape(finding.detail))
-    return rows
+        head = Text(f"  {finding.name:<20} ").append(f"{finding.status:<7} ", colour)
+        first, *others = _wrapped(finding.detail, len(head), width)
+        yield head.append(first)
+        yield from (Text(line) for line in others)
+        if finding.command is not None:
+            yield Text(f"      {finding.command}")
+
+
+def _wrapped(text: str, begin: int, width: int | None) -> list[str]:
+    """Lines of a text whose first begins behind ``begin`` columns; a tree of folders stays one."""
+    prose, *tree = text.splitlines() or [""]
+    lines = textwrap.wrap(
+        re.sub("`[^`]*`", lambda match: match[0].replace(" ", "\0"), prose),
+        width=width or begin + len(prose) + 1,
+        initial_indent=" " * begin,
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    first, *others = [line.replace("\0", " ") for line in lines] or [""]
+    return [first[begin:], *others, *(f"      {line}".rstrip() for line in tree)]
 
 
 def is_obstacle(finding: Finding) -> bool:
@@ -77,7 +114,8 @@ def _packages() -> Iterator[Finding]:
     try:
         lines = metadata.requires("mersynth") or []
     except metadata.PackageNotFoundError:
-        yield Finding("packages", "mersynth", "missing", "install it: pip install .", required=True)
+        detail = "it is not installed; in its folder:"
+        yield Finding("packages", "mersynth", "missing", detail, True, "pip install .")
         return
     requirements = [Requirement(line) for line in lines]
     for wanted in requirements:
@@ -86,30 +124,56 @@ def _packages() -> Iterator[Finding]:
         try:
             version = metadata.version(wanted.name)
         except metadata.PackageNotFoundError:
-            how = f"pip install '{wanted.name}{wanted.specifier}'"
-            yield Finding("packages", wanted.name, "missing", how, required=True)
+            command = f"pip install '{wanted.name}{wanted.specifier}'"
+            yield Finding("packages", wanted.name, "missing", "not installed", True, command)
             continue
         if wanted.specifier.contains(version, prereleases=True):
             yield Finding("packages", wanted.name, "found", version, required=True)
         else:
-            detail = f"{version}, needed is {wanted.specifier}: pip install -U {wanted.name}"
-            yield Finding("packages", wanted.name, "broken", detail, required=True)
+            detail = f"{version}, needed is {wanted.specifier}"
+            command = f"pip install -U '{wanted.name}{wanted.specifier}'"
+            yield Finding("packages", wanted.name, "broken", detail, True, command)
 
 
 def _device() -> Finding:
-    # A torch and a torchvision that were built apart fail only when both are imported.
     try:
         import torch
-        import torchvision  # noqa: F401
+
+        _load_operators()
     except (ImportError, OSError, RuntimeError) as error:
-        detail = f"{error}; install both together: pip install -U torch torchvision"
-        return Finding("device", "torch", "broken", detail, required=True)
+        detail = f"{error}; install both together:"
+        return Finding(
+            "device", "torch", "broken", detail, True, "pip install -U torch torchvision"
+        )
     cores = f"CPU, {torch.get_num_threads()} threads"
     if not torch.cuda.is_available():
         return Finding("device", "torch", "found", f"{cores}; no CUDA device", required=True)
     memory = torch.cuda.get_device_properties(0).total_memory / 2**30
     detail = f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB; {cores}"
     return Finding("device", "torch", "found", detail, required=True)
+
+
+def _load_operators() -> None:
+    """Load torchvision's operators for torch, which fails where the two were built apart.
+
+    An import of torchvision loads them, too, and takes seconds for its models besides.
+
+    Raises:
+        ImportError, OSError, RuntimeError: if they do not fit.
+    """
+    import torch
+
+    spec = importlib.util.find_spec("torchvision")
+    folder = next(iter((spec and spec.submodule_search_locations) or ()), None)
+    files = [file for pattern in _OPERATORS for file in Path(folder or "").glob(pattern)]
+    if folder is None or not files:
+        import torchvision  # noqa: F401
+
+        return
+    for file in files:
+        torch.ops.load_library(file)
+    if not hasattr(torch.ops.torchvision, "nms"):
+        raise RuntimeError(f"{folder} holds no operators that torch {torch.__version__} knows")
 
 
 def _databases() -> Iterator[Finding]:
@@ -137,8 +201,12 @@ def _weights(weights: Weights) -> Finding:
     if path is not None:
         detail = f"{path} ({weights.use}; licence: {weights.licence})"
         return Finding(part, weights.name, "found", detail)
-    status: Literal["missing", "broken"] = "missing" if weights.override is None else "broken"
-    return Finding(part, weights.name, status, how_to_get(weights))
+    command = download_command(weights)
+    if weights.override is not None or command is None:
+        status: Literal["missing", "broken"] = "missing" if command is None else "broken"
+        return Finding(part, weights.name, status, how_to_get(weights))
+    detail = f"{weights.file} ({weights.use}; licence: {weights.licence}): {by_hand(weights)}, or"
+    return Finding(part, weights.name, "missing", detail, command=command)
 
 
 def _generators() -> Iterator[Finding]:
@@ -157,8 +225,9 @@ def _generators() -> Iterator[Finding]:
             detail = f"{card.image_size} pixels, step {card.step}, trained on {subjects} subjects"
             yield Finding("generators", name, "found", detail, required=shipped)
     if not trained:
-        detail = f"none in {paths.checkpoint_path('')}; `mersynth train --source S` makes one"
-        yield Finding("generators", "your own", "missing", detail)
+        detail = f"none in {paths.checkpoint_path('')}; of a source S:"
+        command = "mersynth train --source S"
+        yield Finding("generators", "your own", "missing", detail, command=command)
 
 
 def _stores() -> Iterator[Finding]:
@@ -174,5 +243,6 @@ def _stores() -> Iterator[Finding]:
             detail = f"{len(store)} clips of {len(store.subjects)} subjects"
             yield Finding("stores", str(folder), "found", f"{detail}, {store.image_size} pixels")
     if not folders:
-        detail = f"none in {paths.store_path('')}; `mersynth prepare --source S` makes one"
-        yield Finding("stores", "your own", "missing", detail)
+        detail = f"none in {paths.store_path('')}; of a source S:"
+        command = "mersynth prepare --source S"
+        yield Finding("stores", "your own", "missing", detail, command=command)

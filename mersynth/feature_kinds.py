@@ -158,7 +158,7 @@ def _shipped_magnet(device: torch.device) -> MagNet:
 
 
 _STILL_REMEDY = (
-    "prepare the store with doubtful_apex=spot, which spots these apexes anew, or with "
+    "prepare the store with doubtful_apex=spot, which spots an apex where frames differ, or with "
     "doubtful_apex=leave_out"
 )
 REMEDIES: dict[Need, str] = {

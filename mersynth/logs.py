@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -33,10 +32,24 @@ def set_up(debug: bool = False) -> None:
     Args:
         debug: also show the debug lines of this project.
     """
-    handler = RichHandler(console=console, show_path=debug, log_time_format="%X", markup=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    place = "  (%(name)s:%(lineno)d)" if debug else ""
+    handler = _Handler()
+    handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-8s %(message)s{place}", "%X"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for package in ("mersynth", "recognizers"):
         logging.getLogger(package).setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+class _Handler(logging.Handler):
+    """Prints records on the console, unwrapped: commands and paths are there to be copied."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        style = {logging.WARNING: "yellow"}.get(record.levelno)
+        style = "red" if record.levelno > logging.WARNING else style
+        try:
+            console.print(self.format(record), style=style, markup=False, soft_wrap=True)
+        except Exception:
+            self.handleError(record)
 
 
 @contextmanager

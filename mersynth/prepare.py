@@ -39,7 +39,8 @@ def prepare(
     """Check a database's files, then write its clips, from onset to offset, into a store.
 
     What was chosen, found and left out stands in the header of ``store.json``. Where the store is
-    there already, prepared in the same way, only the features that it lacks are computed.
+    there already, prepared in the same way, only the features that it lacks are computed; without
+    any, that is an error, but for the phantom, which would be rendered the same.
 
     Args:
         source: a name of ``sources.SOURCES``; ``"phantom"``, which is rendered; or ``"composite"``,
@@ -76,7 +77,10 @@ def prepare(
     choose_detector(chosen.detector)
     out = paths.store_path(source, out)
     if out.exists():
-        _check_same(out, source, chosen, seed, given=bool(root or images or videos or not wanted))
+        # The same phantom would be rendered again; the files of a database may have changed.
+        done = not wanted and source != PHANTOM
+        _check_same(out, source, chosen, seed, given=bool(root or images or videos or done))
+        logger.info("%s is there already, prepared in the same way", out)
     elif source == PHANTOM:
         _render_phantom(root, out, chosen, seed)
     elif source == COMPOSITE:

@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import openpyxl
 import pytest
 from PIL import Image
+
+from mersynth.store import ClipStore
 
 # The cases that every source inherits are no test module; their asserts shall explain themselves.
 pytest.register_assert_rewrite("tests.sources.frame_case", "tests.sources.source_case")
@@ -25,6 +27,12 @@ def _annotations() -> Path:
     if not ANNOTATIONS.is_dir():
         pytest.skip(f"the real annotation tables are not at {ANNOTATIONS}")
     return ANNOTATIONS
+
+
+def told_by_source(store: ClipStore) -> list[dict[str, Any]]:
+    """The warnings of a store's header, but for those about apexes: fake frames hardly move."""
+    warnings = store.meta["header"]["warnings"]
+    return [w for w in warnings if not w["reason"].startswith("apex in doubt")]
 
 
 @dataclass(frozen=True)

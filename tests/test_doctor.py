@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
-import io
+import subprocess
 import sys
 from importlib import metadata
 from importlib.machinery import ModuleSpec
@@ -10,7 +10,6 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from mersynth import doctor
@@ -80,7 +79,8 @@ def test_packages_are_compared_with_what_the_project_declares(
     assert found["numpy"].detail == np.__version__
     assert found["pillow"].status == "broken"
     assert "needed is >=999" in found["pillow"].detail
-    assert found["no-such-package"].detail == "pip install 'no-such-package>=2'"
+    assert found["no-such-package"].command == "pip install 'no-such-package>=2'"
+    assert found["pillow"].command == "pip install -U 'pillow>=999'"
     assert [doctor.is_obstacle(f) for f in found.values()] == [False, True, True]
 
 
@@ -90,7 +90,7 @@ def test_a_project_that_is_not_installed_is_told_so() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metadata, "requires", requires)
-        assert "pip install ." in find("packages", "mersynth").detail
+        assert find("packages", "mersynth").command == "pip install ."
 
 
 def test_torch_and_torchvision_that_do_not_fit_are_an_obstacle(
@@ -99,7 +99,29 @@ def test_torch_and_torchvision_that_do_not_fit_are_an_obstacle(
     monkeypatch.setitem(sys.modules, "torchvision", None)
     finding = find("device", "torch")
     assert doctor.is_obstacle(finding)
-    assert "pip install -U torch torchvision" in finding.detail
+    assert finding.command == "pip install -U torch torchvision"
+
+
+def test_operators_built_for_another_torch_are_an_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are loaded without torchvision's own import, which takes seconds."""
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "_C.so").write_bytes(b"no library")
+    spec = ModuleSpec("torchvision", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path / "torchvision")]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
+    finding = find("device", "torch")
+    assert (finding.status, finding.command) == ("broken", "pip install -U torch torchvision")
+    assert "_C.so" in finding.detail
+
+
+def test_the_operators_that_are_installed_fit_without_an_import_of_torchvision() -> None:
+    code = (
+        "import sys; from mersynth import doctor; finding = doctor._device(); "
+        "assert finding.status == 'found', finding; assert 'torchvision' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_missing_data_set_is_named_with_its_place_and_its_licence(
@@ -140,6 +162,10 @@ def test_weights_are_found_in_the_cache_of_py_feat(tmp_path: Path) -> None:
     assert missing.status == "missing"
     for said in ("FEAT_MULTITASK_WEIGHTS", "face_multitask_v28.safetensors", "non-commercial"):
         assert said in missing.detail
+    assert missing.command == (
+        "hf download py-feat/face_multitask_v2 face_multitask_v28.safetensors --cache-dir "
+        f"{tmp_path}/feat/resources"
+    )
 
 
 def test_a_variable_that_names_weights_is_followed(
@@ -154,7 +180,7 @@ def test_a_variable_that_names_weights_is_followed(
 
 def test_generators_are_read_and_checked(machine: Path, tmp_path: Path) -> None:
     assert doctor.is_obstacle(find("generators", "shipped (phantom)"))
-    assert "mersynth train" in find("generators", "your own").detail
+    assert find("generators", "your own").command == "mersynth train --source S"
     write_generator(tmp_path / "shipped")
     shipped = find("generators", "shipped (phantom)")
     assert shipped.detail == "32 pixels, step 12, trained on 2 subjects"
@@ -167,20 +193,43 @@ def test_generators_are_read_and_checked(machine: Path, tmp_path: Path) -> None:
 
 
 def test_stores_are_opened(machine: Path) -> None:
-    assert "mersynth prepare" in find("stores", "your own").detail
+    assert find("stores", "your own").command == "mersynth prepare --source S"
     write_store(machine / "stores" / "samm")
     assert find("stores", "stores/samm").detail == "1 clips of 1 subjects, 16 pixels"
     (machine / "stores" / "samm" / "frames.npy").unlink()
     assert find("stores", "stores/samm").status == "broken"
 
 
-def test_the_table_shows_every_finding() -> None:
+def test_every_finding_is_shown_and_every_command_on_a_line_of_its_own() -> None:
     findings = list(doctor.examine())
-    screen = io.StringIO()
-    Console(file=screen, width=200).print(doctor.table(findings))
-    for finding in findings:
-        assert finding.part in screen.getvalue()
-        assert finding.name in screen.getvalue()
+    for width in (80, None):
+        lines = [line.plain for line in doctor.report(findings, width)]
+        shown = "\n".join(lines)
+        for finding in findings:
+            assert finding.part in lines
+            assert finding.name in shown
+            assert finding.command is None or f"      {finding.command}" in lines
+        commands = {f"      {finding.command}" for finding in findings}
+        prose = [line for line in lines if line not in commands]
+        assert width is None or max(map(len, prose)) <= max(80, len(str(Path.cwd())) + 80)
+        assert any(len(command) > 80 for command in commands)
+
+
+def test_what_stands_between_backticks_and_a_tree_of_folders_stay_whole() -> None:
+    command = "`mersynth train --source samm --subject-groups 5 --out checkpoints/another`"
+    text = f"{'word ' * 12}{command} makes one\n\n    data/\n        samm/"
+    lines = [line.plain for line in doctor.report([Finding("p", "n", "broken", text)], 60)]
+    assert f"      {command}" in lines
+    assert lines[-2:] == ["          data/", "              samm/"]
+
+
+def test_what_is_piped_is_not_wrapped(tmp_path: Path) -> None:
+    write_generator(tmp_path / "shipped")
+    done = CliRunner().invoke(app, ["doctor"])
+    (line,) = [line for line in done.output.splitlines() if "retinaface_r34" in line[:20]]
+    assert line.endswith("names another folder), or")
+    assert len(line) > 200
+    assert "hf download py-feat/retinaface_r34 model.safetensors --cache-dir" in done.output
 
 
 def test_doctor_fails_only_when_the_main_job_cannot_run(tmp_path: Path) -> None:

@@ -78,3 +78,17 @@ def test_set_up_shows_this_project_from_info_on_and_others_from_warning_on(
     assert "ours debug" not in shown.err
     assert "theirs info" not in shown.err
     assert "theirs warning" in shown.err
+
+
+def test_a_line_is_never_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands are copied from it, from an 80-column terminal as from a file."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    command = f"mersynth prepare --store {'/a/long/path' * 12} --features flow"
+    try:
+        logs.set_up()
+        logging.getLogger("mersynth.gan").warning("do [this]: %s", command)
+    finally:
+        root.handlers[:], root.level = handlers, level
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d WARNING  do \[this\]: {command}", line)

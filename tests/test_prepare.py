@@ -18,6 +18,7 @@ from mersynth.sources.errors import PrepareError
 from mersynth.sources.phantom.population import ClipSpec, clip_specs, render_clip
 from mersynth.store import StoreError
 from mersynth.store_writer import StoreWriter
+from tests.tiny_store import write_tiny_store
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +197,18 @@ def test_photos_do_not_decide_whether_videos_get_an_apex(astronaut: Path, tmp_pa
         "folder", out=tmp_path / "s", images=[astronaut], videos=[video], geometry="resize"
     )
     assert [clip.apex_method for clip in store.clips] == [None, "strain"]
+
+
+def test_a_phantom_that_is_there_already_is_taken_as_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    header = {"source": "phantom", "image_size": 32, "seed": 0, "strength": "micro"}
+    there = write_tiny_store(tmp_path / "s", header=header)
+    assert prepare("phantom", out=tmp_path / "s", image_size=32).checksum == there.checksum
+    assert f"{tmp_path / 's'} is there already, prepared in the same way" in caplog.text
+    with pytest.raises(StoreError, match="prepared with image_size 32, not 64: choose another"):
+        prepare("phantom", out=tmp_path / "s", image_size=64)
 
 
 def test_features_are_added_to_a_store_prepared_in_the_same_way(

@@ -153,18 +153,29 @@ def require(wanted: Sequence[Weights], purpose: str) -> list[Path]:
     return [path for path in found.values() if path is not None]
 
 
+def download_command(weights: Weights) -> str | None:
+    """The command that brings some weights here; None where py-feat, which reads them, is not."""
+    folder = cache_folder()
+    if folder is None:
+        return None
+    return f"hf download {weights.repository} {weights.file} --cache-dir {folder}"
+
+
 def how_to_get(weights: Weights) -> str:
     """One line: the file, its use, its licence, and each way to bring it here."""
     what = f"{weights.name}: {weights.file} ({weights.use}; licence: {weights.licence})"
     if weights.override is not None:
         return f"{what}: {weights.variable} names {weights.override}, where there is no file"
-    folder = cache_folder()
-    if folder is None:
+    command = download_command(weights)
+    if command is None:
         return f"{what}: py-feat is not installed: pip install py-feat"
-    command = f"hf download {weights.repository} {weights.file} --cache-dir {folder}"
-    by_hand = f", or let {weights.variable} name a copy" if weights.variable else ""
+    return f"{what}: get it by `{command}`, or {by_hand(weights)}"
+
+
+def by_hand(weights: Weights) -> str:
+    """How to bring some weights here without the network."""
+    variable = f"let {weights.variable} name a copy, or " if weights.variable else ""
     return (
-        f"{what}: get it by `{command}`{by_hand}, or copy the folder "
-        f"models--{weights.repository.replace('/', '--')} from another machine's cache into "
-        f"{folder} ({FOLDER_VARIABLE} names another folder)"
+        f"{variable}copy the folder models--{weights.repository.replace('/', '--')} from another "
+        f"machine's cache into {cache_folder()} ({FOLDER_VARIABLE} names another folder)"
     )

@@ -22,6 +22,7 @@ from mersynth.motion.lbp import histogram_difference, lbp_histograms
 
 Reference = Literal["ends", "onset"]
 
+_SMALLEST = 32  # pixels: less is too little for flow and for the blocks of LBP
 _FLOW_SIDE = 64  # pixels: at 128 the flow is no better for the apex, and takes five times as long
 _MARGIN = 8  # an eighth of each side is cut off: hair, background, and the flow's own border
 _STILL = 1e-6  # a signal below it is rounding, no movement
@@ -233,10 +234,20 @@ def measure_apex(
 
 
 def _check(clip: Tensor) -> None:
-    if clip.dim() != 4 or clip.shape[1] not in (1, 3) or len(clip) < 3 or min(clip.shape[2:]) < 32:
+    if clip.dim() != 4 or clip.shape[1] not in (1, 3):
         raise ValueError(
-            "an apex needs a clip (T, 1 or 3, H, W) of 3 frames or more, between whose ends it "
-            f"lies, and sides of 32 pixels or more; got {tuple(clip.shape)}"
+            f"apex spotting needs a clip (T, 1 or 3, H, W), got shape {tuple(clip.shape)}"
+        )
+    if len(clip) < 3:
+        raise ValueError(
+            f"an apex lies between first and last frame: a clip needs 3 frames or more, got "
+            f"{len(clip)}; leave the clip out"
+        )
+    if min(clip.shape[2:]) < _SMALLEST:
+        raise ValueError(
+            f"apex spotting needs frames of {_SMALLEST} x {_SMALLEST} pixels or more, got "
+            f"{clip.shape[2]} x {clip.shape[3]}; prepare them larger (--image-size {_SMALLEST} or "
+            "more)"
         )
     if not clip.is_floating_point():
         raise ValueError(f"clip must be float in [0, 1], got {clip.dtype}; divide uint8 by 255")

@@ -235,20 +235,24 @@ def _grey_pair(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 def _grey(name: str, frames: Tensor) -> Tensor:
     if frames.dim() != 4 or frames.shape[1] not in (1, 3) or not len(frames):
         raise ValueError(
-            f"{name} must have shape (B, 1 or 3, H, W), with B of 1 or more, got "
+            f"the {name} frames must have shape (B, 1 or 3, H, W), with B of 1 or more, got "
             f"{tuple(frames.shape)}"
         )
     if min(frames.shape[-2:]) < _MIN_SIZE:
         raise ValueError(
-            f"{name} must be {_MIN_SIZE} pixels or more on each side, got "
-            f"{frames.shape[-2]} x {frames.shape[-1]}"
+            f"optical flow needs frames of {_MIN_SIZE} x {_MIN_SIZE} pixels or more, got "
+            f"{frames.shape[-2]} x {frames.shape[-1]}; prepare or generate them larger "
+            f"(--image-size {_MIN_SIZE} or more)"
         )
     if not frames.is_floating_point():
-        raise ValueError(f"{name} must be float in [0, 1], got {frames.dtype}; divide uint8 by 255")
+        raise ValueError(
+            f"the {name} frames must be float in [0, 1], got {frames.dtype}; divide uint8 by 255"
+        )
     low, high = (bound.item() for bound in frames.detach().aminmax())
     if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # NaN fails, too
         raise ValueError(
-            f"{name} must lie in [0, 1], got {low:.3g}..{high:.3g}; divide frames of 0..255 by 255"
+            f"the {name} frames must lie in [0, 1], got {low:.3g}..{high:.3g}; divide frames of "
+            "0..255 by 255"
         )
     frames = frames.detach()
     frames = frames if frames.dtype == torch.float64 else frames.float()

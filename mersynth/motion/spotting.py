@@ -84,7 +84,7 @@ def _find_doubts(clips: Sequence[FramedClip]) -> dict[int, str]:
     """By position, what is doubtful about a clip's apex."""
     stills = all(item.clip.num_frames == 1 for item in clips)
     end_at_apex = all(item.clip.apex == item.clip.offset for item in clips)
-    if end_at_apex:
+    if end_at_apex and not stills:
         logger.info("all %d clips end at their apex: so the database is made", len(clips))
     doubts = {}
     with logs.progress("looking at apexes", total=len(clips), unit="clips") as advance:

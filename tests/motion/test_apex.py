@@ -191,9 +191,9 @@ _CLIP = torch.rand(5, 3, 32, 32)
 @pytest.mark.parametrize(
     ("clip", "options", "message"),
     [
-        (_CLIP[:1], {}, r"3 frames or more.*got \(1, 3, 32, 32\)"),
-        (_CLIP[:2], {}, r"3 frames or more.*got \(2, 3, 32, 32\)"),
-        (_CLIP[:, :, :20], {}, r"32 pixels or more; got \(5, 3, 20, 32\)"),
+        (_CLIP[:1], {}, "3 frames or more, got 1; leave"),
+        (_CLIP[:2], {}, "3 frames or more, got 2; leave"),
+        (_CLIP[:, :, :20], {}, "frames of 32 x 32 pixels or more, got 20 x 32; .*--image-size"),
         (_CLIP[:1].expand(5, -1, -1, -1), {}, "all 5 frames of the clip are the same"),
         (_CLIP + 1, {}, r"must lie in \[0, 1\]"),
         (torch.full_like(_CLIP, torch.nan), {}, r"must lie in \[0, 1\]"),

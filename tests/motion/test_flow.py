@@ -283,13 +283,17 @@ def test_unfit_frames_are_refused_by_name() -> None:
     frame = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match=r"one shape, got \(2, 3, 32, 32\) and \(1, 3, 32, 32\)"):
         tvl1(frame, frame[:1])
-    with pytest.raises(ValueError, match=r"first must have shape \(B, 1 or 3, H, W\)"):
+    with pytest.raises(ValueError, match=r"the first frames must have shape \(B, 1 or 3, H, W\)"):
         farneback(frame[:, :2], frame[:, :2])
-    with pytest.raises(ValueError, match=r"16 pixels or more on each side, got 12 x 32"):
+    with pytest.raises(
+        ValueError, match=r"needs frames of 16 x 16 pixels or more, got 12 x 32; .*--image-size 16"
+    ):
         dis(frame[..., :12, :], frame[..., :12, :])
-    with pytest.raises(ValueError, match=r"second must lie in \[0, 1\], got .*\.\.2\d\d"):
+    with pytest.raises(
+        ValueError, match=r"the second frames must lie in \[0, 1\], got .*\.\.2\d\d"
+    ):
         tvl1(frame, frame * 255)
-    with pytest.raises(ValueError, match=r"first must lie in \[0, 1\], got nan"):
+    with pytest.raises(ValueError, match=r"the first frames must lie in \[0, 1\], got nan"):
         tvl1(frame * torch.nan, frame)
     with pytest.raises(ValueError, match=r"torch\.uint8; divide uint8 by 255"):
         tvl1((frame * 255).byte(), (frame * 255).byte())

@@ -105,7 +105,7 @@ def test_an_apex_in_doubt_is_spotted_anew_where_the_face_moves(
     assert header["apex_spotting"] == "strain"
     warned = [p["reason"] for p in header["warnings"]]
     assert [p["file"] for p in header["warnings"]] == ["casme2/sub01/single"] * 2
-    assert warned[0].startswith("no apex spotted: an apex needs a clip")
+    assert warned[0].startswith("no apex spotted: an apex lies between")
     assert warned[1] == "apex in doubt (a single frame): kept as it is"
 
 

@@ -16,7 +16,7 @@ from mersynth.prepare import prepare
 from mersynth.sources import get_source
 from mersynth.sources.errors import PrepareError
 from mersynth.store import ClipStore
-from tests.conftest import FakeSource, FakeTree
+from tests.conftest import FakeSource, FakeTree, told_by_source
 
 
 class FrameCase(FakeSource):
@@ -87,7 +87,7 @@ class FrameCase(FakeSource):
             assert np.isnan(item.landmarks).all()
         header = store.meta["header"]
         assert (header["source"], header["release"]) == (self.source, release)
-        assert (header["image_size"], header["skipped"], header["warnings"]) == (16, [], [])
+        assert (header["image_size"], header["skipped"], told_by_source(store)) == (16, [], [])
         assert header["licence"]
         assert header["citation"]
         assert str(tmp_path) not in (store.path / "store.json").read_text()

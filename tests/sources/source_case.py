@@ -19,7 +19,7 @@ from mersynth.sources import get_source
 from mersynth.sources.errors import PrepareError, SourceError
 from mersynth.sources.table import Row
 from mersynth.store import ClipStore, StoreError
-from tests.conftest import FakeClip, FakeTree
+from tests.conftest import FakeClip, FakeTree, told_by_source
 from tests.sources.frame_case import FrameCase
 
 
@@ -249,7 +249,7 @@ class SourceCase(TreeCase):
         store = self.prepare(tree)
         assert len(store) == len(self.clips)
         assert store.clips[0].apex is None
-        (warning,) = store.meta["header"]["warnings"]
+        (warning,) = told_by_source(store)
         assert warning["file"] == self.table_name
         assert warning["row"] == len(self.sheet([])) + 1
         assert "no apex" in warning["reason"]
@@ -258,6 +258,6 @@ class SourceCase(TreeCase):
         self.rewrite_table(tree, clip=1, aus="4+xyz9")
         store = self.prepare(tree)
         assert store.clips[1].aus == "4+xyz9"
-        (warning,) = store.meta["header"]["warnings"]
+        (warning,) = told_by_source(store)
         assert (warning["file"], warning["row"]) == (self.table_name, len(self.sheet([])) + 2)
         assert "'4+xyz9': 'xyz9' cannot be read" in warning["reason"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mersynth.sources.errors import SourceError
-from tests.conftest import FakeClip, FakeTree
+from tests.conftest import FakeClip, FakeTree, told_by_source
 from tests.sources.source_case import SourceCase
 
 
@@ -52,5 +52,8 @@ class TestCASME2(SourceCase):
     def test_real_table(self, annotations: Path, tmp_path: Path) -> None:
         store = self.assert_real_table(annotations / self.table_name, tmp_path, 255, 26)
         assert [clip.id for clip in store.clips if clip.apex is None] == ["casme2/sub04/EP12_01f"]
-        (warning,) = store.meta["header"]["warnings"]
+        on_onset = "apex in doubt (it is the onset): kept as it is"
+        told = [w["file"] for w in store.meta["header"]["warnings"] if w["reason"] == on_onset]
+        assert told == ["casme2/sub05/EP09_05f"]
+        (warning,) = told_by_source(store)
         assert warning["row"] == 31

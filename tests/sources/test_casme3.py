@@ -47,6 +47,14 @@ class TestCASME3(SourceCase):
     def frame(self, clip: FakeClip, number: int, release: str) -> str:
         return str(number)
 
+    def test_an_apex_on_the_onset_is_told(self, tree: FakeTree) -> None:
+        store = self.prepare(tree)
+        told = {w["file"]: w["reason"] for w in store.meta["header"]["warnings"]}
+        assert told == {
+            "casme3/spNO.1/b_98": "apex in doubt (it is the onset): kept as it is",
+            "casme3/spNO.39/m_7": "apex in doubt (it is the offset): kept as it is",
+        }
+
     def test_folder_without_row(self, tree: FakeTree) -> None:
         """Most recordings show micro-expressions; one without is no problem."""
         self.write_table(tree.root, self.clips[:-1])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mersynth.facs.emotions import label
-from tests.conftest import FakeClip, FakeTree
+from tests.conftest import FakeClip, FakeTree, told_by_source
 from tests.sources.source_case import SourceCase
 
 
@@ -50,7 +50,7 @@ class TestSAMM(SourceCase):
     def test_real_table(self, annotations: Path, tmp_path: Path) -> None:
         store = self.assert_real_table(annotations / self.table_name, tmp_path, 159, 29)
         assert all(clip.apex is not None for clip in store.clips)
-        assert store.meta["header"]["warnings"] == []
+        assert told_by_source(store) == []
         counts = Counter(label("samm", clip.emotion, "five") for clip in store.clips)
         assert counts == {
             "anger": 57, "happiness": 26, "surprise": 15, "contempt": 12, "others": 26, None: 23,

@@ -19,7 +19,7 @@ from mersynth.sources.errors import PrepareError, SourceError
 from mersynth.sources.table import Row
 from mersynth.sources.table_source import TableSource
 from mersynth.store import ClipStore
-from tests.conftest import FakeClip, FakeTree
+from tests.conftest import FakeClip, FakeTree, told_by_source
 from tests.sources.source_case import TreeCase
 
 TABLE = "SMIC-HS-E_annotation.xlsx"
@@ -128,7 +128,7 @@ def test_folders_are_the_clips_where_there_is_no_table(folders: Path) -> None:
     ]
     assert store[1].frames[:, 0, 0, 0].tolist() == [118, 119, 120, 121, 122]
     header = store.meta["header"]
-    assert (header["release"], header["skipped"], header["warnings"]) == ("cropped", [], [])
+    assert (header["release"], header["skipped"], told_by_source(store)) == ("cropped", [], [])
 
 
 def test_a_table_beside_such_folders_is_not_read(folders: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_folder_of_another_emotion(folders: Path) -> None:
     store = stored(folders, skip_bad=True)
     (clip,) = (clip for clip in store.clips if clip.name == "s03_sur_01")
     assert clip.emotion == "surprise"
-    (warning,) = store.meta["header"]["warnings"]
+    (warning,) = told_by_source(store)
     assert "s03_sur_01 is called negative, its name says surprise" in warning["reason"]
 
 

@@ -114,8 +114,9 @@ def _amplify(signal: Tensor, alpha: Tensor, wavelength: float, levels: int | Non
     side = min(signal.shape[-2:])
     if side < _SMALLEST:
         raise ValueError(
-            f"frames must be at least {_SMALLEST} pixels high and wide, got {signal.shape[-2]} x "
-            f"{signal.shape[-1]}"
+            f"Eulerian magnification needs frames of {_SMALLEST} x {_SMALLEST} pixels or more, "
+            f"got {signal.shape[-2]} x {signal.shape[-1]}; prepare or generate them larger "
+            f"(--image-size {_SMALLEST} or more)"
         )
     most = int(math.log2(side)) - 2  # the last level's kernel must fit when reflected
     if levels is not None and not 1 <= levels <= most:

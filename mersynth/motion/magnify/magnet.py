@@ -185,13 +185,14 @@ def magnify_clip(
 def _check_frames(first: Tensor, second: Tensor) -> None:
     if first.shape != second.shape or second.dim() != 4 or second.shape[1] != 3:
         raise ValueError(
-            "first and second must both have shape (B, 3, H, W), got "
+            "MagNet: first and second frames must both have shape (B, 3, H, W), got "
             f"{tuple(first.shape)} and {tuple(second.shape)}"
         )
     if min(second.shape[-2:]) < _SMALLEST:
         raise ValueError(
-            f"frames must be at least {_SMALLEST} pixels high and wide, got "
-            f"{second.shape[-2]} x {second.shape[-1]}"
+            f"MagNet magnifies frames of {_SMALLEST} x {_SMALLEST} pixels or more, got "
+            f"{second.shape[-2]} x {second.shape[-1]}; prepare or generate them larger "
+            f"(--image-size {_SMALLEST} or more)"
         )
 
 
