@@ -80,7 +80,8 @@ def prepare(
         # The same phantom would be rendered again; the files of a database may have changed.
         done = not wanted and source != PHANTOM
         _check_same(out, source, chosen, seed, given=bool(root or images or videos or done))
-        logger.info("%s is there already, prepared in the same way", out)
+        if not wanted:
+            logger.info("%s is there already, prepared in the same way", out)
     elif source == PHANTOM:
         _render_phantom(root, out, chosen, seed)
     elif source == COMPOSITE:

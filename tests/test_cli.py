@@ -103,6 +103,7 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
             "detector": "auto",
             "intensities": "v1",
             "apex": "auto",
+            "doubtful_apex": "keep",
             "strength": None,
         },
     }

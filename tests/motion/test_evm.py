@@ -130,7 +130,7 @@ def test_phantom_frames_come_nearer_to_the_truth() -> None:
         ({"levels": 4}, r"1\.\.3"),
         ({"wavelength": -1.0}, "wavelength"),
         ({"clip": torch.zeros(5, 3, 32, 32)}, r"\(B, T, C, H, W\)"),
-        ({"clip": torch.zeros(2, 5, 3, 6, 32)}, "at least 8"),
+        ({"clip": torch.zeros(2, 5, 3, 6, 32)}, "8 x 8 pixels or more, got 6 x 32"),
     ],
 )
 def test_errors_name_the_value(change: dict[str, object], message: str) -> None:
