@@ -11,14 +11,17 @@ import typer
 
 from mersynth import paths
 from mersynth.cli_options import (
+    Distinct,
     Out,
     Resume,
+    SamePerson,
     Scheme,
     Seed,
     Source,
     Store,
     Strength,
     config_values,
+    name_choice,
     new_app,
 )
 
@@ -153,6 +156,8 @@ def train(
         int, typer.Option(min=1, help="Train this many generators, each without one group.")
     ] = 1,
     resume: Resume = False,
+    same_person: SamePerson = False,
+    distinct: Distinct = False,
     seed: Seed = 0,
 ) -> None:
     """Train the generator (AU-ICGAN) on a store."""
@@ -165,6 +170,7 @@ def train(
         out=paths.checkpoint_path(store.name, out),
         subject_groups=subject_groups,
         resume=resume,
+        names=name_choice(same_person, distinct),
         seed=seed,
         overrides=overrides or [],
     )
@@ -197,6 +203,8 @@ def generate(
     out: Out = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
     resume: Resume = False,
+    same_person: SamePerson = False,
+    distinct: Distinct = False,
     seed: Seed = 0,
 ) -> None:
     """Make a synthetic store in which every class has the same number of clips."""
@@ -216,6 +224,7 @@ def generate(
         out=out,
         dry_run=dry_run,
         resume=resume,
+        names=name_choice(same_person, distinct),
         seed=seed,
         overrides=overrides or [],
     )
@@ -229,12 +238,21 @@ def quality(
     out: Annotated[
         Path | None, typer.Option(help="New folder (default: ./quality/<synthetic store>).")
     ] = None,
+    same_person: SamePerson = False,
+    distinct: Distinct = False,
     seed: Seed = 0,
 ) -> None:
     """Measure how good a synthetic store is: figures in quality.json, a page in quality.html."""
     from mersynth.quality import measure_quality
 
-    measure_quality(real=real, synthetic=synthetic, out=out, seed=seed, overrides=overrides or [])
+    measure_quality(
+        real=real,
+        synthetic=synthetic,
+        out=out,
+        names=name_choice(same_person, distinct),
+        seed=seed,
+        overrides=overrides or [],
+    )
 
 
 @app.command()
@@ -263,6 +281,8 @@ def export(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without clips that the layout cannot hold.")
     ] = False,
+    same_person: SamePerson = False,
+    distinct: Distinct = False,
     seed: Seed = 0,
 ) -> None:
     """Write a store in a layout that other people's code reads."""
@@ -277,6 +297,7 @@ def export(
         features=features,
         size=size,
         skip_bad=skip_bad,
+        names=name_choice(same_person, distinct),
         seed=seed,
         overrides=overrides or [],
     )

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from mersynth import __version__, logs
+from mersynth.names import NameChoice
 
 Scheme = Literal["three", "four", "five", "seven", "eight", "native"]
 Source = Annotated[
@@ -27,6 +28,15 @@ Strength = Annotated[
     typer.Option(help="Strength of the movements. Micro by default."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+SamePerson = Annotated[
+    bool,
+    typer.Option(
+        "--same-person", help="Names that look alike, such as 006 and 6, are one person or clip."
+    ),
+]
+Distinct = Annotated[
+    bool, typer.Option("--distinct", help="Names that look alike are two people or clips.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where this command was interrupted.")]
 
 
@@ -37,6 +47,13 @@ def config_values(example: str) -> Any:
         example: one that the command's own config takes.
     """
     return typer.Argument(help=f"Config values to change, for instance {example}.")
+
+
+def name_choice(same_person: bool, distinct: bool) -> NameChoice | None:
+    """What the two flags say of names that look alike."""
+    if same_person and distinct:
+        raise typer.BadParameter("--same-person and --distinct exclude each other")
+    return "same" if same_person else "distinct" if distinct else None
 
 
 class Commands(TyperGroup):

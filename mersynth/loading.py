@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mersynth.dataset import ClipDataset, tell_empty_classes
+from mersynth.names import NameChoice, Named, reconcile
 from mersynth.store import ClipStore
 
 if TYPE_CHECKING:
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def load_clips(
-    path: str | Path, *, num_frames: int = 16, scheme: str | None = None
+    path: str | Path,
+    *,
+    num_frames: int = 16,
+    scheme: str | None = None,
+    names: NameChoice | None = None,
 ) -> tuple[pd.DataFrame, ClipDataset]:
     """Open any store, real or synthetic, as a table and a Dataset of the same clips.
 
@@ -23,6 +28,8 @@ def load_clips(
         num_frames: frames of a sample, T.
         scheme: label scheme (``facs.emotions.SCHEMES``); clips without a class in it are left out
             of both. None: the store's own (:func:`own_scheme`).
+        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``
+            joins them; None leaves them apart as ``"distinct"`` does, with a warning.
 
     Returns:
         The table, whose row ``i`` is about sample ``i``: the fields of :class:`mersynth.clips.Clip`
@@ -40,6 +47,8 @@ def load_clips(
         >>> table["class"].value_counts(), clips[0]["clip"].shape         # doctest: +SKIP
     """
     store = ClipStore.open(path)
+    spelling = reconcile([Named(str(path), store.clips)], names, strict=False)
+    store = store.relabelled(spelling.clips(store.clips))
     data = ClipDataset(store, num_frames, scheme if scheme is not None else own_scheme(store))
     tell_empty_classes(str(path), data.classes, data.labels)
     table = data.store.table

@@ -18,6 +18,7 @@ from mersynth.face.intensity import IntensityMeter, choose_backend
 from mersynth.face.template import face_box
 from mersynth.face.weights import RETINAFACE, Backend, locate, require
 from mersynth.motion.spotting import DOUBTFUL, SPOTTING, spot_apexes
+from mersynth.names import Named, find_alike
 from mersynth.sources import PrepareError, Source
 from mersynth.sources.errors import Problem
 from mersynth.store import ClipStore, StoreError
@@ -93,7 +94,7 @@ def prepare_database(
     backend = choose_backend(chosen.intensities)
     scan = database.scan(paths.data_root(database.home, root))
     framed = frame_clips(scan, chosen.image_size, chosen.geometry, chosen.detector)
-    problems = [*scan.problems, *framed.problems]
+    problems = [*scan.problems, *framed.problems, *_alike(database.name, framed.clips)]
     _report(database.name, problems, skip_bad)
     if not framed.clips:
         raise StoreError(f"{database.name}: no clip is left to store")
@@ -139,6 +140,15 @@ def _if_faces_can_be_found(backend: Backend, asked: str) -> Backend | None:
         return None
     require([RETINAFACE], "faces in frames that are not aligned")
     return backend
+
+
+def _alike(source: str, clips: Sequence[FramedClip]) -> list[Problem]:
+    """Names of one person or clip in two spellings: to be settled where the store is used."""
+    advice = "commands that read the store will ask whether they are one"
+    return [
+        Problem(each.of or source, f"look alike: {each}; {advice}", fatal=False)
+        for each in find_alike([Named(source, [item.clip for item in clips])])
+    ]
 
 
 def _report(source: str, problems: Sequence[Problem], skip_bad: bool) -> None:

@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mersynth.cli_options import Out, Scheme, Seed, config_values, new_app
+from mersynth.cli_options import (
+    Distinct,
+    Out,
+    SamePerson,
+    Scheme,
+    Seed,
+    config_values,
+    name_choice,
+    new_app,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +99,8 @@ def _command(protocol: str) -> Callable[..., None]:
         groups: Groups = None,
         classes: Classes = None,
         habit: Habit = "strict",
+        same_person: SamePerson = False,
+        distinct: Distinct = False,
         seeds: Seeds = 1,
         out: Out = None,
         seed: Seed = 0,
@@ -105,6 +116,7 @@ def _command(protocol: str) -> Callable[..., None]:
             groups=groups,
             classes=classes,
             habit=habit,
+            names=name_choice(same_person, distinct),
             seeds=seeds,
             seed=seed,
             overrides=overrides or [],
@@ -129,6 +141,8 @@ def cross(
     first_label: FirstLabel = None,
     classes: Classes = None,
     habit: Habit = "strict",
+    same_person: SamePerson = False,
+    distinct: Distinct = False,
     seeds: Seeds = 1,
     out: Out = None,
     seed: Seed = 0,
@@ -145,6 +159,7 @@ def cross(
         first_label=first_label,
         classes=classes,
         habit=habit,
+        names=name_choice(same_person, distinct),
         seeds=seeds,
         seed=seed,
         overrides=overrides or [],

@@ -39,6 +39,7 @@ def evaluate(request: Request, out: Path | None = None) -> Path:
         ConfigError: if an override or a setting does not fit.
         StoreError, FeatureFileError, FileNotFoundError: if clips cannot be read.
         ValueError: if clips, folds and model do not fit together.
+        NamesError: if names look alike, and ``request.names`` does not say what they are.
         LeakageError: if a fold could know what it is tested on.
         RunError: if the folder holds another run.
         TrainingError, ExecutorError: if a training goes astray or a worker dies; what ended is

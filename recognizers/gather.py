@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 
 from mersynth.dataset import tell_empty_classes
 from mersynth.files import sha256_of_file
+from mersynth.names import NameChoice, Named, Spelling, reconcile
 from mersynth.store import ClipStore, StoreError
 from recognizers.feature_files import read_features
 from recognizers.input_kinds import FeatureOptions
@@ -105,3 +106,25 @@ def read_parts(
             people = len({clip.subject_id for clip in data.clips})
             logger.info("%s (%s): %d clips of %d people", path, role, len(data.clips), people)
     return parts
+
+
+def reconcile_parts(
+    parts: Sequence[Part], choice: NameChoice | None, strict: bool
+) -> tuple[list[Part], Spelling]:
+    """The parts of a run with one spelling of each name, so that nobody is counted as two.
+
+    Args:
+        parts: of :func:`read_parts`; the clips under test, which come first, keep their spelling.
+        choice: as :func:`mersynth.names.reconcile` takes it, and ``strict``.
+        strict: whether look-alikes of which nothing was said are refused.
+
+    Raises:
+        NamesError: as :func:`mersynth.names.reconcile`.
+    """
+    named = [Named(str(part.path), part.data.clips) for part in parts]
+    spelling = reconcile(named, choice, strict)
+    spelled = [
+        replace(part, data=replace(part.data, clips=spelling.clips(part.data.clips)))
+        for part in parts
+    ]
+    return spelled, spelling

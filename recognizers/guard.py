@@ -15,8 +15,11 @@ The rule, for a fold that tests the people S:
   without ids, a checkpoint whose clips are not known.
 
 :func:`check_fold` raises; only the protocol ``paper`` lifts it. :func:`usable_clips` chooses
-clips by the same rule. People and clips are told apart by their ids: the guard cannot
-know that two databases filmed one person, or that a bank is of another store with the same ids.
+clips by the same rule. People and clips are told apart by their ids, letter for letter:
+:func:`mersynth.names.reconcile` finds ids that differ by their spelling alone (``006`` and ``6``),
+and every run calls it before its folds are planned; whoever calls the guard alone calls it first.
+That two databases filmed one person, or that a bank is of another store with the same ids, the
+guard cannot know.
 """
 
 from __future__ import annotations

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mersynth.names import clip_key, dataset_key, person_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +36,10 @@ def check_same_clips(
     """
     for here, there, place, elsewhere in ((one, other, *names), (other, one, *names[::-1])):
         if alone := sorted("/".join(key) for key in here.keys() - there.keys()):
-            raise ValueError(f"{len(alone)} clips of {place} not in {elsewhere}: {shown(alone)}")
+            raise ValueError(
+                f"{len(alone)} clips of {place} not in {elsewhere}: {shown(alone)}"
+                f"{_spelled_otherwise(here.keys() - there.keys(), there.keys() - here.keys())}"
+            )
     differ = [
         f"{'/'.join(key)} ({one[key]!r} and {other[key]!r})"
         for key in sorted(one)
@@ -45,6 +50,24 @@ def check_same_clips(
             f"{names[0]} and {names[1]} disagree on the true label of {len(differ)} clips: "
             f"{shown(differ)}"
         )
+
+
+def _spelled_otherwise(alone: Iterable[ClipKey], others: Iterable[ClipKey]) -> str:
+    """The clips that are on both sides, under names that differ by their spelling alone."""
+    keys = {_key(clip): clip for clip in others}
+    pairs = sorted((clip, keys[_key(clip)]) for clip in alone if _key(clip) in keys)
+    if not pairs:
+        return ""
+    ours, theirs = ("/".join(clip) for clip in pairs[0])
+    return (
+        f"; {len(pairs)} of them differ by their spelling alone, as {ours} and {theirs} do: write "
+        "them alike on both sides"
+    )
+
+
+def _key(clip: ClipKey) -> ClipKey:
+    dataset, subject, name = clip
+    return dataset_key(dataset), person_key(subject), clip_key(name)
 
 
 def check_classes(classes: Sequence[str]) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from mersynth import __version__
 from mersynth.devices import choose_device
+from mersynth.names import Spelling
 from recognizers.augmenting import Augmenting
 from recognizers.clip_arrays import ClipArrays, join
 from recognizers.fold_work import Work
-from recognizers.gather import read_parts
+from recognizers.gather import read_parts, reconcile_parts
 from recognizers.guard import Leak
 from recognizers.models import create_model
 from recognizers.models.base import Recognizer
@@ -37,6 +38,7 @@ class Preparation:
         request: what was asked for.
         options: the resolved config ``evaluate``.
         data: the stores and files, as :meth:`recognizers.gather.Part.card` tells them.
+        spelling: of the names that look alike in them.
         model: paper and size of the model, as ``results.json`` tells them.
         plans: what each fold learns from.
         missing: classes that a fold cannot learn, by its name.
@@ -48,6 +50,7 @@ class Preparation:
     request: Request
     options: Mapping[str, Any]
     data: Sequence[Mapping[str, Any]]
+    spelling: Spelling
     model: Mapping[str, Any]
     plans: Sequence[FoldPlan]
     missing: Mapping[str, tuple[str, ...]]
@@ -71,6 +74,7 @@ class Preparation:
             "training": dataclasses.asdict(work.training),
             "pretraining": dataclasses.asdict(work.pretraining) if self.groups else None,
             "data": [[card["role"], card["checksum"]] for card in self.data],
+            "names": request.names,
             "classes": list(work.clips.classes),
             "folds": [plan.fold.name for plan in self.plans],
             "inner": [plan.inner and list(plan.inner.chosen_on) for plan in self.plans],
@@ -93,6 +97,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         ConfigError: if a setting does not fit.
         StoreError, FeatureFileError, FileNotFoundError: if clips cannot be read.
         ValueError: if clips, folds and model do not fit together.
+        NamesError: if names look alike, and ``request.names`` does not say what they are.
         LeakageError: if a fold could know what it is tested on.
     """
     options = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
@@ -104,6 +109,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     parts = read_parts(
         request.paths, model.inputs, request.scheme, device, features, request.first_label
     )
+    parts, spelling = reconcile_parts(parts, request.names, habit == "strict")
     of = {role: [part.data for part in parts if part.role == role] for role in request.paths}
     clips = join([*of.get("real", ()), *of.get("train", ()), *of.get("test", ())], mixed=of["mix"])
     pool = join(of["pretrain"], classes=clips.classes) if of["pretrain"] else None
@@ -132,6 +138,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         request=request,
         options=options,
         data=[part.card() for part in parts],
+        spelling=spelling,
         model=_card(request, block, model),
         plans=plans,
         missing=missing_classes(learned, clips.labels),

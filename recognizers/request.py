@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from mersynth.names import NameChoice
 from recognizers.guard import Habit
 
 ProtocolName = Literal["loso", "lovo", "cde", "cross"]
@@ -29,6 +30,9 @@ class Request:
         classes: label scheme of the stores; None: ``three`` for ``cde``, else ``five``.
         habit: ``"paper"`` reproduces published habits: the epoch that scores best on the tested
             person makes the headline, and all clips serve for pretraining. Its figures are marked.
+        names: what names that look alike are, such as the subjects ``006`` and ``6``:
+            ``"same"``, ``"distinct"``, or None, with which they are refused
+            (:mod:`mersynth.names`); published habits leave them apart, with a warning.
         seeds: number of seeds.
         seed: the first of them.
         overrides: Hydra overrides of ``configs/evaluate.yaml``.
@@ -47,15 +51,21 @@ class Request:
     first_label: int | None = None
     classes: str | None = None
     habit: Habit = "strict"
+    names: NameChoice | None = None
     seeds: int = 1
     seed: int = 0
     overrides: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for name, allowed in (("protocol", ProtocolName), ("habit", Habit)):
-            if getattr(self, name) not in get_args(allowed):
+        allowed: dict[str, tuple[str | None, ...]] = {
+            "protocol": get_args(ProtocolName),
+            "habit": get_args(Habit),
+            "names": (*get_args(NameChoice), None),
+        }
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
                 raise ValueError(
-                    f"{name} must be one of {', '.join(get_args(allowed))}, got "
+                    f"{name} must be one of {', '.join(map(str, values))}, got "
                     f"{getattr(self, name)!r}"
                 )
         if self.seeds < 1 or self.seed < 0:

@@ -58,6 +58,8 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         "seeds": list(seeds),
         "selection": run.options["selection"],
         "data": list(run.data),
+        "names": request.names,
+        "alike": [str(each) for each in run.spelling.alike],
         "folds": _folds(run),
         "pretraining": _pretraining(run),
         "headline": "strict" if request.habit == "strict" else "oracle",
@@ -110,7 +112,9 @@ def _marks(run: Preparation) -> list[str]:
         return []
     count = sum(len(leaks) for leaks in run.leaks)
     leaks = [f"{count} leaks let pass in {len(run.plans)} folds"] if count else []
-    return ["epochs chosen on the tested clips", *leaks]
+    twice = len(run.spelling.alike) if run.request.names is None else 0
+    names = [f"{twice} names of people or clips look alike and were left apart"] if twice else []
+    return ["epochs chosen on the tested clips", *leaks, *names]
 
 
 def _folds(run: Preparation) -> list[dict[str, Any]]:

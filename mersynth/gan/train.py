@@ -26,6 +26,7 @@ from mersynth.gan.signal import check_signal
 from mersynth.gan.state import STATE, load_state, save_state
 from mersynth.gan.trainer import Trainer
 from mersynth.logs import progress
+from mersynth.names import NameChoice, reconcile_stores
 from mersynth.store import ClipStore, StoreError, require_real
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ def train(
     out: Path,
     subject_groups: int = 1,
     resume: bool = False,
+    names: NameChoice | None = None,
     seed: int = 0,
     overrides: Sequence[str] = (),
 ) -> list[Path]:
@@ -48,6 +50,8 @@ def train(
         subject_groups: K; with K > 1, K generators are trained, each without one group of
             subjects, in ``out/group_0`` and so on.
         resume: continue a run of the same command that was stopped.
+        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
+            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.names`).
         seed: of initialisation, subject groups and sampling.
         overrides: Hydra overrides of ``configs/train.yaml``.
 
@@ -59,6 +63,7 @@ def train(
         StoreError: if a store cannot be read, holds synthetic clips, or has another image size
             than the configuration.
         CheckpointError: if ``out`` holds a run already and ``resume`` is false, or another run.
+        NamesError: if names of the stores look alike, and it is not said what they are.
         TrainingError: if a loss is no number any more.
         ValueError: if there are fewer subjects than groups, or the clips teach nothing.
     """
@@ -67,6 +72,9 @@ def train(
     config.precision = choose_precision(config.precision, _device(config.accelerator))
     store = _open_store(store_path, config)
     macro = _open_store(config.macro_store, config) if config.macro_store else None
+    # A person of two spellings could be hidden under the one and trained on under the other.
+    (store, *further), _ = reconcile_stores([store, *([macro] if macro else [])], names)
+    macro = further[0] if further else None
     groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
     _check_out(out, resume, len(groups))
     if macro is None:
@@ -76,7 +84,7 @@ def train(
         check_signal([clips for clips, _ in sets], config.true_frame_steps, config.steps)
     folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]
     for folder, unseen in zip(folders, groups, strict=True):
-        _train_one(folder, store, macro, config, unseen, len(groups), seed)
+        _train_one(folder, store, macro, config, unseen, len(groups), seed, names)
     return folders
 
 
@@ -146,6 +154,7 @@ def _train_one(
     unseen: tuple[str, ...],
     groups: int,
     seed: int,
+    names: NameChoice | None,
 ) -> None:
     sets = _training_sets(store, macro, config, unseen)
     trained = tuple(sorted({subject for clips, _ in sets for subject in clips.subjects}))
@@ -166,6 +175,7 @@ def _train_one(
         "store": store.checksum,
         "macro_store": macro.checksum if macro is not None else None,
         "unseen_subjects": list(unseen),
+        "names": names,
     }
     fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
     fabric.launch()

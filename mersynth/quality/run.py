@@ -18,6 +18,7 @@ from mersynth.devices import choose_device
 from mersynth.facs.emotions import label
 from mersynth.files import write_json_atomically
 from mersynth.loading import own_scheme
+from mersynth.names import NameChoice, reconcile_stores
 from mersynth.quality.au_control import measure_control
 from mersynth.quality.balance import balance
 from mersynth.quality.choose_reader import choose_reader
@@ -44,6 +45,7 @@ def measure_quality(
     real: Path,
     synthetic: Path,
     out: Path | None = None,
+    names: NameChoice | None = None,
     seed: int = 0,
     overrides: Sequence[str] = (),
 ) -> Path:
@@ -58,6 +60,8 @@ def measure_quality(
         synthetic: the store to measure; a second store of real clips is measured all the same,
             which tells what the figures are worth.
         out: new folder; default ``./quality/<name of the synthetic store>``.
+        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
+            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.names`).
         seed: of samples, trainings and splits.
         overrides: Hydra overrides of ``configs/quality.yaml``.
 
@@ -67,6 +71,7 @@ def measure_quality(
     Raises:
         StoreError: if a store is missing or damaged, the real one holds synthetic clips, the frames
             differ in size, or ``out`` exists.
+        NamesError: if names of the stores look alike, and it is not said what they are.
         ConfigError, ValueError: if a setting is wrong, or a store has too few clips that can be
             compared.
     """
@@ -75,7 +80,8 @@ def measure_quality(
     if target.exists():
         raise StoreError(f"{target} exists already; remove it or choose another --out")
     device = choose_device(settings["device"])
-    stores = open_stores(real, synthetic)
+    (first, second), _ = reconcile_stores(open_stores(real, synthetic), names)
+    stores = first, second
     scheme = settings["scheme"] or own_scheme(stores[1])
     options = scheme, settings["max_clips"], settings["moments"], settings["max_size"], seed
     samples = take_sample(stores[0], *options), take_sample(stores[1], *options)
@@ -86,6 +92,7 @@ def measure_quality(
         "mersynth": __version__,
         "seed": seed,
         "scheme": scheme,
+        "names": names,
         "settings": settings,
         "real": _facts(stores[0], samples[0]),
         "synthetic": _facts(stores[1], samples[1]),

@@ -12,6 +12,7 @@ from pathlib import Path
 from mersynth import __version__, paths
 from mersynth.clips import Clip
 from mersynth.facs.emotions import label
+from mersynth.names import Named, find_alike
 from mersynth.store import ClipStore, StoreError, require_real
 from mersynth.store_writer import merge
 
@@ -97,6 +98,8 @@ def make_composite(
     chosen = [_open(name, stores_root) for name in PARTS]
     _check_sizes(chosen)
     missing = [line for store in chosen for line in _gaps(store)]
+    named = [Named(str(store.path), store.clips) for store in chosen]
+    missing += [f"names look alike: {each}" for each in find_alike(named)]
     for line in missing if skip_bad else ():
         logger.warning("%s", line)
     if missing and not skip_bad:

@@ -30,6 +30,7 @@ from mersynth.gan.conditions import (
     tell_assumed_apexes,
 )
 from mersynth.logs import progress
+from mersynth.names import NameChoice
 from mersynth.sources import PHANTOM
 from mersynth.store import ClipStore, StoredClip
 from mersynth.store_writer import StoreWriter, check_target
@@ -44,6 +45,7 @@ from mersynth.synthesis.inputs import (
     open_faces,
     open_real,
     real_clips,
+    reconcile_names,
 )
 from mersynth.synthesis.plan import PlannedClip, make_plan, summarise
 from mersynth.synthesis.tables import show_plan
@@ -63,6 +65,7 @@ def generate(
     out: Path | None = None,
     dry_run: bool = False,
     resume: bool = False,
+    names: NameChoice | None = None,
     seed: int = 0,
     overrides: Sequence[str] = (),
 ) -> ClipStore | None:
@@ -91,6 +94,8 @@ def generate(
         out: the new store; default ``./stores/<name of the store>_synthetic``.
         dry_run: only show the plan; nothing is written.
         resume: go on with an interrupted generation of the same plan.
+        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
+            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.names`).
         seed: of plan, curves and the motion of heads.
         overrides: Hydra overrides of ``configs/generate.yaml``.
 
@@ -98,8 +103,8 @@ def generate(
         The store, opened; None for a dry run.
 
     Raises:
-        ConfigError, StoreError, CheckpointError, ValueError: with what is missing or wrong and
-            the command that makes it.
+        ConfigError, StoreError, CheckpointError, NamesError, ValueError: with what is missing or
+            wrong and the command that makes it.
     """
     config = _load_settings(overrides)
     if faces is not None and source is None and store is None:
@@ -112,6 +117,9 @@ def generate(
         check_target(target, resume)
     clips = real_clips(real_folder)
     worn = face_clips(faces) if faces is not None else None
+    read = [(real_folder, clips), *([(faces, worn)] if faces and worn else [])]
+    spelling = reconcile_names(names, read, generators)
+    clips, worn = spelling.clips(clips), worn and spelling.clips(worn)
     _check_classes(clips, worn or (), classes)
     hidden = [each.unseen_subjects for each in generators]
     plan = make_plan(clips, classes, per_class, seed, hidden, worn)
@@ -119,14 +127,15 @@ def generate(
     if dry_run:
         return None
     size = generators[0].image_size
-    worn_store = open_faces(faces, size, resume) if faces is not None else None
-    real = open_real(real_folder, size)
+    worn_store = open_faces(faces, size, resume, spelling) if faces is not None else None
+    real = open_real(real_folder, size, spelling)
     wearers = real if worn_store is None else worn_store
     for each in generators:
         each.load(wearers.image_size, choose_device(config.device))
     work = _plan_work(real, wearers, plan, generators, config, seed)
     heads = HeadMotions(real, wearers) if config.head_motion else None
     header = make_header(real, wearers, generators, config, classes, per_class, seed)
+    header |= {"names": names} if names is not None else {}
     new_clips = [item.clip for item in work]
     with StoreWriter(target, new_clips, wearers.image_size, header, resume=resume) as writer:
         _fill(writer, work, generators, heads, config)

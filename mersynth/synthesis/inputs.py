@@ -17,6 +17,7 @@ from mersynth.gan.checkpoint import (
     find_groups,
     load_generator,
 )
+from mersynth.names import NameChoice, Named, Spelling, reconcile
 from mersynth.prepare import check_source, prepare
 from mersynth.sources import PHANTOM, PrepareError
 from mersynth.sources.folder import Folder
@@ -122,12 +123,41 @@ def real_clips(folder: Path) -> Sequence[Clip]:
     return require_real(ClipStore.open(folder)).clips
 
 
-def open_real(folder: Path, image_size: int | None) -> ClipStore:
+def reconcile_names(
+    choice: NameChoice | None,
+    stores: Sequence[tuple[Path, Sequence[Clip]]],
+    generators: Sequence[ClipGenerator],
+) -> Spelling:
+    """One spelling of each name, as the first store has it; the generators' people follow it.
+
+    A generator that saw ``6`` would else pass for one that never saw the store's ``006``.
+
+    Args:
+        choice: what names that look alike are.
+        stores: folders and clips of the stores that a generation reads.
+        generators: their ids of people are changed.
+
+    Raises:
+        NamesError: if names look alike, and there is no choice.
+    """
+    named = [Named(str(folder), clips) for folder, clips in stores]
+    for each in generators:
+        where = str(each.folder) if isinstance(each, IcganGenerator) else each.name
+        named.append(Named(where, people=(*each.training_subjects, *each.unseen_subjects)))
+    spelling = reconcile(named, choice)
+    for each in generators:
+        each.training_subjects = spelling.people(each.training_subjects)
+        each.unseen_subjects = spelling.people(each.unseen_subjects)
+    return spelling
+
+
+def open_real(folder: Path, image_size: int | None, spelling: Spelling | None = None) -> ClipStore:
     """Open the real store, verified; render the phantom's default population if it is missing.
 
     Args:
         folder: the store's.
         image_size: side of the frames that the generator makes, in pixels; None for any.
+        spelling: of the names in it; None: as they stand there.
 
     Raises:
         StoreError: if the store is damaged.
@@ -144,7 +174,7 @@ def open_real(folder: Path, image_size: int | None) -> ClipStore:
             f"{real.image_size}: prepare the store with --image-size {image_size}, or train a "
             "generator on this store"
         )
-    return real
+    return real if spelling is None else real.relabelled(spelling.clips(real.clips))
 
 
 def face_clips(faces: Path) -> Sequence[Clip]:
@@ -171,7 +201,9 @@ def _unusable(faces: Path, error: PrepareError) -> StoreError:
     )
 
 
-def open_faces(faces: Path, image_size: int | None, resume: bool) -> ClipStore:
+def open_faces(
+    faces: Path, image_size: int | None, resume: bool, spelling: Spelling | None = None
+) -> ClipStore:
     """Open a store of faces; photos and videos are prepared first.
 
     Their store is ``./stores/<name of the folder>_<checksum>``: the same photos are prepared once,
@@ -181,13 +213,14 @@ def open_faces(faces: Path, image_size: int | None, resume: bool) -> ClipStore:
         faces: the store, or the folder of photos and videos.
         image_size: see :func:`open_real`.
         resume: go on with an interrupted preparation.
+        spelling: see :func:`open_real`.
 
     Raises:
         StoreError: see :func:`open_real`; or if no face is found on a photo.
         CheckpointError: see :func:`open_real`.
     """
     if _is_store(faces):
-        return open_real(faces, image_size)
+        return open_real(faces, image_size, spelling)
     size: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
     files = [path for clip in Folder().scan(faces).clips for path in clip.frames]
     sums = {path.relative_to(faces).as_posix(): sha256_of_file(path) for path in files}
@@ -198,7 +231,7 @@ def open_faces(faces: Path, image_size: int | None, resume: bool) -> ClipStore:
             prepare(Folder.name, faces, store, resume=resume, **size)
         except PrepareError as error:
             raise _unusable(faces, error) from error
-    return open_real(store, image_size)
+    return open_real(store, image_size, spelling)
 
 
 def _is_store(folder: Path) -> bool:

@@ -19,7 +19,7 @@ from mersynth.files import read_tensors
 from recognizers.clip_arrays import ClipArrays, join
 from recognizers.explain.repeating import command_with_weights
 from recognizers.explain.run_data import check_data
-from recognizers.gather import Part, read_parts
+from recognizers.gather import Part, read_parts, reconcile_parts
 from recognizers.models import create_model
 from recognizers.models.base import Recognizer
 from recognizers.plan import plan_folds
@@ -87,6 +87,7 @@ class OpenedRun:
         seed: whose folds.
         options: the resolved config.
         parts: stores and files, those of pretraining apart.
+        spelling: of the names in them, as the run has them.
         clips: all clips of ``parts``, those under test first.
 
     Raises:
@@ -107,7 +108,10 @@ class OpenedRun:
         self.scheme: str = self.results["scheme"]
         self._check_weights()
         self.model_name: str = self.results["model"]["name"]
-        self.parts = self._read_parts()
+        # Whatever was said of names then holds now; a run before that has left them apart.
+        self.parts, self.spelling = reconcile_parts(
+            self._read_parts(), self.results.get("names"), strict=False
+        )
         tested = [part.data for part in self.parts if part.role != "mix"]
         self.clips: ClipArrays = join(
             tested, [part.data for part in self.parts if part.role == "mix"]

@@ -40,7 +40,7 @@ def backgrounds(run: OpenedRun, rows: Sequence[int]) -> list[np.ndarray]:
             found |= {i: _magnitude(inputs[i - first].numpy()) for i in own}
         elif own:
             store = ClipStore.open(part.path)
-            position = {clip.id: i for i, clip in enumerate(store.clips)}
+            position = {clip.id: i for i, clip in enumerate(run.spelling.clips(store.clips))}
             for i in own:
                 item = store[position[clips[i - first].id]]
                 apex = item.clip.apex_index

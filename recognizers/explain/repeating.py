@@ -42,6 +42,8 @@ def command_with_weights(results: Mapping[str, Any], options: Mapping[str, Any],
     ):
         if value != usual:
             words += [flag, str(value)]
+    said = {"same": "--same-person", "distinct": "--distinct"}
+    words += [said[results["names"]]] if results.get("names") else []
     words += ["--out", str(path)]
     words += [*_overrides(results["model"]["config"], options), "keep_weights=true"]
     return shlex.join(words)

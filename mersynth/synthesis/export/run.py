@@ -21,6 +21,7 @@ from mersynth.clips import Clip
 from mersynth.dataset import ClipDataset
 from mersynth.files import write_json_atomically
 from mersynth.loading import own_scheme
+from mersynth.names import NameChoice, reconcile_stores
 from mersynth.sources import SOURCES
 from mersynth.store import ClipStore
 from mersynth.synthesis.export.arrays import npz_fault, write_npz
@@ -80,6 +81,7 @@ def export(
     features: str | None = None,
     size: int | None = None,
     skip_bad: bool = False,
+    names: NameChoice | None = None,
     seed: int = 0,
     overrides: Sequence[str] = (),
 ) -> Path:
@@ -99,6 +101,8 @@ def export(
         features: of npz: names of its channels, separated by commas.
         size: of npz: side of the images, in pixels.
         skip_bad: leave out the clips that the layout cannot hold, instead of stopping.
+        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
+            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.names`).
         seed: of the order of clips in webdataset's shards.
         overrides: Hydra overrides of ``configs/export.yaml``; the arguments above win over them.
 
@@ -107,6 +111,7 @@ def export(
 
     Raises:
         StoreError: if there is no whole, readable store.
+        NamesError: if names of the store look alike, and it is not said what they are.
         ExportError: if ``out`` exists, or the layout cannot hold the clips.
         ConfigError, ValueError: if the layout or an option is unknown or wrong, or the layout does
             not read it.
@@ -124,7 +129,8 @@ def export(
         raise ExportError(f"{target} exists already; remove it or choose another --out")
     if suffix and target.suffix != suffix:
         raise ExportError(f"{layout} writes one file, whose name ends in {suffix}; got {target}")
-    job = _job(ClipStore.open(store, verify=True), layout, settings, seed)
+    (named,), _ = reconcile_stores([ClipStore.open(store, verify=True)], names)
+    job = _job(named, layout, settings, seed, names)
     _tell_terms(job)
     partial = target.parent / f".{target.name}.partial"
     _remove(partial)
@@ -160,7 +166,9 @@ def _settings(layout: str, overrides: Sequence[str]) -> ExportSettings:
     return ExportSettings(**container)
 
 
-def _job(store: ClipStore, layout: str, settings: ExportSettings, seed: int) -> Job:
+def _job(
+    store: ClipStore, layout: str, settings: ExportSettings, seed: int, names: NameChoice | None
+) -> Job:
     scheme = settings.classes if settings.classes is not None else own_scheme(store)
     labelled = ClipDataset(store, scheme=scheme)
     if len(labelled) < len(store):
@@ -184,6 +192,7 @@ def _job(store: ClipStore, layout: str, settings: ExportSettings, seed: int) -> 
         "skipped": faults,
         "without_a_class": len(store) - len(labelled),
         "options": {name: value for name, value in asdict(settings).items() if name in reads},
+        "names": names,
         "seed": seed,
         "store": {"name": store.path.name, "checksum": store.checksum, "header": header},
         "versions": {
