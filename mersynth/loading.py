@@ -48,7 +48,7 @@ def load_clips(
     """
     store = ClipStore.open(path)
     spelling = reconcile([Named(str(path), store.clips)], names, strict=False)
-    store = store.relabelled(spelling.clips(store.clips))
+    store = store.view(spelling.clips(store.clips), store.starts)
     data = ClipDataset(store, num_frames, scheme if scheme is not None else own_scheme(store))
     tell_empty_classes(str(path), data.classes, data.labels)
     table = data.store.table

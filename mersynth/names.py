@@ -201,7 +201,7 @@ def reconcile_stores(
         NamesError: as :func:`reconcile`.
     """
     spelling = reconcile([*(Named(str(s.path), s.clips) for s in stores), *people], choice)
-    return [store.relabelled(spelling.clips(store.clips)) for store in stores], spelling
+    return [store.view(spelling.clips(store.clips), store.starts) for store in stores], spelling
 
 
 def dataset_key(name: str) -> str:

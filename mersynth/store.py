@@ -151,13 +151,10 @@ class ClipStore(Sequence[StoredClip]):
     def filter(self, keep: Callable[[Clip], bool]) -> ClipStore:
         """The clips for which ``keep`` is true, as a view: nothing is copied."""
         chosen = [i for i, clip in enumerate(self.clips) if keep(clip)]
-        return self._view([self.clips[i] for i in chosen], [self.starts[i] for i in chosen])
+        return self.view([self.clips[i] for i in chosen], [self.starts[i] for i in chosen])
 
-    def relabelled(self, clips: Sequence[Clip]) -> ClipStore:
-        """The same frames under other annotations, clip by clip, as a view."""
-        return self._view(clips, self.starts)
-
-    def _view(self, clips: Sequence[Clip], starts: Sequence[int]) -> ClipStore:
+    def view(self, clips: Sequence[Clip], starts: Sequence[int]) -> ClipStore:
+        """Other annotations of the same frames, each with its first row; nothing is copied."""
         arrays = self.frames, self.intensities, self.landmarks
         return ClipStore(self.path, clips, starts, *arrays, self.meta)
 

@@ -174,7 +174,7 @@ def open_real(folder: Path, image_size: int | None, spelling: Spelling | None = 
             f"{real.image_size}: prepare the store with --image-size {image_size}, or train a "
             "generator on this store"
         )
-    return real if spelling is None else real.relabelled(spelling.clips(real.clips))
+    return real if spelling is None else real.view(spelling.clips(real.clips), real.starts)
 
 
 def face_clips(faces: Path) -> Sequence[Clip]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -53,7 +52,7 @@ def moved(store: ClipStore, move: Move) -> ClipStore:
             apex = None if clip.apex is None else min(clip.apex + steps, clip.offset)
             clips.append(replace(clip, apex=apex))
             starts.append(start)
-    return _view(store, clips, starts)
+    return store.view(clips, starts)
 
 
 def write_spotted(store: ClipStore, method: str, out: Path) -> Path:
@@ -79,7 +78,7 @@ def write_spotted(store: ClipStore, method: str, out: Path) -> Path:
             clips.append(_spotted(item.clip, item.frames, method))
             advance(1)
     lacking = sum(clip.apex is None for clip in clips)
-    merge([_view(store, clips, store.starts)], out, {"apex_spotting": method})
+    merge([store.view(clips, store.starts)], out, {"apex_spotting": method})
     logger.info("%s: apexes spotted by %s, none found in %d clips", out, method, lacking)
     return out
 
@@ -91,8 +90,3 @@ def _spotted(clip: Clip, frames: np.ndarray, method: str) -> Clip:
         logger.warning("%s: no apex spotted: %s", clip.id, error)
         return replace(clip, apex=None, apex_method=None)
     return replace(clip, apex=clip.onset + index, apex_method=method)
-
-
-def _view(store: ClipStore, clips: Sequence[Clip], starts: Sequence[int]) -> ClipStore:
-    arrays = (store.frames, store.intensities, store.landmarks)
-    return ClipStore(store.path, clips, starts, *arrays, store.meta)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import logging
 import os
 import re
@@ -229,6 +230,18 @@ def test_every_gap_is_named(small: Path) -> None:
         "(92/26/15) of 28",
     ):
         assert line in str(caught.value)
+
+
+def test_a_person_in_two_spellings_is_a_gap(small: Path) -> None:
+    some = [clip("samm", "006_1_2", "anger"), clip("samm", "006_1_3", "anger")]
+    some[1] = dataclasses.replace(some[1], subject="6")
+    write_store(small / "twice" / "samm", some, "samm", image_size=4, shade=1)
+    for name in ("casme2", "smic"):
+        (small / "twice" / name).symlink_to(small / "stores" / name)
+    with pytest.raises(StoreError, match=r"names look alike: people of samm: '006' .*, '6' "):
+        make_composite(small / "twice", small / "new")
+    header = make_composite(small / "twice", small / "new", skip_bad=True).meta["header"]
+    assert any("names look alike: people of samm" in line for line in header["warnings"])
 
 
 def test_default_places(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
