@@ -135,13 +135,17 @@ def test_prepare_gives_each_feature_its_options(replace: Callable[..., Any]) -> 
 
 def test_train_finds_store_and_checkpoint_of_a_source(replace: Callable[..., Any]) -> None:
     recorder = replace("train")
-    result = run("train", "--source", "samm", "--subject-groups", "2", "--resume", "gan=tiny")
+    result = run(
+        *("train", "--source", "samm", "--subject-groups", "2", "--resume", "--distinct"),
+        "gan=tiny",
+    )
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
         "store_path": Path("stores/samm"),
         "out": Path("checkpoints/samm"),
         "subject_groups": 2,
         "resume": True,
+        "names": "distinct",
         "seed": 0,
         "overrides": ["gan=tiny"],
     }
@@ -161,7 +165,7 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
     result = run(
         *("generate", "--store", "s", "--per-class", "4", "--classes", "three", "--out", "o"),
         *("--generator", "warp", "--checkpoint", "c", "--faces", "f", "--dry-run", "--resume"),
-        *("--seed", "9", "batch_size=8"),
+        *("--same-person", "--seed", "9", "batch_size=8"),
     )
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
@@ -175,6 +179,7 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
         "out": Path("o"),
         "dry_run": True,
         "resume": True,
+        "names": "same",
         "seed": 9,
         "overrides": ["batch_size=8"],
     }
@@ -196,6 +201,7 @@ def test_export_passes_everything(replace: Callable[..., Any]) -> None:
         "features": "u,v,strain",
         "size": 28,
         "skip_bad": True,
+        "names": None,
         "seed": 4,
         "overrides": ["flow=dis"],
     }

@@ -223,6 +223,6 @@ def test_the_command(stores: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch)
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert given == {
-        "real": Path("r"), "synthetic": Path("s"), "out": Path("o"), "seed": 3,
+        "real": Path("r"), "synthetic": Path("s"), "out": Path("o"), "names": None, "seed": 3,
         "overrides": ["worst=1"],
     }  # fmt: skip
