@@ -108,7 +108,8 @@ def _numpy_values() -> list[Any]:
     """What restores numpy's numbers, texts and arrays, which hold data and no code."""
     import numpy as np
 
-    scalar, array = np.float64(0).__reduce__()[0], np.zeros(1).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]
+    array: Any = np.zeros(1).__reduce__()[0]
     kinds = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + "efdgFDG?SU"}
     # numpy 2 has moved these, and files name the place that they had.
     moved = [
