@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mersynth.logs import listed
-
 _SHARED = Path(__file__).parent
 
 
@@ -23,6 +21,8 @@ def render(folder: Path, template: str, path: Path, **content: Any) -> Path:
         The path.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from mersynth.logs import listed
 
     environment = Environment(
         loader=FileSystemLoader([folder, _SHARED]),
