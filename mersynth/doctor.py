@@ -233,7 +233,8 @@ def _generators() -> Iterator[Finding]:
 def _stores() -> Iterator[Finding]:
     from mersynth.store import ClipStore, StoreError
 
-    folders = sorted(file.parent for file in paths.store_path("").glob("*/store.json"))
+    # None that begins with a dot: a store that is being written.
+    folders = sorted(file.parent for file in paths.store_path("").glob("[!.]*/store.json"))
     for folder in folders:
         try:
             store = ClipStore.open(folder)

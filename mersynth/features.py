@@ -5,7 +5,8 @@ A store's features lie in its folder::
     my_store/
         features/
             flow-3f2a91bc.npy     (N, 2, H, W) float32, a row a clip
-            flow-3f2a91bc.json    its options, and the checksum of the store it was computed from
+            flow-3f2a91bc.json    its options, its SHA-256, and the checksum of the store it is of
+            .verified.json        which files were found whole, see :mod:`mersynth.verdict`
 
 The name ends in a checksum of the options (and of MagNet's weights, where they are used): other
 options make another file, the same ones find the file that is there.
@@ -15,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -25,10 +25,13 @@ import torch
 
 from mersynth import __version__, config, logs
 from mersynth.feature_kinds import FEATURES, REMEDIES, tell_still
-from mersynth.files import checksum_of, sha256_of_file, write_json_atomically
+from mersynth.files import checksum_of, sha256_of_file, whole_file, write_json_atomically
+from mersynth.lock import hold
 from mersynth.motion.flow import METHODS
 from mersynth.motion.magnify.checkpoint import SHIPPED
+from mersynth.space import new_array
 from mersynth.store import ClipStore
+from mersynth.verdict import DamagedError, check_files, hash_files, remember
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +90,8 @@ def compute_features(
 ) -> dict[str, Path]:
     """Compute features of a store, those that its folder has not already.
 
+    A feature that another process is computing is waited for, not computed twice.
+
     Args:
         store: a whole store, not a filtered view of it.
         wanted: names of :data:`FEATURES`, each with those options that differ from the defaults of
@@ -99,6 +104,7 @@ def compute_features(
     Raises:
         FeatureError: if a feature is unknown, no clip has what it needs, or the store is a view.
         ValueError: if an option is wrong.
+        NoSpaceError: if the disk has no room for a feature.
     """
     complete = complete_options(wanted)
     if len(store) != len(ClipStore.open(store.path)):
@@ -107,11 +113,14 @@ def compute_features(
         )
     files = {}
     for name, options in complete.items():
-        files[name] = _file(store, name, options)
-        if _read_card(files[name], store) is not None:
-            logger.info("%s: there already, %s", name, files[name])
-            continue
-        _compute(store, name, options, files[name], torch.device(device))
+        file = files[name] = _file(store, name, options)
+        # Looked at before the lock is taken as well: a store that is whole may be read-only.
+        if not _is_there(file, store):
+            with hold(file, wait=True):
+                if not _is_there(file, store):
+                    _compute(store, name, options, file, torch.device(device))
+                    continue
+        logger.info("%s: there already, %s", name, file)
     return files
 
 
@@ -153,11 +162,10 @@ def load_feature(store: ClipStore, name: str, **options: Any) -> np.ndarray:
         raise FeatureError(f"{store.path} has {name!r} in several versions, choose one by: {found}")
     file, card = versions[0]
     try:
+        check_files(file.parent, {file.name: card["sha256"]})
         values = np.load(file, mmap_mode="r")
-    except (OSError, EOFError, ValueError) as error:
-        raise FeatureError(
-            f"{file} is damaged ({error}); remove it and compute it again"
-        ) from error
+    except (DamagedError, OSError, EOFError, ValueError) as error:
+        raise FeatureError(f"{error}; remove {file} and compute it again") from error
     if list(values.shape) != card["shape"]:
         raise FeatureError(f"{file} is damaged (shape {values.shape}); remove and compute it again")
     if len(card["clips"]) == len(store):
@@ -186,28 +194,25 @@ def _compute(
         logger.warning("%s and get NaN", lacking)
     if feature.needs == "apex":
         tell_still((store[i] for i in usable), name)
-    # Of its own for each process: two that compute the same do not write into one file.
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     file.parent.mkdir(exist_ok=True)
     array: np.memmap | None = None
-    try:
-        with logs.progress(f"computing {name}", total=len(usable), unit="clips") as advance:
-            for first in range(0, len(usable), _BATCH):
-                chosen = usable[first : first + _BATCH]
-                values = feature.compute([store[i] for i in chosen], device, **options)
-                if array is None:
-                    count = len(store) if feature.of == "clip" else len(store.frames)
-                    shape = (count, *values.shape[1:])
-                    array = np.lib.format.open_memmap(partial, "w+", np.float32, shape)
-                    array[:] = np.nan
-                rows = chosen if feature.of == "clip" else _frame_rows(store, chosen)
-                array[rows] = values.float().cpu().numpy()
-                advance(len(chosen))
+    with (
+        whole_file(file) as partial,
+        logs.progress(f"computing {name}", total=len(usable), unit="clips") as advance,
+    ):
+        for first in range(0, len(usable), _BATCH):
+            chosen = usable[first : first + _BATCH]
+            values = feature.compute([store[i] for i in chosen], device, **options)
+            if array is None:
+                count = len(store) if feature.of == "clip" else len(store.frames)
+                array = new_array(partial, np.float32, (count, *values.shape[1:]))
+                array[:] = np.nan
+            rows = chosen if feature.of == "clip" else _frame_rows(store, chosen)
+            array[rows] = values.float().cpu().numpy()
+            advance(len(chosen))
         assert array is not None
         array.flush()
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    seals = hash_files(file.parent, [file.name])
     card = {
         "name": name,
         "options": dict(options),
@@ -215,12 +220,14 @@ def _compute(
         "clips": [clip.id for clip in store.clips],
         "shape": list(array.shape),
         "bytes": file.stat().st_size,
+        "sha256": seals[file.name]["sha256"],
         "device": str(device),
         "magnet": _weights(name, options),
         "row": feature.shape,
         "versions": {"mersynth": __version__, "torch": torch.__version__},
     }
     write_json_atomically(file.with_suffix(".json"), card)
+    remember(file.parent, seals)
 
 
 def _frame_rows(store: ClipStore, chosen: Sequence[int]) -> np.ndarray:
@@ -242,11 +249,15 @@ def _weights(name: str, options: Mapping[str, Any]) -> str | None:
     return sha256_of_file(SHIPPED / "magnet.safetensors")
 
 
+def _is_there(file: Path, store: ClipStore) -> bool:
+    return _read_card(file, store) is not None
+
+
 def _read_card(file: Path, store: ClipStore) -> dict[str, Any] | None:
     """The card of a feature's file; None if it is not whole or belongs to another store."""
     try:
         card: dict[str, Any] = json.loads(file.with_suffix(".json").read_text())
         fits = card["store"] == store.checksum and card["bytes"] == file.stat().st_size
-        return card if fits and {"options", "clips", "shape"} <= set(card) else None
+        return card if fits and {"options", "clips", "shape", "sha256"} <= set(card) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,29 +1,150 @@
-"""Files that are whole or absent, checksums of them, and the tensors in them."""
+"""Files and folders that are whole or absent, checksums of them, and the tensors in them.
+
+What is not whole yet lies beside its place, under a name that no other process uses:
+``.samm.<host>-<process>-<random>.partial``. Its writer removes it when it fails; after a kill, the
+next writer of the same output does.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
+import secrets
+import shutil
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_CHUNK = 1 << 20  # bytes hashed at once
+
+
+def partial_of(path: Path) -> Path:
+    """A name beside ``path`` for what is being written, which no other process uses."""
+    return path.with_name(f".{path.name}.{_here()}-{os.getpid()}-{secrets.token_hex(4)}.partial")
+
+
+def partials_of(path: Path) -> list[Path]:
+    """What is being written for ``path``, or was when its process was killed."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[\w-]+-\d+-[0-9a-f]{{8}}\.partial")
+    if not path.parent.is_dir():
+        return []
+    return sorted(found for found in path.parent.iterdir() if pattern.fullmatch(found.name))
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove what killed processes of this machine have left of ``path``; others' may be alive."""
+    for found in partials_of(path):
+        host, pid, _ = found.name.removesuffix(".partial").rpartition(".")[2].rsplit("-", 2)
+        if host == _here() and not _is_alive(int(pid)):
+            remove(found)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _here() -> str:
+    return re.sub(r"[^\w-]", "_", socket.gethostname())
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":  # where signal 0 would end the process; what lies there is let be
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+@contextmanager
+def whole_file(path: Path, replace: bool = True) -> Iterator[Path]:
+    """A file to write, which is moved to ``path`` when the block ends and vanishes if it fails.
+
+    Args:
+        path: the file's place.
+        replace: whether it may replace what lies there.
+
+    Raises:
+        FileExistsError: if it may not, and something does.
+
+    Example:
+        >>> with whole_file(Path("table.csv")) as partial:      # doctest: +SKIP
+        ...     table.to_csv(partial)
+    """
+    remove_abandoned(path)
+    partial = partial_of(path)
+    try:
+        yield partial
+        if replace:
+            partial.replace(path)
+        else:
+            move_whole(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which is moved to ``path`` when the block ends and vanishes if it fails.
+
+    Raises:
+        FileExistsError: if something has appeared at ``path`` meanwhile.
+    """
+    remove_abandoned(path)
+    partial = partial_of(path)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        move_whole(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def move_whole(partial: Path, path: Path) -> None:
+    """Move what is whole to its place.
+
+    Raises:
+        FileExistsError: if something lies there.
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} appeared while it was being written; nothing was replaced")
+    partial.rename(path)
+
 
 def write_json_atomically(path: Path, value: object) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
-    temporary.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
-def sha256_of_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of_file(path: Path, advance: Callable[[int], None] | None = None) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal.
+
+    Args:
+        path: the file.
+        advance: called with the number of bytes read since the last call.
+    """
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+            if advance is not None:
+                advance(count)
+    return digest.hexdigest()
 
 
 def checksum_of(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 DATA_VARIABLE = "MERSYNTH_DATA"
@@ -42,3 +43,13 @@ def run_path(name: str, out: str | Path | None = None) -> Path:
 def quality_path(name: str, out: str | Path | None = None) -> Path:
     """Folder of a store's quality figures: ``out``, else ``./quality/<name>``."""
     return Path(out) if out is not None else Path("quality") / name
+
+
+def cache_path() -> Path:
+    """Folder of what can be made again: ``$XDG_CACHE_HOME/mersynth``, else ``~/.cache/mersynth``.
+
+    Where there is no home either, it lies in the folder of temporary files.
+    """
+    home = os.path.expanduser("~")
+    usual = os.path.join(home, ".cache") if os.path.isabs(home) else tempfile.gettempdir()
+    return Path(os.environ.get("XDG_CACHE_HOME") or usual) / "mersynth"

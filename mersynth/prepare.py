@@ -13,6 +13,7 @@ from mersynth.devices import choose_device
 from mersynth.face.detect import choose_detector
 from mersynth.feature_kinds import FEATURES
 from mersynth.features import complete_options, compute_features
+from mersynth.lock import hold
 from mersynth.prepare_database import PrepareSettings, prepare_database
 from mersynth.sources import PHANTOM, SOURCES, get_source
 from mersynth.sources.composite import COMPOSITE, make_composite
@@ -67,6 +68,7 @@ def prepare(
         PrepareError: if clips cannot be stored and ``skip_bad`` is false; nothing was written.
         StoreError: if ``out`` exists and is another store than the one asked for, or no clip is
             left to store.
+        InUseError: if another process writes ``out``.
         WeightsMissingError: if py-feat was asked for by name and its weights are not there.
     """
     chosen = PrepareSettings(**settings)
@@ -76,25 +78,26 @@ def prepare(
     wanted = complete_options(features or {})
     choose_detector(chosen.detector)
     out = paths.store_path(source, out)
-    if out.exists():
-        # The same phantom would be rendered again; the files of a database may have changed.
-        done = not wanted and source != PHANTOM
-        _check_same(out, source, chosen, seed, given=bool(root or images or videos or done))
-        if not wanted:
-            logger.info("%s is there already, prepared in the same way", out)
-    elif source == PHANTOM:
-        _render_phantom(root, out, chosen, seed)
-    elif source == COMPOSITE:
-        _compose(root, out, chosen, skip_bad)
-    else:
-        check_target(out, resume)
-        database = Folder(images, videos) if images or videos else get_source(source)
-        store = prepare_database(database, root, out, chosen, skip_bad, seed, resume)
-        if store.meta["header"]["intensities"] is not None:
-            wanted = complete_options({"intensity_change": {}}) | wanted
-    if wanted:
-        add_features(out, wanted)
-    return ClipStore.open(out)
+    with hold(out):
+        if out.exists():
+            # The same phantom would be rendered again; the files of a database may have changed.
+            done = not wanted and source != PHANTOM
+            _check_same(out, source, chosen, seed, given=bool(root or images or videos or done))
+            if not wanted:
+                logger.info("%s is there already, prepared in the same way", out)
+        elif source == PHANTOM:
+            _render_phantom(root, out, chosen, seed)
+        elif source == COMPOSITE:
+            _compose(root, out, chosen, skip_bad)
+        else:
+            check_target(out, resume)
+            database = Folder(images, videos) if images or videos else get_source(source)
+            store = prepare_database(database, root, out, chosen, skip_bad, seed, resume)
+            if store.meta["header"]["intensities"] is not None:
+                wanted = complete_options({"intensity_change": {}}) | wanted
+        if wanted:
+            add_features(out, wanted)
+        return ClipStore.open(out)
 
 
 def check_source(source: str) -> None:

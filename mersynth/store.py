@@ -10,8 +10,11 @@ A store is a folder::
         landmarks.npy     (F, 68, 2) float32, (x, y) in pixels; NaN = not measured
         store.json        schema version, header (source, licence, seed ...), SHA-256 of each file
 
-A store is written beside its final place, in ``.<name>.partial``, and renamed when it is whole:
-a folder of that name is always a complete store.
+        .verified.json    which of these were found to be what ``store.json`` says, and when
+
+A store is written beside its final place, in ``.<name>.<who>.partial``, and renamed when it is
+whole: a folder of that name is always a complete store. Whoever opens it compares the checksums
+once (:mod:`mersynth.verdict`).
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ import numpy as np
 from mersynth.clips import Clip
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import NUM_LANDMARKS
-from mersynth.files import checksum_of, sha256_of_file
+from mersynth.files import checksum_of
+from mersynth.verdict import DamagedError, check_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,17 +99,24 @@ class ClipStore(Sequence[StoredClip]):
     def open(cls, path: str | Path, verify: bool = False) -> ClipStore:
         """Open a store, its arrays memory-mapped and read-only.
 
+        Its files are compared with the SHA-256 in ``store.json``, which reads all of them; that
+        they are whole is remembered until they change.
+
         Args:
             path: the store's folder.
-            verify: also compare the SHA-256 of every file with ``store.json`` (reads all of it).
+            verify: compare them now, whatever is remembered.
 
         Raises:
             StoreError: if the folder is no store, is of another schema version, or is damaged.
         """
         path = Path(path)
         meta = _read_meta(path)
-        if verify:
-            _verify(path, meta)
+        try:
+            check_files(path, meta["sha256"], again=verify)
+        except DamagedError as error:
+            raise StoreError(
+                f"{error}; make the store again, or take a copy that is whole"
+            ) from error
         clips = _read_clips(path / "clips.parquet")
         lengths = [clip.num_frames for clip in clips]
         arrays = _open_arrays(path, sum(lengths))
@@ -251,18 +262,6 @@ def _open_arrays(path: Path, total: int) -> dict[str, np.ndarray]:
                 f"{np.dtype(kind)} {(total, *shape)}; make the store again"
             )
     return arrays
-
-
-def _verify(path: Path, meta: Mapping[str, Any]) -> None:
-    for name, expected in meta["sha256"].items():
-        if not (path / name).exists():
-            raise StoreError(f"{path / name} is missing; make the store again")
-        actual = sha256_of_file(path / name)
-        if actual != expected:
-            raise StoreError(
-                f"{path / name} is damaged: SHA-256 {actual[:12]}..., store.json says "
-                f"{expected[:12]}...; make the store again"
-            )
 
 
 def _read_clips(path: Path) -> list[Clip]:

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,7 +14,16 @@ from typing import Any
 import numpy as np
 
 from mersynth.clips import Clip
-from mersynth.files import checksum_of, sha256_of_file, write_json_atomically
+from mersynth.files import (
+    checksum_of,
+    move_whole,
+    partial_of,
+    partials_of,
+    remove_abandoned,
+    write_json_atomically,
+)
+from mersynth.lock import hold
+from mersynth.space import new_array, open_array
 from mersynth.store import (
     CHECKSUMMED_FILES,
     CLIP_FIELDS,
@@ -23,15 +33,19 @@ from mersynth.store import (
     array_layout,
     clip_row,
 )
+from mersynth.verdict import hash_files, remember
 
 logger = logging.getLogger(__name__)
+
+_JOURNAL = "journal.json"
 
 
 class StoreWriter:
     """Writes a store whose clips are known beforehand; nothing appears at ``path`` until whole.
 
     Clips are added in their order. With ``resume=True`` an interrupted writing of the same clips
-    and header goes on behind the last clip that was committed (see :attr:`done`).
+    and header goes on behind the last clip that was committed (see :attr:`done`). The store's lock
+    (:func:`mersynth.lock.hold`) is held from here to the end of the ``with`` block.
 
     Args:
         path: folder of the new store; it must not exist.
@@ -42,6 +56,8 @@ class StoreWriter:
 
     Raises:
         StoreError: if ``path`` exists, an id comes twice, or what was interrupted is another store.
+        InUseError: if another process writes the store.
+        NoSpaceError: if the disk has no room for it.
     """
 
     def __init__(
@@ -54,45 +70,67 @@ class StoreWriter:
     ) -> None:
         self.path = Path(path)
         self.clips = tuple(clips)
-        if self.path.exists():
-            raise StoreError(f"{self.path} exists already; remove it or choose another --out")
         if not self.clips:
             raise StoreError(f"a store needs at least one clip; none was given for {self.path}")
         _check_unique(self.clips)
-        self.partial = self.path.parent / f".{self.path.name}.partial"
         self._ends = np.cumsum([clip.num_frames for clip in self.clips]).tolist()
-        self._journal = self.partial / "journal.json"
         self._plan = _plan_checksum(self.clips, image_size, header)
         self._header = dict(header)
-        if resume and self._journal.exists():
-            self.done = self._resume()
-        else:
-            shutil.rmtree(self.partial, ignore_errors=True)
-            self.partial.mkdir(parents=True)
-            self.done = 0
-        mode = "r+" if self.done else "w+"
-        total = self._ends[-1]
-        self._arrays = {
-            name: np.lib.format.open_memmap(
-                self.partial / f"{name}.npy", mode=mode, dtype=kind, shape=(total, *shape)
-            )
-            for name, (kind, shape) in array_layout(image_size).items()
-        }
+        self._arrays: dict[str, np.memmap] = {}
+        self.done = 0
+        self.partial = partial_of(self.path)
+        self._journal = self.partial / _JOURNAL
+        with ExitStack() as lock:
+            lock.enter_context(hold(self.path))
+            self._begin(image_size, resume)
+            self._lock = lock.pop_all()
         self._next = self.done
-        if not self.done:
-            self.commit()
 
-    def _resume(self) -> int:
-        journal = json.loads(self._journal.read_text())
-        if journal["plan"] != self._plan:
+    def _begin(self, image_size: int, resume: bool) -> None:
+        if self.path.exists():
+            raise StoreError(f"{self.path} exists already; remove it or choose another --out")
+        begun = self._find_begun() if resume else None
+        if begun is not None:
+            self._take_over(begun)
+        else:
+            remove_abandoned(self.path)
+            self.partial.mkdir(parents=True)
+        try:
+            for name, (kind, shape) in array_layout(image_size).items():
+                file = self.partial / f"{name}.npy"
+                if begun is not None:
+                    self._arrays[name] = open_array(file)
+                else:
+                    self._arrays[name] = new_array(file, kind, (self._ends[-1], *shape))
+            if begun is None:
+                self._note()
+        except BaseException:
+            self._clear(failed=True)
+            raise
+
+    def _find_begun(self) -> Path | None:
+        """The interrupted writing of this store that had come farthest."""
+        found = {
+            folder: journal
+            for folder in partials_of(self.path)
+            if (journal := _read_journal(folder)) is not None
+        }
+        fitting = [folder for folder, journal in found.items() if journal["plan"] == self._plan]
+        if found and not fitting:
             raise StoreError(
-                f"{self.partial} holds the beginning of another store (other clips, sizes or "
+                f"{next(iter(found))} holds the beginning of another store (other clips, sizes or "
                 "settings); remove that folder, or repeat the command that began it"
             )
-        logger.info(
-            "continuing %s behind clip %d of %d", self.path, journal["done"], len(self.clips)
-        )
-        return int(journal["done"])
+        return max(fitting, key=lambda folder: int(found[folder]["done"]), default=None)
+
+    def _take_over(self, begun: Path) -> None:
+        """Make an interrupted writing one's own: by a renaming, which one process alone can do."""
+        try:
+            begun.rename(self.partial)
+        except FileNotFoundError as error:
+            raise StoreError(f"{begun} was just taken over by another process") from error
+        self.done = int(json.loads(self._journal.read_text())["done"])
+        logger.info("continuing %s behind clip %d of %d", self.path, self.done, len(self.clips))
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -103,8 +141,12 @@ class StoreWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with self._lock:
+            self._clear(failed=error is not None)
+
+    def _clear(self, failed: bool) -> None:
         self._arrays.clear()
-        if error is not None and not self.done:  # nothing that could be resumed
+        if failed and not self.done:  # nothing that could be resumed
             shutil.rmtree(self.partial, ignore_errors=True)
 
     def add(
@@ -148,11 +190,26 @@ class StoreWriter:
         self._next += 1
 
     def commit(self) -> None:
-        """Make what was added survive a kill: a later ``resume=True`` begins behind it."""
+        """Make what was added survive a kill: a later ``resume=True`` begins behind it.
+
+        Raises:
+            StoreError: if another process has taken the writing over, or removed it.
+        """
         for array in self._arrays.values():
             array.flush()
+        self._check_own()
         self.done = self._next
+        self._note()
+
+    def _note(self) -> None:
         write_json_atomically(self._journal, {"plan": self._plan, "done": self.done})
+
+    def _check_own(self) -> None:
+        if not self._journal.exists():
+            raise StoreError(
+                f"{self.partial} is gone: another process has taken over the writing of "
+                f"{self.path}, or removed it; wait until that has ended"
+            )
 
     def finish(self, furnish: Callable[[ClipStore], None] | None = None) -> ClipStore:
         """Complete the store, move it to its place and open it.
@@ -169,21 +226,26 @@ class StoreWriter:
                 f"{self.path}: {self._next} of {len(self.clips)} clips were added; "
                 "the store is not whole and was not put in place"
             )
+        if self.done:  # what follows may fail, on a full disk for instance
+            self.commit()
         for array in self._arrays.values():
             array.flush()
         self._arrays.clear()
+        self._check_own()
         _write_clips(self.partial / "clips.parquet", self.clips)
-        sha256 = {name: sha256_of_file(self.partial / name) for name in CHECKSUMMED_FILES}
+        seals = hash_files(self.partial, CHECKSUMMED_FILES)
+        sha256 = {name: seal["sha256"] for name, seal in seals.items()}
         meta = {"schema_version": SCHEMA_VERSION, "header": self._header, "sha256": sha256}
         write_json_atomically(self.partial / "store.json", meta)
+        remember(self.partial, seals)
         if furnish is not None:
             furnish(ClipStore.open(self.partial))
-        if self.path.exists():
-            raise StoreError(
-                f"{self.path} appeared while it was being written; nothing was replaced"
-            )
-        self._journal.unlink()
-        self.partial.rename(self.path)
+        self._check_own()
+        try:
+            move_whole(self.partial, self.path)
+        except FileExistsError as error:
+            raise StoreError(str(error)) from error
+        (self.path / _JOURNAL).unlink()
         return ClipStore.open(self.path)
 
 
@@ -195,13 +257,21 @@ def check_target(path: Path, resume: bool) -> None:
     """
     if path.exists():
         raise StoreError(f"{path} exists already; remove it or choose another --out")
-    partial = path.parent / f".{path.name}.partial"
-    journal = partial / "journal.json"
-    if not resume and journal.exists() and json.loads(journal.read_text())["done"]:
-        raise StoreError(
-            f"an interrupted store lies in {partial}; add --resume to go on with it, or remove "
-            "that folder"
-        )
+    for partial in () if resume else partials_of(path):
+        if (_read_journal(partial) or {}).get("done"):
+            raise StoreError(
+                f"an interrupted store lies in {partial}; add --resume to go on with it, or remove "
+                "that folder"
+            )
+
+
+def _read_journal(partial: Path) -> dict[str, Any] | None:
+    """How far an interrupted writing had come; None if that cannot be known."""
+    try:
+        journal: dict[str, Any] = json.loads((partial / _JOURNAL).read_text())
+        return journal if {"plan", "done"} <= set(journal) else None
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def merge(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mersynth import config, paths
+from mersynth.lock import hold
 from mersynth.logs import progress
 from recognizers.executors import Executor, make_executor
 from recognizers.fold_work import learn_fold, pretrain
@@ -42,18 +43,21 @@ def evaluate(request: Request, out: Path | None = None) -> Path:
         NamesError: if names look alike, and ``request.names`` does not say what they are.
         LeakageError: if a fold could know what it is tested on.
         RunError: if the folder holds another run.
+        InUseError: if another process writes the folder.
         TrainingError, ExecutorError: if a training goes astray or a worker dies; what ended is
             kept, and the same command goes on.
     """
     _check_model_name(request.model)
     settings = config.load("evaluate", [f"model={request.model}", *request.overrides])
     config.check_choice(settings, "selection", ("fixed", "inner"))
-    run = prepare(request, settings)
-    folder = RunFolder(paths.run_path(request.name, out), run.identity)
-    seeds = range(request.seed, request.seed + request.seeds)
-    _train(run, folder, seeds)
-    write_results(folder, run, seeds)
-    logger.info("report: %s", write_report(folder.path))
+    place = paths.run_path(request.name, out)
+    with hold(place):
+        run = prepare(request, settings)
+        folder = RunFolder(place, run.identity)
+        seeds = range(request.seed, request.seed + request.seeds)
+        _train(run, folder, seeds)
+        write_results(folder, run, seeds)
+        logger.info("report: %s", write_report(folder.path))
     return folder.path
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mersynth.files import whole_file
 from recognizers.prediction_checks import (
     CLIP_KEY,
     COLUMNS,
@@ -106,10 +107,8 @@ class Predictions:
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table, which :meth:`from_csv` reads back bit for bit; whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.tmp")
-        self.frame.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
-        temporary.replace(path)
+        with whole_file(Path(path)) as partial:
+            self.frame.to_csv(partial, index=False, encoding="utf-8", lineterminator="\n")
 
     @property
     def seeds(self) -> tuple[int, ...]:

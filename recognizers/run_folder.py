@@ -11,7 +11,13 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from mersynth.files import differences, write_json_atomically
+from mersynth.files import (
+    checksum_of,
+    differences,
+    sha256_of_file,
+    whole_file,
+    write_json_atomically,
+)
 from recognizers.fold_work import FoldResult, Pretrained, Weights
 from recognizers.report.layout import RunError
 
@@ -22,7 +28,9 @@ CONFIG = "config.yaml"
 RESULTS = "results.json"
 
 
-_ACCOUNT = ("fold", "seed", "seconds", "clips", "probabilities", "oracle_probabilities")
+_ACCOUNT = (
+    "fold", "seed", "seconds", "clips", "probabilities", "oracle_probabilities", "checksum",
+)  # fmt: skip
 
 
 class RunFolder:
@@ -70,6 +78,7 @@ class RunFolder:
             RunError: if they cannot be read.
         """
         file = self._pretrained(group, seed)
+        check_weights(file)
         try:
             return load_file(file)
         except (SafetensorError, OSError) as error:
@@ -81,8 +90,8 @@ class RunFolder:
     def keep_pretrained(self, group: int, seed: int, result: Pretrained) -> None:
         """Write a pretraining's weights and its account, in this order."""
         file = self._pretrained(group, seed)
-        _save_weights(file, result.weights)
         account = {
+            "weights": _save_weights(file, result.weights),
             "group": group,
             "seed": seed,
             "seconds": result.seconds,
@@ -97,14 +106,25 @@ class RunFolder:
 
     def keep_config(self, text: str) -> None:
         """Write ``config.yaml``."""
-        temporary = self.path / f".{CONFIG}.tmp"
-        temporary.write_text(text)
-        temporary.replace(self.path / CONFIG)
+        with whole_file(self.path / CONFIG) as partial:
+            partial.write_text(text)
 
     def fold(self, index: int, seed: int) -> dict[str, Any] | None:
-        """The account of a fold that ended; None if it did not."""
+        """The account of a fold that ended; None if it did not.
+
+        Raises:
+            RunError: if it is damaged.
+        """
         file = self._fold(index, seed)
-        return _read(file, _ACCOUNT) if file.exists() else None
+        if not file.exists():
+            return None
+        account = _read(file, _ACCOUNT)
+        if account.pop("checksum") != checksum_of(account):
+            raise RunError(
+                f"{file} is damaged (its checksum is not that of its content); remove it and "
+                "repeat the command, which makes it again"
+            )
+        return account
 
     def keep_fold(
         self, index: int, seed: int, name: str, clips: Sequence[str], result: FoldResult
@@ -119,9 +139,11 @@ class RunFolder:
             result: what the fold gave.
         """
         file = self._fold(index, seed)
+        sha256 = None
         if result.weights is not None:
-            _save_weights(file.with_suffix(".safetensors"), result.weights)
+            sha256 = _save_weights(file.with_suffix(".safetensors"), result.weights)
         account = {
+            "weights": sha256,
             "fold": name,
             "seed": seed,
             "seconds": result.seconds,
@@ -132,7 +154,7 @@ class RunFolder:
             "probabilities": result.probabilities.tolist(),
             "oracle_probabilities": result.oracle_probabilities.tolist(),
         }
-        write_json_atomically(file, account)
+        write_json_atomically(file, {**account, "checksum": checksum_of(account)})
 
     def _fold(self, index: int, seed: int) -> Path:
         return self.path / "folds" / f"{seed}_{index:04}.json"
@@ -141,10 +163,25 @@ class RunFolder:
         return self.path / "pretrained" / f"{seed}_{group:04}.safetensors"
 
 
-def _save_weights(file: Path, weights: Weights) -> None:
-    temporary = file.with_name(f".{file.name}.tmp")
-    save_file({name: np.asarray(value, order="C") for name, value in weights.items()}, temporary)
-    temporary.replace(file)
+def check_weights(file: Path) -> None:
+    """Hold weights against the SHA-256 in the account beside them.
+
+    Raises:
+        RunError: if they are damaged, or the account is.
+    """
+    account = _read(file.with_suffix(".json"), ("weights",))
+    if sha256_of_file(file) != account["weights"]:
+        raise RunError(
+            f"{file} is damaged (its SHA-256 is not that in {file.stem}.json); remove it and "
+            "repeat the command, which makes it again"
+        )
+
+
+def _save_weights(file: Path, weights: Weights) -> str:
+    """Write weights; their SHA-256."""
+    with whole_file(file) as partial:
+        save_file({name: np.asarray(value, order="C") for name, value in weights.items()}, partial)
+        return sha256_of_file(partial)
 
 
 def _finite(curve: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

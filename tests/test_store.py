@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import mersynth
 from mersynth.clips import Clip
-from mersynth.store import ClipStore, StoreError, require_real
+from mersynth.files import sha256_of_file, write_json_atomically
+from mersynth.space import NoSpaceError
+from mersynth.store import CHECKSUMMED_FILES, ClipStore, StoreError, require_real
 from mersynth.store_writer import StoreWriter, merge
+from mersynth.verdict import VERDICTS
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 
@@ -107,9 +118,91 @@ def test_resume_goes_on_behind_the_last_commit(tmp_path: Path) -> None:
 
 def test_resume_refuses_another_plan(tmp_path: Path) -> None:
     clips = tiny_clips(subjects=1)
-    StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"})
+    with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}) as writer:
+        writer.add(frames_of(clips[0], 0))
+        writer.commit()
     with pytest.raises(StoreError, match="another store"):
         StoreWriter(tmp_path / "s", clips, 8, {"source": "casme2"}, resume=True)
+
+
+def write(writer: StoreWriter, count: int) -> None:
+    """The next clips, each of its own grey."""
+    for clip in writer.clips[:count]:
+        writer.add(frames_of(clip, writer.clips.index(clip)))
+
+
+def test_writers_without_locks_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a file system that has none: what each writes is its own, and the store is whole."""
+    monkeypatch.setattr("mersynth.store_writer.hold", lambda path: nullcontext())
+    clips = tiny_clips(subjects=1)
+    first = StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"})
+    second = StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"})
+    write(first, 3)
+    write(second, 5)
+    whole = second.finish()
+    for clip in clips[3:]:
+        first.add(frames_of(clip, 99))
+    with pytest.raises(StoreError, match="appeared while it was being written"):
+        first.finish()
+    for value, item in enumerate(ClipStore.open(whole.path, verify=True)):
+        assert (item.frames == value).all()
+
+
+def test_a_writing_that_was_taken_over_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mersynth.store_writer.hold", lambda path: nullcontext())
+    clips = tiny_clips(subjects=1)
+    first = StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"})
+    write(first, 2)
+    first.commit()
+    with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}, resume=True) as second:
+        first.add(frames_of(clips[2], 2))
+        with pytest.raises(StoreError, match="another process has taken over the writing"):
+            first.commit()
+        for value in range(2, 5):
+            second.add(frames_of(clips[value], value))
+        second.finish()
+    for value, item in enumerate(ClipStore.open(tmp_path / "s", verify=True)):
+        assert (item.frames == value).all()
+
+
+def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(NoSpaceError, match=r"frames.npy: it needs 460.8 kB \(460800 bytes\)"):
+            write_tiny_store(tmp_path / "s")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_full_disk_did_not_take_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = tiny_clips(subjects=1)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write_all() -> None:
+        with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}) as writer:
+            write(writer, 2)
+            writer.commit()
+            for value in range(2, 5):
+                writer.add(frames_of(clips[value], value))
+            writer.finish()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mersynth.store_writer._write_clips", fail)
+        with pytest.raises(OSError, match="No space left"):
+            write_all()
+    with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}, resume=True) as writer:
+        assert writer.done == 5
+        for value, item in enumerate(writer.finish()):
+            assert (item.frames == value).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 @pytest.mark.parametrize(
@@ -136,19 +229,90 @@ def test_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
         write_tiny_store(tmp_path / "s")
 
 
-def test_damage_is_found(tmp_path: Path) -> None:
+def spoil(store: ClipStore) -> None:
+    """Change a byte of a pixel; the file keeps its size and time of modification."""
+    file = store.path / "frames.npy"
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    with file.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        (last,) = stream.read(1)
+        stream.seek(-1, os.SEEK_END)
+        stream.write(bytes([last ^ 1]))
+    os.utime(file, ns=times)
+
+
+def test_damage_is_found_whoever_opens(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s")
-    with (store.path / "frames.npy").open("r+b") as file:
-        file.seek(500)
-        file.write(b"x")
-    ClipStore.open(store.path)
-    with pytest.raises(StoreError, match=r"frames.npy is damaged"):
-        ClipStore.open(store.path, verify=True)
-    (store.path / "landmarks.npy").write_bytes(b"rubbish")
-    with pytest.raises(StoreError, match=r"landmarks.npy cannot be read"):
+    spoil(store)
+    with pytest.raises(StoreError, match=r"frames.npy is damaged.*make the store again"):
         ClipStore.open(store.path)
+    with pytest.raises(StoreError, match=r"frames.npy is damaged"):
+        mersynth.load_clips(store.path)
+    spoil(store)  # and back
+    assert len(ClipStore.open(store.path)) == 25
     (store.path / "landmarks.npy").unlink()
-    with pytest.raises(StoreError, match=r"landmarks.npy cannot be read"):
+    with pytest.raises(StoreError, match=r"landmarks.npy is missing"):
+        ClipStore.open(store.path)
+
+
+@pytest.fixture(name="hashed")
+def _hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are hashed."""
+    names: list[str] = []
+
+    def hash_file(path: Path, advance: Callable[[int], None] | None = None) -> str:
+        names.append(path.name)
+        return sha256_of_file(path, advance)
+
+    monkeypatch.setattr("mersynth.verdict.sha256_of_file", hash_file)
+    return names
+
+
+def open_twice(path: Path, hashed: list[str]) -> list[str]:
+    """What the second of two openings hashes, some ticks of the file system's clock later."""
+    time.sleep(0.02)
+    ClipStore.open(path)
+    hashed.clear()
+    ClipStore.open(path)
+    return hashed
+
+
+def test_a_store_is_hashed_once(tmp_path: Path, hashed: list[str]) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    assert sorted(hashed) == sorted(CHECKSUMMED_FILES)  # by its writer, who remembers it
+    assert open_twice(store.path, hashed) == []
+    store.path.rename(tmp_path / "moved")
+    assert ClipStore.open(tmp_path / "moved").checksum == store.checksum
+    assert hashed == []
+    ClipStore.open(tmp_path / "moved", verify=True)
+    assert sorted(hashed) == sorted(CHECKSUMMED_FILES)
+    hashed.clear()
+    shutil.copytree(tmp_path / "moved", tmp_path / "copy")
+    ClipStore.open(tmp_path / "copy")
+    assert sorted(hashed) == sorted(CHECKSUMMED_FILES)
+    hashed.clear()
+    (tmp_path / "copy" / "clips.parquet").touch()
+    ClipStore.open(tmp_path / "copy")
+    assert hashed == ["clips.parquet"]
+
+
+def test_what_cannot_be_noted_in_the_store_is_noted_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[str]
+) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    (store.path / VERDICTS).unlink()
+
+    def write(path: Path, value: object) -> None:
+        if path.is_relative_to(store.path):
+            raise PermissionError
+        write_json_atomically(path, value)
+
+    monkeypatch.setattr("mersynth.verdict.write_json_atomically", write)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert open_twice(store.path, hashed) == []
+    assert len(list((tmp_path / "cache" / "mersynth" / "verified").iterdir())) == 1
+    spoil(store)
+    with pytest.raises(StoreError, match=r"frames.npy is damaged"):
         ClipStore.open(store.path)
 
 
@@ -171,7 +335,10 @@ def test_damaged_files_are_named(tmp_path: Path, file: str, content: bytes) -> N
 
 def test_arrays_of_another_layout_are_refused(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s")
-    np.save(store.path / "landmarks.npy", np.zeros((150, 5, 2), np.float32))
+    file = store.path / "landmarks.npy"
+    np.save(file, np.zeros((150, 5, 2), np.float32))
+    store.meta["sha256"][file.name] = sha256_of_file(file)
+    (store.path / "store.json").write_text(json.dumps(store.meta))
     with pytest.raises(StoreError, match=r"landmarks.npy holds float32 \(150, 5, 2\)"):
         ClipStore.open(store.path)
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import read_tensors, sha256_of_file, write_json_atomically
+from mersynth.files import read_tensors, sha256_of_file, whole_file, write_json_atomically
 from mersynth.gan.generator import Generator
 
 CARD = "generator.json"
@@ -74,12 +74,11 @@ def save_generator(folder: Path, state: Mapping[str, Tensor], card: CheckpointCa
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = f"generator-{card.step:06d}.safetensors"
-    temporary = folder / f".{name}.tmp"
     # Not save_file, which makes files that only their owner can read.
     half = {k: v.detach().half().contiguous().cpu() for k, v in state.items()}
-    temporary.write_bytes(save(half))
-    sha256 = sha256_of_file(temporary)
-    temporary.replace(folder / name)
+    with whole_file(folder / name) as partial:
+        partial.write_bytes(save(half))
+        sha256 = sha256_of_file(partial)
     write_json_atomically(folder / CARD, {**asdict(card), "weights": name, "sha256": sha256})
     for old in folder.glob("generator-*.safetensors"):
         if old.name != name:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.utils import save_image
 
+from mersynth.files import whole_file
 from mersynth.gan.data import ImageBatch
 from mersynth.gan.generator import Generator
 
@@ -66,7 +67,8 @@ class Monitor:
         out = generator(images.image[shown], wanted, own)
         rows = [images.image[shown], out.image, out.mask.expand(-1, 3, -1, -1), images.truth[shown]]
         path = self.samples / f"step_{step:06d}.png"
-        save_image(torch.cat(rows).cpu(), path, nrow=len(out.image), padding=2)
+        with whole_file(path) as partial:
+            save_image(torch.cat(rows).cpu(), partial, nrow=len(out.image), padding=2, format="png")
 
     def close(self) -> None:
         """Finish the TensorBoard file."""

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mersynth.files import differences
 from mersynth.gan.checkpoint import CheckpointError
 from mersynth.gan.trainer import Trainer
+from mersynth.state_files import load_state_file, save_state_file
 
 STATE = "state.safetensors"
 
@@ -33,29 +32,21 @@ def save_state(folder: Path, trainer: Trainer, step: int, run: Mapping[str, Any]
         for index, moments in optimiser.state_dict()["state"].items():
             for key, value in moments.items():
                 tensors[f"optimiser/{name}/{index}/{key}"] = value
-    temporary = folder / f".{STATE}.tmp"
     metadata = {"step": str(step), "run": json.dumps(run, sort_keys=True)}
-    # Clones: safetensors refuses tensors that share memory.
-    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    save_file(plain, temporary, metadata)
-    temporary.replace(folder / STATE)
+    save_state_file(folder / STATE, tensors, metadata)
 
 
 def load_state(folder: Path, trainer: Trainer, run: Mapping[str, Any]) -> int:
     """Load what :func:`save_state` wrote; returns the number of generator steps done.
 
     Raises:
-        CheckpointError: if the file cannot be read, or is of another run.
+        CheckpointError: if the file cannot be read, is damaged, or is of another run.
     """
     path = folder / STATE
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error}); remove {folder} and train again"
-        ) from error
+        tensors, metadata = load_state_file(path)
+    except ValueError as error:
+        raise CheckpointError(f"{error}; remove {folder} and train again") from error
     _check_same_run(path, json.loads(metadata["run"]), run)
     with torch.no_grad():
         for name, value in _walk(trainer).items():

@@ -25,6 +25,7 @@ from mersynth.gan.settings import load_settings
 from mersynth.gan.signal import check_signal
 from mersynth.gan.state import STATE, load_state, save_state
 from mersynth.gan.trainer import Trainer
+from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.names import NameChoice, reconcile_stores
 from mersynth.store import ClipStore, StoreError, require_real
@@ -64,27 +65,29 @@ def train(
             than the configuration.
         CheckpointError: if ``out`` holds a run already and ``resume`` is false, or another run.
         NamesError: if names of the stores look alike, and it is not said what they are.
+        InUseError: if another process trains into ``out``.
         TrainingError: if a loss is no number any more.
         ValueError: if there are fewer subjects than groups, or the clips teach nothing.
     """
     config = load_settings(overrides)
     # What was chosen stands in card and state: a resumed run goes on in the same precision.
     config.precision = choose_precision(config.precision, _device(config.accelerator))
-    store = _open_store(store_path, config)
-    macro = _open_store(config.macro_store, config) if config.macro_store else None
-    # A person of two spellings could be hidden under the one and trained on under the other.
-    (store, *further), _ = reconcile_stores([store, *([macro] if macro else [])], names)
-    macro = further[0] if further else None
-    groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
-    _check_out(out, resume, len(groups))
-    if macro is None:
-        logger.info("training on micro clips alone; macro_store=STORE adds macro faces")
-    for unseen in groups:
-        sets = _training_sets(store, macro, config, unseen)
-        check_signal([clips for clips, _ in sets], config.true_frame_steps, config.steps)
-    folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]
-    for folder, unseen in zip(folders, groups, strict=True):
-        _train_one(folder, store, macro, config, unseen, len(groups), seed, names)
+    with hold(out):
+        store = _open_store(store_path, config)
+        macro = _open_store(config.macro_store, config) if config.macro_store else None
+        # A person of two spellings could be hidden under the one and trained on under the other.
+        (store, *further), _ = reconcile_stores([store, *([macro] if macro else [])], names)
+        macro = further[0] if further else None
+        groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
+        _check_out(out, resume, len(groups))
+        if macro is None:
+            logger.info("training on micro clips alone; macro_store=STORE adds macro faces")
+        for unseen in groups:
+            sets = _training_sets(store, macro, config, unseen)
+            check_signal([clips for clips, _ in sets], config.true_frame_steps, config.steps)
+        folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]
+        for folder, unseen in zip(folders, groups, strict=True):
+            _train_one(folder, store, macro, config, unseen, len(groups), seed, names)
     return folders
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mersynth.files import whole_file
+from mersynth.lock import hold
+
 _SHARED = Path(__file__).parent
 
 
@@ -40,12 +43,8 @@ def render(folder: Path, template: str, path: Path, **content: Any) -> Path:
         listed=listed,
     )
     page = environment.get_template(template).render(**content)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with hold(path, wait=True), whole_file(path) as partial:
+        partial.write_text(page, encoding="utf-8")
     return path
 
 

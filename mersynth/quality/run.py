@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ import torch
 from mersynth import __version__, paths
 from mersynth.devices import choose_device
 from mersynth.facs.emotions import label
-from mersynth.files import write_json_atomically
+from mersynth.files import whole_folder, write_json_atomically
 from mersynth.loading import own_scheme
+from mersynth.lock import hold
 from mersynth.names import NameChoice, reconcile_stores
 from mersynth.quality.au_control import measure_control
 from mersynth.quality.balance import balance
@@ -72,13 +72,28 @@ def measure_quality(
         StoreError: if a store is missing or damaged, the real one holds synthetic clips, the frames
             differ in size, or ``out`` exists.
         NamesError: if names of the stores look alike, and it is not said what they are.
+        InUseError: if another process writes ``out``.
         ConfigError, ValueError: if a setting is wrong, or a store has too few clips that can be
             compared.
     """
     settings = load_settings(overrides)
     target = paths.quality_path(Path(synthetic).name, out)
-    if target.exists():
-        raise StoreError(f"{target} exists already; remove it or choose another --out")
+    with hold(target):
+        if target.exists():
+            raise StoreError(f"{target} exists already; remove it or choose another --out")
+        _measure(real, synthetic, target, settings, names, seed)
+    logger.info("look at %s", target / "quality.html")
+    return target
+
+
+def _measure(
+    real: Path,
+    synthetic: Path,
+    target: Path,
+    settings: dict[str, Any],
+    names: NameChoice | None,
+    seed: int,
+) -> None:
     device = choose_device(settings["device"])
     (first, second), _ = reconcile_stores(open_stores(real, synthetic), names)
     stores = first, second
@@ -108,17 +123,9 @@ def measure_quality(
         ],
     }
     result = plain(result)
-    partial = target.parent / f".{target.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(target) as partial:
         write_json_atomically(partial / "quality.json", result)
         write_page(partial / "quality.html", result, measures, worst, *samples)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    logger.info("look at %s", target / "quality.html")
-    return target
 
 
 def open_stores(real: Path, synthetic: Path) -> tuple[ClipStore, ClipStore]:

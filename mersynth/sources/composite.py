@@ -12,6 +12,7 @@ from pathlib import Path
 from mersynth import __version__, paths
 from mersynth.clips import Clip
 from mersynth.facs.emotions import label
+from mersynth.lock import hold
 from mersynth.names import Named, find_alike
 from mersynth.store import ClipStore, StoreError, require_real
 from mersynth.store_writer import merge
@@ -93,8 +94,13 @@ def make_composite(
             differ, the clips are not the challenge's, or ``out`` exists.
     """
     out = paths.store_path(COMPOSITE, out)
-    if out.exists():
-        raise StoreError(f"{out} exists already; remove it or choose another --out")
+    with hold(out):
+        if out.exists():
+            raise StoreError(f"{out} exists already; remove it or choose another --out")
+        return _make(stores_root, out, skip_bad)
+
+
+def _make(stores_root: str | Path | None, out: Path, skip_bad: bool) -> ClipStore:
     chosen = [_open(name, stores_root) for name in PARTS]
     _check_sizes(chosen)
     missing = [line for store in chosen for line in _gaps(store)]

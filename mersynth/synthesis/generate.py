@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -29,6 +30,7 @@ from mersynth.gan.conditions import (
     resample,
     tell_assumed_apexes,
 )
+from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.names import NameChoice
 from mersynth.sources import PHANTOM
@@ -105,6 +107,7 @@ def generate(
     Raises:
         ConfigError, StoreError, CheckpointError, NamesError, ValueError: with what is missing or
             wrong and the command that makes it.
+        InUseError: if another process writes ``out``.
     """
     config = _load_settings(overrides)
     if faces is not None and source is None and store is None:
@@ -113,35 +116,39 @@ def generate(
     real_folder = find_store(source, store)
     generators = find_generators(generator, checkpoint, real_folder, source)
     target = paths.store_path(f"{real_folder.name}_synthetic", out)
-    if not dry_run:
-        check_target(target, resume)
-    clips = real_clips(real_folder)
-    worn = face_clips(faces) if faces is not None else None
-    read = [(real_folder, clips), *([(faces, worn)] if faces and worn else [])]
-    spelling = reconcile_names(names, read, generators)
-    clips, worn = spelling.clips(clips), worn and spelling.clips(worn)
-    _check_classes(clips, worn or (), classes)
-    hidden = [each.unseen_subjects for each in generators]
-    plan = make_plan(clips, classes, per_class, seed, hidden, worn)
-    show_plan(summarise(plan, _count(clips, classes)))
-    if dry_run:
-        return None
-    size = generators[0].image_size
-    worn_store = open_faces(faces, size, resume, spelling) if faces is not None else None
-    real = open_real(real_folder, size, spelling)
-    wearers = real if worn_store is None else worn_store
-    for each in generators:
-        each.load(wearers.image_size, choose_device(config.device))
-    work = _plan_work(real, wearers, plan, generators, config, seed)
-    heads = HeadMotions(real, wearers) if config.head_motion else None
-    header = make_header(real, wearers, generators, config, classes, per_class, seed)
-    header |= {"names": names} if names is not None else {}
-    new_clips = [item.clip for item in work]
-    with StoreWriter(target, new_clips, wearers.image_size, header, resume=resume) as writer:
-        _fill(writer, work, generators, heads, config)
-        shown = [item for item in work if item.group == 0]
-        neutral = {item.clip.id: item.face for item in shown}
-        finished = writer.finish(lambda whole: draw_gallery(whole, generators[0], neutral, classes))
+    # A plan that is only shown disturbs nobody.
+    with nullcontext() if dry_run else hold(target):
+        if not dry_run:
+            check_target(target, resume)
+        clips = real_clips(real_folder)
+        worn = face_clips(faces) if faces is not None else None
+        read = [(real_folder, clips), *([(faces, worn)] if faces and worn else [])]
+        spelling = reconcile_names(names, read, generators)
+        clips, worn = spelling.clips(clips), worn and spelling.clips(worn)
+        _check_classes(clips, worn or (), classes)
+        hidden = [each.unseen_subjects for each in generators]
+        plan = make_plan(clips, classes, per_class, seed, hidden, worn)
+        show_plan(summarise(plan, _count(clips, classes)))
+        if dry_run:
+            return None
+        size = generators[0].image_size
+        worn_store = open_faces(faces, size, resume, spelling) if faces is not None else None
+        real = open_real(real_folder, size, spelling)
+        wearers = real if worn_store is None else worn_store
+        for each in generators:
+            each.load(wearers.image_size, choose_device(config.device))
+        work = _plan_work(real, wearers, plan, generators, config, seed)
+        heads = HeadMotions(real, wearers) if config.head_motion else None
+        header = make_header(real, wearers, generators, config, classes, per_class, seed)
+        header |= {"names": names} if names is not None else {}
+        new_clips = [item.clip for item in work]
+        with StoreWriter(target, new_clips, wearers.image_size, header, resume=resume) as writer:
+            _fill(writer, work, generators, heads, config)
+            shown = [item for item in work if item.group == 0]
+            neutral = {item.clip.id: item.face for item in shown}
+            finished = writer.finish(
+                lambda whole: draw_gallery(whole, generators[0], neutral, classes)
+            )
     logger.info(
         "%s: %d clips, %d of every class", target, len(finished), per_class * len(generators)
     )

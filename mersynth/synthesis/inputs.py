@@ -17,6 +17,7 @@ from mersynth.gan.checkpoint import (
     find_groups,
     load_generator,
 )
+from mersynth.lock import hold
 from mersynth.names import NameChoice, Named, Spelling, reconcile
 from mersynth.prepare import check_source, prepare
 from mersynth.sources import PHANTOM, PrepareError
@@ -165,8 +166,10 @@ def open_real(folder: Path, image_size: int | None, spelling: Spelling | None = 
     """
     if not folder.exists():
         size: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
-        logger.info("there is no %s yet: rendering the phantom", folder)
-        prepare(PHANTOM, out=folder, **size)
+        with hold(folder, wait=True):  # another generation may be rendering it
+            if not folder.exists():
+                logger.info("there is no %s yet: rendering the phantom", folder)
+                prepare(PHANTOM, out=folder, **size)
     real = ClipStore.open(folder, verify=True)
     if image_size not in (None, real.image_size):
         raise CheckpointError(
@@ -225,12 +228,13 @@ def open_faces(
     files = [path for clip in Folder().scan(faces).clips for path in clip.frames]
     sums = {path.relative_to(faces).as_posix(): sha256_of_file(path) for path in files}
     store = paths.store_path(f"{faces.resolve().name}_{checksum_of([size, sums])[:8]}")
-    if not store.exists():
-        logger.info("preparing the faces of %s: %s", faces, store)
-        try:
-            prepare(Folder.name, faces, store, resume=resume, **size)
-        except PrepareError as error:
-            raise _unusable(faces, error) from error
+    with hold(store, wait=True):  # another generation may be preparing them
+        if not store.exists():
+            logger.info("preparing the faces of %s: %s", faces, store)
+            try:
+                prepare(Folder.name, faces, store, resume=resume, **size)
+            except PrepareError as error:
+                raise _unusable(faces, error) from error
     return open_real(store, image_size, spelling)
 
 

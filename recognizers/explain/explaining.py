@@ -9,6 +9,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from mersynth.files import whole_file
+from mersynth.lock import hold
 from mersynth.logs import progress
 from recognizers.explain.clip_maps import ExplainedClips, MapMethod, Target, explain_clips
 from recognizers.explain.embedding import embed
@@ -64,20 +66,21 @@ def explain(
     Raises:
         RunError: if the folder is no finished run, its folds kept no weights, what it was made of
             is gone or has changed, or its model has no such explanation.
+        InUseError: if another process draws the same page.
         ValueError: if there is no such method, target or clip.
     """
     for name, value, allowed in (("method", method, Method), ("target", target, Target)):
         if value not in get_args(allowed):
             raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}")
-    path = Path(run)
-    opened = OpenedRun(path, seed, device)
-    wanted = _wanted(opened, clips)
-    folder = path / "explain" if out is None else out
-    if method == "tsne":
-        return _explain_features(opened, wanted if clips is not None else None, folder)
-    explained = explain_clips(opened, method, wanted, target)
-    _save(folder / f"{method}.npz", _arrays(opened, explained))
-    page = write_maps_page(opened, method, target, explained, folder / f"{method}.html")
+    folder = Path(run) / "explain" if out is None else out
+    with hold(folder / f"{method}.html"):
+        opened = OpenedRun(Path(run), seed, device)
+        wanted = _wanted(opened, clips)
+        if method == "tsne":
+            return _explain_features(opened, wanted if clips is not None else None, folder)
+        explained = explain_clips(opened, method, wanted, target)
+        _save(folder / f"{method}.npz", _arrays(opened, explained))
+        page = write_maps_page(opened, method, target, explained, folder / f"{method}.html")
     logger.info("%s of %d clips: %s", method, len(explained.rows), page)
     return page
 
@@ -141,7 +144,5 @@ def _arrays(run: OpenedRun, explained: ExplainedClips) -> dict[str, np.ndarray]:
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write an ``.npz`` whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-    temporary.replace(path)

@@ -26,6 +26,7 @@ from recognizers.plan import plan_folds
 from recognizers.protocol import Fold, HeldOut
 from recognizers.report.layout import FOLD, RunError, read_json
 from recognizers.report.run import Run
+from recognizers.run_folder import check_weights
 from recognizers.settings import TrainingSettings
 from recognizers.training import Training
 
@@ -223,6 +224,7 @@ class OpenedRun:
     def _load(self, index: int) -> Recognizer:
         file = self._file(index, ".safetensors")
         model = create_model(self.model_name, len(self.classes), **self.options["model"]["options"])
+        check_weights(file)
         try:
             model.load_state_dict(read_tensors(file))
         except (ValueError, RuntimeError) as error:

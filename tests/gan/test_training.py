@@ -130,7 +130,12 @@ def test_resume_of_another_run_is_refused(tmp_path: Path) -> None:
         train(store_path=store.path, out=tmp_path / "c", resume=True, seed=5, overrides=quick(1))
     with pytest.raises(CheckpointError, match=r"exists already; add --resume"):
         train(store_path=store.path, out=tmp_path / "c", overrides=quick(1))
-    (tmp_path / "c" / STATE).write_bytes(b"rubbish")
+    state = tmp_path / "c" / STATE
+    whole = state.read_bytes()
+    state.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(CheckpointError, match=r"is damaged: its values are not those that were"):
+        train(store_path=store.path, out=tmp_path / "c", resume=True, overrides=quick(1))
+    state.write_bytes(b"rubbish")
     with pytest.raises(CheckpointError, match=r"cannot be read"):
         train(store_path=store.path, out=tmp_path / "c", resume=True, overrides=quick(1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,25 @@ def test_what_is_damaged_is_named(
         (run / "folds" / "0_0001.json").unlink()
     with pytest.raises(RunError, match=message):
         evaluate(ask, run)
+
+
+def test_a_changed_figure_or_weight_is_noticed(data: Path, made: Path, tmp_path: Path) -> None:
+    ask = request(data, "model.training.epochs=1", pretrain=[made], groups=3)
+    run = evaluate(ask, tmp_path / "r")
+    file = run / "folds" / "0_0002.json"
+    account = json.loads(file.read_text())
+    changed = account | {"probabilities": account["probabilities"][::-1]}
+    file.write_text(json.dumps(changed))
+    with pytest.raises(RunError, match=r"0_0002\.json is damaged \(its checksum"):
+        evaluate(ask, run)
+    file.unlink()
+    weights = run / "pretrained" / "0_0002.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(RunError, match=r"0_0002\.safetensors is damaged \(its SHA-256"):
+        evaluate(ask, run)
+    weights.write_bytes(content)
+    assert json.loads((evaluate(ask, run) / "folds" / "0_0002.json").read_text())["checksum"]
 
 
 def test_settings_are_tried_before_anything_is_begun(data: Path, tmp_path: Path) -> None:

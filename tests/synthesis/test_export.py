@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +20,7 @@ from PIL import Image
 
 from mersynth.config import ConfigError
 from mersynth.facs.emotions import classes
+from mersynth.files import partial_of
 from mersynth.store import ClipStore, StoreError
 from mersynth.store_writer import merge
 from mersynth.synthesis.export import LAYOUTS, ExportError, export
@@ -91,9 +95,11 @@ def test_an_interruption_leaves_nothing_and_does_not_stand_in_the_way(
     layout: str, store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = place_of(tmp_path, layout)
-    partial = tmp_path / f".{out.name}.partial"
-    partial.mkdir()  # what a killed run left
-    (partial / "old").write_text("old")
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    left = tmp_path / partial_of(out).name.replace(f"-{os.getpid()}-", f"-{killed.pid}-")
+    left.mkdir()
+    (left / "old").write_text("old")
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

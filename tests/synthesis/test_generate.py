@@ -22,6 +22,7 @@ from mersynth.dataset import ClipDataset
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.gan.checkpoint import CARD, SHIPPED, CheckpointError, load_card, load_generator
 from mersynth.gan.train import train
+from mersynth.lock import InUseError
 from mersynth.prepare import prepare
 from mersynth.sources.composite import make_composite
 from mersynth.sources.phantom.population import clip_specs, render_clip, write_store
@@ -211,10 +212,11 @@ def test_kill_and_resume_leave_neither_duplicate_nor_gap(place: Path, tmp_path: 
     command = [sys.executable, "-m", "mersynth", "generate", "--store", str(place / "samm")]
     command += ["--checkpoint", str(place / "one"), "--out", str(out), "--per-class", "60"]
     command += OVERRIDES
-    journal = tmp_path / ".killed.partial" / "journal.json"
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not (journal.exists() and _done(journal)):
+    while process.poll() is None and not any(map(_done, tmp_path.glob(".killed.*/journal.json"))):
         time.sleep(0.005)
+    with pytest.raises(InUseError, match=rf"mersynth generate .*\(pid {process.pid} on"):
+        run(place, out, per_class=60, resume=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from mersynth.files import read_tensors, sha256_of_file, write_json_atomically
+from mersynth.files import read_tensors, sha256_of_file, whole_file, write_json_atomically
 from mersynth.motion.magnify.convert import convert_published, is_published
 from mersynth.motion.magnify.magnet import MagNet
 
@@ -60,11 +60,11 @@ def save_magnet(folder: Path, state: Mapping[str, Tensor], facts: Mapping[str, A
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "magnet.safetensors"
-    temporary = folder / f".{path.name}.tmp"
+    half = {k: v.detach().half().contiguous().cpu() for k, v in state.items()}
     # Not save_file, which makes files that only their owner can read.
-    temporary.write_bytes(save({k: v.detach().half().contiguous().cpu() for k, v in state.items()}))
-    sha256 = sha256_of_file(temporary)
-    temporary.replace(path)
+    with whole_file(path) as partial:
+        partial.write_bytes(save(half))
+        sha256 = sha256_of_file(partial)
     write_json_atomically(folder / CARD, {**facts, "weights": path.name, "sha256": sha256})
     return path
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from mersynth import logs
+from mersynth.lock import hold
 from mersynth.motion.magnify.checkpoint import MagNetError
 from mersynth.motion.magnify.magnet import MagNet
 from mersynth.motion.magnify.pairs import Batch, Pairs, perturb, texture_pairs
+from mersynth.state_files import load_state_file, save_state_file
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,16 @@ class MagNetTrainer:
         self.recent: dict[str, float] = {}
 
     def run(self) -> MagNet:
-        """Train to the end; returns the model with averaged weights."""
+        """Train to the end; returns the model with averaged weights.
+
+        Raises:
+            MagNetError: if the folder holds the state of another training, or a damaged one.
+            InUseError: if another process trains in the folder.
+        """
+        with hold(self.folder):
+            return self._train()
+
+    def _train(self) -> MagNet:
         s = self.settings
         if (self.folder / _STATE).exists():
             self._load()
@@ -170,20 +179,14 @@ class MagNetTrainer:
         metadata = {"step": str(self.step), "settings": self._settings(),
                     "recent": json.dumps(self.recent)}  # fmt: skip
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".{_STATE}.tmp"
-        save_file({k: v.detach().clone() for k, v in tensors.items()}, temporary, metadata)
-        temporary.replace(self.folder / _STATE)
+        save_state_file(self.folder / _STATE, tensors, metadata)
 
     def _load(self) -> None:
         path = self.folder / _STATE
         try:
-            with safe_open(path, "pt") as file:
-                metadata: Mapping[str, str] = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise MagNetError(
-                f"{path} cannot be read ({error}); remove {self.folder} and train again"
-            ) from error
+            tensors, metadata = load_state_file(path)
+        except ValueError as error:
+            raise MagNetError(f"{error}; remove {self.folder} and train again") from error
         if metadata["settings"] != self._settings():
             raise MagNetError(
                 f"{path} was begun with {metadata['settings']}, now wanted are "

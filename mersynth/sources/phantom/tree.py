@@ -20,6 +20,8 @@ import numpy as np
 from mersynth import logs
 from mersynth.clips import Clip, Strength
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
+from mersynth.files import whole_folder
+from mersynth.lock import hold
 from mersynth.sources.errors import SourceError
 from mersynth.sources.phantom.layouts import Layout, choose_layout, with_prototype
 from mersynth.sources.phantom.population import ClipSpec, render_clip
@@ -70,31 +72,28 @@ def write_tree(
         ValueError: if the layout is unknown, the limit not positive, or the table's name is not the
             database's.
         FileExistsError: if ``out`` exists.
+        InUseError: if another process writes ``out``.
         SourceError: if the table cannot be read, or has no clip to render.
     """
     out = Path(out)
     if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise ValueError(f"limit must be a whole number, 1 or more, or left out, got {limit!r}")
     chosen = choose_layout(table, layout)
-    if out.exists():
-        raise FileExistsError(f"{out} exists already; remove it or choose another --out")
-    listed = chosen.clips(table)
-    clips = [replace(clip, strength=strength) for clip in listed if clip is not None][:limit]
-    if not clips:
-        raise SourceError(f"{table} has no clip that can be rendered")
-    if chosen.with_table and len(clips) < len(listed):
-        logger.warning(
-            "%d of %d clips are rendered: prepare needs --skip-bad", len(clips), len(listed)
-        )
-    partial = out.parent / f".{out.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        _render(clips, chosen, partial, image_size, seed)
-        if chosen.with_table:
-            shutil.copyfile(table, partial / table.name)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with hold(out):
+        if out.exists():
+            raise FileExistsError(f"{out} exists already; remove it or choose another --out")
+        listed = chosen.clips(table)
+        clips = [replace(clip, strength=strength) for clip in listed if clip is not None][:limit]
+        if not clips:
+            raise SourceError(f"{table} has no clip that can be rendered")
+        if chosen.with_table and len(clips) < len(listed):
+            logger.warning(
+                "%d of %d clips are rendered: prepare needs --skip-bad", len(clips), len(listed)
+            )
+        with whole_folder(out) as partial:
+            _render(clips, chosen, partial, image_size, seed)
+            if chosen.with_table:
+                shutil.copyfile(table, partial / table.name)
     logger.info(
         "%s: %d clips; next: mersynth prepare --source %s --root %s", out, len(clips), layout, out
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ from mersynth import __version__
 from mersynth import config as configs
 from mersynth.clips import Clip
 from mersynth.dataset import ClipDataset
-from mersynth.files import write_json_atomically
+from mersynth.files import whole_file, whole_folder, write_json_atomically
 from mersynth.loading import own_scheme
+from mersynth.lock import hold
 from mersynth.names import NameChoice, reconcile_stores
 from mersynth.sources import SOURCES
 from mersynth.store import ClipStore
@@ -113,6 +113,7 @@ def export(
         StoreError: if there is no whole, readable store.
         NamesError: if names of the store look alike, and it is not said what they are.
         ExportError: if ``out`` exists, or the layout cannot hold the clips.
+        InUseError: if another process writes ``out``.
         ConfigError, ValueError: if the layout or an option is unknown or wrong, or the layout does
             not read it.
     """
@@ -125,33 +126,31 @@ def export(
     settings = _settings(layout, given)
     target = Path(out)
     suffix = LAYOUTS[layout].suffix
-    if target.exists():
-        raise ExportError(f"{target} exists already; remove it or choose another --out")
     if suffix and target.suffix != suffix:
         raise ExportError(f"{layout} writes one file, whose name ends in {suffix}; got {target}")
-    (named,), _ = reconcile_stores([ClipStore.open(store, verify=True)], names)
-    job = _job(named, layout, settings, seed, names)
-    _tell_terms(job)
-    partial = target.parent / f".{target.name}.partial"
-    _remove(partial)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if suffix:
-            LAYOUTS[layout].write(job, partial)
-        else:
-            partial.mkdir()
-            written = LAYOUTS[layout].write(job, partial)
-            write_json_atomically(partial / "card.json", {**job.card, **written.facts})
-            _write_provenance(partial / "provenance.csv", job, written)
+    with hold(target):
         if target.exists():
-            raise ExportError(f"{target} appeared meanwhile; nothing was replaced")
-        partial.rename(target)
-    finally:
-        _remove(partial)
+            raise ExportError(f"{target} exists already; remove it or choose another --out")
+        (named,), _ = reconcile_stores([ClipStore.open(store, verify=True)], names)
+        job = _job(named, layout, settings, seed, names)
+        _tell_terms(job)
+        _write(job, layout, target)
     logger.info("%s: %d clips in the layout %s", target, len(job.store), layout)
     if layout in SOURCES:
         logger.info("mersynth reads it by: mersynth prepare --source %s --root %s", layout, target)
     return target
+
+
+def _write(job: Job, layout: str, target: Path) -> None:
+    """Write a job into the new folder or file, whole or not at all."""
+    if LAYOUTS[layout].suffix:
+        with whole_file(target, replace=False) as partial:
+            LAYOUTS[layout].write(job, partial)
+        return
+    with whole_folder(target) as partial:
+        written = LAYOUTS[layout].write(job, partial)
+        write_json_atomically(partial / "card.json", {**job.card, **written.facts})
+        _write_provenance(partial / "provenance.csv", job, written)
 
 
 def _settings(layout: str, overrides: Sequence[str]) -> ExportSettings:
@@ -253,8 +252,3 @@ def _write_provenance(path: Path, job: Job, written: Written) -> None:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _remove(partial: Path) -> None:
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.unlink(missing_ok=True)

@@ -1,0 +1,97 @@
+"""Arrays in files, whose place on the disk is claimed before anything is written into them.
+
+A memory-mapped file without a place of its own ends the process (SIGBUS) when the disk is full, and
+no Python code can tell why.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class NoSpaceError(OSError):
+    """A disk has no room for a file; the message says how much is missing."""
+
+
+def new_array(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
+    """Make an ``.npy`` file, memory-mapped to be written, whose place is claimed.
+
+    Args:
+        path: the file.
+        kind: type of the values.
+        shape: of the array.
+
+    Raises:
+        NoSpaceError: if the disk is too full; the file is removed.
+    """
+    try:
+        array = np.lib.format.open_memmap(path, "w+", kind, shape)
+        size = path.stat().st_size
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        if error.errno in _FULL:
+            size = int(np.dtype(kind).itemsize * np.prod(shape, dtype=np.int64))
+            raise _no_space(path, size, error) from error
+        raise
+    try:
+        claim(path)
+    except OSError:
+        del array
+        path.unlink(missing_ok=True)
+        raise
+    return array
+
+
+def open_array(path: Path) -> np.memmap:
+    """Open an ``.npy`` file to be written on; its place is claimed where it is not yet.
+
+    Raises:
+        NoSpaceError: if the disk is too full; the file is let be.
+    """
+    claim(path)
+    return np.lib.format.open_memmap(path, "r+")
+
+
+def claim(path: Path) -> None:
+    """Claim the place of a file that is there, where the platform can (``posix_fallocate``).
+
+    Raises:
+        NoSpaceError: if the disk is too full.
+    """
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            elif size > shutil.disk_usage(path).free:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            if error.errno in _FULL:
+                raise _no_space(path, size, error) from error
+            raise
+
+
+def _no_space(path: Path, size: int, error: OSError) -> NoSpaceError:
+    free = shutil.disk_usage(path.parent).free
+    why = f"{_shown(free)} are free" if free < size else str(error.strerror).lower()
+    return NoSpaceError(
+        f"no space for {path}: it needs {_shown(size)} ({size} bytes), and {why}; free space "
+        "there, or choose an --out on another disk"
+    )
+
+
+def _shown(size: int) -> str:
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"

@@ -1,0 +1,140 @@
+"""Whether files are what their checksums say: hashed once, then remembered.
+
+A verdict holds as long as a file keeps its size, its times of modification and change, and its
+inode; a copy, a change or a restored backup is hashed again. Verdicts lie beside the files, in
+``.verified.json``; where that folder cannot be written, in the user's cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from mersynth import logs, paths
+from mersynth.files import sha256_of_file, write_json_atomically
+
+logger = logging.getLogger(__name__)
+
+VERDICTS = ".verified.json"
+_LONG = 500_000_000  # bytes: hashing more is shown
+_MIB = 1 << 20
+
+Seal = dict[str, Any]
+"""A file's SHA-256, and what tells that it has not changed since: size, times, inode."""
+
+
+class DamagedError(Exception):
+    """A file is missing, or is not what its checksum says."""
+
+
+def check_files(folder: Path, expected: Mapping[str, str], again: bool = False) -> None:
+    """Compare files with their checksums, but for those that were found right before.
+
+    Args:
+        folder: where the files lie.
+        expected: SHA-256 of each file, by its name.
+        again: hash them all, whatever is remembered.
+
+    Raises:
+        DamagedError: if a file is missing or damaged.
+    """
+    for name in expected:
+        if not (folder / name).is_file():
+            raise DamagedError(f"{folder / name} is missing")
+    known = {} if again else _remembered(folder)
+    doubtful = [n for n, sha256 in expected.items() if known.get(n, {}).get("sha256") != sha256]
+    if not doubtful:
+        return
+    seals = hash_files(folder, doubtful)
+    for name in doubtful:
+        found = seals[name]["sha256"]
+        if found != expected[name]:
+            raise DamagedError(
+                f"{folder / name} is damaged: its SHA-256 is {found[:12]}..., and was "
+                f"{expected[name][:12]}... when it was written"
+            )
+    remember(folder, seals)
+
+
+def hash_files(folder: Path, names: Iterable[str]) -> dict[str, Seal]:
+    """Hash files; the seal of each by its name, for :func:`remember`."""
+    chosen = list(names)
+    total = sum((folder / name).stat().st_size for name in chosen)
+    seals = {}
+    with _shown(f"checking {folder.name}", total) as advance:
+        for name in chosen:
+            before = _seal(folder / name, "")  # before: a change while it is hashed shall be seen
+            seals[name] = before | {"sha256": sha256_of_file(folder / name, advance)}
+    return seals
+
+
+def remember(folder: Path, seals: Mapping[str, Seal]) -> None:
+    """Keep verdicts, so that these files are not hashed again."""
+    kept = _remembered(folder)
+    error: OSError | None = None
+    for place in _places(folder):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_json_atomically(place, kept | dict(seals))
+            return
+        except OSError as problem:
+            error = problem
+    logger.warning(
+        "that the files of %s are whole cannot be noted (%s): they are hashed each time; "
+        "XDG_CACHE_HOME names a folder for such notes",
+        folder,
+        error,
+    )
+
+
+def _remembered(folder: Path) -> dict[str, Seal]:
+    """The verdicts that hold.
+
+    A file that changed while its verdict was being noted may have kept its times, for they are of a
+    clock that ticks every few milliseconds: a verdict counts only if it is younger than its file.
+    """
+    known: dict[str, Seal] = {}
+    for place in _places(folder):
+        with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+            noted = place.stat().st_mtime_ns
+            for name, seal in json.loads(place.read_text()).items():
+                file = folder / name
+                if file.is_file() and _seal(file, seal["sha256"]) == seal and _age(seal) < noted:
+                    known[name] = seal
+    return known
+
+
+def _age(seal: Seal) -> int:
+    return max(seal["mtime_ns"], seal["ctime_ns"])
+
+
+def _seal(file: Path, sha256: str) -> Seal:
+    stat = file.stat()
+    return {
+        "sha256": sha256,
+        "size": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "ctime_ns": stat.st_ctime_ns,
+        "inode": stat.st_ino,
+    }
+
+
+def _places(folder: Path) -> tuple[Path, Path]:
+    name = hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:32]
+    return folder / VERDICTS, paths.cache_path() / "verified" / f"{name}.json"
+
+
+@contextmanager
+def _shown(description: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """Progress in MiB, where there is much to do."""
+    if total < _LONG:
+        yield None
+        return
+    with logs.progress(description, total // _MIB, "MiB") as advance:
+        yield lambda count: advance(count // _MIB)
