@@ -143,6 +143,13 @@ class StoreWriter:
     ) -> None:
         with self._lock:
             self._clear(failed=error is not None)
+            if error is not None and self.done:
+                logger.warning(
+                    "%d of %d clips of %s are kept: the same command with --resume goes on",
+                    self.done,
+                    len(self.clips),
+                    self.path,
+                )
 
     def _clear(self, failed: bool) -> None:
         self._arrays.clear()

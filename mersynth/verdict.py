@@ -67,7 +67,7 @@ def hash_files(folder: Path, names: Iterable[str]) -> dict[str, Seal]:
     chosen = list(names)
     total = sum((folder / name).stat().st_size for name in chosen)
     seals = {}
-    with _shown(f"checking {folder.name}", total) as advance:
+    with _shown("computing SHA-256", total) as advance:
         for name in chosen:
             before = _seal(folder / name, "")  # before: a change while it is hashed shall be seen
             seals[name] = before | {"sha256": sha256_of_file(folder / name, advance)}
