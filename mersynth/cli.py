@@ -105,7 +105,11 @@ def prepare(
     resume: Resume = False,
     seed: Seed = 0,
 ) -> None:
-    """Check a database on disk and turn it into a store of clips, with features if wanted."""
+    """Check a database on disk and turn it into a store of clips, with features if wanted.
+
+    Faces of raw releases are found by detector=auto|mtcnn|feat|lbp (auto: the first that is here)
+    and aligned; geometry=align|crop|resize decides what is stored.
+    """
     flags = {
         "image_size": image_size,
         "features": f"[{features}]" if features is not None else None,

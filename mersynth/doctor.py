@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from mersynth import paths
 from mersynth.face.weights import (
     FEAT_WEIGHTS,
+    RETINAFACE,
     Weights,
     by_hand,
     download_command,
@@ -52,6 +53,7 @@ def examine() -> Iterator[Finding]:
     """Look for everything the project can use, and say how to get what is missing."""
     basis = [*_packages(), _device()]
     yield from basis
+    yield from _detectors()
     for weights in FEAT_WEIGHTS:
         yield _weights(weights)
     # What reads data sets, generators and stores needs the packages itself.
@@ -174,6 +176,19 @@ def _load_operators() -> None:
         torch.ops.load_library(file)
     if not hasattr(torch.ops.torchvision, "nms"):
         raise RuntimeError(f"{folder} holds no operators that torch {torch.__version__} knows")
+
+
+def _detectors() -> Iterator[Finding]:
+    from mersynth.face.detect import DETECTORS, INSTALL, choose_detector
+    from mersynth.face.mtcnn import is_installed
+
+    here = {"mtcnn": is_installed(), "feat": locate(RETINAFACE) is not None, "lbp": True}
+    get = {"mtcnn": INSTALL, "feat": "its weights are missing, see below"}
+    first = choose_detector()
+    for name, what in DETECTORS.items():
+        used = "; `mersynth prepare` takes it" if name == first else ""
+        detail = f"{what} (detector={name}){used}" if here[name] else f"{what}: {get[name]}"
+        yield Finding("face detectors", name, "found" if here[name] else "missing", detail)
 
 
 def _databases() -> Iterator[Finding]:

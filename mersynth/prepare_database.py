@@ -36,7 +36,8 @@ class PrepareSettings:
     Args:
         image_size: side of the stored frames, in pixels.
         geometry: which part of a frame is stored (:func:`mersynth.face.framing.frame_clips`).
-        detector: what finds faces, where they are looked for: ``"auto"``, ``"feat"`` or ``"lbp"``.
+        detector: what finds faces, where they are looked for: ``"auto"``, or one of
+            ``face.detect.DETECTORS``: ``"mtcnn"``, ``"feat"`` or ``"lbp"``.
         intensities: the backend of py-feat that measures AU intensities, ``"v2"`` or ``"v1"``, or
             ``"none"``; ``"auto"``: whichever has its weights on this machine. The feature
             ``intensity_change``, their difference to the onset frame, is then stored beside them.

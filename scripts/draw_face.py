@@ -1,6 +1,6 @@
 """Draw docs/images/face_alignment.png: faces as they are found, and as they are aligned.
 
-Above, a photograph with the box of the LBP cascade, and the face aligned by it. Below, a turned,
+Above, a photograph with the five points that MTCNN finds, and the face aligned by them. Below, a turned,
 shrunk and shifted phantom frame with its true landmarks, and the face aligned by those.
 """
 
@@ -41,15 +41,22 @@ def main() -> None:
 
 
 def draw_photograph() -> np.ndarray:
-    """The astronaut with its box, and aligned: (H, W, 3) uint8."""
+    """The astronaut with its box and points, and aligned: (H, W, 3) uint8."""
     image = astronaut()
-    face = find_face(image, "lbp")
-    aligned = alignment_of(face, IMAGE_SIZE).apply(image)
+    face = find_face(image)
+    assert face.points is not None
+    alignment = alignment_of(face, IMAGE_SIZE)
+    ratio = PANEL / IMAGE_SIZE
+    aligned = _enlarged(alignment.apply(image))
+    places = (alignment.apply_points(face.points) + 0.5) * ratio - 0.5
     scale = PANEL / image.shape[0]
     found = cv2.resize(image, (PANEL, PANEL), interpolation=cv2.INTER_AREA)
     left, top, right, bottom = (round(side * scale) for side in face.box)
     cv2.rectangle(found, (left, top), (right, bottom), BOX, 2)
-    return _row(_titled(found, "found: LBP cascade"), _titled(_enlarged(aligned), "aligned by box"))
+    return _row(
+        _titled(_dotted(found, (face.points + 0.5) * scale - 0.5), "found: MTCNN"),
+        _titled(_dotted(aligned, places), "aligned by eyes and mouth"),
+    )
 
 
 def draw_phantom() -> np.ndarray:

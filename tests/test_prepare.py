@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mersynth.face.align import alignment_of
 from mersynth.face.detect import find_face
+from mersynth.face.template import five_points, misplacement
 from mersynth.face.weights import WeightsMissingError
 from mersynth.features import FeatureError
 from mersynth.prepare import add_features, prepare
@@ -51,20 +53,23 @@ def test_a_real_face_is_aligned(astronaut: Path, tmp_path: Path) -> None:
     store = prepare("folder", out=tmp_path / "store", images=[astronaut])
     header = store.meta["header"]
     assert header["geometry"] == "aligned by the face found in (1 clips) the onset frame"
-    assert header["detector"] == "lbp"
+    assert header["detector"] == "mtcnn"
     matrix = np.array(header["alignments"]["folder/astronaut/astronaut"])
     assert matrix.shape == (2, 3)
     # The stored face lies where faces of stores lie: finding it again moves it little.
-    left, top, right, bottom = find_face(np.array(store[0].frames[0]), "lbp").box
-    assert abs((left + right) / 2 - 63.5) < 6
-    assert 0.6 < (right - left) / 128 < 0.9
-    assert 0 < top < bottom < 128
+    again = find_face(np.array(store[0].frames[0])).points
+    assert again is not None
+    assert misplacement(again, 128) is None
+    landmarks = np.array(store[0].landmarks[0])
+    assert np.linalg.norm(five_points(landmarks) - again, axis=1).max() < 0.1 * 40  # eye distances
 
 
 def test_a_picture_without_a_face_is_told(tmp_path: Path) -> None:
     path = tmp_path / "wall.png"
     Image.new("RGB", (300, 200), (120, 110, 100)).save(path)
-    with pytest.raises(PrepareError, match="folder/wall/wall: no face found") as caught:
+    with pytest.raises(
+        PrepareError, match=r"folder/wall/wall: wall.png: no face found by MTCNN"
+    ) as caught:
         prepare("folder", out=tmp_path / "store", images=[path])
     assert "geometry=crop" in str(caught.value)
     assert not (tmp_path / "store").exists()
@@ -81,7 +86,7 @@ def test_an_aligned_clip_has_one_transform(tmp_path: Path, astronaut: Path) -> N
     store = prepare("casme2", tmp_path / "data", tmp_path / "store")
     frames = store[0].frames.astype(float)
     face = find_face(photo)
-    scale = 0.757 * 128 / (face.box[2] - face.box[0])  # the box's share of the square
+    scale = alignment_of(face, 128).scale
     for i in (1, 3):
         shift = 3 * i * scale
         errors = [np.abs(_moved(frames[0], s) - frames[i])[:, 20:-20].mean() for s in (0, shift)]

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from mersynth.face.detect import Face
-from mersynth.face.template import CASCADE_BOX, FACE_BOX, RIGID, TEMPLATE, five_points
+from mersynth.face.template import CASCADE_BOX, FACE_BOX, FLAT, RIGID, TEMPLATE, five_points
 from mersynth.facs.landmarks import NUM_LANDMARKS
+
+if TYPE_CHECKING:
+    from mersynth.face.detect import Face
 
 _SHRUNK_AT_MOST = 32  # a face of 32 times the store's size is a mistake, not a face
 
@@ -97,7 +100,8 @@ def alignment_from_landmarks(points: np.ndarray, image_size: int) -> Alignment:
 
     Args:
         points: (68, 2) iBUG's landmarks, of which the jaw's are not used; or (5, 2) points in the
-            order of :func:`mersynth.face.template.five_points`. x, y in pixels.
+            order of :func:`mersynth.face.template.five_points`, of which the nose's tip is not
+            used. x, y in pixels.
         image_size: side of the square, in pixels.
 
     Raises:
@@ -109,7 +113,8 @@ def alignment_from_landmarks(points: np.ndarray, image_size: int) -> Alignment:
         target = TEMPLATE[list(RIGID)]
         points = points[list(RIGID)]
     elif points.shape == (5, 2):
-        target = five_points(TEMPLATE)
+        target = five_points(TEMPLATE)[list(FLAT)]
+        points = points[list(FLAT)]
     else:
         raise ValueError(f"points must have shape (68, 2) or (5, 2), got {points.shape}")
     _check_size(image_size)

@@ -11,8 +11,10 @@ import numpy as np
 
 from mersynth import logs
 from mersynth.clips import Clip
-from mersynth.face.align import Alignment, alignment_from_landmarks, alignment_of
-from mersynth.face.detect import Face, FaceError, FaceFinder
+from mersynth.face.align import Alignment, alignment_from_landmarks
+from mersynth.face.clip_alignment import AlignedClip, Aligner
+from mersynth.face.detect import FaceError, landmarks_of
+from mersynth.face.template import five_points, misplacement
 from mersynth.sources.base import ClipFiles, Scan
 from mersynth.sources.cut import Cut
 from mersynth.sources.errors import Problem
@@ -121,7 +123,7 @@ def frame_clips(scan: Scan, image_size: int, geometry: Geometry, detector: str) 
         clips = []
         for files in scan.clips:
             height, width = next(files.read()).shape[:2]
-            clips.append(_framed(files, cut(width, height, image_size)))
+            clips.append(_framed(files, cut(width, height, image_size), files.landmarks))
         text = "largest centred square" if geometry == "crop" else "whole frame"
         return Framed(tuple(clips), (), geometry, f"{text}, resized")
     return _align(scan, image_size, detector)
@@ -130,38 +132,49 @@ def frame_clips(scan: Scan, image_size: int, geometry: Geometry, detector: str) 
 def _align(scan: Scan, image_size: int, detector: str) -> Framed:
     clips: list[FramedClip] = []
     problems: list[Problem] = []
-    finder: FaceFinder | None = None
+    aligner: Aligner | None = None
     found = 0
     with logs.progress("aligning faces", total=len(scan.clips), unit="clips") as advance:
         for files in scan.clips:
             advance(1)
             try:
                 if files.landmarks is not None and np.isfinite(files.landmarks[0]).all():
-                    alignment = alignment_from_landmarks(files.landmarks[0], image_size)
-                    clips.append(_framed(files, alignment))
+                    clips.append(_by_published(files, image_size, problems))
                     continue
-                finder = finder or FaceFinder(detector)
-                face = finder.find(next(files.read()))
-                clips.append(_framed(files, alignment_of(face, image_size), _of_onset(face, files)))
+                aligner = aligner or Aligner(detector, image_size)
+                clips.append(_by_found(aligner.align(files, problems)))
                 found += 1
             except (FaceError, ValueError) as error:
                 problems.append(Problem(files.clip.id, str(error)))
     ways = {"the landmarks published for": len(clips) - found, "the face found in": found}
     by = " or ".join(f"{way} ({count} clips)" for way, count in ways.items() if count)
     text = f"aligned by {by} the onset frame"
-    return Framed(tuple(clips), tuple(problems), "align", text, finder.detector if finder else None)
+    by_whom = aligner.finder.detector if aligner else None
+    return Framed(tuple(clips), tuple(problems), "align", text, by_whom)
 
 
-def _of_onset(face: Face, files: ClipFiles) -> np.ndarray | None:
-    """The landmarks of the onset frame, where the detector gives them: (T, 68, 2), else NaN."""
-    if face.landmarks is None:
-        return None
-    landmarks = np.full((files.clip.num_frames, *face.landmarks.shape), np.nan)
-    landmarks[0] = face.landmarks
-    return landmarks
+def _by_published(files: ClipFiles, image_size: int, problems: list[Problem]) -> FramedClip:
+    """A clip aligned by its own landmarks: what they say is kept, and told where it is odd."""
+    assert files.landmarks is not None
+    alignment = alignment_from_landmarks(files.landmarks[0], image_size)
+    off = misplacement(alignment.apply_points(five_points(files.landmarks[0])), image_size)
+    if off is not None:
+        reason = f"by the landmarks published for its onset frame {off}; it is stored like that"
+        problems.append(Problem(files.clip.id, reason, fatal=False))
+    return _framed(files, alignment, files.landmarks)
 
 
-def _framed(files: ClipFiles, framing: Framing, landmarks: np.ndarray | None = None) -> FramedClip:
-    points = landmarks if files.landmarks is None else files.landmarks
-    moved = None if points is None else framing.apply_points(points).astype(np.float32)
+def _by_found(clip: AlignedClip) -> FramedClip:
+    files, landmarks = clip.files, None
+    known = landmarks_of(clip.face)
+    if files.landmarks is not None:
+        landmarks = files.landmarks
+    elif known is not None:
+        landmarks = np.full((files.clip.num_frames, *known.shape), np.nan)
+        landmarks[clip.frame] = known
+    return _framed(files, clip.alignment, landmarks)
+
+
+def _framed(files: ClipFiles, framing: Framing, landmarks: np.ndarray | None) -> FramedClip:
+    moved = None if landmarks is None else framing.apply_points(landmarks).astype(np.float32)
     return FramedClip(files.clip, files, framing, moved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -14,11 +15,11 @@ from mersynth.sources.base import ClipFiles
 
 @dataclass(frozen=True, slots=True)
 class VideoFile(ClipFiles):
-    """A clip whose frames are all those of one video file, the only one of ``frames``."""
+    """A clip of one video file, the only one of ``frames``, from its onset (counted from 0) on."""
 
     def read(self) -> Iterator[np.ndarray]:
         """The frames in their order, each (H, W, 3) uint8, RGB."""
-        return video_frames(self.frames[0])
+        return islice(video_frames(self.frames[0]), self.clip.onset, None)
 
 
 def video_frames(path: Path) -> Iterator[np.ndarray]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from mersynth.augment.au_fields import checksum
 from mersynth.augment.au_warp import au_flow, au_warp, template_landmarks
 from mersynth.dataset import to_float
+from mersynth.face.detect import DETECTORS, FaceFinder, landmarks_of
 from mersynth.store import StoredClip
 from mersynth.synthesis.generators import ClipGenerator, stillness
 
@@ -23,8 +24,9 @@ class WarpGenerator(ClipGenerator):
 
     It was trained on nobody, so that its clips may serve any fold; its checksum is that of the
     fields. A curve's first intensities are the face's own: the face moves by what comes on top.
-    Where a clip's first frame has no landmarks, they are taken to be where an aligned face has
-    them, and a warning says so.
+    A face moves by the landmarks of its first frame. Where the store has none, the face is looked
+    for; where it is not found either, it is taken to lie where faces are aligned to, and a warning
+    says so.
     """
 
     name = "warp"
@@ -35,6 +37,8 @@ class WarpGenerator(ClipGenerator):
     def __init__(self) -> None:
         self.sha256 = checksum()
         self._warned = False
+        self._finder: FaceFinder | None = None
+        self._found: dict[str, Tensor] = {}  # landmarks of faces that came without, by clip
 
     def load(self, image_size: int, device: torch.device) -> None:
         """Nothing is to be loaded; the device is kept."""
@@ -61,11 +65,28 @@ class WarpGenerator(ClipGenerator):
         points = torch.from_numpy(np.array(face.landmarks[:1]))
         if bool(points.isfinite().all()):
             return points
+        if face.clip.id not in self._found:
+            self._found[face.clip.id] = self._look_for(face)
+        return self._found[face.clip.id]
+
+    def _look_for(self, face: StoredClip) -> Tensor:
+        """Landmarks (1, 68, 2) of a face that came without."""
+        self._finder = self._finder or FaceFinder()
+        frame = np.array(face.frames[0])
+        # A face that fills the picture is found where there is something around it.
+        margin = max(frame.shape) // 4
+        padded = np.pad(frame, ((margin,) * 2, (margin,) * 2, (0, 0)), mode="edge")
+        faces = self._finder.find_all(padded)
+        landmarks = landmarks_of(faces[0]) if faces else None
+        if landmarks is not None:
+            return torch.from_numpy(np.asarray(landmarks - margin, np.float32))[None]
         if not self._warned:
             logger.warning(
-                "clip %s has no landmarks in its first frame: there, and wherever else there are "
-                "none, the face is taken to lie where `mersynth prepare` aligns faces to",
+                "clip %s has no landmarks in its first frame, and %s finds none: there, and "
+                "wherever else it is so, the face is taken to lie where `mersynth prepare` aligns "
+                "faces to; look at the clips that wear it",
                 face.clip.id,
+                DETECTORS[self._finder.detector],
             )
             self._warned = True
         size = face.frames.shape[1:3]

@@ -184,8 +184,7 @@ def test_columns_follow_the_names_of_the_checkpoint(
 def test_faces_by_py_feat_have_landmarks(
     frames: np.ndarray, feat_weights: Path, published: dict[str, Any]
 ) -> None:
-    finder = FaceFinder(device="cpu")
-    assert finder.detector == "feat"
+    finder = FaceFinder("feat", device="cpu")
     face = finder.find(frames[0])
     _, landmarks = read_by(published["v2"], frames[:1], None)
     assert face.landmarks is not None
@@ -194,7 +193,7 @@ def test_faces_by_py_feat_have_landmarks(
     (found,) = published["v2"].face_detector(image.float())
     largest = max(found, key=lambda f: (f[2] - f[0]) * (f[3] - f[1]))
     np.testing.assert_allclose([*face.box, face.score], largest, atol=1e-3)
-    assert find_face(frames[0]).box == face.box
+    assert find_face(frames[0], "feat").box == face.box
 
 
 def test_retinaface_alone_gives_five_points(
@@ -204,7 +203,7 @@ def test_retinaface_alone_gives_five_points(
     folder = f"models--{source.repository.replace('/', '--')}"
     (no_weights / folder).symlink_to(random_folder / folder)
     with caplog.at_level("INFO", "mersynth"):
-        face = FaceFinder(device="cpu").find(frames[0])
+        face = FaceFinder("feat", device="cpu").find(frames[0])
     assert "5 points" in caplog.text
     assert face.landmarks is None
     assert face.points is not None

@@ -1,0 +1,156 @@
+"""The alignment of a clip by the face that is found in it, checked, and what is odd about it told.
+
+All frames of a clip have the transform of one of them: the first that shows a face, which in a
+database is the onset. Films that begin without a face are cut to begin with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mersynth.face.align import Alignment, alignment_of
+from mersynth.face.detect import DETECTORS, Face, FaceError, FaceFinder, told_choice
+from mersynth.face.template import five_points, misplacement
+from mersynth.sources.base import ClipFiles
+from mersynth.sources.errors import Problem
+from mersynth.sources.video import VideoFile
+
+_WIDER = 25  # pixels around the square in which a film's frames are searched for its face
+_NARROW = 64  # pixels of that square itself
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedClip:
+    """A clip whose face was found.
+
+    Attributes:
+        files: the clip, without the frames before its face appears if it is a film.
+        alignment: its transform.
+        face: the face that gave it, in pixels of the original frame.
+        frame: index of that frame in the clip.
+    """
+
+    files: ClipFiles
+    alignment: Alignment
+    face: Face
+    frame: int
+
+
+class Aligner:
+    """Aligns clips by the faces found in them.
+
+    Args:
+        detector: as for :class:`mersynth.face.detect.FaceFinder`.
+        image_size: side of the store's frames, in pixels.
+    """
+
+    def __init__(self, detector: str, image_size: int) -> None:
+        self.finder = FaceFinder(detector)
+        self.image_size = image_size
+
+    def align(self, files: ClipFiles, problems: list[Problem]) -> AlignedClip:
+        """Align one clip.
+
+        Args:
+            files: the clip.
+            problems: takes what the user should know of a clip that is stored: several faces, and
+                frames without a face.
+
+        Raises:
+            FaceError: if no frame shows a face, or the face cannot be brought to its place.
+        """
+        frame, face, shape = self._first_face(files, problems)
+        alignment = alignment_of(face, self.image_size)
+        self._check(face, alignment, shape, _place(files, frame))
+        if frame:
+            files, frame = self._without_beginning(files, frame, problems)
+        if isinstance(files, VideoFile) and self.finder.detector != "lbp":
+            self._tell_faceless(files, face, problems)
+        return AlignedClip(files, alignment, face, frame)
+
+    def _first_face(
+        self, files: ClipFiles, problems: list[Problem]
+    ) -> tuple[int, Face, tuple[int, int]]:
+        """Index of the first frame with a face, the face, and the frame's height and width."""
+        said = ""
+        for number, image in enumerate(files.read()):
+            faces = self.finder.find_all(image)
+            if faces:
+                if len(faces) > 1:
+                    reason = f"{_place(files, number)}: {told_choice(faces)}"
+                    problems.append(Problem(files.clip.id, reason, fatal=False))
+                return number, faces[0], (image.shape[0], image.shape[1])
+            said = said or self.finder.not_found(image)
+        many = files.clip.num_frames
+        none = "" if many == 1 else f"none of {many} frames shows a face: "
+        raise FaceError(f"{files.frames[0].name}: {none}{said}")
+
+    def _check(self, face: Face, alignment: Alignment, shape: tuple[int, int], place: str) -> None:
+        """Refuse a face whose eyes and mouth do not come to lie where the template has them."""
+        points = face.points if face.landmarks is None else five_points(face.landmarks)
+        if points is None:
+            return
+        off = misplacement(alignment.apply_points(points), self.image_size)
+        outside = (points < -0.5).any() or (points > np.array(shape[::-1]) - 0.5).any()
+        if off is None and outside:
+            off = "eyes, nose or mouth lie outside of the picture"
+        if off is not None:
+            raise FaceError(
+                f"{place}: the face that {DETECTORS[face.detector]} found cannot be aligned: "
+                f"{off}; it may be none, be cut off or look sideways. Take another picture, or prepare "
+                "without alignment: geometry=crop or geometry=resize"
+            )
+
+    def _without_beginning(
+        self, files: ClipFiles, frame: int, problems: list[Problem]
+    ) -> tuple[ClipFiles, int]:
+        """A film without its first frames; the clip of a database keeps what its table says."""
+        first = files.clip.onset
+        reason = f"no face in {_ranges(range(first, first + frame))}: "
+        if isinstance(files, VideoFile):
+            reason += f"the clip begins with frame {first + frame}, where a face is found"
+            files, frame = replace(files, clip=replace(files.clip, onset=first + frame)), 0
+        else:
+            reason += f"stored as they are, aligned by the face in frame {first + frame}"
+        problems.append(Problem(files.clip.id, reason, fatal=False))
+        return files, frame
+
+    def _tell_faceless(self, files: VideoFile, face: Face, problems: list[Problem]) -> None:
+        """Tell which frames of a film do not show the face where it is aligned to."""
+        narrow = alignment_of(face, _NARROW)
+        matrix = narrow.matrix + np.array([[0, 0, _WIDER], [0, 0, _WIDER]])
+        wide = Alignment(matrix, _NARROW + 2 * _WIDER)
+        without = [
+            files.clip.onset + number
+            for number, image in enumerate(files.read())
+            if number and not self.finder.sees_face(wide.apply(image))
+        ]
+        if without:
+            many = files.clip.num_frames
+            reason = (
+                f"no face where it is aligned to in {_ranges(without)} ({len(without)} of {many} "
+                "frames): stored as they are; cut the film if they should not be"
+            )
+            problems.append(Problem(files.clip.id, reason, fatal=False))
+
+
+def _place(files: ClipFiles, frame: int) -> str:
+    """The file, and if it holds several the frame, that a frame of a clip is in."""
+    if isinstance(files, VideoFile):
+        return f"{files.frames[0].name}, frame {files.clip.onset + frame}"
+    return files.frames[frame].name
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Frames in words: ``frames 3, 7-9``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    shown = [str(a) if a == b else f"{a}-{b}" for a, b in runs]
+    return f"{'frame' if shown == [str(runs[0][0])] else 'frames'} {', '.join(shown)}"
