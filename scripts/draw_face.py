@@ -1,7 +1,7 @@
 """Draw docs/images/face_alignment.png: faces as they are found, and as they are aligned.
 
-Above, a photograph with the five points that MTCNN finds, and the face aligned by them. Below, a turned,
-shrunk and shifted phantom frame with its true landmarks, and the face aligned by those.
+Above, a photograph with the five points that MTCNN finds, and the face aligned by them. Below, a
+turned, shrunk and shifted phantom frame with its true landmarks, and the face aligned by those.
 """
 
 from __future__ import annotations

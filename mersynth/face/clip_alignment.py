@@ -100,8 +100,8 @@ class Aligner:
         if off is not None:
             raise FaceError(
                 f"{place}: the face that {DETECTORS[face.detector]} found cannot be aligned: "
-                f"{off}; it may be none, be cut off or look sideways. Take another picture, or prepare "
-                "without alignment: geometry=crop or geometry=resize"
+                f"{off}; it may be none, be cut off or look sideways. Take another picture, or "
+                "prepare without alignment: geometry=crop or geometry=resize"
             )
 
     def _without_beginning(
