@@ -72,10 +72,11 @@ def explain(
     for name, value, allowed in (("method", method, Method), ("target", target, Target)):
         if value not in get_args(allowed):
             raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}")
-    folder = Path(run) / "explain" if out is None else out
+    path = Path(run)
+    opened = OpenedRun(path, seed, device)
+    wanted = _wanted(opened, clips)
+    folder = path / "explain" if out is None else out
     with hold(folder / f"{method}.html"):
-        opened = OpenedRun(Path(run), seed, device)
-        wanted = _wanted(opened, clips)
         if method == "tsne":
             return _explain_features(opened, wanted if clips is not None else None, folder)
         explained = explain_clips(opened, method, wanted, target)

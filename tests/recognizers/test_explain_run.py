@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+from mersynth.files import sha256_of_file
 from mersynth.store import ClipStore
 from recognizers.cli import app
 from recognizers.experiment import evaluate
@@ -235,13 +236,23 @@ def copy(run: Path, place: Path) -> Path:
 def test_weights_that_are_not_the_runs_are_refused(shallow: Path, tmp_path: Path) -> None:
     run = copy(shallow, tmp_path)
     file = run / "folds" / "0_0001.safetensors"
+    account = file.with_suffix(".json")
     weights = load_file(file)
+
+    def keep(tensors: dict[str, torch.Tensor]) -> None:
+        save_file(tensors, file)
+        told = json.loads(account.read_text()) | {"weights": sha256_of_file(file)}
+        account.write_text(json.dumps(told))
+
     save_file({name: 3 * value + 1 for name, value in weights.items()}, file)
+    with pytest.raises(RunError, match=r"0_0001\.safetensors is damaged \(its SHA-256"):
+        explain(run, "grad-cam")
+    keep({name: 3 * value + 1 for name, value in weights.items()})
     with pytest.raises(RunError, match=r"fold group_1 predicts its clips otherwise"):
         explain(run, "grad-cam")
     with pytest.raises(RunError, match=r"fold group_1 predicts its clips otherwise"):
         explain(run, "tsne")
-    save_file({"x": torch.zeros(1)}, file)
+    keep({"x": torch.zeros(1)})
     with pytest.raises(RunError, match=r"0_0001\.safetensors does not fit the model"):
         explain(run, "grad-cam")
     assert not (run / "explain").exists()
