@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -44,45 +43,25 @@ EMOTIONS = ("happiness", "disgust", "repression", "surprise", "others")
 _LONGEST_DELAY = 0.3  # seconds by which the second of every other pair comes later
 
 
-@dataclass(frozen=True)
 class Bench:
     """Tiny data that commands run on.
 
     Attributes:
         folder: where everything lies.
+        table: an annotation table in CASME II's layout.
+        tree: its clips, rendered.
+        store: the store of these.
+        checkpoint: a generator that was trained for two steps.
+        begun: a folder with a generation that was killed, of ``out``.
+        features: a feature file of a few people.
     """
 
-    folder: Path
-
-    @property
-    def table(self) -> Path:
-        """An annotation table in CASME II's layout."""
-        return self.folder / "CASME2-coding-20140508.xlsx"
-
-    @property
-    def tree(self) -> Path:
-        """Its clips, rendered."""
-        return self.folder / "tree"
-
-    @property
-    def store(self) -> Path:
-        """The store of these."""
-        return self.folder / "store"
-
-    @property
-    def checkpoint(self) -> Path:
-        """A generator that was trained for a step."""
-        return self.folder / "checkpoint"
-
-    @property
-    def begun(self) -> Path:
-        """A folder with a generation that was killed, of ``out``."""
-        return self.folder / "begun"
-
-    @property
-    def features(self) -> Path:
-        """A feature file of a few people."""
-        return self.folder / "features.npz"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.table = folder / "CASME2-coding-20140508.xlsx"
+        self.tree, self.store = folder / "tree", folder / "store"
+        self.checkpoint, self.begun = folder / "checkpoint", folder / "begun"
+        self.features = folder / "features.npz"
 
 
 @dataclass(frozen=True)
@@ -398,8 +377,7 @@ def main() -> None:
     for name, outcome in found.items():
         for text in outcome.unexplained:
             logger.error("%s: %s", name, text)
-    wrong = Counter(outcome.is_right for outcome in found.values())[False]
-    sys.exit(1 if wrong else 0)
+    sys.exit(not all(outcome.is_right for outcome in found.values()))
 
 
 def _import_everything() -> None:
