@@ -26,7 +26,7 @@ from mersynth.face.template import TEMPLATE, five_points
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.gan.checkpoint import SHIPPED
 from mersynth.prepare import prepare
-from mersynth.sources.video import VIDEO_SUFFIXES
+from mersynth.sources.media import kind_of
 from mersynth.store import ClipStore
 from mersynth.synthesis.generators import ClipGenerator, IcganGenerator
 from mersynth.synthesis.warp_generator import WarpGenerator
@@ -34,7 +34,7 @@ from mersynth.synthesis.warp_generator import WarpGenerator
 AU_SETS = ("1+2", "4+7", "6+12", "9+10", "15+17", "25", "26", "12+25+26")
 STRENGTH = 0.9
 WARP_SIZE = 128
-PANEL = 160
+PANEL = 128
 MARK = (0, 235, 120)
 
 
@@ -69,7 +69,7 @@ def draw(pictures: list[Path], folder: Path) -> np.ndarray:
 def _prepared(pictures: list[Path], folder: Path, maker: ClipGenerator) -> ClipStore:
     size = maker.image_size or WARP_SIZE
     maker.load(size, torch.device("cpu"))
-    films = [path for path in pictures if path.suffix.lower() in VIDEO_SUFFIXES]
+    films = [path for path in pictures if kind_of(path) == "video"]
     photos = [path for path in pictures if path not in films]
     return prepare("folder", out=folder / maker.name, images=photos, videos=films, image_size=size)
 

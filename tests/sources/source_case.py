@@ -109,7 +109,7 @@ class TreeCase(FrameCase):
             self.source, tree.root, tree.root.parent / "s", image_size=4, **self.settings(tree)
         )
         assert list(store.clips) == list(whole)
-        assert store.meta["header"]["warnings"] == []
+        assert told_by_source(store) == []
 
     def test_row_twice(self, tree: FakeTree) -> None:
         self.write_table(tree.root, [*self.clips, self.clips[0]])
