@@ -93,8 +93,11 @@ def test_a_step_of_training_moves_every_parameter(name: str) -> None:
 @pytest.mark.parametrize("name", BY_GRADIENTS)
 def test_it_trains_in_bfloat16(name: str) -> None:
     model = small(name)
+    two = [0, 4]  # of two classes and domains: most processors emulate bfloat16, and take long
+    inputs = {key: value[two] for key, value in noise_for(model).items()}
+    targets = {k: v if k == "class_weights" else v[two] for k, v in targets_for(model).items()}
     with torch.autocast("cpu", torch.bfloat16):
-        loss = model.loss(model(**noise_for(model)), LABELS, **targets_for(model))
+        loss = model.loss(model(**inputs), LABELS[two], **targets)
     assert loss.isfinite()
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

@@ -59,7 +59,7 @@ def write_store(
 def write_tree(root: Path, folders: dict[str, Sequence[str]]) -> None:
     """A tree in which all frames are one image."""
     root.mkdir(parents=True)
-    Image.new("L", (2, 2)).save(root / "frame.bmp")
+    Image.new("RGB", (2, 2)).save(root / "frame.bmp")
     for folder, names in folders.items():
         (root / folder).mkdir(parents=True)
         for name in names:
