@@ -61,7 +61,11 @@ def phantom(
     strength: Strength = None,
     seed: Seed = 0,
 ) -> None:
-    """Render every clip of a real annotation table into the database's own folder layout."""
+    """Render every clip of a real annotation table into the database's own folder layout.
+
+    Faces are framed as in a cropped release (framing=tight); numbers such as framing.eyes=0.3
+    imitate one database, framing=head shows the whole head.
+    """
     flags = {"limit": limit, "image_size": size, "strength": strength}
     options = _options("phantom", overrides, flags)
 
@@ -108,7 +112,8 @@ def prepare(
     """Check a database on disk and turn it into a store of clips, with features if wanted.
 
     Faces of raw releases are found by detector=auto|mtcnn|feat|lbp (auto: the first that is here)
-    and aligned; geometry=align|crop|resize decides what is stored.
+    and aligned; geometry=align|crop|resize decides what is stored, and framing=tight|head which
+    part of an aligned face, or numbers such as framing.eyes=0.26 framing.apart=0.58.
     """
     flags = {
         "image_size": image_size,
@@ -318,10 +323,14 @@ def _options(name: str, overrides: list[str] | None, flags: Mapping[str, Any]) -
     from omegaconf import OmegaConf
 
     from mersynth import config
+    from mersynth.face.template import FramingChoice
 
     # Compared by identity: 0 is a value, though a wrong one, and equals False.
     given = [
         f"{k}={value}" for k, value in flags.items() if value is not None and value is not False
     ]
     options = OmegaConf.to_container(config.load(name, [*(overrides or []), *given]))
-    return cast(dict[str, Any], options)
+    options = cast(dict[str, Any], options)
+    if "framing" in options:
+        options["framing"] = FramingChoice(**options["framing"])
+    return options

@@ -11,6 +11,7 @@ from typing import Any
 from mersynth import paths
 from mersynth.devices import choose_device
 from mersynth.face.detect import choose_detector
+from mersynth.face.template import AUTO, HEAD, framing_in
 from mersynth.feature_kinds import FEATURES
 from mersynth.features import complete_options, compute_features
 from mersynth.lock import hold
@@ -136,10 +137,14 @@ def _check_same(out: Path, source: str, chosen: PrepareSettings, seed: int, give
     if source == PHANTOM:
         strength = chosen.strength or "micro"
         asked |= {"image_size": chosen.image_size, "seed": seed, "strength": strength}
+        asked["framing"] = str(chosen.framing.framing(HEAD))
     elif source != COMPOSITE:  # whose parts were prepared, not it
         asked |= asdict(chosen)
-    # Stores of before this choice kept such clips.
-    recorded = {"doubtful_apex": "keep", **header, **header.get("options", {})}
+    # Stores of before these choices kept such clips, and were framed by themselves.
+    recorded = {"doubtful_apex": "keep", **header}
+    recorded |= {"framing": asdict(AUTO), **header.get("options", {})}
+    if source == PHANTOM:
+        recorded["framing"] = str(framing_in(header))
     others = [
         f"{name} {recorded.get(name)!r}, not {value!r}"
         for name, value in asked.items()
@@ -175,4 +180,5 @@ def _render_phantom(root: Path | None, out: Path, chosen: PrepareSettings, seed:
                 f"are known and are stored as they are; leave it at {getattr(defaults, name)}"
             )
     strength = chosen.strength or "micro"
-    write_store(out, image_size=chosen.image_size, seed=seed, strength=strength)
+    framing = chosen.framing.framing(HEAD)
+    write_store(out, image_size=chosen.image_size, seed=seed, strength=strength, framing=framing)

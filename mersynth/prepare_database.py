@@ -15,7 +15,7 @@ from mersynth.clips import Strength
 from mersynth.face.align import Alignment
 from mersynth.face.framing import GEOMETRIES, FramedClip, Geometry, frame_clips
 from mersynth.face.intensity import IntensityMeter, choose_backend
-from mersynth.face.template import face_box
+from mersynth.face.template import AUTO, Framing, FramingChoice, face_box, framing_in
 from mersynth.face.weights import RETINAFACE, Backend, locate, require
 from mersynth.motion.spotting import DOUBTFUL, SPOTTING, spot_apexes
 from mersynth.names import Named, find_alike
@@ -36,6 +36,8 @@ class PrepareSettings:
     Args:
         image_size: side of the stored frames, in pixels.
         geometry: which part of a frame is stored (:func:`mersynth.face.framing.frame_clips`).
+        framing: which part of an aligned face is stored, and how a cropped release is framed;
+            by itself the whole head of a raw release and of the phantom.
         detector: what finds faces, where they are looked for: ``"auto"``, or one of
             ``face.detect.DETECTORS``: ``"mtcnn"``, ``"feat"`` or ``"lbp"``.
         intensities: the backend of py-feat that measures AU intensities, ``"v2"`` or ``"v1"``, or
@@ -56,6 +58,7 @@ class PrepareSettings:
 
     image_size: int = 128
     geometry: Geometry = "auto"
+    framing: FramingChoice = AUTO
     detector: str = "auto"
     intensities: str = "auto"
     apex: str = "auto"
@@ -94,7 +97,7 @@ def prepare_database(
     """Write a database's clips into a store; for arguments and errors see ``prepare.prepare``."""
     backend = choose_backend(chosen.intensities)
     scan = database.scan(paths.data_root(database.home, root))
-    framed = frame_clips(scan, chosen.image_size, chosen.geometry, chosen.detector)
+    framed = frame_clips(scan, chosen.image_size, chosen.geometry, chosen.detector, chosen.framing)
     problems = [*scan.problems, *framed.problems, *_alike(database.name, framed.clips)]
     _report(database.name, problems, skip_bad)
     if not framed.clips:
@@ -117,6 +120,7 @@ def prepare_database(
         "release": scan.release,
         "image_size": chosen.image_size,
         "geometry": framed.text,
+        "framing": framed.framing.as_dict() if framed.framing is not None else None,
         "detector": framed.detector,
         "alignments": framed.alignments,
         "intensities": backend,
@@ -129,6 +133,8 @@ def prepare_database(
         "seed": seed,
     }
     logger.info("%s, %s release: frames are %s", database.name, scan.release, framed.text)
+    if framed.geometry == "align":
+        logger.info("framed as %s", framed.framing)
     if backend is None:
         logger.info("AU intensities are not measured; `mersynth doctor` says what that needs")
     meter = IntensityMeter(backend) if backend is not None else None
@@ -169,7 +175,7 @@ def _write(
     meter: IntensityMeter | None,
     resume: bool,
 ) -> ClipStore:
-    side = header["image_size"]
+    side, framing = header["image_size"], framing_in(header)
     total = sum(item.clip.num_frames for item in clips)
     with (
         StoreWriter(out, [item.clip for item in clips], side, header, resume=resume) as writer,
@@ -179,7 +185,7 @@ def _write(
         for number, item in enumerate(clips[writer.done :], writer.done + 1):
             frames, intensities, landmarks = item.read(), None, item.landmarks
             if meter is not None:
-                read = meter.measure(frames, _face_box(item, header["release"], side))
+                read = meter.measure(frames, _face_box(item, header["release"], side, framing))
                 intensities = read.intensities
                 landmarks = read.landmarks if item.files.landmarks is None else landmarks
             writer.add(frames, intensities, landmarks)
@@ -191,8 +197,10 @@ def _write(
     return store
 
 
-def _face_box(item: FramedClip, release: str, side: int) -> np.ndarray | None:
+def _face_box(
+    item: FramedClip, release: str, side: int, framing: Framing | None
+) -> np.ndarray | None:
     """Where the face is in the stored frames; None where it has to be looked for."""
-    if isinstance(item.framing, Alignment):
-        return face_box(side)
+    if isinstance(item.transform, Alignment) and framing is not None:
+        return face_box(side, framing)
     return None if release == "raw" else np.array([0, 0, side - 1, side - 1], np.float32)

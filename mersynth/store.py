@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +30,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mersynth.clips import Clip
+from mersynth.face.template import Framing, framing_in
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import NUM_LANDMARKS
 from mersynth.files import checksum_of
 from mersynth.verdict import DamagedError, check_files
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,6 +146,19 @@ class ClipStore(Sequence[StoredClip]):
         return int(self.frames.shape[1])
 
     @property
+    def framing(self) -> Framing | None:
+        """Where the faces lie in the frames; None where it is not known.
+
+        Raises:
+            StoreError: if ``store.json`` has no framing's numbers there.
+        """
+        try:
+            return framing_in(self.meta["header"])
+        except (ValueError, TypeError) as error:
+            file = self.path / "store.json"
+            raise StoreError(f"{file} is damaged ({error}); make the store again") from error
+
+    @property
     def checksum(self) -> str:
         """SHA-256 over the names and SHA-256s of the store's files: equal bytes, equal checksum."""
         return checksum_of(self.meta["sha256"])
@@ -205,6 +222,19 @@ def require_real(store: ClipStore) -> ClipStore:
                 "that `mersynth prepare` made"
             )
     return store
+
+
+def tell_framings(framings: Mapping[str, Framing | None], advice: str) -> None:
+    """Warn where the faces of what is used together lie differently; unknown ones are left out.
+
+    Args:
+        framings: by the name of the store, checkpoint or option.
+        advice: what to do about it.
+    """
+    known = {name: framing for name, framing in framings.items() if framing is not None}
+    if len(set(known.values())) > 1:
+        said = "; ".join(f"{name}: {framing}" for name, framing in known.items())
+        logger.warning("faces are not framed alike. %s. %s", said, advice)
 
 
 def clip_row(clip: Clip) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from mersynth import __version__, config
 from mersynth.cli import app
+from mersynth.face.template import FramingChoice
 from mersynth.facs.emotions import classes
 from mersynth.store import StoreError
 from recognizers.cli import app as recognizers_app
@@ -77,6 +78,7 @@ def test_phantom_passes_its_flags_and_overrides(replace: Callable[..., Any]) -> 
         "image_size": 128,
         "seed": 7,
         "strength": "macro",
+        "framing": FramingChoice("tight"),
     }
 
 
@@ -85,7 +87,7 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
 ) -> None:
     recorder = replace("prepare")
     flags = ("--image-size", "64", "--intensities", "v1")
-    result = run("prepare", "--source", "samm", *flags, "image_size=256")
+    result = run("prepare", "--source", "samm", *flags, "image_size=256", "framing.eyes=0.3")
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
         "source": "samm",
@@ -100,6 +102,7 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
         "settings": {
             "image_size": 64,
             "geometry": "auto",
+            "framing": FramingChoice(eyes=0.3),
             "detector": "auto",
             "intensities": "v1",
             "apex": "auto",

@@ -19,10 +19,9 @@ from mersynth.files import checksum_of
 from mersynth.sources.phantom.camera import Camera, blur, fill_holes
 from mersynth.sources.phantom.eyes import Eyes, make_eyes
 from mersynth.sources.phantom.lights import Lights
-from mersynth.sources.phantom.mesh import UPPER_INNER_LIP, head_mesh
+from mersynth.sources.phantom.mesh import LANDMARK_VERTICES, UPPER_INNER_LIP, head_mesh
 from mersynth.sources.phantom.muscles import au_fields, lid_motion
 from mersynth.sources.phantom.raster import rasterize
-from mersynth.sources.phantom.render import LANDMARK_VERTICES
 from mersynth.sources.phantom.subject import NUM_SHAPE_MODES, PhantomSubject, deform
 
 SIZE = 256

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from mersynth.augment.au_motion import Motion
 from mersynth.augment.base import check_unit_range
-from mersynth.face.template import TEMPLATE
+from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import NUM_LANDMARKS
 
-_FAR_OUT = 0.25  # share of a side by which a landmark of a tightly cut face may lie outside
+_FAR_OUT = 0.5  # share of a side by which a landmark of a tightly cut face may lie outside
 
 
 def au_flow(landmarks: Tensor | None, curves: Tensor, size: tuple[int, int]) -> Tensor:
@@ -31,8 +31,8 @@ def au_flow(landmarks: Tensor | None, curves: Tensor, size: tuple[int, int]) -> 
 
     Args:
         landmarks: (B, 68, 2) x, y in pixels, iBUG's points of the neutral face, the first pixel's
-            centre at 0; None if the faces are aligned as stores are
-            (:data:`mersynth.face.template.TEMPLATE`).
+            centre at 0; None if the faces are aligned and framed as
+            :data:`mersynth.face.template.HEAD`.
         curves: (B, T, 20) AU intensities in [0, 1], columns as ``CONDITION_AUS``; or
             (B, T, 20, 2) of the subject's left and right side. 0 is the face as it is.
         size: height and width of the image, in pixels.
@@ -42,7 +42,7 @@ def au_flow(landmarks: Tensor | None, curves: Tensor, size: tuple[int, int]) -> 
 
     Raises:
         ValueError: if a shape is wrong, an intensity is NaN or outside of [0, 1], or landmarks are
-            NaN, lie in one place or further outside of the image than a quarter of its side.
+            NaN, lie in one place or further outside of the image than half of its side.
 
     Example:
         >>> smile = torch.zeros(1, 1, 20)
@@ -102,10 +102,10 @@ class AUWarp(nn.Module):
         return au_warp(face, landmarks, curves)
 
 
-def template_landmarks(size: tuple[int, int]) -> Tensor:
+def template_landmarks(size: tuple[int, int], framing: Framing = HEAD) -> Tensor:
     """(68, 2) x, y in pixels where an aligned face of a height and width has its landmarks."""
     height, width = size
-    return torch.tensor(TEMPLATE, dtype=torch.float32) * torch.tensor([width, height]) - 0.5
+    return torch.from_numpy(framing.landmarks(width, height)).float()
 
 
 def _check_landmarks(landmarks: Tensor | None, batch: int, size: tuple[int, int]) -> Tensor:

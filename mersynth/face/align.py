@@ -1,7 +1,8 @@
-"""Alignment: the similarity transform that brings a face to its place in the square of a store.
+"""Alignment: the transform that brings a face to its place in the square of a store.
 
-A clip has one transform, taken from its onset frame and applied to all of its frames: a transform
-a frame would add its own jitter, which looks like the small motions that micro-expressions are.
+It is a similarity, squeezed as the store's framing squeezes faces. A clip has one transform, taken
+from its onset frame and applied to all of its frames: a transform a frame would add its own jitter,
+which looks like the small motions that micro-expressions are.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mersynth.face.template import CASCADE_BOX, FACE_BOX, FLAT, RIGID, TEMPLATE, five_points
+from mersynth.face.template import (
+    CASCADE_BOX,
+    FACE_BOX,
+    FLAT,
+    HEAD,
+    RIGID,
+    TEMPLATE,
+    Framing,
+    five_points,
+    misplacement,
+)
 from mersynth.facs.landmarks import NUM_LANDMARKS
 
 if TYPE_CHECKING:
@@ -24,7 +35,7 @@ _SHRUNK_AT_MOST = 32  # a face of 32 times the store's size is a mistake, not a 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Alignment:
-    """A similarity transform from an image to the square of a store.
+    """A transform from an image to the square of a store.
 
     Attributes:
         matrix: (2, 3) float64, from (x, y, 1) in the image to (x, y) in the square, in pixels; the
@@ -37,8 +48,8 @@ class Alignment:
 
     @property
     def scale(self) -> float:
-        """Pixels of the square for one pixel of the image."""
-        return float(math.hypot(self.matrix[0, 0], self.matrix[1, 0]))
+        """Pixels of the square for one pixel of the image, where they are fewest."""
+        return float(np.hypot(*self.matrix[:, :2].T).min())
 
     def apply(self, frame: np.ndarray) -> np.ndarray:
         """The aligned frame.
@@ -78,7 +89,7 @@ class Alignment:
         return moved.astype(np.float32)
 
 
-def alignment_of(face: Face, image_size: int) -> Alignment:
+def alignment_of(face: Face, image_size: int, framing: Framing = HEAD) -> Alignment:
     """The alignment of a face, from the best that is known of it.
 
     That is its 68 landmarks, else its five points, else its box, which cannot tell how the head is
@@ -87,52 +98,84 @@ def alignment_of(face: Face, image_size: int) -> Alignment:
     Args:
         face: the face in the clip's onset frame.
         image_size: side of the store's frames, in pixels.
+        framing: of the store's frames.
     """
     points = face.landmarks if face.landmarks is not None else face.points
     if points is not None:
-        return alignment_from_landmarks(points, image_size)
+        return alignment_from_landmarks(points, image_size, framing)
     place = CASCADE_BOX if face.detector == "lbp" else FACE_BOX
-    return alignment_from_box(face.box, image_size, place)
+    return alignment_from_box(face.box, image_size, place, framing)
 
 
-def alignment_from_landmarks(points: np.ndarray, image_size: int) -> Alignment:
-    """The similarity that brings landmarks nearest to the template's, in the least squares.
+def alignment_from_landmarks(
+    points: np.ndarray, image_size: int, framing: Framing = HEAD
+) -> Alignment:
+    """The transform that brings a face to its place.
+
+    To ``HEAD`` by eyes, nose and mouth, nearest to the template's in the least squares; to other
+    framings by the eyes alone, which lie exactly where the framing has them, as in faces that were
+    cut out.
 
     Args:
         points: (68, 2) iBUG's landmarks, of which the jaw's are not used; or (5, 2) points in the
             order of :func:`mersynth.face.template.five_points`, of which the nose's tip is not
             used. x, y in pixels.
         image_size: side of the square, in pixels.
+        framing: of the square.
 
     Raises:
         ValueError: if there are neither 68 nor 5 points, they are not finite, all lie in one place,
             or the size is not positive.
     """
     points = np.asarray(points, np.float64)
-    if points.shape == (NUM_LANDMARKS, 2):
-        target = TEMPLATE[list(RIGID)]
-        points = points[list(RIGID)]
-    elif points.shape == (5, 2):
-        target = five_points(TEMPLATE)[list(FLAT)]
-        points = points[list(FLAT)]
-    else:
+    if points.shape not in ((NUM_LANDMARKS, 2), (5, 2)):
         raise ValueError(f"points must have shape (68, 2) or (5, 2), got {points.shape}")
+    target = TEMPLATE if len(points) == NUM_LANDMARKS else five_points(TEMPLATE)
+    if framing != HEAD:
+        points, target = _eyes(points), _eyes(target)
+    else:
+        used = list(RIGID if len(points) == NUM_LANDMARKS else FLAT)
+        points, target = points[used], target[used]
     _check_size(image_size)
-    return _checked(_umeyama(points, target * image_size - 0.5), image_size)
+    return _framed(_umeyama(points, target * image_size - 0.5), image_size, framing)
+
+
+def _eyes(points: np.ndarray) -> np.ndarray:
+    """(2, 2) centres of the eyes, of 68 or 5 points."""
+    return (five_points(points) if len(points) == NUM_LANDMARKS else points)[:2]
+
+
+def what_is_odd(points: np.ndarray, image_size: int, framing: Framing = HEAD) -> str | None:
+    """What of an aligned face does not lie where faces have it, in words; None if all does.
+
+    Args:
+        points: as for :func:`alignment_from_landmarks`.
+        image_size: side of the square, in pixels.
+        framing: of the square, in which eyes and mouth must be seen.
+    """
+    five = five_points(points) if len(points) == NUM_LANDMARKS else points
+    odd = misplacement(alignment_from_landmarks(points, image_size).apply_points(five), image_size)
+    if odd is None and framing != HEAD:
+        flat = alignment_from_landmarks(points, image_size, framing).apply_points(five)[list(FLAT)]
+        if (flat < -0.5).any() or (flat > image_size - 0.5).any():
+            odd = f"framed as {framing}, eyes or mouth would lie outside of the square"
+    return odd
 
 
 def alignment_from_box(
     box: tuple[float, float, float, float],
     image_size: int,
     place: tuple[float, float, float, float] = FACE_BOX,
+    framing: Framing = HEAD,
 ) -> Alignment:
     """The alignment of an upright face of which only the box is known.
 
     Args:
         box: left, top, right and bottom of the face, in pixels.
         image_size: side of the square, in pixels.
-        place: where that box shall lie in the square, as shares of its side; detectors differ in
-            what they box (:mod:`mersynth.face.template`).
+        place: where that box lies in the square framed as ``HEAD``, as shares of its side;
+            detectors differ in what they box (:mod:`mersynth.face.template`).
+        framing: of the square.
 
     Raises:
         ValueError: if the box is empty or not finite, or the size is not positive.
@@ -145,7 +188,7 @@ def alignment_from_box(
     wide, high = corners[1] - corners[0]
     scale = math.sqrt(wide * high / ((right - left) * (bottom - top)))
     shift = corners.mean(0) - scale * np.array([left + right, top + bottom]) / 2
-    return _checked(np.column_stack([scale * np.eye(2), shift]), image_size)
+    return _framed(np.column_stack([scale * np.eye(2), shift]), image_size, framing)
 
 
 def _umeyama(points: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -162,8 +205,12 @@ def _umeyama(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.column_stack([scale * rotation, mean_y - scale * rotation @ mean_x])
 
 
-def _checked(matrix: np.ndarray, image_size: int) -> Alignment:
-    alignment = Alignment(matrix, image_size)
+def _framed(matrix: np.ndarray, image_size: int, framing: Framing) -> Alignment:
+    """The alignment of a framing, from a similarity to the square framed as ``HEAD``."""
+    scale = framing.scale[:, None]
+    shift = framing.place(np.full(2, 0.5 / image_size)) * image_size - 0.5
+    squeezed = scale * matrix + np.column_stack([np.zeros((2, 2)), shift])
+    alignment = Alignment(squeezed, image_size)
     if not 1 / _SHRUNK_AT_MOST <= alignment.scale <= image_size:
         raise ValueError(
             f"no face is brought to {image_size} pixels by a scale of {alignment.scale:.3g}; "

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mersynth.face.align import Alignment, alignment_of
+from mersynth.face.align import Alignment, alignment_of, what_is_odd
 from mersynth.face.detect import DETECTORS, Face, FaceError, FaceFinder, told_choice
-from mersynth.face.template import five_points, misplacement
+from mersynth.face.template import HEAD, Framing, five_points
 from mersynth.sources.base import ClipFiles
 from mersynth.sources.errors import Problem
 from mersynth.sources.video import VideoFile
@@ -45,11 +45,13 @@ class Aligner:
     Args:
         detector: as for :class:`mersynth.face.detect.FaceFinder`.
         image_size: side of the store's frames, in pixels.
+        framing: of the store's frames.
     """
 
-    def __init__(self, detector: str, image_size: int) -> None:
+    def __init__(self, detector: str, image_size: int, framing: Framing = HEAD) -> None:
         self.finder = FaceFinder(detector)
         self.image_size = image_size
+        self.framing = framing
 
     def align(self, files: ClipFiles, problems: list[Problem]) -> AlignedClip:
         """Align one clip.
@@ -63,8 +65,8 @@ class Aligner:
             FaceError: if no frame shows a face, or the face cannot be brought to its place.
         """
         frame, face, shape = self._first_face(files, problems)
-        alignment = alignment_of(face, self.image_size)
-        self._check(face, alignment, shape, _place(files, frame))
+        alignment = alignment_of(face, self.image_size, self.framing)
+        self._check(face, shape, _place(files, frame))
         if frame:
             files, frame = self._without_beginning(files, frame, problems)
         if isinstance(files, VideoFile) and self.finder.detector != "lbp":
@@ -88,12 +90,13 @@ class Aligner:
         none = "" if many == 1 else f"none of {many} frames shows a face: "
         raise FaceError(f"{files.frames[0].name}: {none}{said}")
 
-    def _check(self, face: Face, alignment: Alignment, shape: tuple[int, int], place: str) -> None:
+    def _check(self, face: Face, shape: tuple[int, int], place: str) -> None:
         """Refuse a face whose eyes and mouth do not come to lie where the template has them."""
-        points = face.points if face.landmarks is None else five_points(face.landmarks)
-        if points is None:
+        known = face.landmarks if face.landmarks is not None else face.points
+        if known is None:
             return
-        off = misplacement(alignment.apply_points(points), self.image_size)
+        points = known if face.landmarks is None else five_points(face.landmarks)
+        off = what_is_odd(known, self.image_size, self.framing)
         outside = (points < -0.5).any() or (points > np.array(shape[::-1]) - 0.5).any()
         if off is None and outside:
             off = "eyes, nose or mouth lie outside of the picture"

@@ -11,10 +11,16 @@ import numpy as np
 
 from mersynth import logs
 from mersynth.clips import Clip
-from mersynth.face.align import Alignment, alignment_from_landmarks
+from mersynth.face.align import Alignment, alignment_from_landmarks, what_is_odd
 from mersynth.face.clip_alignment import AlignedClip, Aligner
 from mersynth.face.detect import FaceError, landmarks_of
-from mersynth.face.template import five_points, misplacement
+from mersynth.face.template import (
+    AUTO,
+    HEAD,
+    TIGHT,
+    Framing,
+    FramingChoice,
+)
 from mersynth.sources.base import ClipFiles, Scan
 from mersynth.sources.cut import Cut
 from mersynth.sources.errors import Problem
@@ -25,7 +31,7 @@ Geometry = Literal["auto", "align", "crop", "resize"]
 GEOMETRIES: tuple[Geometry, ...] = ("auto", "align", "crop", "resize")
 
 
-class Framing(Protocol):
+class Transform(Protocol):
     """What brings a clip's frames, and points on them, to the square of a store."""
 
     def apply(self, frame: np.ndarray) -> np.ndarray:
@@ -42,19 +48,19 @@ class FramedClip:
     Attributes:
         clip: its annotation.
         files: its frames on disk.
-        framing: one transform for all its frames.
+        transform: one for all its frames.
         landmarks: (T, 68, 2) float32 in the square, (x, y) in pixels, NaN where not known; None if
             none is.
     """
 
     clip: Clip
     files: ClipFiles
-    framing: Framing
+    transform: Transform
     landmarks: np.ndarray | None
 
     def read(self) -> np.ndarray:
         """The frames: (T, S, S, 3) uint8, RGB."""
-        return np.stack([self.framing.apply(frame) for frame in self.files.read()])
+        return np.stack([self.transform.apply(frame) for frame in self.files.read()])
 
     def moves(self) -> bool:
         """Whether a pixel changes from onset to apex; without an apex it does not."""
@@ -64,7 +70,7 @@ class FramedClip:
         files = self.files
         if len(frames) == self.clip.num_frames:  # a file a frame: two of them are enough
             files, place = replace(files, frames=(frames[0], frames[place])), 1
-        onset, *others = (self.framing.apply(f) for f in islice(files.read(), place + 1))
+        onset, *others = (self.transform.apply(f) for f in islice(files.read(), place + 1))
         return bool((onset != others[-1]).any())
 
 
@@ -77,6 +83,7 @@ class Framed:
         problems: a clip whose face cannot be aligned each.
         geometry: what was done: align, crop or resize.
         text: the same in words, for the store's header.
+        framing: where the faces lie in the squares; None: it is not known.
         detector: what found the faces; None if none was looked for.
     """
 
@@ -84,6 +91,7 @@ class Framed:
     problems: tuple[Problem, ...]
     geometry: Geometry
     text: str
+    framing: Framing | None
     detector: str | None = None
 
     @property
@@ -92,13 +100,19 @@ class Framed:
         if self.geometry != "align":
             return None
         return {
-            item.clip.id: np.round(item.framing.matrix, 6).tolist()
+            item.clip.id: np.round(item.transform.matrix, 6).tolist()
             for item in self.clips
-            if isinstance(item.framing, Alignment)
+            if isinstance(item.transform, Alignment)
         }
 
 
-def frame_clips(scan: Scan, image_size: int, geometry: Geometry, detector: str) -> Framed:
+def frame_clips(
+    scan: Scan,
+    image_size: int,
+    geometry: Geometry,
+    detector: str,
+    choice: FramingChoice = AUTO,
+) -> Framed:
     """Decide for each clip of a database which part of its frames a store keeps.
 
     Args:
@@ -109,27 +123,45 @@ def frame_clips(scan: Scan, image_size: int, geometry: Geometry, detector: str) 
             frame; ``"crop"``: the largest centred square; ``"resize"``: the whole frame;
             ``"auto"``: align raw releases, resize cropped ones.
         detector: what finds faces (:class:`mersynth.face.detect.FaceFinder`).
+        choice: which part of an aligned face is stored, by itself the whole head of a raw release
+            and the face of a cropped one. Where the frames of a cropped release are kept as they
+            are, it says how they are framed.
 
     Raises:
-        ValueError: if the geometry or the detector is unknown.
+        ValueError: if the geometry or the detector is unknown, or a framing is asked for where
+            frames of a raw release are not aligned.
         WeightsMissingError: if the detector was asked for by name and its weights are not there.
     """
     if geometry not in GEOMETRIES:
         raise ValueError(f"geometry must be one of {', '.join(GEOMETRIES)}, got {geometry!r}")
     if geometry == "auto":
         geometry = "align" if scan.release == "raw" else "resize"
+    framing = choice.framing(HEAD if scan.release == "raw" else TIGHT)
     if geometry != "align":
+        cropped = scan.release == "cropped" and geometry == "resize"
+        if not cropped and choice != AUTO:
+            raise ValueError(
+                f"framing={choice.name}: frames that are not aligned (geometry={geometry}) show "
+                "faces wherever they are; leave it at auto, or choose geometry=align"
+            )
         cut = Cut.centre if geometry == "crop" else Cut.whole
         clips = []
         for files in scan.clips:
             height, width = next(files.read()).shape[:2]
             clips.append(_framed(files, cut(width, height, image_size), files.landmarks))
         text = "largest centred square" if geometry == "crop" else "whole frame"
-        return Framed(tuple(clips), (), geometry, f"{text}, resized")
-    return _align(scan, image_size, detector)
+        if cropped and choice == AUTO:
+            logger.info(
+                "a cropped release is taken to be framed as %s; framing.eyes=, framing.apart= and "
+                "framing.aspect= say it better",
+                framing,
+            )
+        kept = framing if cropped else None
+        return Framed(tuple(clips), (), geometry, f"{text}, resized", kept)
+    return _align(scan, image_size, detector, framing)
 
 
-def _align(scan: Scan, image_size: int, detector: str) -> Framed:
+def _align(scan: Scan, image_size: int, detector: str, framing: Framing) -> Framed:
     clips: list[FramedClip] = []
     problems: list[Problem] = []
     aligner: Aligner | None = None
@@ -139,9 +171,9 @@ def _align(scan: Scan, image_size: int, detector: str) -> Framed:
             advance(1)
             try:
                 if files.landmarks is not None and np.isfinite(files.landmarks[0]).all():
-                    clips.append(_by_published(files, image_size, problems))
+                    clips.append(_by_published(files, image_size, framing, problems))
                     continue
-                aligner = aligner or Aligner(detector, image_size)
+                aligner = aligner or Aligner(detector, image_size, framing)
                 clips.append(_by_found(aligner.align(files, problems)))
                 found += 1
             except (FaceError, ValueError) as error:
@@ -150,14 +182,16 @@ def _align(scan: Scan, image_size: int, detector: str) -> Framed:
     by = " or ".join(f"{way} ({count} clips)" for way, count in ways.items() if count)
     text = f"aligned by {by} the onset frame"
     by_whom = aligner.finder.detector if aligner else None
-    return Framed(tuple(clips), tuple(problems), "align", text, by_whom)
+    return Framed(tuple(clips), tuple(problems), "align", text, framing, by_whom)
 
 
-def _by_published(files: ClipFiles, image_size: int, problems: list[Problem]) -> FramedClip:
+def _by_published(
+    files: ClipFiles, image_size: int, framing: Framing, problems: list[Problem]
+) -> FramedClip:
     """A clip aligned by its own landmarks: what they say is kept, and told where it is odd."""
     assert files.landmarks is not None
-    alignment = alignment_from_landmarks(files.landmarks[0], image_size)
-    off = misplacement(alignment.apply_points(five_points(files.landmarks[0])), image_size)
+    alignment = alignment_from_landmarks(files.landmarks[0], image_size, framing)
+    off = what_is_odd(files.landmarks[0], image_size, framing)
     if off is not None:
         reason = f"by the landmarks published for its onset frame {off}; it is stored like that"
         problems.append(Problem(files.clip.id, reason, fatal=False))
@@ -175,6 +209,6 @@ def _by_found(clip: AlignedClip) -> FramedClip:
     return _framed(files, clip.alignment, landmarks)
 
 
-def _framed(files: ClipFiles, framing: Framing, landmarks: np.ndarray | None) -> FramedClip:
-    moved = None if landmarks is None else framing.apply_points(landmarks).astype(np.float32)
-    return FramedClip(files.clip, files, framing, moved)
+def _framed(files: ClipFiles, transform: Transform, landmarks: np.ndarray | None) -> FramedClip:
+    moved = None if landmarks is None else transform.apply_points(landmarks).astype(np.float32)
+    return FramedClip(files.clip, files, transform, moved)

@@ -1,10 +1,14 @@
-"""Where the parts of an aligned face lie: the one place that says how stores are framed.
+"""Where the parts of a face lie in the square of a store: the one place that says so.
 
-The template is the mean of the neutral landmarks of 30 phantom subjects, made symmetric, so that
-real faces, once aligned, lie as the phantom's do, on which the shipped generator was trained.
+The template is the mean of the neutral landmarks of 30 phantom subjects, made symmetric, in the
+framing :data:`HEAD`; a :class:`Framing` moves and scales it as a whole.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +29,7 @@ TEMPLATE = np.array([
     (0.390, 0.687), (0.470, 0.688), (0.500, 0.689), (0.530, 0.688), (0.610, 0.687), (0.530, 0.688),
     (0.500, 0.689), (0.470, 0.688),
 ])  # fmt: skip
-"""(68, 2) landmarks of the aligned face, as shares of the square's side."""
+"""(68, 2) landmarks of the face aligned to :data:`HEAD`, as shares of the square's side."""
 
 RIGID = tuple(range(PARTS["jaw"][-1] + 1, NUM_LANDMARKS))
 """The landmarks that an alignment uses: all but the jaw's, which slide along a turning face."""
@@ -53,16 +57,164 @@ It is half the height of the template's lips: farther off, what opens the mouth 
 beside it. On 15 real faces, one of them turned by 45 degrees, the farthest is 0.11."""
 
 
-def face_box(image_size: int) -> np.ndarray:
+_HEAD_EYES, _HEAD_APART = 0.345, 0.3143  # of the template
+_RANGES = {"eyes": (0.1, 0.6), "apart": (0.15, 0.75), "aspect": (0.5, 1.5)}
+_LOWEST_MOUTH = 0.95  # its corners; the lips reach lower
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Which part of a face a square picture shows, and how it is squeezed into the square.
+
+    Attributes:
+        eyes: height of the eyes' centres below the upper border, as a share of the side.
+        apart: distance between the eyes' centres, as a share of the side.
+        aspect: width over height of the picture before it was made square: a cropped face is
+            higher than wide, so that it is squat in the square.
+
+    Raises:
+        ValueError: if a number is out of its range, or brows or mouth would lie outside.
+    """
+
+    eyes: float
+    apart: float
+    aspect: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ValueError(f"framing.{name} must be a number in {low}..{high}, got {value!r}")
+            if not low <= value <= high:
+                raise ValueError(f"framing.{name} must lie in {low}..{high}, got {value:g}")
+        if self.brows < 0 or self.mouth > _LOWEST_MOUTH:
+            raise ValueError(
+                f"framing: with the eyes at {self.eyes:g} of the height, {self.apart:g} of the "
+                f"width apart and an aspect of {self.aspect:g}, the brows lie at {self.brows:.2f} "
+                f"of the height and the mouth at {self.mouth:.2f}; both must lie in 0.."
+                f"{_LOWEST_MOUTH}: change framing.eyes, or lower framing.apart or framing.aspect"
+            )
+
+    def __str__(self) -> str:
+        names = [name for name, known in FRAMINGS.items() if known == self]
+        squeezed = f", aspect {self.aspect:g}" if self.aspect != 1 else ""
+        where = f"eyes at {self.eyes:g} of the height, {self.apart:g} of the width apart{squeezed}"
+        return f"{names[0]} ({where})" if names else where
+
+    @property
+    def brows(self) -> float:
+        """Height of the highest point of the brows, as a share of the side."""
+        return float(self.place(TEMPLATE)[list(RIGID), 1].min())
+
+    @property
+    def mouth(self) -> float:
+        """Height of the mouth's corners, as a share of the side."""
+        return float(self.place(TEMPLATE)[[48, 54], 1].mean())
+
+    @property
+    def scale(self) -> np.ndarray:
+        """(2,) how much wider and higher a face is than in :data:`HEAD`."""
+        wider = self.apart / _HEAD_APART
+        return np.array([wider, wider * self.aspect])
+
+    def place(self, shares: np.ndarray) -> np.ndarray:
+        """Points (..., 2) of :data:`HEAD`'s square in this framing's, in shares of the side."""
+        moved = np.array([0.5, self.eyes]) - self.scale * np.array([0.5, _HEAD_EYES])
+        return np.asarray(shares, np.float64) * self.scale + moved
+
+    def landmarks(self, width: int, height: int) -> np.ndarray:
+        """(68, 2) x, y in pixels of the template in a picture, the first pixel's centre at 0."""
+        return self.place(TEMPLATE) * (width, height) - 0.5
+
+    def as_dict(self) -> dict[str, float]:
+        """The numbers, as a store's header and a checkpoint's card hold them."""
+        return asdict(self)
+
+
+HEAD = Framing(eyes=_HEAD_EYES, apart=_HEAD_APART)
+"""The whole head, with some of what is around it; what stores were before framings had names."""
+
+TIGHT = Framing(eyes=0.26, apart=0.58, aspect=0.8)
+"""The face alone, as in CASME II's cropped release and in published flow images.
+
+There the eyes lie at about 0.26 of the height and 0.58 of the width apart and the mouth at about
+0.77, which asks for this aspect; the frames, of about 280 x 340 pixels, have 0.82. Other databases
+differ: on three of them the eyes lie at 0.21, 0.24 and 0.29 of the height."""
+
+FRAMINGS: Mapping[str, Framing] = {"head": HEAD, "tight": TIGHT}
+"""The framings that have a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class FramingChoice:
+    """What is asked for: a framing by its name, by numbers, or numbers in the place of its own.
+
+    Attributes:
+        name: of :data:`FRAMINGS`, or ``"auto"``: what fits, which the command that reads it says.
+        eyes, apart, aspect: of :class:`Framing`; None: as the named framing has it.
+
+    Raises:
+        ValueError: if the name is unknown, or a number is impossible in every framing.
+    """
+
+    name: str = "auto"
+    eyes: float | None = None
+    apart: float | None = None
+    aspect: float | None = None
+
+    def __post_init__(self) -> None:
+        known = ("auto", *FRAMINGS)
+        if self.name not in known:
+            raise ValueError(f"framing must be one of {', '.join(known)}, got {self.name!r}")
+        # With automatic ones both defaults are possible; numbers must fit one of them.
+        bases = [self.name] if self.name in FRAMINGS else list(FRAMINGS)
+        errors = []
+        for base in bases:
+            try:
+                self.framing(FRAMINGS[base])
+            except ValueError as error:
+                errors.append(error)
+        if len(errors) == len(bases):
+            raise errors[0]
+
+    def framing(self, default: Framing) -> Framing:
+        """The framing that is asked for.
+
+        Args:
+            default: which ``"auto"`` stands for.
+        """
+        base = FRAMINGS.get(self.name, default)
+        numbers = {n: getattr(self, n) for n in _RANGES if getattr(self, n) is not None}
+        return replace(base, **numbers)
+
+
+AUTO = FramingChoice()
+"""Nothing in particular: what fits."""
+
+
+def framing_in(record: Mapping[str, Any]) -> Framing | None:
+    """The framing that a store's header or a checkpoint's card names; None: it is not known.
+
+    What was made before framings were recorded names none and counts as :data:`HEAD`.
+    """
+    if "framing" not in record:
+        return HEAD
+    numbers = record["framing"]
+    return None if numbers is None else Framing(**numbers)
+
+
+def face_box(image_size: int, framing: Framing = HEAD) -> np.ndarray:
     """The box of the face in an aligned frame, for what reads faces in boxes like RetinaFace's.
 
     Args:
         image_size: side of the frame, in pixels.
+        framing: of the frame.
 
     Returns:
-        (4,) float32: left, top, right, bottom in pixels.
+        (4,) float32: left, top, right, bottom in pixels, cut off at the frame's borders.
     """
-    return (np.array(FACE_BOX) * image_size - 0.5).astype(np.float32)
+    box = framing.place(np.reshape(FACE_BOX, (2, 2))) * image_size - 0.5
+    return box.clip(0, image_size - 1).astype(np.float32).flatten()
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
@@ -100,7 +252,7 @@ def landmarks_from_points(points: np.ndarray) -> np.ndarray:
 
 
 def misplacement(points: np.ndarray, image_size: int) -> str | None:
-    """What lies in the wrong place on an aligned face, and how far off; None if nothing does.
+    """What lies in the wrong place on a face aligned to ``HEAD``, and how far; None: nothing does.
 
     Args:
         points: (5, 2) eyes, nose tip and mouth corners in the square, in pixels. The nose is not

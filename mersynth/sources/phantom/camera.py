@@ -1,17 +1,21 @@
-"""The camera, and small image operations that the scene needs once per subject."""
+"""The camera, what of its image is shown, and small image operations that scenes need."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SPAN = 20.0  # width of what the image shows at the face's depth, cm
+from mersynth.face.template import HEAD, Framing
+
+SPAN = 20.0  # width of what an image framed as HEAD shows at the face's depth, cm
 _FACE_DEPTH = 4.0  # cm
 _DISTANCE = 90.0  # of the camera, cm
-CENTRE_HEIGHT = -0.5  # what the camera looks at, cm
+_AXIS_HEIGHT = -0.5  # what the camera looks at, cm
+_MARGIN = 1.0  # cm around a face that is cut off, which a drifting head brings into the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +24,30 @@ class Camera:
 
     Attributes:
         size: side of the image, in pixels. Pixel (0, 0) has its centre at (0.5, 0.5).
+        span: width of what the image shows at the face's depth, cm.
+        centre: (x, y) of what is in the image's middle at the face's depth, cm. The camera itself
+            stays where it is: another centre is another part of the same picture.
     """
 
     size: int
+    span: float = SPAN
+    centre: tuple[float, float] = (0.0, _AXIS_HEIGHT)
 
     @property
     def pixels_per_cm(self) -> float:
         """Pixels a centimetre at the face's depth."""
-        return self.size / SPAN
+        return self.size / self.span
+
+    @property
+    def axis(self) -> tuple[float, float]:
+        """(x, y) in pixels of what the camera looks at."""
+        k, (x, y) = self.pixels_per_cm, self.centre
+        return self.size / 2 - x * k, self.size / 2 + (y - _AXIS_HEIGHT) * k
+
+    def plane(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Positions x, y in pixels as centimetres x, y (up) at the face's depth."""
+        k, (right, down) = self.pixels_per_cm, self.axis
+        return (x - right) / k, (down - y) / k + _AXIS_HEIGHT
 
     def scale(self, z: Tensor) -> Tensor:
         """Pixels a centimetre at depth z."""
@@ -36,15 +56,92 @@ class Camera:
     def project(self, points: Tensor) -> Tensor:
         """(..., 3) positions in cm as (..., 2) x (right), y (down) in pixels."""
         x, y, z = points.unbind(-1)
-        k = self.scale(z)
-        return torch.stack([self.size / 2 + x * k, self.size / 2 - (y - CENTRE_HEIGHT) * k], -1)
+        k, (right, down) = self.scale(z), self.axis
+        return torch.stack([right + x * k, down - (y - _AXIS_HEIGHT) * k], -1)
 
     def project_motion(self, points: Tensor, motion: Tensor) -> Tensor:
         """First-order image motion (..., 2), pixels, of (..., 3) small displacements in cm."""
         x, y, z = points.unbind(-1)
         dx, dy, dz = motion.unbind(-1)
         k, near = self.scale(z), dz / (_DISTANCE - z)
-        return torch.stack([k * (dx + x * near), -k * (dy + (y - CENTRE_HEIGHT) * near)], -1)
+        return torch.stack([k * (dx + x * near), -k * (dy + (y - _AXIS_HEIGHT) * near)], -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a picture shows of a camera's image: a rectangle, squeezed into a square.
+
+    Attributes:
+        size: side of the picture, in its own pixels.
+        left, top, width, height: the rectangle, in pixels of the camera's image.
+    """
+
+    size: int
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Pixels of the picture for one of the image, across and down."""
+        return self.size / self.width, self.size / self.height
+
+    def centres(self, device: torch.device) -> Tensor:
+        """(2, S, S) x, y in the image of the picture's pixels."""
+        across, down = self.scale
+        x, y = pixel_centres(self.size, device)
+        return torch.stack([x / across + self.left, y / down + self.top])
+
+    def place(self, points: Tensor) -> Tensor:
+        """Points (..., 2) of the image in the picture, whose first pixel's centre is at 0.5."""
+        corner = torch.tensor([self.left, self.top], device=points.device)
+        return (points - corner) * torch.tensor(self.scale, device=points.device)
+
+    def rows_and_columns(self, box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+        """Top, bottom, left, right in the picture of a box of the image, as far as it is seen."""
+        (across, down), (top, bottom, left, right) = self.scale, box
+
+        def shown(value: float) -> int:
+            return int(min(max(value, 0), self.size))
+
+        return (
+            shown(math.floor((top - self.top) * down)),
+            shown(math.ceil((bottom - self.top) * down)),
+            shown(math.floor((left - self.left) * across)),
+            shown(math.ceil((right - self.left) * across)),
+        )
+
+
+def frame_face(size: int, framing: Framing, eyes: Tensor) -> tuple[Camera, Window]:
+    """The camera and window that show a face in a framing.
+
+    A head framed as ``HEAD`` is where it is, as before a camera; other framings are those of
+    cropped pictures, which are cut out by the eyes.
+
+    Args:
+        size: side of the picture, in pixels.
+        framing: where the eyes shall lie in it.
+        eyes: (2, 3) centres of the subject's right and left eye, cm.
+    """
+    if framing == HEAD:
+        return Camera(size), Window(size, 0, 0, size, size)
+    (left, top), (right, bottom) = (
+        (float(x), float(y)) for x, y in torch.stack(Camera(1).plane(*_seen(eyes).unbind(-1)), -1)
+    )
+    across = framing.apart * size / (right - left)  # pixels of the picture a centimetre
+    down = across * framing.aspect
+    k = min(across, down)
+    width, height = size * k / across, size * k / down
+    margin = math.ceil(_MARGIN * k)
+    side = 2 * (math.ceil(max(width, height) / 2) + margin)
+    below = (0.5 - framing.eyes) * size / down
+    camera = Camera(side, side / k, ((left + right) / 2, (top + bottom) / 2 - below))
+    return camera, Window(size, (side - width) / 2, (side - height) / 2, width, height)
+
+
+def _seen(points: Tensor) -> Tensor:
+    return Camera(1).project(points)
 
 
 def sample(maps: Tensor, points: Tensor, size: int) -> Tensor:

@@ -98,7 +98,7 @@ def make_eyes(shape: Tensor, subject: PhantomSubject, camera: Camera, lights: Li
     """
     points = camera.project(shape[:468])
     curves = torch.stack([_curves(points, eye, subject, camera) for eye in (0, 1)])
-    size, margin = camera.size, 0.035 * camera.size
+    size, margin = camera.size, 0.7 * camera.pixels_per_cm
     boxes = []
     for eye in (0, 1):
         rim = points[list(_UPPER[eye])]

@@ -14,6 +14,7 @@ import torch
 import mersynth
 from mersynth import logs
 from mersynth.clips import Clip, Strength
+from mersynth.face.template import HEAD, Framing
 from mersynth.facs.emotions import native_labels
 from mersynth.sources.phantom.cells import CELLS
 from mersynth.sources.phantom.motion import clip_motion, letter_of, peak_intensities
@@ -108,7 +109,10 @@ def clip_specs(
 
 
 def render_clip(
-    spec: ClipSpec, image_size: int = 128, device: str | torch.device = "cpu"
+    spec: ClipSpec,
+    image_size: int = 128,
+    device: str | torch.device = "cpu",
+    framing: Framing = HEAD,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Render a clip.
 
@@ -116,12 +120,13 @@ def render_clip(
         spec: which clip.
         image_size: side of the frames, in pixels.
         device: where to render. Sensor noise differs between kinds of devices, all else does not.
+        framing: which part of the head is shown.
 
     Returns:
         Frames (T, H, W, 3) uint8; true AU intensities (T, 20) float32 in [0, 1]; true landmarks
         (T, 68, 2) float32, pixels.
     """
-    renderer = _renderer(spec.subject, image_size, str(device))
+    renderer = _renderer(spec.subject, image_size, str(device), framing)
     rng = np.random.default_rng(spec.seed)
     clip = spec.clip
     peaks = peak_intensities(clip.aus, clip.strength, renderer.subject.expressiveness, rng)
@@ -149,8 +154,9 @@ def write_store(
     fps: float = 100.0,
     max_frames: int | None = None,
     device: str | torch.device = "cpu",
+    framing: Framing = HEAD,
 ) -> ClipStore:
-    """Render a population into a new store; for the arguments see :func:`clip_specs`.
+    """Render a population into a new store; see :func:`clip_specs` and :func:`render_clip`.
 
     Raises:
         ValueError: as :func:`clip_specs`, or if the image size is odd or below 32.
@@ -166,10 +172,11 @@ def write_store(
         max_frames=max_frames,
     )
     # Refuses a size that cannot be rendered before anything is written.
-    _renderer(specs[0].subject, image_size, str(device))
+    _renderer(specs[0].subject, image_size, str(device), framing)
     header = {
         "source": "phantom",
         "image_size": image_size,
+        "framing": framing.as_dict(),
         "seed": seed,
         "subjects": subjects,
         "first_subject": first_subject,
@@ -184,7 +191,7 @@ def write_store(
         logs.progress("rendering the phantom", total=total, unit="frames") as advance,
     ):
         for spec in specs:
-            writer.add(*render_clip(spec, image_size, device))
+            writer.add(*render_clip(spec, image_size, device, framing))
             advance(spec.clip.num_frames)
         return writer.finish()
 
@@ -223,8 +230,8 @@ def _plan_clip(
 
 
 @functools.lru_cache(maxsize=4)
-def _renderer(subject: int, image_size: int, device: str) -> PhantomRenderer:
-    return PhantomRenderer(PhantomSubject.sample(subject), image_size, device)
+def _renderer(subject: int, image_size: int, device: str, framing: Framing) -> PhantomRenderer:
+    return PhantomRenderer(PhantomSubject.sample(subject), image_size, device, framing)
 
 
 def _noise(rng: np.random.Generator, device: str | torch.device) -> torch.Generator:

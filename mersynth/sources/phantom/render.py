@@ -12,21 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.sources.phantom.camera import pixel_centres, sample
+from mersynth.sources.phantom.camera import sample
+from mersynth.sources.phantom.mesh import LANDMARK_VERTICES
 from mersynth.sources.phantom.scene import Scene, build_scene
 from mersynth.sources.phantom.subject import PhantomSubject
 from mersynth.sources.phantom.warp import Motion
 
-# MediaPipe's vertices for iBUG's 68 points.
-LANDMARK_VERTICES = (
-    127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356,
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
-    168, 197, 5, 4, 98, 97, 2, 326, 327,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,
-    78, 82, 13, 312, 308, 317, 14, 87,
-)  # fmt: skip
 _LOWER_LIP = (*range(55, 60), *range(65, 68))
 _TEETH_DEPTH = 4.6  # cm
 _BATCH_PIXELS = 1 << 19  # pixels rendered at once: enough to be fast, little enough for the cache
@@ -66,6 +59,7 @@ class PhantomRenderer:
         subject: whose head.
         image_size: side of the square frames, in pixels; even, 32 at least.
         device: where the maps live and frames are computed.
+        framing: which part of the head the frames show.
 
     Raises:
         ValueError: if the image size is odd or below 32.
@@ -81,6 +75,7 @@ class PhantomRenderer:
         subject: PhantomSubject,
         image_size: int = 128,
         device: str | torch.device = "cpu",
+        framing: Framing = HEAD,
     ) -> None:
         if image_size < 32 or image_size % 2:
             raise ValueError(
@@ -89,7 +84,12 @@ class PhantomRenderer:
         self.subject = subject
         self.image_size = image_size
         self.device = torch.device(device)
-        self.scene: Scene = build_scene(subject, image_size, self.device)
+        self.scene: Scene = build_scene(subject, image_size, self.device, framing)
+        camera, window = self.scene.camera, self.scene.window
+        right, down = camera.axis
+        # Below it, the lower lip's side may move otherwise than the upper lip's.
+        self._top = window.rows_and_columns((down, down, right, right))[0]
+        self._room = sample(self.scene.room[None], window.centres(self.device)[None], camera.size)
         self._exposure = 1.0
         self._exposure = self._expose()
 
@@ -108,8 +108,9 @@ class PhantomRenderer:
         Args:
             aus: (T, 20, 2) AU intensities in [0, 1], columns as ``CONDITION_AUS``; the last axis is
                 the subject's left and right side.
-            pose: (T, 5) shift right and down as a share of the image's side; then roll (clockwise),
-                yaw (nose to the image's right) and pitch (nose up) in radians.
+            pose: (T, 5) shift right and down in 20 cm, the width of a picture framed as ``HEAD``;
+                then roll (clockwise), yaw (nose to the image's right) and pitch (nose up) in
+                radians.
             blink: (T,) closing of the lids in [0, 1], beside what AU 43 closes.
             light: (T,) factor on all light, about 1.
             noise_generator: a generator on this renderer's device; adds the subject's camera noise.
@@ -156,10 +157,10 @@ class PhantomRenderer:
     def _draw(
         self, aus: Tensor, motion: Motion, light: Tensor, noise: torch.Generator | None
     ) -> Tensor:
-        scene, size = self.scene, self.image_size
+        scene, size = self.scene, self.scene.camera.size
         upper, lower = motion.invert()
         upper, eyes = motion.close_lids(upper)
-        shaded = self._shade(aus)  # (T, 4, S, S)
+        shaded = self._shade(aus)
 
         def look_up(place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             texture = sample(scene.texture, place, size)
@@ -168,7 +169,7 @@ class PhantomRenderer:
             return texture[:, :3] * lit[:, :3] + lit[:, 3:] * cover, cover, texture[:, 4:]
 
         colour, cover, above = look_up(upper)
-        top = size // 2  # only the lower half differs between the lips' sides
+        top = self._top
         colour_low, cover_low, above_low = look_up(lower[:, :, top:])
         share = sample(scene.mouth_share[None, None], lower[:, :, top:], size)
         gap = (share * 12).clamp(max=1.0) * above_low * (1 - above[:, :, top:])
@@ -179,7 +180,7 @@ class PhantomRenderer:
         colour[:, :, top:] = torch.lerp(colour_low, colour[:, :, top:], mix)
         cover[:, :, top:] = torch.lerp(cover_low, cover[:, :, top:], mix)
         self._draw_eyes(colour, eyes, motion)
-        picture = colour + (1 - cover) * scene.room
+        picture = colour + (1 - cover) * self._room
         picture = (picture * (light[:, None, None, None] * self._exposure)).clamp_(0, 1).sqrt_()
         if noise is not None:
             grain = torch.randn(picture.shape, generator=noise, device=self.device)
@@ -187,8 +188,8 @@ class PhantomRenderer:
         return picture.clamp_(0, 1)
 
     def _shade(self, aus: Tensor) -> Tensor:
-        """Diffuse light (3) and highlights (1) on the neutral face's pixels: (T, 4, S, S)."""
-        scene, size = self.scene, self.image_size
+        """Diffuse light (3) and highlights (1) on the neutral face's maps: (T, 4, S, S)."""
+        scene, size = self.scene, self.scene.camera.size
         weights = aus.flatten(1)
         normal = (weights @ scene.normal_motion.flatten(1)).reshape(-1, 3, size, size)
         normal += scene.normal
@@ -203,10 +204,11 @@ class PhantomRenderer:
         behind = motion.behind(scene.eyes.depth)
         edge = max(1.0, 0.1 * k)
         lash = max(0.55, 0.085 * k)
-        for levels, (top, bottom, left, right) in zip(eyes, scene.eyes.boxes, strict=True):
+        for levels, area in zip(eyes, scene.eyes.boxes, strict=True):
+            top, bottom, left, right = scene.window.rows_and_columns(area)
             _, upper, lower, _, opening, y = levels
             box = (..., slice(top, bottom), slice(left, right))
-            ball = sample(scene.eyes.ball[None], behind[box], self.image_size)
+            ball = sample(scene.eyes.ball[None], behind[box], scene.camera.size)
             under = ((y - upper) / (0.28 * k)).clamp(0, 1)
             ball = ball * (0.45 + 0.55 * under)[:, None]
             present = (opening / edge).clamp(0, 1)
@@ -223,18 +225,19 @@ class PhantomRenderer:
         lower[list(_LOWER_LIP)] = True
         count = len(motion.pose)
         moved = motion.forward(points.expand(count, -1, -1, -1), lower)
-        return moved[..., 0].mT - 0.5  # maps have the first pixel's centre at 0.5
+        return self.scene.window.place(moved[..., 0].mT) - 0.5
 
     def _seen_at(self, motion: Motion) -> _Seen:
         """What each pixel of one frame shows."""
-        scene, size = self.scene, self.image_size
+        scene, size = self.scene, self.scene.camera.size
         upper, lower = motion.invert()
         upper, eyes = motion.close_lids(upper)
         on_lower = sample(scene.texture[None, 4:], upper, size)[0, 0] < 0.5
         place = torch.where(on_lower, lower, upper)
         cover = sample(scene.texture[None, 3:4], place, size)[0, 0] > 0.5
         ball = torch.zeros_like(cover)
-        for levels, (top, bottom, left, right) in zip(eyes, scene.eyes.boxes, strict=True):
+        for levels, area in zip(eyes, scene.eyes.boxes, strict=True):
+            top, bottom, left, right = scene.window.rows_and_columns(area)
             _, high, low, _, opening, y = levels[:, 0]
             ball[top:bottom, left:right] = (y > high) & (y < low) & (opening > 0.5)
         return _Seen(place, on_lower, cover, ball, motion.behind(scene.eyes.depth))
@@ -244,12 +247,16 @@ class PhantomRenderer:
         count = len(motion.pose)
         skin = motion.forward(seen.place.expand(count, -1, -1, -1), seen.on_lower)
         ball = motion.follow(seen.behind, self.scene.eyes.depth)
-        here = pixel_centres(self.image_size, self.device)
-        return (torch.where(seen.ball, ball, skin) - here) * seen.cover
+        window = self.scene.window
+        scale = torch.tensor(window.scale, device=self.device)[:, None, None]
+        moved = torch.where(seen.ball, ball, skin) - window.centres(self.device)
+        return moved * scale * seen.cover
 
     def _expose(self) -> float:
         """Exposure that brings a face's mean near to a camera's usual level, not all the way."""
         picture = self.render(torch.zeros(1, len(CONDITION_AUS), 2)).frames[0]
-        quarter = self.image_size // 4
-        level = picture[:, quarter:-quarter, quarter:-quarter].square().mean().item()
+        (right, down), k = self.scene.camera.axis, 5.0 * self.scene.camera.pixels_per_cm
+        area = (down - k, down + k, right - k, right + k)
+        top, bottom, left, right = self.scene.window.rows_and_columns(area)
+        level = picture[:, top:bottom, left:right].square().mean().item()
         return float((0.3 / max(level, 1e-3)) ** 0.6)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mersynth.sources.phantom.appearance import Noise
-from mersynth.sources.phantom.camera import CENTRE_HEIGHT, Camera, blur, pixel_centres
+from mersynth.sources.phantom.camera import Camera, blur, pixel_centres
 from mersynth.sources.phantom.lights import Lights
 from mersynth.sources.phantom.subject import PhantomSubject
 
@@ -25,8 +25,7 @@ def paint_room(cover: Tensor, subject: PhantomSubject, camera: Camera, lights: L
     """
     size, device = camera.size, cover.device
     k = camera.pixels_per_cm
-    px, py = pixel_centres(size, device)
-    x, y = (px - size / 2) / k, (size / 2 - py) / k + CENTRE_HEIGHT
+    x, y = camera.plane(*pixel_centres(size, device))
     noise = Noise(subject.seed + 1, device)
 
     def colour(rgb: tuple[float, float, float]) -> Tensor:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mersynth.face.template import HEAD, Framing
+from mersynth.facs.landmarks import PARTS
 from mersynth.sources.phantom.appearance import Surface, hair_line, paint
 from mersynth.sources.phantom.camera import (
     Camera,
+    Window,
     blur,
     fill_holes,
+    frame_face,
     pixel_centres,
     sample,
     slopes,
@@ -20,7 +24,7 @@ from mersynth.sources.phantom.camera import (
 from mersynth.sources.phantom.eyes import Eyes, make_eyes
 from mersynth.sources.phantom.folds import fold_heights
 from mersynth.sources.phantom.lights import Lights
-from mersynth.sources.phantom.mesh import HeadMesh, head_mesh, vertex_normals
+from mersynth.sources.phantom.mesh import LANDMARK_VERTICES, HeadMesh, head_mesh, vertex_normals
 from mersynth.sources.phantom.muscles import au_fields, mouth_share
 from mersynth.sources.phantom.raster import Raster, rasterize
 from mersynth.sources.phantom.room import paint_mouth, paint_room
@@ -32,9 +36,10 @@ _FAR = -12.0  # depth of what is not the head, cm
 
 @dataclass(frozen=True)
 class Scene:
-    """A subject's maps, of the neutral face. S is the image's side, R = 2S.
+    """A subject's maps, of the neutral face. S is the side of the camera's image, R = 2S.
 
     Attributes:
+        window: what pictures show of that image.
         texture: (5, R, R) albedo times cover (3), cover by the head, 1 above the lips' line.
         normal: (3, S, S) normals at rest.
         normal_motion: (40, 3, S, S) their change by each AU and side at intensity 1.
@@ -51,6 +56,7 @@ class Scene:
     """
 
     camera: Camera
+    window: Window
     lights: Lights
     eyes: Eyes
     texture: Tensor
@@ -68,11 +74,16 @@ class Scene:
     vertices: Tensor
 
 
-def build_scene(subject: PhantomSubject, size: int, device: torch.device) -> Scene:
-    """Rasterise a subject at an image size."""
+def build_scene(
+    subject: PhantomSubject, picture_size: int, device: torch.device, framing: Framing = HEAD
+) -> Scene:
+    """Rasterise a subject for pictures of a size and framing."""
     head = _to(head_mesh(), device)
-    camera, lights = Camera(size), Lights.of(subject, device)
     shape = _subject_shape(head, subject)
+    landmarks = shape[list(LANDMARK_VERTICES)]
+    eyes = torch.stack([landmarks[list(PARTS[eye])].mean(0) for eye in ("right_eye", "left_eye")])
+    camera, window = frame_face(picture_size, framing, eyes)
+    size, lights = camera.size, Lights.of(subject, device)
     points = camera.project(shape)
 
     fine = rasterize(points * DETAIL, shape[:, 2], head.faces, size * DETAIL)
@@ -100,6 +111,7 @@ def build_scene(subject: PhantomSubject, size: int, device: torch.device) -> Sce
     alpha = torch.nn.functional.avg_pool2d(texture[3:4], DETAIL)[0]
     return Scene(
         camera=camera,
+        window=window,
         lights=lights,
         eyes=make_eyes(shape, subject, camera, lights),
         texture=texture,

@@ -19,6 +19,7 @@ import numpy as np
 
 from mersynth import logs
 from mersynth.clips import Clip, Strength
+from mersynth.face.template import AUTO, TIGHT, Framing, FramingChoice
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.files import whole_folder
 from mersynth.lock import hold
@@ -40,6 +41,7 @@ def write_tree(
     image_size: int = 128,
     seed: int = 0,
     strength: Strength = "micro",
+    framing: FramingChoice = AUTO,
 ) -> Path:
     """Render the clips of a real annotation table into the database's own layout.
 
@@ -64,6 +66,7 @@ def write_tree(
         image_size: side of the square frames, in pixels.
         seed: determines movements and noise.
         strength: ``"micro"`` or ``"macro"``.
+        framing: where the faces lie in the frames; by itself as in a cropped release.
 
     Returns:
         ``out``, once it is whole.
@@ -91,7 +94,7 @@ def write_tree(
                 "%d of %d clips are rendered: prepare needs --skip-bad", len(clips), len(listed)
             )
         with whole_folder(out) as partial:
-            _render(clips, chosen, partial, image_size, seed)
+            _render(clips, chosen, partial, image_size, seed, framing.framing(TIGHT))
             if chosen.with_table:
                 shutil.copyfile(table, partial / table.name)
     logger.info(
@@ -100,7 +103,9 @@ def write_tree(
     return out
 
 
-def _render(clips: list[Clip], layout: Layout, folder: Path, image_size: int, seed: int) -> None:
+def _render(
+    clips: list[Clip], layout: Layout, folder: Path, image_size: int, seed: int, framing: Framing
+) -> None:
     if not layout.has_aus:
         logger.warning(
             "%s has no AUs and no apex: every clip shows AUs that its emotion is known by, and "
@@ -113,7 +118,7 @@ def _render(clips: list[Clip], layout: Layout, folder: Path, image_size: int, se
         # A subject's clips one after another, so that each head is built once.
         for clip in sorted(clips, key=lambda clip: clip.subject):
             _report(clip, layout)
-            frames, _, _ = render_clip(_spec(clip, layout, seed), image_size)
+            frames, _, _ = render_clip(_spec(clip, layout, seed), image_size, framing=framing)
             _write_frames(folder, clip, layout, frames)
             advance(clip.num_frames)
 

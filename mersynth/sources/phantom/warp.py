@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mersynth.sources.phantom.camera import pixel_centres, sample
+from mersynth.sources.phantom.camera import SPAN, sample
 from mersynth.sources.phantom.eyes import slide
 from mersynth.sources.phantom.muscles import lid_motion
 from mersynth.sources.phantom.scene import Scene
@@ -24,7 +24,8 @@ class Motion:
         upper: (T, 2, S, S) image motion in pixels at each place of the neutral face, as the upper
             lip follows.
         lower: (T, 2, S, S) the same, as the lower lip follows.
-        pose: (T, 5) shift right and down (share of the side), roll, yaw, pitch (radians).
+        pose: (T, 5) shift right and down (in 20 cm, what a picture of the whole head spans), roll,
+            yaw, pitch (radians).
         lids: (T, 2, 2) the subject's right and left eye; closing of the upper lid, rise of the
             lower.
     """
@@ -49,7 +50,7 @@ class Motion:
         return cls(scene, upper, lower, pose, torch.stack([closing, rising], -1))
 
     def invert(self) -> tuple[Tensor, Tensor]:
-        """Places (T, 2, S, S) on the face that the pixels show, lids apart: upper, lower side.
+        """Places (T, 2, S, S) on the face that the picture shows, lids apart: upper, lower side.
 
         The fixed point of ``place = pixel - motion(place)``.
         """
@@ -79,7 +80,8 @@ class Motion:
         """
         place = place.clone()
         found = []
-        for eye, (top, bottom, left, right) in enumerate(self.scene.eyes.boxes):
+        for eye, box in enumerate(self.scene.eyes.boxes):
+            top, bottom, left, right = self.scene.window.rows_and_columns(box)
             x, y = place[:, 0, top:bottom, left:right], place[:, 1, top:bottom, left:right]
             rest, moved = self.scene.eyes.levels(x, eye, *self.lids[:, eye].unbind(-1))
             found.append(torch.cat([moved, (rest[2] - rest[1])[None], y[None]]))
@@ -104,7 +106,7 @@ class Motion:
         return self._pose(points + torch.where(on_lower, lower, upper))
 
     def _pixels(self) -> Tensor:
-        return pixel_centres(self.scene.camera.size, self.pose.device)[None]
+        return self.scene.window.centres(self.pose.device)[None]
 
     def _turn(self, depth: float) -> Tensor:
         """Image motion of what lies at a depth by yaw and pitch."""
@@ -120,7 +122,7 @@ class Motion:
         return _rotate(points - half, self.pose[:, 2]) + half + self._shift()
 
     def _shift(self) -> Tensor:
-        return self.pose[:, :2, None, None] * self.scene.camera.size
+        return self.pose[:, :2, None, None] * (SPAN * self.scene.camera.pixels_per_cm)
 
 
 def _rotate(points: Tensor, angle: Tensor) -> Tensor:
