@@ -289,8 +289,8 @@ def merge(
     Args:
         stores: the stores, or views of them (:meth:`ClipStore.filter`).
         path: folder of the new store; it must not exist.
-        header: facts about the new store. The header of each part is kept beside them under
-            ``header["parts"]``, licence notes included.
+        header: facts about the new store, beside its framing where the parts share one. The header
+            of each part is kept beside them under ``header["parts"]``, licence notes included.
 
     Raises:
         StoreError: if the image sizes differ, an id comes twice, or ``path`` exists.
@@ -298,7 +298,10 @@ def merge(
     sizes = sorted({store.image_size for store in stores})
     if len(sizes) != 1:
         raise StoreError(f"stores of one image size can be merged, got sizes {sizes}")
+    framings = {store.framing for store in stores}
+    framing = framings.pop() if len(framings) == 1 else None
     facts = {
+        "framing": framing.as_dict() if framing is not None else None,
         "source": "+".join(dict.fromkeys(str(s.meta["header"]["source"]) for s in stores)),
         **(header or {}),
         "parts": [{"checksum": s.checksum, "header": s.meta["header"]} for s in stores],

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from mersynth.face.template import HEAD, Framing, framing_in
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.files import read_tensors, sha256_of_file, whole_file, write_json_atomically
 from mersynth.gan.generator import Generator
@@ -40,6 +41,7 @@ class CheckpointCard:
         seed: seed of the training.
         step: generator steps done.
         config: the whole resolved configuration.
+        framing: where faces lie in the images; None: it is not known.
         weights: file name of the weights.
         sha256: SHA-256 of that file.
     """
@@ -53,6 +55,7 @@ class CheckpointCard:
     seed: int
     step: int
     config: dict[str, Any]
+    framing: Framing | None = HEAD
     weights: str = ""
     sha256: str = ""
 
@@ -97,7 +100,7 @@ def load_card(folder: Path) -> CheckpointCard:
     try:
         values = json.loads(path.read_text())
         tuples = {k: tuple(values[k]) for k in ("aus", "training_subjects", "unseen_subjects")}
-        card = CheckpointCard(**{**values, **tuples})
+        card = CheckpointCard(**{**values, **tuples, "framing": framing_in(values)})
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); train the generator again") from error
     for name in ("image_size", "seed", "step", "groups"):

@@ -28,7 +28,7 @@ from mersynth.gan.trainer import Trainer
 from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.names import NameChoice, reconcile_stores
-from mersynth.store import ClipStore, StoreError, require_real
+from mersynth.store import ClipStore, StoreError, require_real, tell_framings
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +78,12 @@ def train(
         # A person of two spellings could be hidden under the one and trained on under the other.
         (store, *further), _ = reconcile_stores([store, *([macro] if macro else [])], names)
         macro = further[0] if further else None
+        if macro is not None:
+            tell_framings(
+                {str(each.path): each.framing for each in (store, macro)},
+                "Prepare one of the stores again with the other's framing: a generator learns "
+                "where faces lie",
+            )
         groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
         _check_out(out, resume, len(groups))
         if macro is None:
@@ -171,6 +177,7 @@ def _train_one(
         seed=seed,
         step=0,
         config=OmegaConf.to_container(config, resolve=True),  # type: ignore[arg-type]
+        framing=store.framing,
     )
     run: dict[str, Any] = {
         "config": card.config,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mersynth.face.intensity import IntensityMeter, choose_backend, difference_to_onset
-from mersynth.face.template import face_box
+from mersynth.face.template import HEAD, Framing, face_box
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.quality.reader import BATCH, Pairs, Reader, fit, reading
 from mersynth.quality.rendered import FIRST_SUBJECT, rendered_pairs
@@ -52,29 +52,32 @@ def choose_reader(
         NotMeasuredError: if no reader is possible.
     """
     kind = settings["kind"]
+    framing = real.framing or HEAD
     phantom = all(clip.source == "phantom" for clip in real.clips)
     if kind == "rendered" or (kind == "auto" and phantom):
-        return _rendered(sample.frames.shape[2], taken, strongest, settings, device, seed)
+        form = sample.frames.shape[2], framing
+        return _rendered(*form, taken, strongest, settings, device, seed)
     backend = choose_backend("auto") if kind in ("auto", "feat") else None
     if backend is not None:
         meter = IntensityMeter(backend, device=device)
         return Reader(
             f"py-feat, {backend} backend",
             "its published weights; probabilities above those of the onset frame",
-            lambda frames: _by_feat(meter, frames),
+            lambda frames: _by_feat(meter, frames, framing),
         )
     if kind == "feat":
         raise NotMeasuredError("py-feat's weights are not here; `mersynth doctor` says how to get")
     return _trained(sample, settings, device, seed)
 
 
-def _by_feat(meter: IntensityMeter, frames: np.ndarray) -> np.ndarray:
-    box = face_box(frames.shape[2])
+def _by_feat(meter: IntensityMeter, frames: np.ndarray, framing: Framing) -> np.ndarray:
+    box = face_box(frames.shape[2], framing)
     return np.stack([difference_to_onset(meter.measure(clip, box).intensities) for clip in frames])
 
 
 def _rendered(
     size: int,
+    framing: Framing,
     taken: frozenset[str],
     strongest: float,
     settings: Mapping[str, Any],
@@ -91,11 +94,12 @@ def _rendered(
     # Micro-expressions are weak: a reader of the whole scale would hardly tell them from rest.
     limit = float(np.clip(_HEADROOM * strongest, 0.1, 1))
     own, others = numbers[_HELD_OUT_SUBJECTS:], numbers[:_HELD_OUT_SUBJECTS]
-    pairs = rendered_pairs(size, own, settings["each"], seed, limit, drift=True)
+    how: dict[str, Any] = {"strongest": limit, "drift": True, "framing": framing}
+    pairs = rendered_pairs(size, own, settings["each"], seed, **how)
     scaled = Pairs(pairs.onset, pairs.frame, pairs.truth / limit)
     estimator = fit(scaled, settings["epochs"], seed, device)
     read = reading(estimator, device, limit)
-    test = rendered_pairs(size, others, settings["each"], seed + 1, limit, drift=True)
+    test = rendered_pairs(size, others, settings["each"], seed + 1, **how)
     frames = (torch.stack([test.onset, test.frame], 1) * 255).round().byte().movedim(2, -1)
     found = read(frames.numpy())[:, 1]
     return Reader(

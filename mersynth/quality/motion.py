@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mersynth import logs
-from mersynth.face.template import FACE_BOX
+from mersynth.face.template import FACE_BOX, HEAD, Framing
 from mersynth.motion.flow import optical_flow
 from mersynth.quality.sample import Sample
 
@@ -44,6 +44,7 @@ def find_motion(
     settings: Mapping[str, Any],
     device: torch.device,
     faces: np.ndarray | None = None,
+    framing: Framing = HEAD,
 ) -> Motion:
     """Flow from the onset to every moment within the face, less the head's own motion.
 
@@ -52,15 +53,17 @@ def find_motion(
         settings: ``motion`` of ``configs/quality.yaml``.
         device: where flow is computed.
         faces: (N, H, W, 3) uint8 the real frames that the clips animate; rows of zeros for none.
+        framing: of the frames.
     """
     energies, lengths, directions, small, at_first = [], [], [], [], []
     side = sample.frames.shape[2] / 100
     options = dict(settings["flow"])
-    mask = face_mask(sample.frames.shape[2], device)
+    mask = face_mask(sample.frames.shape[2], device, framing)
     with logs.progress("optical flow", len(sample), "clips") as step:
         for row in range(len(sample)):
             frames = torch.from_numpy(sample.frames[row]).to(device).movedim(-1, 1).float() / 255
-            flow = _flow(frames[:1].expand_as(frames[1:]), frames[1:], options) / side
+            flow = optical_flow(frames[:1].expand_as(frames[1:]), frames[1:], **options)
+            flow = still_head(flow, mask) / side
             length = flow.norm(dim=1)[:, mask]
             energies.append([0.0, *length.mean(1).tolist()])
             apex = flow[int(sample.apex[row]) - 1]
@@ -71,7 +74,7 @@ def find_motion(
             at_first.append(np.nan)
             if faces is not None and faces[row].any():
                 face = torch.from_numpy(faces[row]).to(device).movedim(-1, 0)[None].float() / 255
-                first = _flow(face, frames[:1], options) / side
+                first = still_head(optical_flow(face, frames[:1], **options), mask) / side
                 at_first[-1] = float(first.norm(dim=1)[:, mask].mean())
             step(1)
     return Motion(
@@ -83,20 +86,16 @@ def find_motion(
     )
 
 
-def _flow(first: Tensor, second: Tensor, options: Mapping[str, Any]) -> Tensor:
-    return still_head(optical_flow(first, second, **options))
-
-
-def face_mask(size: int, device: torch.device) -> Tensor:
+def face_mask(size: int, device: torch.device, framing: Framing = HEAD) -> Tensor:
     """(H, W) the ellipse that an aligned face fills (:data:`mersynth.face.template.FACE_BOX`)."""
-    left, top, right, bottom = FACE_BOX
+    left, top, right, bottom = framing.place(np.reshape(FACE_BOX, (2, 2))).flatten().tolist()
     at = (torch.arange(size, device=device) + 0.5) / size
     x = (at - (left + right) / 2) / ((right - left) / 2)
     y = (at - (top + bottom) / 2) / ((bottom - top) / 2)
     return x[None] ** 2 + y[:, None] ** 2 < 1
 
 
-def still_head(flow: Tensor, rounds: int = 5) -> Tensor:
+def still_head(flow: Tensor, mask: Tensor | None = None, rounds: int = 5) -> Tensor:
     """Take the head's motion off: the affine flow that most of the face follows.
 
     It is fitted by least squares, reweighted so that what an expression moves counts little
@@ -104,13 +103,14 @@ def still_head(flow: Tensor, rounds: int = 5) -> Tensor:
 
     Args:
         flow: (B, 2, H, W).
+        mask: (H, W) where the face is (:func:`face_mask`); None: as in frames of the whole head.
         rounds: of the reweighting.
 
     Returns:
         (B, 2, H, W), 0 outside of the face.
     """
     size = flow.shape[-1]
-    mask = face_mask(size, flow.device)
+    mask = face_mask(size, flow.device) if mask is None else mask
     axis = torch.linspace(-1, 1, size, device=flow.device, dtype=torch.float64)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     plane = torch.stack([torch.ones_like(x), x, y], -1)[mask]  # (P, 3)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mersynth import logs
+from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.quality.reader import Pairs
 from mersynth.sources.phantom.render import PhantomRenderer
@@ -51,6 +52,7 @@ def rendered_pairs(
     seed: int,
     strongest: float = 1.0,
     drift: bool = False,
+    framing: Framing = HEAD,
 ) -> Pairs:
     """``each`` frames of every subject, beside its resting face.
 
@@ -63,13 +65,14 @@ def rendered_pairs(
         drift: let head and light of every second frame differ from the resting face's, as in a
             clip; the other half differs by nothing but the AUs, camera noise included, as a
             generator's frames do.
+        framing: of the frames.
     """
     rng = np.random.default_rng(seed)
     onsets, frames, truths = [], [], []
     with logs.progress("rendering for the AU reader", len(numbers), "subjects") as step:
         for number in numbers:
             subject = PhantomSubject.sample(number)
-            renderer = PhantomRenderer(subject, size)
+            renderer = PhantomRenderer(subject, size, framing=framing)
             moved = draw_intensities(rng, each, strongest)
             aus = torch.cat([torch.zeros(1, len(CONDITION_AUS), 2), moved])
             if drift:

@@ -14,6 +14,7 @@ import torch
 
 from mersynth import __version__, paths
 from mersynth.devices import choose_device
+from mersynth.face.template import HEAD
 from mersynth.facs.emotions import label
 from mersynth.files import whole_folder, write_json_atomically
 from mersynth.loading import own_scheme
@@ -32,7 +33,7 @@ from mersynth.quality.sample import NotMeasuredError, Sample, take_sample
 from mersynth.quality.separability import measure_separability
 from mersynth.quality.settings import load_settings
 from mersynth.quality.worst import find_worst
-from mersynth.store import ClipStore, StoreError, require_real
+from mersynth.store import ClipStore, StoreError, require_real, tell_framings
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +142,10 @@ def open_stores(real: Path, synthetic: Path) -> tuple[ClipStore, ClipStore]:
             f"{second.image_size}: prepare or generate one of them again at the other's size, for "
             f"instance `mersynth prepare --source SOURCE --image-size {second.image_size}`"
         )
+    tell_framings(
+        {str(store.path): store.framing for store in (first, second)},
+        "What differs may be the framing alone: prepare or generate one of them again",
+    )
     if not any(clip.is_synthetic for clip in second.clips):
         logger.info("%s holds real clips: real is compared with real", synthetic)
     if first.checksum == second.checksum:
@@ -174,8 +179,9 @@ class _Work:
         animated = (faces >= 0) & np.array([clip.is_synthetic for clip in self.made.clips])
         worn = np.where(animated[:, None, None, None], onsets[faces], 0)
         motion = self.settings["motion"]
-        ours = find_motion(self.real, motion, self.device)
-        theirs = find_motion(self.made, motion, self.device, worn)
+        framings = [store.framing or HEAD for store in self.stores]
+        ours = find_motion(self.real, motion, self.device, framing=framings[0])
+        theirs = find_motion(self.made, motion, self.device, worn, framings[1])
         return {
             "au_control": _attempt(self._control),
             **self._by_features(onsets, faces),

@@ -14,7 +14,7 @@ from mersynth.clips import Clip
 from mersynth.facs.emotions import label
 from mersynth.lock import hold
 from mersynth.names import Named, find_alike
-from mersynth.store import ClipStore, StoreError, require_real
+from mersynth.store import ClipStore, StoreError, require_real, tell_framings
 from mersynth.store_writer import merge
 
 logger = logging.getLogger(__name__)
@@ -103,6 +103,10 @@ def make_composite(
 def _make(stores_root: str | Path | None, out: Path, skip_bad: bool) -> ClipStore:
     chosen = [_open(name, stores_root) for name in PARTS]
     _check_sizes(chosen)
+    tell_framings(
+        {str(store.path): store.framing for store in chosen},
+        "Prepare raw releases with the framing of the others, for instance framing=tight",
+    )
     missing = [line for store in chosen for line in _gaps(store)]
     named = [Named(str(store.path), store.clips) for store in chosen]
     missing += [f"names look alike: {each}" for each in find_alike(named)]

@@ -18,6 +18,7 @@ from mersynth import paths
 from mersynth.clips import Clip
 from mersynth.dataset import to_uint8
 from mersynth.devices import choose_device
+from mersynth.face.template import AUTO, HEAD, FramingChoice
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.facs.emotions import classes as label_classes
 from mersynth.facs.emotions import label
@@ -34,7 +35,7 @@ from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.names import NameChoice
 from mersynth.sources import PHANTOM
-from mersynth.store import ClipStore, StoredClip
+from mersynth.store import ClipStore, StoredClip, tell_framings
 from mersynth.store_writer import StoreWriter, check_target
 from mersynth.synthesis.gallery import draw_gallery
 from mersynth.synthesis.generators import ClipGenerator
@@ -48,6 +49,7 @@ from mersynth.synthesis.inputs import (
     open_real,
     real_clips,
     reconcile_names,
+    wanted_framing,
 )
 from mersynth.synthesis.plan import PlannedClip, make_plan, summarise
 from mersynth.synthesis.tables import show_plan
@@ -110,6 +112,7 @@ def generate(
         InUseError: if another process writes ``out``.
     """
     config = _load_settings(overrides)
+    choice = FramingChoice(**config.framing)
     if faces is not None and source is None and store is None:
         logger.info("--faces alone: they follow the AU curves of the phantom")
         source = PHANTOM
@@ -132,11 +135,13 @@ def generate(
         if dry_run:
             return None
         size = generators[0].image_size
-        worn_store = open_faces(faces, size, resume, spelling) if faces is not None else None
-        real = open_real(real_folder, size, spelling)
+        wanted = wanted_framing(choice, generators, real_folder)
+        worn_store = open_faces(faces, size, resume, spelling, wanted) if faces else None
+        real = open_real(real_folder, size, spelling, wanted)
         wearers = real if worn_store is None else worn_store
+        _tell_framings(choice, [real, wearers], generators)
         for each in generators:
-            each.load(wearers.image_size, choose_device(config.device))
+            each.load(wearers.image_size, choose_device(config.device), wearers.framing or wanted)
         work = _plan_work(real, wearers, plan, generators, config, seed)
         heads = HeadMotions(real, wearers) if config.head_motion else None
         header = make_header(real, wearers, generators, config, classes, per_class, seed)
@@ -278,6 +283,22 @@ def _load_settings(overrides: Sequence[str]) -> DictConfig:
     configs.check_choice(config, "head_motion", (True, False))
     choose_device(config.device)
     return config
+
+
+def _tell_framings(
+    choice: FramingChoice, stores: Sequence[ClipStore], generators: Sequence[ClipGenerator]
+) -> None:
+    """Warn where stores, generators and what was asked for do not have faces lie alike."""
+    named = {str(store.path): store.framing for store in stores}
+    for number, each in enumerate(generators):
+        named[f"the generator {number or ''}".strip()] = each.framing
+    if choice != AUTO:
+        named["asked for"] = choice.framing(HEAD)
+    tell_framings(
+        named,
+        "A generator moves faces where it learned that they lie: prepare the store again with the "
+        "generator's framing, or train one on this store; `--generator warp` takes any framing",
+    )
 
 
 def _check_classes(clips: Sequence[Clip], worn: Sequence[Clip], scheme: str) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mersynth.dataset import to_float
+from mersynth.face.template import HEAD, Framing
 from mersynth.gan.checkpoint import load_card, load_generator
 from mersynth.gan.generator import Generator
 from mersynth.store import StoredClip
@@ -24,6 +25,7 @@ class ClipGenerator(ABC):
         name: as ``generate --generator`` takes it.
         sha256: checksum of what determines its clips.
         image_size: side of the frames that it makes, in pixels; None for any.
+        framing: where it expects faces to lie; None for anywhere.
         training_subjects: ids of the subjects that it was trained on.
         unseen_subjects: ids of the subjects that were held out of its training on purpose.
     """
@@ -31,6 +33,7 @@ class ClipGenerator(ABC):
     name: ClassVar[str]
     sha256: str
     image_size: int | None
+    framing: Framing | None
     training_subjects: tuple[str, ...]
     unseen_subjects: tuple[str, ...]
 
@@ -43,8 +46,8 @@ class ClipGenerator(ABC):
         }
 
     @abstractmethod
-    def load(self, image_size: int, device: torch.device) -> None:
-        """Make ready to animate faces of a size on a device."""
+    def load(self, image_size: int, device: torch.device, framing: Framing = HEAD) -> None:
+        """Make ready to animate faces of a size and framing on a device."""
 
     @abstractmethod
     def animate(self, faces: Sequence[StoredClip], curves: np.ndarray) -> Tensor:
@@ -91,6 +94,7 @@ class IcganGenerator(ClipGenerator):
         self.folder = folder
         self.card = load_card(folder)
         self.sha256, self.image_size = self.card.sha256, self.card.image_size
+        self.framing = self.card.framing
         self.training_subjects = self.card.training_subjects
         self.unseen_subjects = self.card.unseen_subjects
 
@@ -98,7 +102,7 @@ class IcganGenerator(ClipGenerator):
         """Its checksum, steps, and the subjects that it saw and did not see."""
         return {**super().facts(), "step": self.card.step}
 
-    def load(self, image_size: int, device: torch.device) -> None:
+    def load(self, image_size: int, device: torch.device, framing: Framing = HEAD) -> None:
         """Load the weights.
 
         Raises:

@@ -35,6 +35,7 @@ def make_header(
         "licence": both("licence"),
         "citation": both("citation"),
         "synthetic": True,
+        "framing": wearers.framing.as_dict() if wearers.framing is not None else None,
         "scheme": scheme,
         "per_class": per_class,
         "seed": seed,

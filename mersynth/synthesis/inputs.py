@@ -9,6 +9,7 @@ from typing import Any
 
 from mersynth import paths
 from mersynth.clips import Clip
+from mersynth.face.template import HEAD, Framing, FramingChoice
 from mersynth.files import checksum_of, sha256_of_file
 from mersynth.gan.checkpoint import (
     SHIPPED,
@@ -152,13 +153,34 @@ def reconcile_names(
     return spelling
 
 
-def open_real(folder: Path, image_size: int | None, spelling: Spelling | None = None) -> ClipStore:
+def wanted_framing(
+    choice: FramingChoice, generators: Sequence[ClipGenerator], folder: Path
+) -> Framing:
+    """How faces that are still to be rendered or aligned shall lie.
+
+    Args:
+        choice: what was asked for; by itself as the generators expect them, else as they lie in the
+            real store.
+        generators: what makes the clips.
+        folder: of the real store.
+    """
+    store = ClipStore.open(folder).framing if folder.exists() else None
+    return choice.framing(generators[0].framing or store or HEAD)
+
+
+def open_real(
+    folder: Path,
+    image_size: int | None,
+    spelling: Spelling | None = None,
+    framing: Framing = HEAD,
+) -> ClipStore:
     """Open the real store, verified; render the phantom's default population if it is missing.
 
     Args:
         folder: the store's.
         image_size: side of the frames that the generator makes, in pixels; None for any.
         spelling: of the names in it; None: as they stand there.
+        framing: of what is rendered.
 
     Raises:
         StoreError: if the store is damaged.
@@ -169,7 +191,7 @@ def open_real(folder: Path, image_size: int | None, spelling: Spelling | None = 
         with hold(folder, wait=True):  # another generation may be rendering it
             if not folder.exists():
                 logger.info("there is no %s yet: rendering the phantom", folder)
-                prepare(PHANTOM, out=folder, **size)
+                prepare(PHANTOM, out=folder, framing=_exactly(framing), **size)
     real = ClipStore.open(folder, verify=True)
     if image_size not in (None, real.image_size):
         raise CheckpointError(
@@ -205,7 +227,11 @@ def _unusable(faces: Path, error: PrepareError) -> StoreError:
 
 
 def open_faces(
-    faces: Path, image_size: int | None, resume: bool, spelling: Spelling | None = None
+    faces: Path,
+    image_size: int | None,
+    resume: bool,
+    spelling: Spelling | None = None,
+    framing: Framing = HEAD,
 ) -> ClipStore:
     """Open a store of faces; photos and videos are prepared first.
 
@@ -217,6 +243,7 @@ def open_faces(
         image_size: see :func:`open_real`.
         resume: go on with an interrupted preparation.
         spelling: see :func:`open_real`.
+        framing: how photos are aligned.
 
     Raises:
         StoreError: see :func:`open_real`; or if no face is found on a photo.
@@ -225,17 +252,24 @@ def open_faces(
     if _is_store(faces):
         return open_real(faces, image_size, spelling)
     size: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
+    form = size if framing == HEAD else size | {"framing": framing.as_dict()}
     files = [path for clip in Folder().scan(faces).clips for path in clip.frames]
     sums = {path.relative_to(faces).as_posix(): sha256_of_file(path) for path in files}
-    store = paths.store_path(f"{faces.resolve().name}_{checksum_of([size, sums])[:8]}")
+    store = paths.store_path(f"{faces.resolve().name}_{checksum_of([form, sums])[:8]}")
     with hold(store, wait=True):  # another generation may be preparing them
         if not store.exists():
             logger.info("preparing the faces of %s: %s", faces, store)
             try:
-                prepare(Folder.name, faces, store, resume=resume, **size)
+                choice = _exactly(framing)
+                prepare(Folder.name, faces, store, resume=resume, framing=choice, **size)
             except PrepareError as error:
                 raise _unusable(faces, error) from error
     return open_real(store, image_size, spelling)
+
+
+def _exactly(framing: Framing) -> FramingChoice:
+    """The choice of a framing by its numbers."""
+    return FramingChoice("auto", framing.eyes, framing.apart, framing.aspect)
 
 
 def _is_store(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from mersynth.augment.au_fields import checksum
 from mersynth.augment.au_warp import au_flow, au_warp, template_landmarks
 from mersynth.dataset import to_float
 from mersynth.face.detect import DETECTORS, FaceFinder, landmarks_of
+from mersynth.face.template import HEAD, Framing
 from mersynth.store import StoredClip
 from mersynth.synthesis.generators import ClipGenerator, stillness
 
@@ -31,6 +32,7 @@ class WarpGenerator(ClipGenerator):
 
     name = "warp"
     image_size = None
+    framing = None
     training_subjects = ()
     unseen_subjects = ()
 
@@ -40,9 +42,9 @@ class WarpGenerator(ClipGenerator):
         self._finder: FaceFinder | None = None
         self._found: dict[str, Tensor] = {}  # landmarks of faces that came without, by clip
 
-    def load(self, image_size: int, device: torch.device) -> None:
-        """Nothing is to be loaded; the device is kept."""
-        self._device = device
+    def load(self, image_size: int, device: torch.device, framing: Framing = HEAD) -> None:
+        """Nothing is to be loaded; the device is kept, and where faces without landmarks lie."""
+        self._device, self._aligned = device, framing
 
     def animate(self, faces: Sequence[StoredClip], curves: np.ndarray) -> Tensor:
         """See :meth:`ClipGenerator.animate`."""
@@ -90,7 +92,7 @@ class WarpGenerator(ClipGenerator):
             )
             self._warned = True
         size = face.frames.shape[1:3]
-        return template_landmarks((size[0], size[1]))[None]
+        return template_landmarks((size[0], size[1]), self._aligned)[None]
 
 
 def _movement(curve: np.ndarray) -> Tensor:
