@@ -63,8 +63,8 @@ def phantom(
 ) -> None:
     """Render every clip of a real annotation table into the database's own folder layout.
 
-    Faces are framed as in a cropped release (framing=tight); numbers such as framing.eyes=0.3
-    imitate one database, framing=head shows the whole head.
+    Frames show the face alone, as a cropped release's do; release=raw shows the whole head and what
+    is around it. Numbers such as framing.eyes=0.3 imitate one database.
     """
     flags = {"limit": limit, "image_size": size, "strength": strength}
     options = _options("phantom", overrides, flags)

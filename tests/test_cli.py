@@ -78,7 +78,8 @@ def test_phantom_passes_its_flags_and_overrides(replace: Callable[..., Any]) -> 
         "image_size": 128,
         "seed": 7,
         "strength": "macro",
-        "framing": FramingChoice("tight"),
+        "release": "cropped",
+        "framing": FramingChoice("auto"),
     }
 
 

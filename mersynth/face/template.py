@@ -58,7 +58,7 @@ beside it. On 15 real faces, one of them turned by 45 degrees, the farthest is 0
 
 
 _HEAD_EYES, _HEAD_APART = 0.345, 0.3143  # of the template
-_RANGES = {"eyes": (0.1, 0.6), "apart": (0.15, 0.75), "aspect": (0.5, 1.5)}
+_RANGES = {"eyes": (0.1, 0.6), "apart": (0.1, 0.75), "aspect": (0.5, 1.5)}
 _LOWEST_MOUTH = 0.95  # its corners; the lips reach lower
 
 

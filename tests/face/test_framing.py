@@ -65,10 +65,10 @@ def test_the_named_ones() -> None:
     [
         ({"name": "wide"}, "framing must be one of auto, head, tight, got 'wide'"),
         ({"eyes": 0.9}, r"framing.eyes must lie in 0.1..0.6, got 0.9"),
-        ({"apart": -1}, r"framing.apart must lie in 0.15..0.75, got -1"),
+        ({"apart": -1}, r"framing.apart must lie in 0.1..0.75, got -1"),
         ({"aspect": float("nan")}, r"framing.aspect must lie in 0.5..1.5, got nan"),
         ({"eyes": "low"}, r"framing.eyes must be a number in 0.1..0.6, got 'low'"),
-        ({"apart": True}, r"framing.apart must be a number in 0.15..0.75, got True"),
+        ({"apart": True}, r"framing.apart must be a number in 0.1..0.75, got True"),
         ({"name": "tight", "eyes": 0.5}, "the mouth at 1.01; both must lie in 0..0.95"),
         ({"eyes": 0.1, "apart": 0.7}, "the brows lie at -0.20 of the height"),
     ],

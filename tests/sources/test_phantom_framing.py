@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mersynth.augment.au_warp import au_flow
-from mersynth.config import load
 from mersynth.face.template import HEAD, TIGHT, Framing, FramingChoice, five_points
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import PARTS
@@ -147,7 +146,7 @@ def test_stores_record_their_framing(tmp_path: Path) -> None:
     assert same.checksum == tight.checksum
 
 
-def test_a_tree_imitates_a_cropped_release(tmp_path: Path) -> None:
+def casme2_table(tmp_path: Path) -> Path:
     book = openpyxl.Workbook()
     for row in (
         ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units",
@@ -157,6 +156,34 @@ def test_a_tree_imitates_a_cropped_release(tmp_path: Path) -> None:
         book.worksheets[0].append(row)
     table = tmp_path / "CASME2-coding-20140508.xlsx"
     book.save(table)
+    return table
+
+
+def test_a_raw_release_shows_the_head_and_what_is_around_it(tmp_path: Path) -> None:
+    table = casme2_table(tmp_path)
+    out = write_tree(table, "casme2", tmp_path / "raw", image_size=96, release="raw")
+    frame = cv2.imread(str(out / "sub01/EP02_01f/img46.jpg")).astype(float)
+    assert frame.shape == (96, 128, 3)  # as 480 x 640
+    for side in (frame[:32, :8], frame[:32, -8:]):  # the wall
+        assert side.std((0, 1)).max() < 8
+    # Its middle is a picture of the head.
+    renderer = PhantomRenderer(PhantomSubject.sample(201), 96)
+    rest = renderer.render(torch.zeros(1, len(CONDITION_AUS), 2)).frames[0]
+    picture = 255 * rest.permute(1, 2, 0).numpy()[..., ::-1]
+    off = [np.abs(np.roll(frame[:, 16:-16], k, 1) - picture).mean() for k in (0, 12)]
+    assert off[0] < 0.7 * off[1]
+    store = prepare("casme2", out, tmp_path / "store", image_size=64)
+    assert store.meta["header"]["release"] == "raw"
+    assert store.framing == HEAD
+    eyes = (five_points(np.array(store[0].landmarks[0]))[:2] + 0.5) / 64
+    assert np.ptp(eyes[:, 0]) == pytest.approx(HEAD.apart, abs=0.04)
+    assert eyes[:, 1].mean() == pytest.approx(HEAD.eyes, abs=0.04)
+    with pytest.raises(ValueError, match="release must be cropped or raw, got 'roh'"):
+        write_tree(table, "casme2", tmp_path / "s", release="roh")  # type: ignore[arg-type]
+
+
+def test_a_tree_imitates_a_cropped_release(tmp_path: Path) -> None:
+    table = casme2_table(tmp_path)
     frames = {}
     for name, choice in (
         ("auto", FramingChoice()),
@@ -174,7 +201,6 @@ def test_a_tree_imitates_a_cropped_release(tmp_path: Path) -> None:
     assert np.abs(frames["head"] - frames["tight"]).mean() > 20
     store = prepare("casme2", tmp_path / "auto", tmp_path / "store", image_size=64)
     assert store.framing == TIGHT
-    assert load("phantom").framing.name == "tight"
     said = FramingChoice(eyes=0.3)
     other = prepare("casme2", tmp_path / "numbers", tmp_path / "n", image_size=64, framing=said)
     assert other.framing == Framing(0.3, 0.58, 0.8)

@@ -13,6 +13,7 @@ import numpy as np
 
 from mersynth.clips import Clip
 from mersynth.facs.emotions import native_labels, prototypes
+from mersynth.sources.base import Release
 from mersynth.sources.casme2 import CASME2
 from mersynth.sources.errors import SourceError
 from mersynth.sources.samm import SAMM
@@ -38,6 +39,7 @@ class Layout(ABC):
         first_subject: the phantom subject that stands for subject 0 of the database.
         with_table: whether the table belongs into the tree.
         has_aus: whether the table gives AUs; else clips show those that their emotion is known by.
+        raw_shape: width and height of the raw release's frames, in pixels.
     """
 
     source: str
@@ -45,6 +47,7 @@ class Layout(ABC):
     first_subject: int
     with_table: bool = True
     has_aus: bool = True
+    raw_shape: tuple[int, int] = (640, 480)
 
     @abstractmethod
     def clips(self, table: Path) -> list[Clip | None]:
@@ -55,8 +58,8 @@ class Layout(ABC):
         """
 
     @abstractmethod
-    def frame(self, clip: Clip, number: int) -> str:
-        """File of a frame, relative to the tree's root."""
+    def frame(self, clip: Clip, number: int, release: Release) -> str:
+        """File of a frame of a release, relative to the tree's root."""
 
 
 class _TableLayout(Layout):
@@ -76,13 +79,13 @@ class _TableLayout(Layout):
 
 
 class _CASME2(_TableLayout):
-    """The cropped release of CASME II: rendered frames show a face and nothing around it."""
+    """CASME II."""
 
     database = CASME2()
     first_subject = 200
 
-    def frame(self, clip: Clip, number: int) -> str:
-        return f"{clip.subject}/{clip.name}/reg_img{number}.jpg"
+    def frame(self, clip: Clip, number: int, release: Release) -> str:
+        return f"{clip.subject}/{clip.name}/{_prefix(release)}img{number}.jpg"
 
 
 class _SAMM(_TableLayout):
@@ -90,8 +93,9 @@ class _SAMM(_TableLayout):
 
     database = SAMM()
     first_subject = 300
+    raw_shape = (2040, 1088)
 
-    def frame(self, clip: Clip, number: int) -> str:
+    def frame(self, clip: Clip, number: int, release: Release) -> str:
         return f"{clip.subject}/{clip.name}/{clip.subject}_{number:05d}.jpg"
 
 
@@ -102,12 +106,12 @@ class _SMIC(_TableLayout):
     first_subject = 400
     has_aus = False
 
-    def frame(self, clip: Clip, number: int) -> str:
+    def frame(self, clip: Clip, number: int, release: Release) -> str:
         return f"HS/{clip.subject}/{_unpadded(clip.name)}/image{number}.jpg"
 
 
-class _SMICCropped(Layout):
-    """SMIC_all_cropped, HS: the clips that MEGC2019 lists; their length is a fixed one."""
+class _SMICAll(Layout):
+    """SMIC_all_cropped or _raw, HS: the clips that MEGC2019 lists; their length is a fixed one."""
 
     source = "smic"
     patterns = ("*.csv",)
@@ -122,16 +126,16 @@ class _SMICCropped(Layout):
         )
         return [_listed(row) for row in rows if cell_text(row.cells["data"]).lower() == "smic"]
 
-    def frame(self, clip: Clip, number: int) -> str:
+    def frame(self, clip: Clip, number: int, release: Release) -> str:
         name = _unpadded(clip.name)
         subject = name.split("_")[0]
-        return f"HS/{subject}/micro/{clip.emotion}/{name}/reg_image{number:05d}.bmp"
+        return f"HS/{subject}/micro/{clip.emotion}/{name}/{_prefix(release)}image{number:05d}.bmp"
 
 
 LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "casme2": (_CASME2(),),
     "samm": (_SAMM(),),
-    "smic": (_SMIC(), _SMICCropped()),
+    "smic": (_SMIC(), _SMICAll()),
 }
 """The layouts of each database; which one a table belongs to, its name tells."""
 
@@ -185,6 +189,11 @@ def _listed(row: TableRow) -> Clip:
         emotion=emotions[label],
         fps=SMIC.fps,
     )
+
+
+def _prefix(release: Release) -> str:
+    """What the names of frames begin with where they were cropped."""
+    return "reg_" if release == "cropped" else ""
 
 
 def _unpadded(name: str) -> str:

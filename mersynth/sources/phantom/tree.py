@@ -7,10 +7,11 @@ into the folders and file names that the database publishes, beside a copy of th
 from __future__ import annotations
 
 import logging
+import math
 import re
 import shutil
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,10 +20,11 @@ import numpy as np
 
 from mersynth import logs
 from mersynth.clips import Clip, Strength
-from mersynth.face.template import AUTO, TIGHT, Framing, FramingChoice
+from mersynth.face.template import AUTO, HEAD, TIGHT, Framing, FramingChoice
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.files import whole_folder
 from mersynth.lock import hold
+from mersynth.sources.base import Release
 from mersynth.sources.errors import SourceError
 from mersynth.sources.phantom.layouts import Layout, choose_layout, with_prototype
 from mersynth.sources.phantom.population import ClipSpec, render_clip
@@ -41,15 +43,17 @@ def write_tree(
     image_size: int = 128,
     seed: int = 0,
     strength: Strength = "micro",
+    release: Release = "cropped",
     framing: FramingChoice = AUTO,
 ) -> Path:
     """Render the clips of a real annotation table into the database's own layout.
 
-    Frames onset..offset of each clip are written under the names of the release whose frames show
-    no more than the face: ``reg_img46.jpg`` (CASME II), ``006_05562.jpg`` (SAMM), and SMIC's of the
-    high-speed camera, ``image302330.jpg`` in the folders of SMIC-E for its table, or those of
-    SMIC_all_cropped, ``reg_image00001.bmp``, for MEGC2019's list (.csv), which gives no frame
-    numbers: every clip then has 34 frames, the mean of SMIC's table.
+    Frames onset..offset of each clip are written under the names of a release, by itself the one
+    whose frames show the face alone: ``reg_img46.jpg`` (CASME II), ``006_05562.jpg`` (SAMM), and
+    SMIC's of the high-speed camera, ``image302330.jpg`` in the folders of SMIC-E for its table, or
+    those of SMIC_all_cropped, ``reg_image00001.bmp``, for MEGC2019's list (.csv), which gives no
+    frame numbers: every clip then has 34 frames, the mean of SMIC's table. Frames of the raw
+    release show the whole head and what is around it, in the shape of the database's.
 
     A clip whose AUs its coder could not name shows none; SMIC's, which have no AUs, show those that
     their emotion is known by (``facs.emotions.prototypes``), drawn by the seed. Where the table
@@ -63,17 +67,19 @@ def write_tree(
         out: the new tree.
         limit: only this many clips, the table's first; ``prepare`` then needs ``--skip-bad``, since
             the table lists more.
-        image_size: side of the square frames, in pixels.
+        image_size: side of the square frames, in pixels; height of a raw release's.
         seed: determines movements and noise.
         strength: ``"micro"`` or ``"macro"``.
-        framing: where the faces lie in the frames; by itself as in a cropped release.
+        release: ``"cropped"`` or ``"raw"``.
+        framing: where the faces lie in the frames, of a raw release in the square in their middle;
+            by itself ``TIGHT`` in a cropped release and ``HEAD`` in a raw one.
 
     Returns:
         ``out``, once it is whole.
 
     Raises:
-        ValueError: if the layout is unknown, the limit not positive, or the table's name is not the
-            database's.
+        ValueError: if the layout or the release is unknown, the limit not positive, a number of the
+            framing impossible, or the table's name is not the database's.
         FileExistsError: if ``out`` exists.
         InUseError: if another process writes ``out``.
         SourceError: if the table cannot be read, or has no clip to render.
@@ -81,7 +87,10 @@ def write_tree(
     out = Path(out)
     if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise ValueError(f"limit must be a whole number, 1 or more, or left out, got {limit!r}")
+    if release not in ("cropped", "raw"):
+        raise ValueError(f"release must be cropped or raw, got {release!r}")
     chosen = choose_layout(table, layout)
+    shot = _Shot.of(chosen, release, framing, image_size)
     with hold(out):
         if out.exists():
             raise FileExistsError(f"{out} exists already; remove it or choose another --out")
@@ -94,7 +103,7 @@ def write_tree(
                 "%d of %d clips are rendered: prepare needs --skip-bad", len(clips), len(listed)
             )
         with whole_folder(out) as partial:
-            _render(clips, chosen, partial, image_size, seed, framing.framing(TIGHT))
+            _render(clips, chosen, partial, shot, seed)
             if chosen.with_table:
                 shutil.copyfile(table, partial / table.name)
     logger.info(
@@ -103,9 +112,41 @@ def write_tree(
     return out
 
 
-def _render(
-    clips: list[Clip], layout: Layout, folder: Path, image_size: int, seed: int, framing: Framing
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """What is rendered of a clip: a square of which the rows in the middle are kept.
+
+    Attributes:
+        release: whose frames they are.
+        size: side of the square, in pixels.
+        rows: how many are kept.
+        framing: of the square.
+    """
+
+    release: Release
+    size: int
+    rows: int
+    framing: Framing
+
+    @classmethod
+    def of(cls, layout: Layout, release: Release, choice: FramingChoice, rows: int) -> _Shot:
+        framing = choice.framing(TIGHT if release == "cropped" else HEAD)
+        if release == "cropped":
+            return cls(release, rows, rows, framing)
+        width, height = layout.raw_shape
+        size = 2 * math.ceil(rows * width / height / 2)
+        share = rows / size
+        eyes = (1 - share) / 2 + share * framing.eyes
+        return cls(release, size, rows, Framing(eyes, share * framing.apart, framing.aspect))
+
+    def render(self, spec: ClipSpec) -> np.ndarray:
+        """(T, rows, size, 3) uint8."""
+        frames, _, _ = render_clip(spec, self.size, framing=self.framing)
+        top = (self.size - self.rows) // 2
+        return frames[:, top : top + self.rows]
+
+
+def _render(clips: list[Clip], layout: Layout, folder: Path, shot: _Shot, seed: int) -> None:
     if not layout.has_aus:
         logger.warning(
             "%s has no AUs and no apex: every clip shows AUs that its emotion is known by, and "
@@ -118,8 +159,8 @@ def _render(
         # A subject's clips one after another, so that each head is built once.
         for clip in sorted(clips, key=lambda clip: clip.subject):
             _report(clip, layout)
-            frames, _, _ = render_clip(_spec(clip, layout, seed), image_size, framing=framing)
-            _write_frames(folder, clip, layout, frames)
+            frames = shot.render(_spec(clip, layout, seed))
+            _write_frames(folder, clip, layout, shot.release, frames)
             advance(clip.num_frames)
 
 
@@ -142,9 +183,11 @@ def _report(clip: Clip, layout: Layout) -> None:
         logger.warning("%s: AU %s of %r is not among the phantom's", clip.id, names, clip.aus)
 
 
-def _write_frames(folder: Path, clip: Clip, layout: Layout, frames: np.ndarray) -> None:
+def _write_frames(
+    folder: Path, clip: Clip, layout: Layout, release: Release, frames: np.ndarray
+) -> None:
     for number, frame in enumerate(frames, clip.onset):
-        path = folder / layout.frame(clip, number)
+        path = folder / layout.frame(clip, number, release)
         path.parent.mkdir(parents=True, exist_ok=True)
         quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if path.suffix == ".jpg" else []
         if not cv2.imwrite(str(path), frame[..., ::-1].copy(), quality):
