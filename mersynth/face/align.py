@@ -112,9 +112,9 @@ def alignment_from_landmarks(
 ) -> Alignment:
     """The transform that brings a face to its place.
 
-    To ``HEAD`` by eyes, nose and mouth, nearest to the template's in the least squares; to other
-    framings by the eyes alone, which lie exactly where the framing has them, as in faces that were
-    cut out.
+    To ``HEAD`` by all points that are used, nearest to the template's in the least squares; to
+    other framings by the eyes alone, which lie exactly where the framing has them, as in faces that
+    were cut out.
 
     Args:
         points: (68, 2) iBUG's landmarks, of which the jaw's are not used; or (5, 2) points in the
