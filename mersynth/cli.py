@@ -205,7 +205,7 @@ def generate(
     faces: Annotated[
         Path | None,
         typer.Option(
-            help="Store or folder of photos whose faces are worn, if not those of the real store. "
+            help="Store or folder of photos to take the faces from, instead of the real store. "
             "Alone it follows the phantom's AU curves."
         ),
     ] = None,

@@ -229,7 +229,7 @@ def _plain(name: str) -> str:
 
 
 class _Book:
-    """Every name that stands somewhere, by what its spellings have in common.
+    """Every name that occurs, grouped by the form that its spellings share.
 
     The dicts within keep the order in which spellings, and their places, were found.
     """

@@ -147,7 +147,7 @@ FRAMINGS: Mapping[str, Framing] = {"head": HEAD, "tight": TIGHT}
 
 @dataclass(frozen=True, slots=True)
 class FramingChoice:
-    """What is asked for: a framing by its name, by numbers, or numbers in the place of its own.
+    """The framing a user asks for: by name, by numbers, or a name with some numbers changed.
 
     Attributes:
         name: of :data:`FRAMINGS`, or ``"auto"``: what fits, which the command that reads it says.

@@ -75,7 +75,7 @@ def files_of(folder: Path) -> FolderFiles:
 
 
 def left_out(files: Sequence[Path], place: str, wanted: str = "images") -> list[Problem]:
-    """Tell, in one line, of the files of a folder that are left out; nothing if there are none.
+    """One line that names the files of a folder that are left out; no line without such files.
 
     Args:
         files: the files.

@@ -118,7 +118,7 @@ def read_table(
         except UnicodeError as error:
             reason = f"{table} is no readable .csv table: {error}; save it in UTF-8"
             raise SourceError(reason) from error
-        except csv.Error as error:  # of a quote that is none where lines are parted otherwise
+        except csv.Error as error:  # a stray quotation mark
             logger.debug("%s: %s", table, error)
     raise SourceError(
         f"{table} has no row with the columns {', '.join(columns.values())}{nearest}; is it the "

@@ -92,7 +92,7 @@ def generate(
         checkpoint: of the ``icgan``; ``shipped`` is the one that comes with the package. Default
             ``./checkpoints/<name of the store>``, and for the phantom the shipped one where that
             holds no whole generator.
-        faces: whose faces are worn instead: a store, or a folder of photos and videos
+        faces: where the faces come from instead: a store, or a folder of photos and videos
             (:class:`mersynth.sources.folder.Folder`), which is prepared. AU curves still come from
             the real store, or the phantom where none is named.
         out: the new store; default ``./stores/<name of the store>_synthetic``.

@@ -203,7 +203,7 @@ def open_real(
 
 
 def face_clips(faces: Path) -> Sequence[Clip]:
-    """The clips whose faces are worn: a store's, or those that photos and videos will become.
+    """The clips that give the faces: a store's, or those that photos and videos will become.
 
     Raises:
         StoreError: if there is no such folder, it is a damaged store, or a photo cannot be read.
