@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from omegaconf import OmegaConf
 
 from mersynth.config import load
@@ -36,8 +35,7 @@ def test_every_system_has_a_form_of_both_sizes() -> None:
             if not full and form.epochs is not None:
                 assert settings.model.training.epochs == form.epochs
         options: Any = OmegaConf.to_container(settings.model.options)
-        with torch.device("meta"):  # sizes are not looked at, and full ones take seconds to draw
-            model = create_model(name, 2, **options)
+        model = create_model(name, 2, **options)
         assert model.fits_directly == form.fits_directly
 
 
@@ -69,7 +67,7 @@ def test_a_gain_is_the_difference_to_real_clips_alone(tmp_path: Path) -> None:
     command = [
         sys.executable, SCRIPTS / "reproduce_augmentation_gain.py", "--system", "ststnet",
         "--store", f"samm={real}", "--generator", "warp", "--per-class", "3",
-        "--seeds", "1", "--work", tmp_path / "work", "--out", tmp_path / "out" / "gain.md",
+        "--seeds", "2", "--work", tmp_path / "work", "--out", tmp_path / "out" / "gain.md",
         "--longer", "ststnet", "pretraining.epochs=2", "device=cpu", "executor.workers=1",
     ]  # fmt: skip
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
