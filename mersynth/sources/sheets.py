@@ -91,7 +91,7 @@ def read_table(
     Args:
         table: the file; of a workbook the first sheet with all the columns is read.
         columns: the columns, by what they say.
-        optional: columns that the table may lack; their cells are None then.
+        optional: columns that the table may lack; a missing column gives None.
         sheet: title of the sheet to read, where the table has one of that title.
 
     Raises:

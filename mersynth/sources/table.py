@@ -71,7 +71,7 @@ class TableFormat:
         strength: strength of its expressions.
         subject_folder: from the subject as the table writes it to the name of its folder.
         columns: the columns, by what they hold; see :data:`COLUMNS`.
-        optional: columns that the table may lack; their cells are None then.
+        optional: columns that the table may lack; a missing column gives None.
         sheet: title of the sheet to read, where the table has one of that title.
         clip_name: from the file name and the onset (None if it is no number) to the clip's name,
             for databases with several expressions in a file.

@@ -48,7 +48,7 @@ def test_stills_get_measured_intensities_that_a_training_can_ask_for(
         np.save(folder / "annotations" / f"{i}_lnd.npy", landmarks[0].reshape(-1))
     plain = prepare("affectnet", tmp_path / "data", tmp_path / "p", intensities="none")
     with pytest.raises(ValueError, match="known Action Unit"):
-        TrainingClips(plain, ConditionSettings())  # the label alone tells of no AU
+        TrainingClips(plain, ConditionSettings())  # the label alone names no AU
     store = prepare("affectnet", tmp_path / "data", tmp_path / "s", intensities="v2")
     assert store.intensities.shape == (3, 20)
     assert ((store.intensities >= 0) & (store.intensities <= 1)).all()
