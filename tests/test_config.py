@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,13 @@ def test_composing_leaves_logging_and_the_working_folder_alone(
     config.load("train", ["steps=3"])
     assert (root.level, list(root.handlers)) == before
     assert list(empty.iterdir()) == []
+
+
+def test_what_is_composed_twice_is_neither_shared_nor_stale() -> None:
+    first = config.load("train")
+    first.gan.width = 9
+    assert config.load("train").gan.width == 8
+    file = config.config_folder() / "gan" / "small.yaml"
+    file.write_text("width: 12\n")
+    os.utime(file, ns=(0, 0))
+    assert config.load("train").gan.width == 12
