@@ -18,7 +18,7 @@ from mersynth.config import load
 from mersynth.gan.checkpoint import SHIPPED
 from mersynth.store import ClipStore, StoreError
 from recognizers.models import create_model, list_models
-from tests.script_modules import SCRIPTS, script
+from tests.script_modules import SCRIPTS, run_script, script
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 
@@ -26,14 +26,15 @@ def test_every_system_has_a_form_of_both_sizes() -> None:
     forms = script("measuring.small_forms")
     assert sorted(forms.EPOCHS) == list_models()
     for name in forms.EPOCHS:
-        for full in (True, False):
-            form = forms.Form(name, full)
-            request = form.request(Path("real"), overrides=["device=cpu"])
-            settings = load("evaluate", [f"model={request.model}", *request.overrides])
-            assert settings.model.name == name
-            assert (request.groups is None) == full
-            if not full and form.epochs is not None:
-                assert settings.model.training.epochs == form.epochs
+        whole = forms.Form(name, full=True).request(Path("real"))
+        assert (whole.model, whole.groups) == (name, None)
+        form = forms.Form(name)
+        request = form.request(Path("real"), overrides=["device=cpu"])
+        settings = load("evaluate", [f"model={request.model}", *request.overrides])
+        assert settings.model.name == name
+        assert request.groups == forms.GROUPS
+        if form.epochs is not None:
+            assert settings.model.training.epochs == form.epochs
         options: Any = OmegaConf.to_container(settings.model.options)
         model = create_model(name, 2, **options)
         assert model.fits_directly == form.fits_directly
@@ -62,15 +63,18 @@ def test_documents_are_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert documents.document(["one", "two"]) == "one\n\ntwo\n"
 
 
-def test_a_gain_is_the_difference_to_real_clips_alone(tmp_path: Path) -> None:
+def test_a_gain_is_the_difference_to_real_clips_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(script("measuring.small_forms").EPOCHS, "ststnet", 4)
     real = write_tiny_store(tmp_path / "samm", tiny_clips(subjects=4)).path
-    command = [
-        sys.executable, SCRIPTS / "reproduce_augmentation_gain.py", "--system", "ststnet",
+    ran = run_script(
+        "reproduce_augmentation_gain", "--system", "ststnet",
         "--store", f"samm={real}", "--generator", "warp", "--per-class", "3",
         "--seeds", "2", "--work", tmp_path / "work", "--out", tmp_path / "out" / "gain.md",
         "--longer", "ststnet", "pretraining.epochs=2", "device=cpu", "executor.workers=1",
-    ]  # fmt: skip
-    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    )  # fmt: skip
+    assert ran.code == 0
     told = json.loads((tmp_path / "out" / "gain.json").read_text())
     (cell,) = told["cells"]
     means = {name: scores["strict"]["mean"]["uf1"] for name, scores in cell["scores"].items()}
@@ -155,11 +159,10 @@ def test_synthetic_clips_that_were_made_otherwise_are_refused(tmp_path: Path) ->
 
 
 def test_gain_needs_clips() -> None:
-    command = [sys.executable, str(SCRIPTS / "reproduce_augmentation_gain.py")]
-    none = subprocess.run(command, capture_output=True, text=True)
-    assert none.returncode == 2
+    none = run_script("reproduce_augmentation_gain")
+    assert none.code == 2
     assert "give an annotation table (--table) or a store (--store)" in none.stderr
-    lost = subprocess.run([*command, "--store", "samm=/no/store"], capture_output=True, text=True)
+    lost = run_script("reproduce_augmentation_gain", "--store", "samm=/no/store")
     assert "there is no /no/store" in lost.stderr
 
 
@@ -172,11 +175,8 @@ def test_gain_needs_clips() -> None:
     ],
 )
 def test_training_longer_is_refused_where_it_cannot_be(arguments: list[str], said: str) -> None:
-    command = [sys.executable, str(SCRIPTS / "reproduce_augmentation_gain.py")]
-    refused = subprocess.run(
-        [*command, "--longer", "ststnet", *arguments], capture_output=True, text=True
-    )
-    assert refused.returncode == 2
+    refused = run_script("reproduce_augmentation_gain", "--longer", "ststnet", *arguments)
+    assert refused.code == 2
     assert said in refused.stderr
 
 

@@ -58,7 +58,8 @@ class InputSpec:
                 f"{name} ({self.made_of}: {', '.join(self.channels)}) must be {layout} = "
                 f"({wanted}), got {tuple(tensor.shape)}"
             )
-        if torch.compiler.is_compiling():  # a look at the values would cut the graph
+        # A look at the values would cut a graph that is compiled; a meta tensor has none.
+        if torch.compiler.is_compiling() or tensor.is_meta:
             return
         low, high = (float(limit) for limit in tensor.detach().aminmax())  # NaN stays NaN
         if not float("-inf") < low <= high < float("inf"):

@@ -179,9 +179,11 @@ def describe(name: str, num_classes: int = 3, **options: Any) -> Description:
     _import_all()
     with torch.random.fork_rng(devices=[]):
         model = create_model(name, num_classes, **options).eval()
-    sample = {key: torch.zeros(1, *spec.shape) for key, spec in model.inputs.items()}
+    # Shapes are all that counts; operations of systems without a network may lack a meta form.
+    device = "cpu" if model.fits_directly else "meta"
+    sample = {k: torch.zeros(1, *s.shape, device=device) for k, s in model.inputs.items()}
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(**sample)
+        model.to(device)(**sample)
     return Description(
         name=name,
         paper=model.paper,

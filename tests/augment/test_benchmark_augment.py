@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from mersynth import augment
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark_augment.py"
+from tests.script_modules import run_script
 
 
 def test_every_transform_is_measured(tmp_path: Path) -> None:
     out = tmp_path / "speed.md"
-    command = [sys.executable, str(SCRIPT), "--quick", "--out", str(out)]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    assert run_script("benchmark_augment", "--quick", "--out", out).code == 0
     figures = json.loads(out.with_suffix(".json").read_text())
     rows = figures["rows"]
     names = {row["transform"].partition(",")[0] for row in rows}

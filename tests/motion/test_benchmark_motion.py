@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from mersynth.motion.apex import APEX_METHODS
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark_motion.py"
-
-
-def run(*arguments: object) -> str:
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+from tests.script_modules import run_script
 
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, float | str]]]:
     """The rows of every section of a quick run, by the section's title."""
     folder = tmp_path_factory.mktemp("motion")
-    shown = run("--quick", "--out", folder / "motion.md")
+    shown = run_script("benchmark_motion", "--quick", "--out", folder / "motion.md").stdout
     sections = json.loads((folder / "motion.json").read_text())["sections"]
     document = (folder / "motion.md").read_text()
     for section in sections:
@@ -73,6 +64,6 @@ def test_magnification_is_measured_at_every_alpha(
 
 
 def test_sections_can_be_chosen() -> None:
-    shown = run("--quick", "--sections", "magnification")
+    shown = run_script("benchmark_motion", "--quick", "--sections", "magnification").stdout
     assert "Motion magnification" in shown
     assert "Optical flow" not in shown
