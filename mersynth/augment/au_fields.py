@@ -22,12 +22,11 @@ from mersynth.sources.phantom.lights import Lights
 from mersynth.sources.phantom.mesh import LANDMARK_VERTICES, UPPER_INNER_LIP, head_mesh
 from mersynth.sources.phantom.muscles import au_fields, lid_motion
 from mersynth.sources.phantom.raster import rasterize
-from mersynth.sources.phantom.subject import NUM_SHAPE_MODES, PhantomSubject, deform
+from mersynth.sources.phantom.subject import APERTURE, NUM_SHAPE_MODES, PhantomSubject, deform
 
 SIZE = 256
 """Side of the maps, in cells; the narrowest muscle's pull spans 18 of them."""
 
-_APERTURE = 1.325  # the phantom's mean: how much higher than between its landmarks an eye is
 _FADE = 0.5  # cm outside of the head's outline over which movement dies away
 _MOUTH_CORNERS = (78, 308)
 
@@ -71,7 +70,10 @@ def average_face(device: torch.device) -> AverageFace:
         return average_face(cpu).to(device)
     head, camera = head_mesh(), Camera(SIZE)
     subject = replace(
-        PhantomSubject.sample(0), shape=(0.0,) * NUM_SHAPE_MODES, aperture=_APERTURE, hair_length=0
+        PhantomSubject.sample(0),
+        shape=(0.0,) * NUM_SHAPE_MODES,
+        aperture=sum(APERTURE) / 2,
+        hair_length=0,
     )
     shape = deform(head.vertices, subject)
     points = camera.project(shape)

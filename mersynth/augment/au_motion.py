@@ -176,7 +176,7 @@ class Motion:
 def _lids(aus: Tensor) -> Tensor:
     """(2, 2, N) closing and rise of the lids of the right and left eye by AUs (N, 20, 2)."""
     closing, rise = torch.einsum("nas,al->lsn", aus, lid_motion().to(aus)).flip(1)
-    return torch.stack([closing.clamp(-0.5, 1.0), rise.clamp(0.0, 0.8)], 1)
+    return torch.stack([closing.clamp(-0.7, 1.0), rise.clamp(0.0, 0.8)], 1)
 
 
 def _slide(y: Tensor, before: Tensor, after: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ class Eyes:
         opening = lower - upper
         moved_lower = lower - rising * opening * 0.6
         moved_upper = upper + closing * (moved_lower - upper)
-        moved_upper = torch.maximum(moved_upper, crease + 0.25 * (upper - crease))
+        moved_upper = torch.maximum(moved_upper, crease + 0.12 * (upper - crease))
         return rest, torch.stack([crease, moved_upper, moved_lower, foot])
 
     @property
@@ -125,7 +125,8 @@ def _curves(points: Tensor, eye: int, subject: PhantomSubject, camera: Camera) -
         return _arches(share) @ weights[:, 0]
 
     high = base + subject.aperture * bow(upper).clamp(max=0)
-    low = base + subject.aperture * bow(lower).clamp(min=0)
+    sag = 1.5 - 0.5 * share  # the lower lid hangs deepest in its outer half
+    low = base + subject.aperture * sag * bow(lower).clamp(min=0)
     open_share = (low - high) / (low - high).max()
     k = camera.pixels_per_cm
     crease = high - k * (0.5 * open_share.sqrt())
@@ -147,7 +148,7 @@ def _paint_balls(points: Tensor, subject: PhantomSubject, camera: Camera, lights
         corners = points[[_UPPER[eye][0], _UPPER[eye][-1]]]
         centre = corners.mean(0)
         inwards = 0.06 if eye == 0 else -0.06
-        across, up = (x - centre[0]) / k - inwards, (centre[1] - y) / k - 0.1
+        across, up = (x - centre[0]) / k - inwards, (centre[1] - y) / k - 0.15
         forward = (_BALL_RADIUS**2 - across**2 - up**2).clamp(min=0.05).sqrt()
         normal = torch.stack([across, up, forward]) / _BALL_RADIUS
         r = (across**2 + up**2).sqrt()

@@ -20,7 +20,7 @@ from mersynth.sources.phantom.scene import Scene, build_scene
 from mersynth.sources.phantom.subject import PhantomSubject
 from mersynth.sources.phantom.warp import Motion
 
-_LOWER_LIP = (*range(55, 60), *range(65, 68))
+_BELOW = (*range(5, 12), *range(55, 60), *range(65, 68))  # the lips' line: lower lip and jaw
 _TEETH_DEPTH = 4.6  # cm
 _BATCH_PIXELS = 1 << 19  # pixels rendered at once: enough to be fast, little enough for the cache
 
@@ -222,7 +222,7 @@ class PhantomRenderer:
         chosen = list(LANDMARK_VERTICES)
         points = self.scene.vertices[chosen].T[None, :, :, None]  # (1, 2, 68, 1)
         lower = torch.zeros(68, 1, dtype=torch.bool, device=self.device)
-        lower[list(_LOWER_LIP)] = True
+        lower[list(_BELOW)] = True
         count = len(motion.pose)
         moved = motion.forward(points.expand(count, -1, -1, -1), lower)
         return self.scene.window.place(moved[..., 0].mT) - 0.5

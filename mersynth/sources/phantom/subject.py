@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 NUM_SHAPE_MODES = 24
+APERTURE = (1.5, 1.85)  # range of the eyes' opening, by that between their mesh points
 _HAIR = ((0.012, 0.009, 0.008), (0.035, 0.02, 0.012), (0.09, 0.05, 0.025), (0.2, 0.12, 0.05),
          (0.38, 0.27, 0.12), (0.16, 0.055, 0.02), (0.3, 0.29, 0.28))  # fmt: skip
 _HAIR_ODDS = (0.3, 0.27, 0.17, 0.09, 0.06, 0.04, 0.07)
@@ -44,7 +45,7 @@ class PhantomSubject:
             average; rise of the tail over the head in cm; cover in [0, 1].
         beard: 0 none, up to 0.5 shadow, 1 beard.
         eyes: colour of the iris.
-        aperture: height of the open eye, relative to the average.
+        aperture: height of the open eye, relative to that between its mesh points.
         shirt, background: colours.
         light: (3,) unit direction to the key light; x right, y up, z to the camera.
         key, fill, ambient: strengths of the lights.
@@ -122,7 +123,7 @@ class PhantomSubject:
             brow_density=rng.uniform(0.65, 1.0),
             beard=beard,
             eyes=_colour(eyes * rng.uniform(0.8, 1.2)),
-            aperture=rng.uniform(1.15, 1.5),
+            aperture=rng.uniform(*APERTURE),
             shirt=_SHIRTS[rng.integers(len(_SHIRTS))],
             background=_colour(np.clip(grey * rng.uniform(0.93, 1.07, 3), 0.0, 1.0)),
             light=light,
@@ -157,9 +158,9 @@ def deform(canonical: Tensor, subject: PhantomSubject) -> Tensor:
     scale_x = 1 + 0.03 * s[0] + 0.055 * s[1] * lower + 0.025 * s[2] * bump(6.5, 0.0, 2.5, 2.5)
     scale_x = scale_x + 0.13 * s[3] * nose + 0.09 * s[4] * bump(0.0, -4.3, 2.6, 1.6)
     new_x = x * scale_x
-    y = y + 0.22 * (y - 2.65) * bump(3.2, 2.65, 1.5, 0.8)  # the average eye, a little larger
+    y = y + 0.3 * (y - 2.65) * bump(3.2, 2.65, 1.5, 0.8)  # the average eye, a little larger
     off_centre = torch.tanh(x / 0.8)  # the sign of x, without a tear at the mid-line
-    new_x = new_x + 0.16 * off_centre * (side - 3.2) * bump(3.2, 2.65, 1.2, 0.9)
+    new_x = new_x + 0.1 * off_centre * (side - 3.2) * bump(3.2, 2.65, 1.2, 0.9)
     new_x = new_x + 0.07 * x * bump(0.0, -4.3, 2.8, 1.6)
     new_x = new_x + off_centre * 0.13 * s[5] * bump(3.2, 2.7, 2.2, 1.8)  # distance of the eyes
     new_x = new_x + 0.07 * s[6] * torch.sin(y / 3.0)  # a face is never quite symmetric
@@ -181,6 +182,9 @@ def deform(canonical: Tensor, subject: PhantomSubject) -> Tensor:
     new_z = new_z + 0.22 * s[22] * bump(0.0, -4.3, 1.8, 1.0)  # lips
     new_z = new_z - 0.25 * s[23] * bump(3.2, 2.7, 1.3, 0.9)  # depth of the eyes
     new_z = new_z + 0.2 * bump(0.0, -4.85, 1.5, 0.3) + 0.12 * bump(0.0, -3.75, 1.4, 0.25)
+    new_y = new_y + 0.02 * bump(2.6, -4.35, 0.8, 0.6) - 0.17 * bump(0.0, -5.5, 1.5, 0.5)
+    # Below the eyes the mesh is longer than real faces, by the distance of their eyes.
+    new_y = new_y + 0.05 * (2.65 - new_y).clamp(min=0)
     return torch.stack([new_x, new_y, new_z], -1)
 
 

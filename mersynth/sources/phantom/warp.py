@@ -44,7 +44,7 @@ class Motion:
             torch.einsum("tk,kchw->tchw", weights, field) for field in (scene.upper, scene.lower)
         )
         lids = torch.einsum("tas,al->tsl", aus, lid_motion().to(aus)).flip(1)  # right, left
-        closing = lids[..., 0].clamp(-0.5, 1.0)
+        closing = lids[..., 0].clamp(-0.7, 1.0)
         closing = closing + blink[:, None] * (1 - closing)
         rising = lids[..., 1].clamp(0.0, 0.8)
         return cls(scene, upper, lower, pose, torch.stack([closing, rising], -1))
