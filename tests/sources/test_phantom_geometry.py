@@ -69,18 +69,7 @@ MOVES = [
     (43, "upper lid", (-0.03, 0.03), (-0.2, -0.06)),
 ]  # fmt: skip
 # What coders of CASME II and SAMM write most often, and what an expression adds up to.
-TOGETHER = [
-    (4, 7),
-    (1, 2),
-    (6, 12),
-    (14, 17),
-    (1, 4),
-    (4, 9),
-    (9, 10),
-    (15, 17),
-    (4, 7, 9),
-    (12, 14),
-]
+TOGETHER = [(4, 7), (1, 2), (6, 12), (14, 17), (1, 4), (4, 9), (9, 10), (15, 17), (4, 7, 9)]
 
 
 @functools.cache

@@ -104,7 +104,7 @@ def make_eyes(shape: Tensor, subject: PhantomSubject, camera: Camera, lights: Li
         rim = points[list(_UPPER[eye])]
         left, right = rim[:, 0].min().item() - 2 * margin, rim[:, 0].max().item() + 2 * margin
         crease, foot = curves[eye, 0].min().item(), curves[eye, 3].max().item()
-        bounds = (crease - 2 * margin, foot + 2 * margin, left, right)
+        bounds = (crease - 1.8 * margin, foot + 1.8 * margin, left, right)
         boxes.append(tuple(int(min(max(b, 0), size)) for b in bounds))
     ball = _paint_balls(points, subject, camera, lights)
     return Eyes(curves, tuple(boxes), ball)  # type: ignore[arg-type]
@@ -130,7 +130,7 @@ def _curves(points: Tensor, eye: int, subject: PhantomSubject, camera: Camera) -
     open_share = (low - high) / (low - high).max()
     k = camera.pixels_per_cm
     crease = high - k * (0.5 * open_share.sqrt())
-    foot = low + k * (0.6 * open_share.sqrt())
+    foot = low + k * (0.5 * open_share.sqrt())
     return torch.stack([crease, high, low, foot])
 
 

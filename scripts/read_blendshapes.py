@@ -1,0 +1,73 @@
+"""Read rendered faces with a reader of real ones: MediaPipe's 52 blendshapes, left and right.
+
+    python -m venv build/reader
+    build/reader/bin/pip install mediapipe
+    build/reader/bin/python scripts/read_blendshapes.py build/geometry/frames.npz \
+        --model face_landmarker.task --out build/geometry/readings.json
+
+The reader is a tool of measurement in an environment of its own: mediapipe is no dependency of this
+package, and this script imports nothing of it. MODEL is MediaPipe's published bundle for its face
+landmarker. The frames are those that ``scripts/measure_au_geometry.py --frames`` writes: ``x``
+(people, 1 + K, H, W, 3) uint8, each person's first picture at rest; ``shown`` (K,), what the others
+show. The readings are JSON: ``people``, how many faces were found at rest; ``rest``, each
+blendshape's mean over people; and ``rises``, for each of ``shown``, its mean rise over rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+
+def read_all(frames: np.ndarray, shown: list[str], model: Path) -> dict[str, object]:
+    """The readings of frames (people, 1 + K, H, W, 3)."""
+    import mediapipe
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=str(model)), output_face_blendshapes=True
+    )
+    names: list[str] = []
+    values = np.full((*frames.shape[:2], 52), np.nan)
+    with vision.FaceLandmarker.create_from_options(options) as landmarker:
+        for place in np.ndindex(frames.shape[:2]):
+            pixels = np.ascontiguousarray(frames[place])
+            picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
+            found = landmarker.detect(picture).face_blendshapes
+            if found:
+                names = [shape.category_name for shape in found[0]]
+                values[place] = [shape.score for shape in found[0]]
+    if not names:
+        raise SystemExit("the reader found no face: are these frames of faces?")
+
+    def by_name(mean: np.ndarray) -> dict[str, float]:
+        return {name: round(float(v), 4) for name, v in zip(names, mean, strict=True)}
+
+    rises = np.nanmean(values[:, 1:] - values[:, :1], axis=0)
+    return {
+        "people": int(np.isfinite(values[:, 0, 0]).sum()),
+        "rest": by_name(np.nanmean(values[:, 0], axis=0)),
+        "rises": {column: by_name(rise) for column, rise in zip(shown, rises, strict=True)},
+    }
+
+
+def main() -> None:
+    """Read the frames and store the readings."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("frames", type=Path, help="what measure_au_geometry.py --frames wrote")
+    parser.add_argument("--model", type=Path, required=True, help="face_landmarker.task")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file")
+    options = parser.parse_args()
+    for path in (options.frames, options.model):
+        if not path.is_file():
+            parser.error(f"{path} is no file")
+    with np.load(options.frames) as data:
+        readings = read_all(data["x"], [str(name) for name in data["shown"]], options.model)
+    options.out.write_text(json.dumps(readings, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
