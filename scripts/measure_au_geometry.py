@@ -206,9 +206,10 @@ def text(folder: Path, before: Path | None) -> str:
         "Made by",
         command(),
         paragraph(
-            f"{len(points)} phantom people, each AU at intensity 1 and the AU cells that occur most "
-            "often in annotation tables. Movements are in percent of the distance between the eyes, "
-            "outwards (away from the mid-line; the mean of both sides) and upwards. Beside them is "
+            f"{len(points)} phantom people, each AU at intensity 1 and the AU cells that occur "
+            "most often in annotation tables. Movements are in percent of the distance between the "
+            "eyes, outwards (away from the mid-line; the mean of both sides) and upwards. Beside "
+            "them is "
             "what a map fitted on real faces says, which py-feat installs. The map's intensities "
             "are probabilities of an AU in pictures of all strengths, so its sizes are those of a "
             "middling expression; AUs that are rare or come together (5, 6, 9, 14, 15, 20, 28) are "
@@ -222,7 +223,9 @@ def text(folder: Path, before: Path | None) -> str:
     ]
     if now is not None:
         parts += _about_readings(now, earlier, shown)
-    return document(parts)
+    sheets = [f"![AU {au} on 40 people](images/phantom_aus/au{au:02d}.jpg)" for au in CONDITION_AUS]
+    parts += ["## Each AU on 40 people", "Drawn by `python scripts/draw_phantom.py --sheets`."]
+    return document([*parts, *sheets])
 
 
 def _about_readings(

@@ -121,7 +121,7 @@ _PULLS: dict[int, tuple[_Pull, ...]] = {
     ),
     # Depressor anguli oris: the corners down and out, along its line to the jaw.
     15: (
-        _Pull((2.55, -4.5), (0.8, 0.9), (0.32, -0.85, -0.08), beyond=(1.0, 0.9)),
+        _Pull((2.55, -4.5), (0.8, 0.9), (0.32, -0.8, -0.08), beyond=(1.0, 0.9)),
         _Pull((3.0, -6.0), (0.8, 1.3), (0.12, -0.32, 0.12), turn=10.0),
     ),
     # Mentalis: the chin's boss and the lower lip are pushed up.
