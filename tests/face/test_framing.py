@@ -81,9 +81,9 @@ def test_impossible_framings_are_refused(numbers: dict[str, object], message: st
 def test_numbers_take_the_place_of_the_named_one_s() -> None:
     assert AUTO.framing(HEAD) == HEAD
     assert FramingChoice("tight").framing(HEAD) == TIGHT
-    assert FramingChoice("tight", eyes=0.3).framing(HEAD) == Framing(0.3, 0.58, 0.8)
+    assert FramingChoice("tight", eyes=0.3).framing(HEAD) == Framing(0.3, 0.58, 0.84)
     assert FramingChoice(eyes=0.26, apart=0.58).framing(HEAD) == Framing(0.26, 0.58, 1.0)
-    assert FramingChoice(eyes=0.3).framing(TIGHT) == Framing(0.3, 0.58, 0.8)
+    assert FramingChoice(eyes=0.3).framing(TIGHT) == Framing(0.3, 0.58, 0.84)
 
 
 def test_what_a_record_says() -> None:
@@ -150,7 +150,7 @@ def test_prepare_frames_a_photo_and_records_it(tmp_path: Path) -> None:
     assert [stores[name].framing for name in stores] == [HEAD, HEAD, TIGHT]
     assert stores["auto"].checksum == stores["head"].checksum
     header = stores["tight"].meta["header"]
-    assert header["framing"] == {"eyes": 0.26, "apart": 0.58, "aspect": 0.8}
+    assert header["framing"] == {"eyes": 0.26, "apart": 0.58, "aspect": 0.84}
     eyes = five_points((np.array(stores["tight"][0].landmarks[0]) + 0.5) / 128)[:2]
     assert np.ptp(eyes[:, 0]) == pytest.approx(0.58, abs=0.02)
     assert eyes[:, 1].mean() == pytest.approx(0.26, abs=0.01)

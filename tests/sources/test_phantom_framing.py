@@ -203,4 +203,4 @@ def test_a_tree_imitates_a_cropped_release(tmp_path: Path) -> None:
     assert store.framing == TIGHT
     said = FramingChoice(eyes=0.3)
     other = prepare("casme2", tmp_path / "numbers", tmp_path / "n", image_size=64, framing=said)
-    assert other.framing == Framing(0.3, 0.58, 0.8)
+    assert other.framing == Framing(0.3, 0.58, 0.84)
