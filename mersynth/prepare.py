@@ -19,6 +19,7 @@ from mersynth.prepare_database import PrepareSettings, prepare_database
 from mersynth.sources import PHANTOM, SOURCES, get_source
 from mersynth.sources.composite import COMPOSITE, make_composite
 from mersynth.sources.folder import Folder
+from mersynth.sources.phantom.version import VERSION, version_of
 from mersynth.store import ClipStore, StoreError
 from mersynth.store_writer import check_target
 
@@ -132,19 +133,20 @@ def _check_same(out: Path, source: str, chosen: PrepareSettings, seed: int, give
             f"{out} exists already; remove it or choose another --out, or add features to it as it "
             f"is with --store {out} --features ..."
         )
-    header = ClipStore.open(out).meta["header"]
+    store = ClipStore.open(out)
+    header = store.meta["header"]
     asked: dict[str, Any] = {"source": source}
     if source == PHANTOM:
         strength = chosen.strength or "micro"
         asked |= {"image_size": chosen.image_size, "seed": seed, "strength": strength}
-        asked["framing"] = str(chosen.framing.framing(HEAD))
+        asked |= {"framing": str(chosen.framing.framing(HEAD)), "phantom of version": VERSION}
     elif source != COMPOSITE:  # whose parts were prepared, not it
         asked |= asdict(chosen)
     # Stores of before these choices kept such clips, and were framed by themselves.
     recorded = {"doubtful_apex": "keep", **header}
     recorded |= {"framing": asdict(AUTO), **header.get("options", {})}
     if source == PHANTOM:
-        recorded["framing"] = str(framing_in(header))
+        recorded |= {"framing": str(framing_in(header)), "phantom of version": version_of(store)}
     others = [
         f"{name} {recorded.get(name)!r}, not {value!r}"
         for name, value in asked.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,9 +19,10 @@ from mersynth.features import FeatureError
 from mersynth.prepare import add_features, prepare
 from mersynth.sources.errors import PrepareError
 from mersynth.sources.phantom.population import ClipSpec, clip_specs, render_clip
+from mersynth.sources.phantom.version import VERSION
 from mersynth.store import StoreError
 from mersynth.store_writer import StoreWriter
-from tests.tiny_store import write_tiny_store
+from tests.tiny_store import tiny_clips, write_tiny_store
 
 
 @pytest.fixture(autouse=True)
@@ -209,11 +211,16 @@ def test_a_phantom_that_is_there_already_is_taken_as_it_is(
 ) -> None:
     caplog.set_level(logging.INFO)
     header = {"source": "phantom", "image_size": 32, "seed": 0, "strength": "micro"}
-    there = write_tiny_store(tmp_path / "s", header=header)
+    clips = [replace(clip, source="phantom") for clip in tiny_clips()]
+    now = {**header, "phantom": VERSION}
+    there = write_tiny_store(tmp_path / "s", clips, header=now)  # type: ignore[arg-type]
     assert prepare("phantom", out=tmp_path / "s", image_size=32).checksum == there.checksum
     assert f"{tmp_path / 's'} is there already, prepared in the same way" in caplog.text
     with pytest.raises(StoreError, match="prepared with image_size 32, not 64: choose another"):
         prepare("phantom", out=tmp_path / "s", image_size=64)
+    write_tiny_store(tmp_path / "t", clips, header=header)  # as the stores of before had it
+    with pytest.raises(StoreError, match=r"prepared with phantom of version 1, not 2: choose"):
+        prepare("phantom", out=tmp_path / "t", image_size=32)
 
 
 def test_features_are_added_to_a_store_prepared_in_the_same_way(

@@ -23,6 +23,7 @@ from mersynth.sources.phantom.mesh import LANDMARK_VERTICES, UPPER_INNER_LIP, he
 from mersynth.sources.phantom.muscles import au_fields, lid_motion
 from mersynth.sources.phantom.raster import rasterize
 from mersynth.sources.phantom.subject import APERTURE, NUM_SHAPE_MODES, PhantomSubject, deform
+from mersynth.sources.phantom.version import VERSION
 
 SIZE = 256
 """Side of the maps, in cells; the narrowest muscle's pull spans 18 of them."""
@@ -107,10 +108,11 @@ def _line(points: Tensor) -> Tensor:
 
 @functools.cache
 def checksum() -> str:
-    """SHA-256 of the displacement fields: on the canonical head's plane, to a micrometre.
+    """SHA-256 of the displacement fields and of the phantom's version, whose rest they move.
 
     It is the version of everything that is warped by them, and the same on every machine: the
-    fields are computed in double precision and rounded far above its error.
+    fields are computed on the canonical head's plane in double precision and rounded to a
+    micrometre, far above its error.
     """
     axis = torch.arange(-10, 10.01, 0.5, dtype=torch.float64)
     x, y = torch.meshgrid(axis, axis, indexing="xy")
@@ -118,4 +120,5 @@ def checksum() -> str:
     upper, lower = au_fields(plane)
     table = torch.stack([upper, lower]).mul(1e4).round().long()
     lids = lid_motion().double().mul(1e4).round().long()
-    return checksum_of({"fields": table.flatten().tolist(), "lids": lids.flatten().tolist()})
+    moves = {"fields": table.flatten().tolist(), "lids": lids.flatten().tolist()}
+    return checksum_of({"phantom": VERSION, **moves})

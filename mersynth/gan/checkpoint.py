@@ -42,6 +42,7 @@ class CheckpointCard:
         step: generator steps done.
         config: the whole resolved configuration.
         framing: where faces lie in the images; None: it is not known.
+        phantom: version of the phantom that it learned from; None: it learned from other faces.
         weights: file name of the weights.
         sha256: SHA-256 of that file.
     """
@@ -56,6 +57,7 @@ class CheckpointCard:
     step: int
     config: dict[str, Any]
     framing: Framing | None = HEAD
+    phantom: int | None = None
     weights: str = ""
     sha256: str = ""
 
@@ -100,7 +102,8 @@ def load_card(folder: Path) -> CheckpointCard:
     try:
         values = json.loads(path.read_text())
         tuples = {k: tuple(values[k]) for k in ("aus", "training_subjects", "unseen_subjects")}
-        card = CheckpointCard(**{**values, **tuples, "framing": framing_in(values)})
+        known = {"framing": framing_in(values), "phantom": _phantom_in(values)}
+        card = CheckpointCard(**{**values, **tuples, **known})
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); train the generator again") from error
     for name in ("image_size", "seed", "step", "groups"):
@@ -110,6 +113,14 @@ def load_card(folder: Path) -> CheckpointCard:
                 "the generator again"
             )
     return card
+
+
+def _phantom_in(values: Mapping[str, Any]) -> int | None:
+    """The version of the phantom that a card names; cards of before its versions name none."""
+    if "phantom" in values:
+        return None if values["phantom"] is None else int(values["phantom"])
+    rendered = all(name.startswith("phantom/") for name in values["training_subjects"])
+    return 1 if rendered else None
 
 
 def load_generator(

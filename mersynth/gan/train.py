@@ -28,6 +28,7 @@ from mersynth.gan.trainer import Trainer
 from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.names import NameChoice, reconcile_stores
+from mersynth.sources.phantom.version import tell_versions, version_of
 from mersynth.store import ClipStore, StoreError, require_real, tell_framings
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,10 @@ def train(
                 {str(each.path): each.framing for each in (store, macro)},
                 "Prepare one of the stores again with the other's framing: a generator learns "
                 "where faces lie",
+            )
+            tell_versions(
+                {str(each.path): version_of(each) for each in (store, macro)},
+                "Render the earlier one again: `mersynth prepare --source phantom`",
             )
         groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
         _check_out(out, resume, len(groups))
@@ -178,6 +183,7 @@ def _train_one(
         step=0,
         config=OmegaConf.to_container(config, resolve=True),  # type: ignore[arg-type]
         framing=store.framing,
+        phantom=version_of(store),
     )
     run: dict[str, Any] = {
         "config": card.config,

@@ -16,6 +16,7 @@ from mersynth.quality.reader import BATCH, Pairs, Reader, fit, reading
 from mersynth.quality.rendered import FIRST_SUBJECT, rendered_pairs
 from mersynth.quality.sample import NotMeasuredError, Sample
 from mersynth.sources.phantom.subject import subject_name
+from mersynth.sources.phantom.version import VERSION, tell_versions, version_of
 from mersynth.store import ClipStore
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,10 @@ def choose_reader(
     framing = real.framing or HEAD
     phantom = all(clip.source == "phantom" for clip in real.clips)
     if kind == "rendered" or (kind == "auto" and phantom):
+        tell_versions(
+            {str(real.path): version_of(real), "the frames that the reader learns from": VERSION},
+            "Render the store again: `mersynth prepare --source phantom`",
+        )
         form = sample.frames.shape[2], framing
         return _rendered(*form, taken, strongest, settings, device, seed)
     backend = choose_backend("auto") if kind in ("auto", "feat") else None

@@ -33,6 +33,7 @@ from mersynth.quality.sample import NotMeasuredError, Sample, take_sample
 from mersynth.quality.separability import measure_separability
 from mersynth.quality.settings import load_settings
 from mersynth.quality.worst import find_worst
+from mersynth.sources.phantom.version import tell_versions, version_of
 from mersynth.store import ClipStore, StoreError, require_real, tell_framings
 
 logger = logging.getLogger(__name__)
@@ -145,6 +146,10 @@ def open_stores(real: Path, synthetic: Path) -> tuple[ClipStore, ClipStore]:
     tell_framings(
         {str(store.path): store.framing for store in (first, second)},
         "What differs may be the framing alone: prepare or generate one of them again",
+    )
+    tell_versions(
+        {str(store.path): version_of(store) for store in (first, second)},
+        "What differs may be that alone: render or generate one of them again",
     )
     if not any(clip.is_synthetic for clip in second.clips):
         logger.info("%s holds real clips: real is compared with real", synthetic)

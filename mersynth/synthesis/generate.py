@@ -35,6 +35,7 @@ from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.names import NameChoice
 from mersynth.sources import PHANTOM
+from mersynth.sources.phantom.version import tell_versions, version_of
 from mersynth.store import ClipStore, StoredClip, tell_framings
 from mersynth.store_writer import StoreWriter, check_target
 from mersynth.synthesis.gallery import draw_gallery
@@ -140,6 +141,7 @@ def generate(
         real = open_real(real_folder, size, spelling, wanted)
         wearers = real if worn_store is None else worn_store
         _tell_framings(choice, [real, wearers], generators)
+        _tell_versions(wearers, generators)
         for each in generators:
             each.load(wearers.image_size, choose_device(config.device), wearers.framing or wanted)
         work = _plan_work(real, wearers, plan, generators, config, seed)
@@ -298,6 +300,18 @@ def _tell_framings(
         named,
         "A generator moves faces where it learned that they lie: prepare the store again with the "
         "generator's framing, or train one on this store; `--generator warp` takes any framing",
+    )
+
+
+def _tell_versions(faces: ClipStore, generators: Sequence[ClipGenerator]) -> None:
+    """Warn where the faces are of another version of the phantom than a generator knows."""
+    named = {str(faces.path): version_of(faces)}
+    for number, each in enumerate(generators):
+        named[f"the generator {number or ''}".strip()] = each.phantom
+    tell_versions(
+        named,
+        "A generator moves best the faces it learned from: render the store anew, or train one "
+        "on it with `mersynth train`; `--generator warp` needs no training",
     )
 
 

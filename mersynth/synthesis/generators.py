@@ -26,6 +26,7 @@ class ClipGenerator(ABC):
         sha256: checksum of what determines its clips.
         image_size: side of the frames that it makes, in pixels; None for any.
         framing: where it expects faces to lie; None for anywhere.
+        phantom: version of the phantom that it learned from; None: other faces, or none.
         training_subjects: ids of the subjects that it was trained on.
         unseen_subjects: ids of the subjects that were held out of its training on purpose.
     """
@@ -34,6 +35,7 @@ class ClipGenerator(ABC):
     sha256: str
     image_size: int | None
     framing: Framing | None
+    phantom: int | None
     training_subjects: tuple[str, ...]
     unseen_subjects: tuple[str, ...]
 
@@ -94,7 +96,7 @@ class IcganGenerator(ClipGenerator):
         self.folder = folder
         self.card = load_card(folder)
         self.sha256, self.image_size = self.card.sha256, self.card.image_size
-        self.framing = self.card.framing
+        self.framing, self.phantom = self.card.framing, self.card.phantom
         self.training_subjects = self.card.training_subjects
         self.unseen_subjects = self.card.unseen_subjects
 

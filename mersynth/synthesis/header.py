@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mersynth import __version__
+from mersynth.sources.phantom.version import version_of
 from mersynth.store import ClipStore
 from mersynth.synthesis.generators import ClipGenerator
 
@@ -36,6 +37,7 @@ def make_header(
         "citation": both("citation"),
         "synthetic": True,
         "framing": wearers.framing.as_dict() if wearers.framing is not None else None,
+        "phantom": version_of(wearers),
         "scheme": scheme,
         "per_class": per_class,
         "seed": seed,

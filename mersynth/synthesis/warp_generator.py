@@ -33,6 +33,7 @@ class WarpGenerator(ClipGenerator):
     name = "warp"
     image_size = None
     framing = None
+    phantom = None
     training_subjects = ()
     unseen_subjects = ()
 

@@ -26,6 +26,7 @@ from mersynth.sources.phantom.population import (
 )
 from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.sources.phantom.version import VERSION, version_of
 from mersynth.store import ClipStore, StoreError
 
 SMALL = {"subjects": 2, "counts": {"anger": 2, "happiness": 2}, "max_frames": 6}
@@ -213,6 +214,7 @@ def test_a_store_of_the_phantom(tmp_path: Path) -> None:
     assert len(store) == 4
     assert Counter(clip.emotion for clip in store.clips) == {"anger": 2, "happiness": 2}
     assert store.meta["header"]["source"] == "phantom"
+    assert store.meta["header"]["phantom"] == version_of(store) == VERSION
     assert store.meta["header"]["seed"] == 3
     assert not np.isnan(store.intensities).any()
     assert not np.isnan(store.landmarks).any()

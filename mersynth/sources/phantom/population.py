@@ -20,6 +20,7 @@ from mersynth.sources.phantom.cells import CELLS
 from mersynth.sources.phantom.motion import clip_motion, letter_of, peak_intensities
 from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject, subject_name
+from mersynth.sources.phantom.version import VERSION
 from mersynth.store import ClipStore
 from mersynth.store_writer import StoreWriter
 
@@ -175,6 +176,7 @@ def write_store(
     _renderer(specs[0].subject, image_size, str(device), framing)
     header = {
         "source": "phantom",
+        "phantom": VERSION,
         "image_size": image_size,
         "framing": framing.as_dict(),
         "seed": seed,
