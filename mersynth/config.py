@@ -56,12 +56,28 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     values = [override for override in ordered if not _chooses_group(override, folder)]
     try:
         before = _composed(name, [override for override in ordered if override not in values])
-        config = _composed(name, ordered) if values else before
+        config = _with_values(name, before, ordered, values)
     # Hydra raises ValueError where the choice of a group is a number.
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise _named_error(name, ordered) from error
     for override in values:
         _check_kind(override, before, config)
+    return config
+
+
+def _with_values(
+    name: str, before: DictConfig, ordered: list[str], values: list[str]
+) -> DictConfig:
+    """A config with values set as Hydra sets them, but without composing it anew."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    parsed = OverridesParser.create().parse_overrides(values)
+    if any(override.is_sweep_override() or override.package for override in parsed):
+        return _composed(name, ordered)  # which says that it is refused
+    config = deepcopy(before)
+    for override in parsed:
+        OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
     return config
 
 

@@ -144,10 +144,14 @@ def score(true: Sequence[str], predicted: Sequence[str], classes: Sequence[str])
 
 def score_seeds(predictions: Predictions) -> SeedScores:
     """Score each seed of a run over all of its clips; mean and standard deviation over seeds."""
+    return _score_seeds(predictions, slice(None))
+
+
+def _score_seeds(predictions: Predictions, clips: slice | np.ndarray) -> SeedScores:
     true, predicted, _ = predictions.codes
     scores = {
         seed: Scores.from_confusion(
-            confusion_matrix(true, row, len(predictions.classes)), predictions.classes
+            confusion_matrix(true[clips], row[clips], len(predictions.classes)), predictions.classes
         )
         for seed, row in zip(predictions.seeds, predicted, strict=True)
     }
@@ -170,14 +174,12 @@ def by_dataset(predictions: Predictions) -> dict[str, SeedScores]:
     Raises:
         ValueError: if a database is called ``"Full"``.
     """
-    frame = predictions.frame
-    names = sorted(frame["dataset"].unique())
+    databases = np.array([database for database, _, _ in predictions.true_labels()])
+    names = sorted(set(databases.tolist()))
     if FULL in names:
         raise ValueError(f"{FULL!r} means all databases together; rename the database of that name")
-    parts = {
-        name: Predictions(frame[frame["dataset"] == name], predictions.classes) for name in names
-    }
-    return {name: score_seeds(part) for name, part in {FULL: predictions, **parts}.items()}
+    parts = {name: _score_seeds(predictions, databases == name) for name in names}
+    return {FULL: score_seeds(predictions), **parts}
 
 
 def confusion_matrix(true: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import itertools
 import logging
 import re
 import unicodedata
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ TABLE_SUFFIXES = (".xlsx", ".xlsm", ".csv", ".tsv")
 _DELIMITERS = (",", ";", "\t", "|")
 _HEADER_WITHIN = 100  # rows; SAMM's header is the 14th, below a text
 _OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
+_FORMULA = re.compile(rb"<(\w+:)?f[ />]")  # the element of a sheet's XML
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 # What spreadsheets put around digits in a .csv so that they stay text: ="006" and '006.
 _KEPT_AS_TEXT = re.compile(r'="(?P<formula>[^"]*)"|\'(?P<quoted>\d.*)')
@@ -235,7 +237,8 @@ def _workbook(table: Path, sheet: str) -> Iterator[_Page]:
 
     try:
         book = openpyxl.load_workbook(table, data_only=True)
-        formulas = openpyxl.load_workbook(table)
+        # A large table takes a second to read, and few hold a formula.
+        formulas = openpyxl.load_workbook(table) if _has_formulas(table) else book
     # On damaged files openpyxl lets through whatever zipfile, zlib and the XML parser raise.
     except Exception as error:
         raise SourceError(f"{table} is no readable .xlsx table: {error}") from error
@@ -243,6 +246,12 @@ def _workbook(table: Path, sheet: str) -> Iterator[_Page]:
         values = page.iter_rows(values_only=True)
         written = formulas[page.title].iter_rows(values_only=True)
         yield page.title, map(_computed, values, written)
+
+
+def _has_formulas(table: Path) -> bool:
+    with zipfile.ZipFile(table) as archive:
+        sheets = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
+        return any(_FORMULA.search(archive.read(name)) for name in sheets)
 
 
 def _computed(values: Sequence[Any], written: Sequence[Any]) -> list[Any]:

@@ -79,13 +79,13 @@ def phantom_flow(size: int) -> Tensor:
 @functools.cache
 def _render(size: int, num_frames: int) -> tuple[Tensor, Tensor]:
     strength = torch.linspace(0, torch.pi, num_frames).sin().clamp(min=0)
+    renderers = [PhantomRenderer(PhantomSubject.sample(number), size) for number in range(2)]
     clips, flows = [], []
     for number, cell in enumerate(CELLS):
-        renderer = PhantomRenderer(PhantomSubject.sample(number // 3), size)
         aus = torch.zeros(num_frames, 20, 2)
         for au in parse_au_cell(cell).numbers:
             aus[:, CONDITION_AUS.index(au)] = strength[:, None]
-        rendered = renderer.render(aus, flow=True)
+        rendered = renderers[number // 3].render(aus, flow=True)
         assert rendered.flow is not None
         clips.append(rendered.frames)
         flows.append(rendered.flow)

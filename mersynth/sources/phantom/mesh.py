@@ -90,14 +90,14 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     Returns:
         (..., V, 3).
     """
-    corner = vertices[..., faces, :]  # (..., F, 3, 3)
-    normal = torch.linalg.cross(
-        corner[..., 1, :] - corner[..., 0, :], corner[..., 2, :] - corner[..., 0, :]
-    )
-    total = torch.zeros_like(vertices)
+    # All that belongs to a vertex lies together, so that it is fetched and added as one row.
+    rows = vertices.movedim(-2, 0).contiguous()
+    first, second, third = (rows[faces[:, k]] for k in range(3))
+    normal = torch.linalg.cross(second - first, third - first)
+    total = torch.zeros_like(rows)
     for k in range(3):
-        total.index_add_(-2, faces[:, k], normal)
-    return torch.nn.functional.normalize(total, dim=-1)
+        total.index_add_(0, faces[:, k], normal)
+    return torch.nn.functional.normalize(total, dim=-1).movedim(0, -2)
 
 
 def loop_subdivide(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
