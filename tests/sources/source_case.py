@@ -21,6 +21,7 @@ from mersynth.sources.table import Row
 from mersynth.store import ClipStore, StoreError
 from tests.conftest import FakeClip, FakeTree, told_by_source
 from tests.sources.frame_case import FrameCase
+from tests.sources.one_image import decoded_once
 
 
 def _as_typed(cell: object, header: bool) -> object:
@@ -229,7 +230,8 @@ class TreeCase(FrameCase):
             for number in range(row.clip.onset, row.clip.offset + 1):
                 name = f"{self.frame(fake, number, 'cropped')}.bmp"
                 (folder / name).hardlink_to(root / "frame.bmp")
-        store = prepare(self.source, root, tmp_path / "store", image_size=1, apex="annotated")
+        with decoded_once():
+            store = prepare(self.source, root, tmp_path / "store", image_size=1, apex="annotated")
         assert len(store) == clips
         assert len(store.subjects) == subjects
         return store

@@ -21,6 +21,7 @@ from mersynth.sources import get_source
 from mersynth.sources.composite import PARTS, make_composite
 from mersynth.store import ClipStore, StoreError
 from mersynth.store_writer import StoreWriter
+from tests.sources.one_image import decoded_once
 
 TABLES = {
     "casme2": "CASME2-coding-20140508.xlsx",
@@ -72,7 +73,8 @@ def frame_name(source: str, clip: Clip, number: int) -> str:
 
 
 def scan_to_store(source: str, root: Path, out: Path) -> None:
-    scan = get_source(source).scan(root)
+    with decoded_once():
+        scan = get_source(source).scan(root)
     assert [problem for problem in scan.problems if problem.fatal] == []
     write_store(out, [files.clip for files in scan.clips], source)
 

@@ -33,6 +33,7 @@ def run(real: ClipStore, out: Path, **changes: object) -> ClipStore:
     return store
 
 
+@pytest.mark.usefixtures("pictures")
 def test_provenance_says_that_nobody_was_trained_on(real: ClipStore, tmp_path: Path) -> None:
     store = run(real, tmp_path / "s")
     assert len(store) == 25
