@@ -24,11 +24,9 @@ from tests.recognizers.handful import (
 
 SYSTEMS = list_models()
 BY_GRADIENTS = [name for name in SYSTEMS if not name.endswith("_svm")]
-VARIANTS = [
-    name
-    for name in model_configs()
-    if model_config(name)["name"] in BY_GRADIENTS and not name.endswith("_tiny")
-]
+FITTED = tuple(set(SYSTEMS) - set(BY_GRADIENTS))
+# By their files' names, which begin with their system's: to compose all of them takes 12 seconds.
+VARIANTS = [n for n in model_configs() if not n.startswith(FITTED) and not n.endswith("_tiny")]
 
 
 def small(config: str) -> Recognizer:
