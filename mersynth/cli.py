@@ -64,7 +64,8 @@ def phantom(
     """Render every clip of a real annotation table into the database's own folder layout.
 
     Frames show the face alone, as a cropped release's do; release=raw shows the whole head and what
-    is around it. Numbers such as framing.eyes=0.3 imitate one database.
+    is around it. Numbers such as framing.eyes=0.3 or population.glasses=0 imitate one database;
+    population=plain shows bare faces before one kind of camera, capture=still expressions alone.
     """
     flags = {"limit": limit, "image_size": size, "strength": strength}
     options = _options("phantom", overrides, flags)
@@ -333,4 +334,10 @@ def _options(name: str, overrides: list[str] | None, flags: Mapping[str, Any]) -
     options = cast(dict[str, Any], options)
     if "framing" in options:
         options["framing"] = FramingChoice(**options["framing"])
+    if name == "phantom":
+        from mersynth.sources.phantom.capture import Capture
+        from mersynth.sources.phantom.variety import Population
+
+        options["population"] = Population.of(options["population"])
+        options["capture"] = Capture.of(options["capture"])
     return options

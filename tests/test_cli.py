@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import logging
@@ -18,6 +19,8 @@ from mersynth import __version__, config
 from mersynth.cli import app
 from mersynth.face.template import FramingChoice
 from mersynth.facs.emotions import classes
+from mersynth.sources.phantom.capture import LAB
+from mersynth.sources.phantom.variety import WIDE
 from mersynth.store import StoreError
 from recognizers.cli import app as recognizers_app
 
@@ -67,7 +70,7 @@ def test_phantom_passes_its_flags_and_overrides(replace: Callable[..., Any]) -> 
     recorder = replace("phantom")
     result = run(
         *("phantom", "--like", "t.xlsx", "--layout", "samm", "--out", "o", "--limit", "3"),
-        *("--seed", "7", "strength=macro"),
+        *("--seed", "7", "strength=macro", "capture.blinks=0"),
     )
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
@@ -80,6 +83,8 @@ def test_phantom_passes_its_flags_and_overrides(replace: Callable[..., Any]) -> 
         "strength": "macro",
         "release": "cropped",
         "framing": FramingChoice("auto"),
+        "population": WIDE,
+        "capture": dataclasses.replace(LAB, blinks=0.0),
     }
 
 

@@ -21,6 +21,7 @@ from mersynth.sources.phantom.population import write_store
 from mersynth.sources.phantom.render import PhantomRenderer, Rendered
 from mersynth.sources.phantom.subject import PhantomSubject
 from mersynth.sources.phantom.tree import write_tree
+from mersynth.sources.phantom.variety import PLAIN
 from mersynth.store import StoreError
 
 POSE = torch.tensor([[0.0, 0, 0, 0, 0], [0.016, -0.012, 0.03, 0.05, 0.03]])
@@ -161,7 +162,9 @@ def casme2_table(tmp_path: Path) -> Path:
 
 def test_a_raw_release_shows_the_head_and_what_is_around_it(tmp_path: Path) -> None:
     table = casme2_table(tmp_path)
-    out = write_tree(table, "casme2", tmp_path / "raw", image_size=96, release="raw")
+    out = write_tree(
+        table, "casme2", tmp_path / "raw", image_size=96, release="raw", population=PLAIN
+    )  # before a bare wall
     frame = cv2.imread(str(out / "sub01/EP02_01f/img46.jpg")).astype(float)
     assert frame.shape == (96, 128, 3)  # as 480 x 640
     for side in (frame[:32, :8], frame[:32, -8:]):  # the wall

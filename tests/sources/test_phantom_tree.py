@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,8 +15,10 @@ import pytest
 from mersynth.prepare import prepare
 from mersynth.sources import SourceError
 from mersynth.sources.phantom import tree
+from mersynth.sources.phantom.capture import LAB, STILL, Capture
 from mersynth.sources.phantom.layouts import LAYOUTS
-from mersynth.sources.phantom.tree import write_tree
+from mersynth.sources.phantom.tree import RECORD, write_tree
+from mersynth.sources.phantom.variety import PLAIN, WIDE, Population
 
 SAMM = "SAMM_Micro_FACS_Codes_v2.xlsx"
 CASME2 = "CASME2-coding-20140508.xlsx"
@@ -35,6 +39,9 @@ _CASME2_ROWS = (
 )
 
 
+STEADY: dict[str, Any] = {"population": PLAIN, "capture": STILL}
+
+
 def _table(folder: Path, name: str) -> Path:
     book = openpyxl.Workbook()
     header, rows = (_SAMM_HEADER, _SAMM_ROWS) if name == SAMM else (_CASME2_HEADER, _CASME2_ROWS)
@@ -46,9 +53,9 @@ def _table(folder: Path, name: str) -> Path:
 
 def test_a_samm_tree(tmp_path: Path) -> None:
     table = _table(tmp_path, SAMM)
-    out = write_tree(table, "samm", tmp_path / "samm", image_size=64)
+    out = write_tree(table, "samm", tmp_path / "samm", image_size=64, **STEADY)
     assert (out / SAMM).read_bytes() == table.read_bytes()
-    assert sorted(p.name for p in out.iterdir()) == ["006", "007", SAMM]
+    assert sorted(p.name for p in out.iterdir()) == ["006", "007", SAMM, RECORD]
     names = sorted(p.name for p in (out / "006" / "006_1_2").iterdir())
     assert names == [f"006_0{n}.jpg" for n in range(5562, 5571)]
     assert cv2.imread(str(out / "006" / "006_1_2" / names[0])).shape == (64, 64, 3)
@@ -98,8 +105,9 @@ def test_a_smic_tree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         book.worksheets[0].append(row)
     book.save(tmp_path / SMIC)
     with caplog.at_level(logging.WARNING):
-        out = write_tree(tmp_path / SMIC, "smic", tmp_path / "smic", image_size=64)
-    assert sorted(p.name for p in out.iterdir()) == ["HS", SMIC]
+        # Nothing but the expression before a steady camera: that is what is looked at here.
+        out = write_tree(tmp_path / SMIC, "smic", tmp_path / "smic", image_size=64, **STEADY)
+    assert sorted(p.name for p in out.iterdir()) == ["HS", SMIC, RECORD]
     names = sorted(p.name for p in (out / "HS" / "s03" / "s3_ne_02").iterdir())
     assert names == [f"image{n}.jpg" for n in range(302330, 302342)]
     assert caplog.text.count("has no AUs and no apex") == 1
@@ -115,8 +123,8 @@ def test_a_smic_tree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     smile = store[1].frames[:, 34:54, 16:48].astype(int)
     change = np.abs(smile - smile[0]).mean(axis=(1, 2, 3))
     assert change[4] > 1.3 * change[8]
-    again = write_tree(tmp_path / SMIC, "smic", tmp_path / "again", image_size=64)
-    other = write_tree(tmp_path / SMIC, "smic", tmp_path / "other", image_size=64, seed=1)
+    again = write_tree(tmp_path / SMIC, "smic", tmp_path / "again", image_size=64, **STEADY)
+    other = write_tree(tmp_path / SMIC, "smic", tmp_path / "other", image_size=64, seed=1, **STEADY)
     bytes_of = [(t / "HS/s03/s3_po_01/image11.jpg").read_bytes() for t in (out, again, other)]
     assert bytes_of[0] == bytes_of[1] != bytes_of[2]
 
@@ -135,7 +143,7 @@ def test_a_tree_of_the_challenge_s_list(
     assert sorted(p.name for p in folder.iterdir()) == [
         f"reg_image{n:05d}.bmp" for n in range(1, 35)
     ]
-    assert [p.name for p in out.iterdir()] == ["HS"]
+    assert sorted(p.name for p in out.iterdir()) == ["HS", RECORD]
     store = prepare("smic", out, tmp_path / "store", image_size=32)
     assert {clip.id: clip.emotion for clip in store.clips} == {
         "smic/s03/s03_ne_02": "negative",
@@ -160,6 +168,19 @@ def test_the_seed_decides_the_tree(tmp_path: Path) -> None:
         write_tree(table, "samm", tmp_path / name, limit=1, image_size=64, seed=seed)
     a, b, c = ((tmp_path / n / "006/006_1_2/006_05566.jpg").read_bytes() for n in "abc")
     assert a == b != c
+
+
+def test_a_tree_tells_how_it_was_rendered(tmp_path: Path) -> None:
+    table = _table(tmp_path, SAMM)
+    wide = write_tree(table, "samm", tmp_path / "wide", limit=1, image_size=32)
+    plain = write_tree(table, "samm", tmp_path / "plain", limit=1, image_size=32, **STEADY)
+    records = [json.loads((out / RECORD).read_text()) for out in (wide, plain)]
+    assert Population.of(records[0]["population"]) == WIDE
+    assert Capture.of(records[0]["capture"]) == LAB
+    assert Population.of(records[1]["population"]) == PLAIN
+    assert (records[1]["layout"], records[1]["seed"], records[1]["image_size"]) == ("samm", 0, 32)
+    frames = [(out / "006/006_1_2/006_05562.jpg").read_bytes() for out in (wide, plain)]
+    assert frames[0] != frames[1]
 
 
 def test_a_limit_leaves_the_rest_out(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mersynth.sources.phantom.look import Colour
 from mersynth.sources.phantom.muscles import LIP_LINE
-from mersynth.sources.phantom.subject import Colour, PhantomSubject
+from mersynth.sources.phantom.subject import PhantomSubject
 
 # Outline of the lips: |x|, height of the upper border, height of the lower border, cm.
 _LIP_X = (0.0, 0.3, 0.7, 1.4, 1.9, 2.3, 2.5, 2.9)
@@ -172,8 +173,13 @@ def _beard(
     lip = torch.exp(-(((y + 2.85 + 0.06 * side**2) / 0.42) ** 4))
     lip = lip * torch.sigmoid((2.6 - side) / 0.3)
     beside = torch.exp(-(((side - 2.9) / 0.4) ** 2)) * torch.sigmoid((-3.2 - y) / 0.25)
+    beside = beside * torch.sigmoid((y + 6) / 0.2)
     grain = noise(x, y, 0.07, 0.14)
-    cover = torch.maximum(torch.maximum(jaw, lip), beside * torch.sigmoid((y + 6) / 0.2))
+    cut = subject.look.beard_cut
+    if cut == "goatee":
+        jaw = jaw * torch.sigmoid((2.1 + 0.1 * grain - side) / 0.15)
+    chin = torch.zeros_like(jaw) if cut == "moustache" else torch.maximum(jaw, beside)
+    cover = torch.maximum(chin, lip)
     cover = cover * (1 - _lips(side, y)) * subject.beard * (0.9 + 0.2 * grain).clamp(0, 1)
     colour = _rgb(subject.hair, x) * 0.8 * (1 + 0.35 * grain).clamp(0.3) + 0.15 * skin
     return torch.lerp(skin, colour, (cover * 0.85).clamp(0, 1)), cover

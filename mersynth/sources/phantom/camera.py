@@ -44,9 +44,9 @@ class Camera:
         k, (x, y) = self.pixels_per_cm, self.centre
         return self.size / 2 - x * k, self.size / 2 + (y - _AXIS_HEIGHT) * k
 
-    def plane(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions x, y in pixels as centimetres x, y (up) at the face's depth."""
-        k, (right, down) = self.pixels_per_cm, self.axis
+    def plane(self, x: Tensor, y: Tensor, *, depth: float = _FACE_DEPTH) -> tuple[Tensor, Tensor]:
+        """Positions x, y in pixels as centimetres x, y (up) at a depth in cm, the face's."""
+        k, (right, down) = float(self.scale(torch.tensor(depth))), self.axis
         return (x - right) / k, (down - y) / k + _AXIS_HEIGHT
 
     def scale(self, z: Tensor) -> Tensor:

@@ -166,7 +166,8 @@ def _paint_balls(points: Tensor, subject: PhantomSubject, camera: Camera, lights
         colour = torch.lerp(white, iris, torch.sigmoid((_IRIS_RADIUS - r) / edge))
         colour = colour * (1 - 0.96 * torch.sigmoid((0.23 - r) / edge))
         light, _ = lights.shade(normal[None], torch.ones_like(x))
-        colour = colour * light[0] * 0.95
+        # Light from large areas reaches the eyes less: they lie between brows and cheeks.
+        colour = colour * light[0] * (0.95 - 0.35 * lights.softness)
         lx = 0.3 if subject.light[0] > 0 else -0.3
         spot = ((across - lx) ** 2 + (up - 0.26) ** 2).sqrt()
         colour = colour + 0.8 * torch.sigmoid((0.085 - spot) / (0.7 * edge))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from mersynth.clips import Strength
 from mersynth.facs.action_units import CONDITION_AUS, LETTER_INTENSITY, parse_au_cell
+from mersynth.sources.phantom.camera import SPAN
+from mersynth.sources.phantom.capture import LAB, Capture
+from mersynth.sources.phantom.settings import Range
 
 # Intensity of a movement that a coder would give the letter E. A micro-expression's skin moves
 # half a pixel to two at 128 pixels.
@@ -15,6 +19,10 @@ _FULL = {"micro": 0.42, "macro": 1.0}
 _UNLETTERED = (0.35, 0.8)  # what a coder gives no letter, on the letters' scale
 _LETTERS = tuple(LETTER_INTENSITY)
 _AU43 = CONDITION_AUS.index(43)
+# How a clip's head is held: deviation of its shift right and down, roll, yaw and pitch.
+_HELD = (0.008, 0.008, 0.02, 0.05, 0.03)
+_SWALLOW = ((17, 24),)  # chin and lips close the mouth while it swallows
+_LIPS = ((24,), (25,), (28,), (23,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +116,14 @@ def expression_curve(count: int, apex: float, rng: np.random.Generator) -> np.nd
 
 
 def clip_motion(
-    peaks: np.ndarray, count: int, apex: int, fps: float, rng: np.random.Generator
+    peaks: np.ndarray,
+    count: int,
+    apex: int,
+    fps: float,
+    rng: np.random.Generator,
+    capture: Capture = LAB,
 ) -> ClipMotion:
     """A clip's motion: the expression, and what makes real clips hard.
-
-    Beside the expression there are up to two weak AUs that have nothing to do with it, sometimes a
-    blink, a head that drifts and turns a little, light that flickers.
 
     Args:
         peaks: (20, 2) intensities at the apex.
@@ -121,46 +131,86 @@ def clip_motion(
         apex: position of the apex among them.
         fps: frames a second.
         rng: draws all of it.
+        capture: what there is beside the expression, and how much of it.
     """
     aus = np.zeros((count, *peaks.shape))
     for row in np.flatnonzero(peaks.any(1)):
         shifted = np.clip(apex + rng.normal(0.0, 0.04) * count, 1, max(count - 2, 1))
         at = apex if rng.random() < 0.5 else shifted
         aus[:, row] = expression_curve(count, at, rng)[:, None] * peaks[row]
-    for row in rng.choice(len(peaks), size=rng.choice(3, p=[0.35, 0.4, 0.25]), replace=False):
-        weak = rng.uniform(0.015, 0.07) * rng.uniform(0.6, 1.0, 2)
+    odds = np.array([1 - capture.stray_aus, 0.6 * capture.stray_aus, 0.4 * capture.stray_aus])
+    for row in rng.choice(len(peaks), size=rng.choice(3, p=odds / odds.sum()), replace=False):
+        weak = rng.uniform(*capture.stray_strength) * rng.uniform(0.6, 1.0, 2)
         curve = expression_curve(count, rng.uniform(0.1, 0.9) * (count - 1), rng)
         aus[:, row] = np.maximum(aus[:, row], curve[:, None] * weak)
-    drift = np.array([0.004, 0.003, 0.006, 0.012, 0.01])
-    start = rng.normal(0.0, [0.008, 0.008, 0.02, 0.05, 0.03])
-    pose = start + drift * np.stack([_wander(count, fps, rng) for _ in drift], 1)
-    light = 1 + 0.008 * _wander(count, fps, rng) + rng.uniform(0.0, 0.008) * rng.normal(size=count)
-    return ClipMotion(np.clip(aus, 0, 1), pose, _blink(count, fps, rng), light)
+    seconds = np.arange(count) / fps
+    mouth = _restless_mouth(seconds, capture, rng)
+    aus = np.maximum(aus, mouth[:, :, None])
+    pose = rng.normal(0.0, _HELD) + _sway(seconds, capture, rng)
+    light = 1 + capture.flicker * _wander(seconds, (0.3, 2.5), rng)
+    light += capture.flicker * rng.random() * rng.normal(size=count)
+    return ClipMotion(np.clip(aus, 0, 1), pose, _blinks(seconds, capture, rng), light)
 
 
 def _smooth(share: np.ndarray) -> np.ndarray:
     return share * share * (3 - 2 * share)
 
 
-def _wander(count: int, fps: float, rng: np.random.Generator) -> np.ndarray:
-    """A slow, smooth wander that starts at 0, of about unit size."""
-    seconds = np.arange(count) / fps
-    total = np.zeros(count)
-    for frequency in rng.uniform(0.3, 2.5, 3):
+def _wander(seconds: np.ndarray, hertz: Range, rng: np.random.Generator) -> np.ndarray:
+    """A slow, smooth wander that starts at 0; over minutes it deviates by 1 from its mean."""
+    total = np.zeros_like(seconds)
+    for frequency in rng.uniform(*hertz, 3):
         phase = rng.uniform(0, 2 * np.pi)
         wave = np.sin(2 * np.pi * frequency * seconds + phase) - np.sin(phase)
-        total += rng.normal(0.0, 0.7) * wave
+        total += rng.normal(0.0, math.sqrt(2 / 3)) * wave
     return total
 
 
-def _blink(count: int, fps: float, rng: np.random.Generator) -> np.ndarray:
-    """Now and then the lids close and open: fast down, slower up, about a quarter of a second."""
-    blink = np.zeros(count)
-    present, when, depth = rng.random() < 0.1, rng.uniform(0.0, 1.0), rng.uniform(0.6, 1.0)
-    down, up = rng.uniform(0.06, 0.1), rng.uniform(0.12, 0.2)
-    if not present:
-        return blink
-    seconds = np.arange(count) / fps - when * count / fps
-    rise = np.clip(1 + seconds / down, 0, 1)
-    fall = np.clip(1 - seconds / up, 0, 1)
-    return depth * _smooth(np.minimum(rise, fall))
+def _sway(seconds: np.ndarray, capture: Capture, rng: np.random.Generator) -> np.ndarray:
+    """(T, 5) how the pose wanders, from 0; some people keep stiller than others."""
+    shift = capture.head_shift / SPAN
+    turns = np.deg2rad([capture.head_roll, capture.head_yaw, capture.head_pitch])
+    size = rng.uniform(1 / 3, 1.0) * np.array([shift, 0.8 * shift, *turns])
+    return size * np.stack([_wander(seconds, capture.head_hz, rng) for _ in size], 1)
+
+
+def _blinks(seconds: np.ndarray, capture: Capture, rng: np.random.Generator) -> np.ndarray:
+    """(T,) closing of the lids: fast down, slower up, half of the times not all the way."""
+    spread = capture.blink_spread
+    rate = capture.blinks * rng.lognormal(-(spread**2) / 2, spread)
+    closed = np.zeros_like(seconds)
+    for start in _times(seconds, rate, capture.blink_seconds[1], rng):
+        long = rng.uniform(*capture.blink_seconds)
+        partial = rng.random() < capture.partial_blinks
+        depth = rng.uniform(0.25, 0.9) if partial else 1.0
+        closed = np.maximum(closed, depth * _bump(seconds - start, long, 0.35))
+    return closed
+
+
+def _restless_mouth(seconds: np.ndarray, capture: Capture, rng: np.random.Generator) -> np.ndarray:
+    """(T, 20) AU intensities of swallowing, and of lips that press, part or roll."""
+    aus = np.zeros((len(seconds), len(CONDITION_AUS)))
+    kinds = ((capture.swallows, (0.8, 1.4), _SWALLOW), (capture.mouth_moves, (0.3, 1.2), _LIPS))
+    for rate, length, choices in kinds:
+        for start in _times(seconds, rate, length[1], rng):
+            long, strength = rng.uniform(*length), rng.uniform(*capture.mouth_strength)
+            for au in choices[rng.integers(len(choices))]:
+                row = CONDITION_AUS.index(au)
+                bump = strength * _bump(seconds - start, long, 0.45)
+                aus[:, row] = np.maximum(aus[:, row], bump)
+    return aus
+
+
+def _times(
+    seconds: np.ndarray, rate: float, longest: float, rng: np.random.Generator
+) -> np.ndarray:
+    """When events begin that come at a rate a minute, those before the clip that reach into it."""
+    whole = seconds[-1] + longest
+    return rng.uniform(-longest, seconds[-1], rng.poisson(rate * whole / 60))
+
+
+def _bump(after: np.ndarray, long: float, rise: float) -> np.ndarray:
+    """0 to 1 and back to 0 within ``long`` seconds, the rise taking its share of them."""
+    up = np.clip(after / (rise * long), 0, 1)
+    down = np.clip((long - after) / ((1 - rise) * long), 0, 1)
+    return _smooth(np.minimum(up, down))

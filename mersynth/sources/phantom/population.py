@@ -16,10 +16,13 @@ from mersynth import logs
 from mersynth.clips import Clip, Strength
 from mersynth.face.template import HEAD, Framing
 from mersynth.facs.emotions import native_labels
+from mersynth.sources.phantom.capture import LAB, Capture
 from mersynth.sources.phantom.cells import CELLS
 from mersynth.sources.phantom.motion import clip_motion, letter_of, peak_intensities
 from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject, subject_name
+from mersynth.sources.phantom.sensor import to_bytes
+from mersynth.sources.phantom.subject import subject_name
+from mersynth.sources.phantom.variety import PLAIN, Population
 from mersynth.sources.phantom.version import VERSION
 from mersynth.store import ClipStore
 from mersynth.store_writer import StoreWriter
@@ -114,6 +117,8 @@ def render_clip(
     image_size: int = 128,
     device: str | torch.device = "cpu",
     framing: Framing = HEAD,
+    population: Population = PLAIN,
+    capture: Capture = LAB,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Render a clip.
 
@@ -122,17 +127,20 @@ def render_clip(
         image_size: side of the frames, in pixels.
         device: where to render. Sensor noise differs between kinds of devices, all else does not.
         framing: which part of the head is shown.
+        population: what the subject wears, and how it is recorded.
+        capture: what there is beside the expression; blinks count as AU 43, a mouth that swallows
+            or presses as its AUs.
 
     Returns:
         Frames (T, H, W, 3) uint8; true AU intensities (T, 20) float32 in [0, 1]; true landmarks
         (T, 68, 2) float32, pixels.
     """
-    renderer = _renderer(spec.subject, image_size, str(device), framing)
+    renderer = _renderer(spec.subject, image_size, str(device), framing, population)
     rng = np.random.default_rng(spec.seed)
     clip = spec.clip
     peaks = peak_intensities(clip.aus, clip.strength, renderer.subject.expressiveness, rng)
     apex = (clip.num_frames - 1) // 2 if clip.apex_index is None else clip.apex_index
-    motion = clip_motion(peaks, clip.num_frames, apex, clip.fps, rng)
+    motion = clip_motion(peaks, clip.num_frames, apex, clip.fps, rng, capture)
     rendered = renderer.render(
         torch.from_numpy(motion.aus),
         torch.from_numpy(motion.pose),
@@ -140,7 +148,8 @@ def render_clip(
         torch.from_numpy(motion.light),
         _noise(rng, device),
     )
-    return _bytes(rendered.frames), motion.intensities, rendered.landmarks.cpu().numpy()
+    frames = to_bytes(rendered.frames, renderer.subject.look.jpeg)
+    return frames, motion.intensities, rendered.landmarks.cpu().numpy()
 
 
 def write_store(
@@ -156,8 +165,13 @@ def write_store(
     max_frames: int | None = None,
     device: str | torch.device = "cpu",
     framing: Framing = HEAD,
+    population: Population = PLAIN,
+    capture: Capture = LAB,
 ) -> ClipStore:
     """Render a population into a new store; see :func:`clip_specs` and :func:`render_clip`.
+
+    The truth is kept with the clips: intensities hold every AU that moved, blinks as AU 43, and
+    landmarks where the head was; the header holds how people and recordings were drawn.
 
     Raises:
         ValueError: as :func:`clip_specs`, or if the image size is odd or below 32.
@@ -173,7 +187,7 @@ def write_store(
         max_frames=max_frames,
     )
     # Refuses a size that cannot be rendered before anything is written.
-    _renderer(specs[0].subject, image_size, str(device), framing)
+    _renderer(specs[0].subject, image_size, str(device), framing, population)
     header = {
         "source": "phantom",
         "phantom": VERSION,
@@ -184,6 +198,8 @@ def write_store(
         "first_subject": first_subject,
         "counts": dict(counts),
         "strength": strength,
+        "population": population.as_dict(),
+        "capture": capture.as_dict(),
         "licence": "rendered, no real person: free to use",
         "mersynth": mersynth.__version__,
     }
@@ -193,7 +209,7 @@ def write_store(
         logs.progress("rendering the phantom", total=total, unit="frames") as advance,
     ):
         for spec in specs:
-            writer.add(*render_clip(spec, image_size, device, framing))
+            writer.add(*render_clip(spec, image_size, device, framing, population, capture))
             advance(spec.clip.num_frames)
         return writer.finish()
 
@@ -232,14 +248,11 @@ def _plan_clip(
 
 
 @functools.lru_cache(maxsize=4)
-def _renderer(subject: int, image_size: int, device: str, framing: Framing) -> PhantomRenderer:
-    return PhantomRenderer(PhantomSubject.sample(subject), image_size, device, framing)
+def _renderer(
+    subject: int, image_size: int, device: str, framing: Framing, population: Population
+) -> PhantomRenderer:
+    return PhantomRenderer(population.person(subject), image_size, device, framing)
 
 
 def _noise(rng: np.random.Generator, device: str | torch.device) -> torch.Generator:
     return torch.Generator(device).manual_seed(int(rng.integers(2**62)))
-
-
-def _bytes(frames: torch.Tensor) -> np.ndarray:
-    """(T, 3, H, W) in [0, 1] as (T, H, W, 3) uint8."""
-    return (frames * 255).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()

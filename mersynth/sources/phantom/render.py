@@ -17,11 +17,14 @@ from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.sources.phantom.camera import sample
 from mersynth.sources.phantom.mesh import LANDMARK_VERTICES
 from mersynth.sources.phantom.scene import Scene, build_scene
+from mersynth.sources.phantom.sensor import Sensor
 from mersynth.sources.phantom.subject import PhantomSubject
 from mersynth.sources.phantom.warp import Motion
 
 _BELOW = (*range(5, 12), *range(55, 60), *range(65, 68))  # the lips' line: lower lip and jaw
 _TEETH_DEPTH = 4.6  # cm
+_AU25 = CONDITION_AUS.index(25)
+_CLOSING = [CONDITION_AUS.index(au) for au in (17, 23, 24, 28)]  # they bring parted lips together
 _BATCH_PIXELS = 1 << 19  # pixels rendered at once: enough to be fast, little enough for the cache
 
 
@@ -50,6 +53,8 @@ class _Seen:
     cover: Tensor  # (S, S) bool: the head, not the room
     ball: Tensor  # (S, S) bool: an eyeball
     behind: Tensor  # (1, 2, S, S) places in the neutral image, for the eyeballs
+    worn: Tensor | None  # (S, S) bool: glasses or a fringe
+    before: Tensor | None  # (1, 2, S, S) places in the neutral image, for those
 
 
 class PhantomRenderer:
@@ -90,6 +95,11 @@ class PhantomRenderer:
         # Below it, the lower lip's side may move otherwise than the upper lip's.
         self._top = window.rows_and_columns((down, down, right, right))[0]
         self._room = sample(self.scene.room[None], window.centres(self.device)[None], camera.size)
+        k, worn = camera.pixels_per_cm, self.scene.worn
+        self._sensor = Sensor(subject, k * sum(window.scale) / 2)
+        if worn is not None:
+            centres = window.centres(self.device)[None]
+            self._worn_depth = sample(worn.depth[None, None], centres, camera.size)[0, 0]
         self._exposure = 1.0
         self._exposure = self._expose()
 
@@ -152,7 +162,15 @@ class PhantomRenderer:
                 "AU intensities must lie in [0, 1] and be measured, got "
                 f"{aus.min().item():.3f}..{aus.max().item():.3f}"
             )
-        return aus.to(self.device, torch.float32)
+        aus = aus.to(self.device, torch.float32)
+        parted = self.subject.look.parted
+        if not parted:
+            return aus
+        # Lips that are apart at rest: the rest is where the intensities start.
+        aus = aus.clone()
+        closed = aus[:, _CLOSING].amax(1)
+        aus[:, _AU25] += parted * (1 - aus[:, _AU25]) * (1 - closed)
+        return aus
 
     def _draw(
         self, aus: Tensor, motion: Motion, light: Tensor, noise: torch.Generator | None
@@ -181,11 +199,12 @@ class PhantomRenderer:
         cover[:, :, top:] = torch.lerp(cover_low, cover[:, :, top:], mix)
         self._draw_eyes(colour, eyes, motion)
         picture = colour + (1 - cover) * self._room
-        picture = (picture * (light[:, None, None, None] * self._exposure)).clamp_(0, 1).sqrt_()
-        if noise is not None:
-            grain = torch.randn(picture.shape, generator=noise, device=self.device)
-            picture += grain.mul_(self.subject.noise)
-        return picture.clamp_(0, 1)
+        if scene.worn is not None:
+            top, bottom, left, right = scene.window.rows_and_columns(scene.worn.box)
+            box = (..., slice(top, bottom), slice(left, right))
+            layer = sample(scene.worn.colour[None], motion.behind(self._worn_depth)[box], size)
+            picture[box] = picture[box] * (1 - layer[:, 3:]) + layer[:, :3]
+        return self._sensor.expose(picture, light * self._exposure, noise)
 
     def _shade(self, aus: Tensor) -> Tensor:
         """Diffuse light (3) and highlights (1) on the neutral face's maps: (T, 4, S, S)."""
@@ -240,7 +259,11 @@ class PhantomRenderer:
             top, bottom, left, right = scene.window.rows_and_columns(area)
             _, high, low, _, opening, y = levels[:, 0]
             ball[top:bottom, left:right] = (y > high) & (y < low) & (opening > 0.5)
-        return _Seen(place, on_lower, cover, ball, motion.behind(scene.eyes.depth))
+        worn, before = None, None
+        if scene.worn is not None:
+            before = motion.behind(self._worn_depth)
+            worn = sample(scene.worn.colour[None, 3:], before, size)[0, 0] > 0.5
+        return _Seen(place, on_lower, cover, ball, motion.behind(scene.eyes.depth), worn, before)
 
     def _flow(self, seen: _Seen, motion: Motion) -> Tensor:
         """Where what was seen has moved to, less where it was: (T, 2, H, W)."""
@@ -249,8 +272,11 @@ class PhantomRenderer:
         ball = motion.follow(seen.behind, self.scene.eyes.depth)
         window = self.scene.window
         scale = torch.tensor(window.scale, device=self.device)[:, None, None]
-        moved = torch.where(seen.ball, ball, skin) - window.centres(self.device)
-        return moved * scale * seen.cover
+        moved, shown = torch.where(seen.ball, ball, skin), seen.cover
+        if seen.worn is not None and seen.before is not None:
+            moved = torch.where(seen.worn, motion.follow(seen.before, self._worn_depth), moved)
+            shown = shown | seen.worn
+        return (moved - window.centres(self.device)) * scale * shown
 
     def _expose(self) -> float:
         """Exposure that brings a face's mean near to a camera's usual level, not all the way."""
@@ -259,4 +285,4 @@ class PhantomRenderer:
         area = (down - k, down + k, right - k, right + k)
         top, bottom, left, right = self.scene.window.rows_and_columns(area)
         level = picture[:, top:bottom, left:right].square().mean().item()
-        return float((0.3 / max(level, 1e-3)) ** 0.6)
+        return float((0.3 / max(level, 1e-3)) ** self.subject.look.metering)

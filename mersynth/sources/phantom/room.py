@@ -33,6 +33,8 @@ def paint_room(cover: Tensor, subject: PhantomSubject, camera: Camera, lights: L
 
     key_side = 1 + 0.012 * x * (1 if subject.light[0] > 0 else -1)
     out = colour(subject.background) * (key_side + 0.008 * y + 0.006 * noise(x, y, 5.0))
+    if subject.look.backdrop != "wall":
+        out = _furnish(out, colour(subject.look.accent), x, y, subject, noise)
 
     soft = 1 / k
     if subject.hair_length == 2:
@@ -60,6 +62,22 @@ def paint_room(cover: Tensor, subject: PhantomSubject, camera: Camera, lights: L
     shirt = colour(subject.shirt) * (light[0] * 0.8 + 0.1) * folds
     body = torch.sigmoid((collar - y) / soft) * torch.sigmoid((19 - x.abs()) / soft)
     return torch.lerp(out, shirt, body)
+
+
+def _furnish(
+    wall: Tensor, accent: Tensor, x: Tensor, y: Tensor, subject: PhantomSubject, noise: Noise
+) -> Tensor:
+    """A curtain before the wall, or shelves out of focus on it: (3, S, S)."""
+    if subject.look.backdrop == "curtain":
+        pleats = torch.sin(1.9 * x + 1.2 * noise(x, y, 2.5, 30.0) + subject.seed)
+        return accent * (1 + 0.3 * pleats + 0.05 * noise(x, y, 0.5, 9.0)).clamp(min=0.2)
+    height = (y + 0.37 * (subject.seed % 10)).remainder(6.5)
+    board = torch.exp(-(((height - 0.4) / 0.35) ** 2))
+    backs = noise(torch.floor(x / 1.1) * 2.3, torch.floor(y / 6.5) * 3.1, 1.0)
+    things = torch.sigmoid((3.4 + backs - height) / 0.3) * torch.sigmoid((height - 0.6) / 0.2)
+    soft = blur((things * (0.6 + 0.4 * torch.tanh(backs)))[None], 0.35 * len(x) / 20)[0]
+    out = torch.lerp(wall, accent * torch.ones_like(wall), (0.8 * soft).clamp(0, 1))
+    return out * (1 - 0.45 * board)
 
 
 def paint_mouth(points: Tensor, camera: Camera, lights: Lights) -> Tensor:

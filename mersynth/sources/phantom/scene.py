@@ -29,6 +29,7 @@ from mersynth.sources.phantom.muscles import au_fields, mouth_share
 from mersynth.sources.phantom.raster import Raster, rasterize
 from mersynth.sources.phantom.room import paint_mouth, paint_room
 from mersynth.sources.phantom.subject import PhantomSubject, deform
+from mersynth.sources.phantom.worn import Worn, paint_worn
 
 DETAIL = 2  # colours are kept at this many cells a pixel
 _FAR = -12.0  # depth of what is not the head, cm
@@ -52,6 +53,7 @@ class Scene:
         mouth_share: (S, S) how freely the lips part.
         inside: (3, R, R) the mouth's inside.
         room: (3, S, S) what is behind the head.
+        worn: what is worn before it; None: nothing.
         vertices: (468, 2) MediaPipe's vertices, pixels.
     """
 
@@ -72,6 +74,7 @@ class Scene:
     inside: Tensor
     room: Tensor
     vertices: Tensor
+    worn: Worn | None
 
 
 def build_scene(
@@ -109,6 +112,9 @@ def build_scene(
     openness = _openness(depth, normal[2], camera) * torch.exp(2.5 * rest.clamp(-0.3, 0))
     gloss = torch.nn.functional.avg_pool2d(surface.gloss[None], DETAIL)[0]
     alpha = torch.nn.functional.avg_pool2d(texture[3:4], DETAIL)[0]
+    shadow = _cast_shadow(depth, lights, camera)
+    lit = lights.shade(normal[None], shadow)[0][0] * openness
+    worn = paint_worn(subject, shape, eyes, (place, shape_map[2], lit), camera, lights)
     return Scene(
         camera=camera,
         window=window,
@@ -119,7 +125,7 @@ def build_scene(
         normal_motion=normal_motion * gains,
         upper=motion[0],
         lower=motion[1],
-        shadow=_cast_shadow(depth, lights.key, camera),
+        shadow=shadow if worn is None else shadow * worn.shade,
         openness=openness,
         fold_shade=(-by_au).clamp(min=0) * gains[:, 0] * 2.2,
         gloss=gloss * 0.16,
@@ -127,6 +133,7 @@ def build_scene(
         inside=paint_mouth(points, camera, lights),
         room=paint_room(alpha, subject, camera, lights),
         vertices=points[:468],
+        worn=worn,
     )
 
 
@@ -200,9 +207,9 @@ def _openness(depth: Tensor, facing: Tensor, camera: Camera) -> Tensor:
     return torch.exp(-total[0] * steep).clamp(min=0.4)
 
 
-def _cast_shadow(depth: Tensor, key: Tensor, camera: Camera) -> Tensor:
+def _cast_shadow(depth: Tensor, lights: Lights, camera: Camera) -> Tensor:
     """March from every place to the key light; what stands in between keeps light out."""
-    size = camera.size
+    size, key = camera.size, lights.key
     at = pixel_centres(size, depth.device)[None]
     step = 0.22  # cm
     blocked = torch.zeros_like(depth)
@@ -212,5 +219,5 @@ def _cast_shadow(depth: Tensor, key: Tensor, camera: Camera) -> Tensor:
         height = sample(depth[None, None], at + shift[None, :, None, None], size)[0, 0]
         ray = depth + key[2] * reach + 0.06 * reach + 0.08
         blocked = torch.maximum(blocked, (height - ray) / (0.12 + 0.16 * reach))
-    lit = 1 - 0.85 * blocked.clamp(0, 1)
-    return blur(lit[None], 0.12 * camera.pixels_per_cm)[0]
+    lit = 1 - (0.85 - 0.45 * lights.softness) * blocked.clamp(0, 1)
+    return blur(lit[None], (0.12 + 0.5 * lights.softness) * camera.pixels_per_cm)[0]

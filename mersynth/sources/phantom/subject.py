@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mersynth.sources.phantom.look import BARE, Colour, Look
+
 NUM_SHAPE_MODES = 24
 APERTURE = (1.5, 1.85)  # range of the eyes' opening, by that between their mesh points
 _HAIR = ((0.012, 0.009, 0.008), (0.035, 0.02, 0.012), (0.09, 0.05, 0.025), (0.2, 0.12, 0.05),
@@ -24,8 +26,6 @@ _SHIRTS = ((0.5, 0.5, 0.52), (0.02, 0.02, 0.025), (0.05, 0.08, 0.2), (0.3, 0.05,
 # Linear-light albedo of skin from the palest to the darkest.
 _SKIN = ((0.80, 0.60, 0.51), (0.70, 0.48, 0.38), (0.52, 0.33, 0.23), (0.31, 0.18, 0.115),
          (0.13, 0.07, 0.047))  # fmt: skip
-
-Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class PhantomSubject:
         key, fill, ambient: strengths of the lights.
         gain: (20, 2) strength of each AU on the left and right side, about 1.
         expressiveness: how strongly the subject shows an expression, about 1.
-        noise: standard deviation of the camera's noise, in image values.
+        noise: standard deviation of the camera's shot noise, in image values.
+        look: what is worn, and what light, room and camera add.
     """
 
     seed: int
@@ -83,6 +84,7 @@ class PhantomSubject:
     gain: tuple[tuple[float, float], ...]
     expressiveness: float
     noise: float
+    look: Look = BARE
 
     @classmethod
     def sample(cls, seed: int) -> PhantomSubject:
@@ -95,7 +97,8 @@ class PhantomSubject:
             raise ValueError(f"a subject's number must be 0 or larger, got {seed}")
         rng = np.random.default_rng([seed, 0x9E3779B9])
         shape = np.clip(rng.normal(size=NUM_SHAPE_MODES), -2.0, 2.0)
-        melanin, skin, hair, eyes = _colouring(rng)
+        melanin = rng.beta(1.3, 1.9)
+        skin, hair, eyes = colouring(melanin, rng)
         length = int(rng.choice(3, p=[0.08, 0.52, 0.4]))
         beard_odds = [0.45, 0.35, 0.2] if length < 2 else [1.0, 0.0, 0.0]
         beard = (0.0, rng.uniform(0.15, 0.5), rng.uniform(0.7, 1.0))[rng.choice(3, p=beard_odds)]
@@ -188,20 +191,25 @@ def deform(canonical: Tensor, subject: PhantomSubject) -> Tensor:
     return torch.stack([new_x, new_y, new_z], -1)
 
 
-def _colouring(rng: np.random.Generator) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-    """Melanin in [0, 1], and colours of skin, hair and eyes; dark skin has dark hair and eyes."""
-    melanin = rng.beta(1.3, 1.9)
+def colouring(
+    melanin: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Colours of skin, hair and eyes of a melanin in [0, 1]; dark skin has dark hair and eyes."""
     skin = _blend(_SKIN, melanin) * rng.uniform(0.94, 1.06) * rng.uniform(0.98, 1.02, 3)
     hair_odds = np.array(_HAIR_ODDS if melanin < 0.5 else _DARK_HAIR_ODDS)
     hair = np.array(_HAIR[rng.choice(len(_HAIR), p=hair_odds / hair_odds.sum())])
     eye_odds = np.array(_EYE_ODDS if melanin < 0.45 else _DARK_EYE_ODDS)
     eyes = np.array(_EYES[rng.choice(len(_EYES), p=eye_odds / eye_odds.sum())])
-    return melanin, skin, hair, eyes
+    return skin, hair, eyes
 
 
 def _light(rng: np.random.Generator) -> Colour:
     """Unit direction to a key light in front of and above the face."""
-    azimuth, elevation = rng.uniform(-0.85, 0.85), rng.uniform(0.25, 0.75)
+    return direction(rng.uniform(-0.85, 0.85), rng.uniform(0.25, 0.75))
+
+
+def direction(azimuth: float, elevation: float) -> Colour:
+    """The unit vector x right, y up, z to the camera, of two angles in radians."""
     return (
         math.sin(azimuth) * math.cos(elevation),
         math.sin(elevation),

@@ -6,6 +6,7 @@ into the folders and file names that the database publishes, beside a copy of th
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import re
@@ -13,12 +14,12 @@ import shutil
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
-from mersynth import logs
+from mersynth import __version__, logs
 from mersynth.clips import Clip, Strength
 from mersynth.face.template import AUTO, HEAD, TIGHT, Framing, FramingChoice
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
@@ -26,10 +27,15 @@ from mersynth.files import whole_folder
 from mersynth.lock import hold
 from mersynth.sources.base import Release
 from mersynth.sources.errors import SourceError
+from mersynth.sources.phantom.capture import LAB, Capture
 from mersynth.sources.phantom.layouts import Layout, choose_layout, with_prototype
 from mersynth.sources.phantom.population import ClipSpec, render_clip
+from mersynth.sources.phantom.variety import WIDE, Population
 
 logger = logging.getLogger(__name__)
+
+RECORD = "rendered.json"
+"""The file of a tree that says how it was rendered."""
 
 _JPEG_QUALITY = 95
 
@@ -45,6 +51,8 @@ def write_tree(
     strength: Strength = "micro",
     release: Release = "cropped",
     framing: FramingChoice = AUTO,
+    population: Population = WIDE,
+    capture: Capture = LAB,
 ) -> Path:
     """Render the clips of a real annotation table into the database's own layout.
 
@@ -58,7 +66,7 @@ def write_tree(
     A clip whose AUs its coder could not name shows none; SMIC's, which have no AUs, show those that
     their emotion is known by (``facs.emotions.prototypes``), drawn by the seed. Where the table
     gives no apex the movement peaks in the middle; AUs that the phantom has not are left out. All
-    of that is logged.
+    of that is logged. How the tree was rendered is written into its ``rendered.json``.
 
     Args:
         table: the annotation table (.xlsx or .csv), of a name that ``prepare`` will find, or
@@ -73,6 +81,8 @@ def write_tree(
         release: ``"cropped"`` or ``"raw"``.
         framing: where the faces lie in the frames, of a raw release in the square in their middle;
             by itself ``TIGHT`` in a cropped release and ``HEAD`` in a raw one.
+        population: what people wear, and how they are recorded.
+        capture: what clips hold beside the expression.
 
     Returns:
         ``out``, once it is whole.
@@ -90,7 +100,7 @@ def write_tree(
     if release not in ("cropped", "raw"):
         raise ValueError(f"release must be cropped or raw, got {release!r}")
     chosen = choose_layout(table, layout)
-    shot = _Shot.of(chosen, release, framing, image_size)
+    shot = _Shot.of(chosen, release, framing, image_size, population, capture)
     with hold(out):
         if out.exists():
             raise FileExistsError(f"{out} exists already; remove it or choose another --out")
@@ -106,6 +116,8 @@ def write_tree(
             _render(clips, chosen, partial, shot, seed)
             if chosen.with_table:
                 shutil.copyfile(table, partial / table.name)
+            record = shot.record() | {"layout": layout, "seed": seed, "strength": strength}
+            (partial / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     logger.info(
         "%s: %d clips; next: mersynth prepare --source %s --root %s", out, len(clips), layout, out
     )
@@ -121,29 +133,60 @@ class _Shot:
         size: side of the square, in pixels.
         rows: how many are kept.
         framing: of the square.
+        population: whom it shows.
+        capture: what moves beside the expression.
     """
 
     release: Release
     size: int
     rows: int
     framing: Framing
+    population: Population
+    capture: Capture
 
     @classmethod
-    def of(cls, layout: Layout, release: Release, choice: FramingChoice, rows: int) -> _Shot:
+    def of(
+        cls,
+        layout: Layout,
+        release: Release,
+        choice: FramingChoice,
+        rows: int,
+        population: Population,
+        capture: Capture,
+    ) -> _Shot:
         framing = choice.framing(TIGHT if release == "cropped" else HEAD)
         if release == "cropped":
-            return cls(release, rows, rows, framing)
+            return cls(release, rows, rows, framing, population, capture)
         width, height = layout.raw_shape
         size = 2 * math.ceil(rows * width / height / 2)
         share = rows / size
         eyes = (1 - share) / 2 + share * framing.eyes
-        return cls(release, size, rows, Framing(eyes, share * framing.apart, framing.aspect))
+        framing = Framing(eyes, share * framing.apart, framing.aspect)
+        return cls(release, size, rows, framing, population, capture)
 
     def render(self, spec: ClipSpec) -> np.ndarray:
         """(T, rows, size, 3) uint8."""
-        frames, _, _ = render_clip(spec, self.size, framing=self.framing)
+        frames, _, _ = render_clip(
+            spec,
+            self.size,
+            framing=self.framing,
+            population=self.population,
+            capture=self.capture,
+        )
         top = (self.size - self.rows) // 2
         return frames[:, top : top + self.rows]
+
+    def record(self) -> dict[str, Any]:
+        """How it is rendered, as a tree's record holds it."""
+        return {
+            "licence": "rendered, no real person: free to use",
+            "mersynth": __version__,
+            "release": self.release,
+            "image_size": self.rows,
+            "framing": self.framing.as_dict(),
+            "population": self.population.as_dict(),
+            "capture": self.capture.as_dict(),
+        }
 
 
 def _render(clips: list[Clip], layout: Layout, folder: Path, shot: _Shot, seed: int) -> None:

@@ -63,11 +63,15 @@ class Motion:
             places.append(place)
         return places[0], places[1]
 
-    def behind(self, depth: float) -> Tensor:
-        """Places (T, 2, S, S) in the neutral image of what has no muscle, at a depth in cm."""
+    def behind(self, depth: float | Tensor) -> Tensor:
+        """Places (T, 2, S, S) in the neutral image of what has no muscle.
+
+        Args:
+            depth: of what is seen, cm; one number, or (S, S) at each pixel.
+        """
         return self._unpose(self._pixels()) - self._turn(depth)
 
-    def follow(self, behind: Tensor, depth: float) -> Tensor:
+    def follow(self, behind: Tensor, depth: float | Tensor) -> Tensor:
         """Where places (1 or T, 2, S, S) without muscle, at a depth in cm, are in the frames."""
         return self._pose(behind + self._turn(depth))
 
@@ -108,7 +112,7 @@ class Motion:
     def _pixels(self) -> Tensor:
         return self.scene.window.centres(self.pose.device)[None]
 
-    def _turn(self, depth: float) -> Tensor:
+    def _turn(self, depth: float | Tensor) -> Tensor:
         """Image motion of what lies at a depth by yaw and pitch."""
         turn = torch.stack([self.pose[:, 3], -self.pose[:, 4]], 1)
         return turn[:, :, None, None] * (self.scene.camera.pixels_per_cm * depth)
