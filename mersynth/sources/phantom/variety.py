@@ -238,7 +238,7 @@ def _fringe(rng: np.random.Generator) -> Fringe:
 
 def _glasses(rng: np.random.Generator) -> Glasses:
     """Thin metal or thick plastic, round to rectangular, some without rims below."""
-    half = (rng.uniform(2.2, 2.65), rng.uniform(1.55, 2.15))
+    half = (rng.uniform(2.2, 2.6), rng.uniform(1.35, 1.9))
     thin = rng.random() < 0.4
     colour = np.array(_RIMS[rng.integers(len(_RIMS))]) * rng.uniform(0.7, 1.3)
     brow = rng.choice([0.0, 0.5, 0.95], p=[0.6, 0.25, 0.15])

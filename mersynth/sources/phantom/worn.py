@@ -22,6 +22,7 @@ _DETAIL = 2  # cells a pixel
 _APART = 6.2  # cm between the eyes of the face that glasses are made for
 _BRIDGE, _TEMPLES = 168, (127, 356)  # vertices: the root of the nose, where the ears begin
 _FOOT = 0.9  # cm between the mid-line and a lens, at least: the nose is between them
+_LOWER = 0.35  # cm that the lenses' middles lie below the eyes
 _ARM = 0.13  # half the height of the glasses' arms, cm
 _ARM_END = -1.5  # z of where the arms vanish behind the temples, cm
 _HAIR_THICK = 0.35  # how far the fringe hangs before the forehead, cm
@@ -134,7 +135,7 @@ def _glasses(
     """(4, R, R) lit glasses times cover, and cover; and (R, R) how far back along the arms."""
     middle = eyes.mean(0)
     unit = float((eyes[1, 0] - eyes[0, 0]) / _APART)
-    side, up = (at[0] - middle[0]).abs() / unit, (at[1] - middle[1]) / unit + 0.15
+    side, up = (at[0] - middle[0]).abs() / unit, (at[1] - middle[1]) / unit + _LOWER
     half_width, half_height = style.half
     centre = max(_APART / 2, half_width + _FOOT)
     soft = 0.3 / (_DETAIL * camera.pixels_per_cm * unit)
