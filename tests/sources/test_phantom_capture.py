@@ -9,7 +9,7 @@ import pytest
 
 from mersynth import config
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.sources.phantom.capture import LAB, STILL, Capture
+from mersynth.sources.phantom.capture import LAB, PLAIN_CAPTURE, STILL, Capture
 from mersynth.sources.phantom.motion import ClipMotion, clip_motion
 
 FPS = 50.0
@@ -33,6 +33,7 @@ def runs(values: np.ndarray) -> list[np.ndarray]:
 
 def test_the_configs_are_the_named_captures() -> None:
     assert Capture.of(_config("capture")) == LAB
+    assert Capture.of(_config("capture", "capture=plain")) == PLAIN_CAPTURE
     assert Capture.of(_config("capture", "capture=still")) == STILL
     assert Capture.of(LAB.as_dict()) == LAB
 

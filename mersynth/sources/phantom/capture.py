@@ -38,8 +38,9 @@ class Capture(Settings):
             expression.
         stray_strength: their intensities, uniform.
         head_roll, head_yaw, head_pitch: the head's sway about where it is held, standard deviation
-            in degrees of a person who moves most; others move down to a third as much.
+            in degrees of a person who moves most.
         head_shift: the same of its place, cm.
+        head_share: share of that by which a person sways, uniform.
         head_hz: swings a second of the sway, uniform.
         flicker: of the light, as a share.
 
@@ -60,6 +61,7 @@ class Capture(Settings):
     head_yaw: float = 1.0
     head_pitch: float = 1.4
     head_shift: float = 0.25
+    head_share: Range = (0.33, 1.0)
     head_hz: Range = (0.1, 0.6)
     flicker: float = 0.008
 
@@ -81,12 +83,20 @@ class Capture(Settings):
         "blink_seconds": (0.05, 1),
         "mouth_strength": (0, 1),
         "stray_strength": (0, 1),
+        "head_share": (0, 1),
         "head_hz": (0.01, 10),
     }
 
 
 LAB = Capture()
 """A seated person who watches a video and was asked to keep still."""
+
+PLAIN_CAPTURE = Capture(
+    blinks=10.0, blink_spread=0.0, blink_seconds=(0.18, 0.3), swallows=0.0, mouth_moves=0.0,
+    head_roll=0.295, head_yaw=0.589, head_pitch=0.491, head_shift=0.0686, head_share=(1.0, 1.0),
+    head_hz=(0.3, 2.5),
+)  # fmt: skip
+"""A faster head and a resting mouth: what the generator that comes with the package knows."""
 
 STILL = Capture(
     blinks=0.0, swallows=0.0, mouth_moves=0.0, stray_aus=0.0, head_roll=0.0, head_yaw=0.0,

@@ -10,7 +10,7 @@ import numpy as np
 from mersynth.clips import Strength
 from mersynth.facs.action_units import CONDITION_AUS, LETTER_INTENSITY, parse_au_cell
 from mersynth.sources.phantom.camera import SPAN
-from mersynth.sources.phantom.capture import LAB, Capture
+from mersynth.sources.phantom.capture import PLAIN_CAPTURE, Capture
 from mersynth.sources.phantom.settings import Range
 
 # Intensity of a movement that a coder would give the letter E. A micro-expression's skin moves
@@ -121,7 +121,7 @@ def clip_motion(
     apex: int,
     fps: float,
     rng: np.random.Generator,
-    capture: Capture = LAB,
+    capture: Capture = PLAIN_CAPTURE,
 ) -> ClipMotion:
     """A clip's motion: the expression, and what makes real clips hard.
 
@@ -138,18 +138,20 @@ def clip_motion(
         shifted = np.clip(apex + rng.normal(0.0, 0.04) * count, 1, max(count - 2, 1))
         at = apex if rng.random() < 0.5 else shifted
         aus[:, row] = expression_curve(count, at, rng)[:, None] * peaks[row]
-    odds = np.array([1 - capture.stray_aus, 0.6 * capture.stray_aus, 0.4 * capture.stray_aus])
-    for row in rng.choice(len(peaks), size=rng.choice(3, p=odds / odds.sum()), replace=False):
+    odds = (1 - capture.stray_aus, 8 / 13 * capture.stray_aus, 5 / 13 * capture.stray_aus)
+    for row in rng.choice(len(peaks), size=rng.choice(3, p=odds), replace=False):
         weak = rng.uniform(*capture.stray_strength) * rng.uniform(0.6, 1.0, 2)
         curve = expression_curve(count, rng.uniform(0.1, 0.9) * (count - 1), rng)
         aus[:, row] = np.maximum(aus[:, row], curve[:, None] * weak)
     seconds = np.arange(count) / fps
-    mouth = _restless_mouth(seconds, capture, rng)
-    aus = np.maximum(aus, mouth[:, :, None])
-    pose = rng.normal(0.0, _HELD) + _sway(seconds, capture, rng)
+    # Each by its own draws: whether somebody blinks does not change how the head sways.
+    stillness, lips, lids = rng.spawn(3)
+    share = stillness.uniform(*capture.head_share)
+    pose = rng.normal(0.0, _HELD) + share * _sway(seconds, capture, rng)
     light = 1 + capture.flicker * _wander(seconds, (0.3, 2.5), rng)
     light += capture.flicker * rng.random() * rng.normal(size=count)
-    return ClipMotion(np.clip(aus, 0, 1), pose, _blinks(seconds, capture, rng), light)
+    aus = np.maximum(aus, _restless_mouth(seconds, capture, lips)[:, :, None])
+    return ClipMotion(np.clip(aus, 0, 1), pose, _blinks(seconds, capture, lids), light)
 
 
 def _smooth(share: np.ndarray) -> np.ndarray:
@@ -167,10 +169,10 @@ def _wander(seconds: np.ndarray, hertz: Range, rng: np.random.Generator) -> np.n
 
 
 def _sway(seconds: np.ndarray, capture: Capture, rng: np.random.Generator) -> np.ndarray:
-    """(T, 5) how the pose wanders, from 0; some people keep stiller than others."""
+    """(T, 5) how the pose wanders, from 0."""
     shift = capture.head_shift / SPAN
     turns = np.deg2rad([capture.head_roll, capture.head_yaw, capture.head_pitch])
-    size = rng.uniform(1 / 3, 1.0) * np.array([shift, 0.8 * shift, *turns])
+    size = np.array([shift, 0.75 * shift, *turns])
     return size * np.stack([_wander(seconds, capture.head_hz, rng) for _ in size], 1)
 
 

@@ -16,7 +16,7 @@ from mersynth import logs
 from mersynth.clips import Clip, Strength
 from mersynth.face.template import HEAD, Framing
 from mersynth.facs.emotions import native_labels
-from mersynth.sources.phantom.capture import LAB, Capture
+from mersynth.sources.phantom.capture import PLAIN_CAPTURE, Capture
 from mersynth.sources.phantom.cells import CELLS
 from mersynth.sources.phantom.motion import clip_motion, letter_of, peak_intensities
 from mersynth.sources.phantom.render import PhantomRenderer
@@ -118,7 +118,7 @@ def render_clip(
     device: str | torch.device = "cpu",
     framing: Framing = HEAD,
     population: Population = PLAIN,
-    capture: Capture = LAB,
+    capture: Capture = PLAIN_CAPTURE,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Render a clip.
 
@@ -166,7 +166,7 @@ def write_store(
     device: str | torch.device = "cpu",
     framing: Framing = HEAD,
     population: Population = PLAIN,
-    capture: Capture = LAB,
+    capture: Capture = PLAIN_CAPTURE,
 ) -> ClipStore:
     """Render a population into a new store; see :func:`clip_specs` and :func:`render_clip`.
 
