@@ -19,6 +19,7 @@ def test_every_script_explains_itself(name: str) -> None:
     assert "usage:" in ran.stdout
 
 
+@pytest.mark.slow
 def test_control_is_measured_for_every_au(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2))
     quick = ["gan=tiny", "batch_size=2", "critic_steps=1", "au_reading_steps=0", "steps=1"]

@@ -218,8 +218,9 @@ def test_phantom_micro_and_macro_become_alike(phantom: dict[str, Any], magnifier
     def ratio(values: np.ndarray) -> float:
         return float(np.median(values[macro]) / np.median(values[~macro]))
 
+    # Medians of twelve clips each, which a restless head moves by a tenth.
     assert ratio(before) > 1.25
-    assert 0.9 < ratio(after) < 1.1
+    assert 0.85 < ratio(after) < 1.15
 
 
 @pytest.mark.parametrize(

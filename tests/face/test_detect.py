@@ -26,7 +26,7 @@ def _phantoms() -> tuple[np.ndarray, np.ndarray]:
     """Frames (N, 192, 192, 3) uint8 and landmarks (N, 68, 2) of subjects at rest."""
     rest = torch.zeros(1, len(CONDITION_AUS), 2)
     rendered = [
-        PhantomRenderer(PhantomSubject.sample(n), 192).render(rest) for n in range(100, 108)
+        PhantomRenderer(PhantomSubject.sample(n), 192).render(rest) for n in range(100, 104)
     ]
     frames = torch.cat([(r.frames * 255).round().byte() for r in rendered])
     landmarks = torch.cat([r.landmarks for r in rendered])

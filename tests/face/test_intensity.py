@@ -215,6 +215,7 @@ def test_retinaface_alone_gives_five_points(
     assert np.ptp(face.points, axis=0).min() > 0
 
 
+@pytest.mark.slow
 def test_gradients_and_the_environment_stay_as_they_were(random_folder: Path) -> None:
     code = (
         "import os, sys; os.environ.pop('OMP_NUM_THREADS', None)\n"

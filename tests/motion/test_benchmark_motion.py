@@ -9,6 +9,8 @@ import pytest
 from mersynth.motion.apex import APEX_METHODS
 from tests.script_modules import run_script
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, float | str]]]:

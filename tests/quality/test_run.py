@@ -183,7 +183,7 @@ def test_an_error_while_writing_leaves_nothing(
 
     monkeypatch.setattr("mersynth.quality.run.write_page", fail)
     with pytest.raises(OSError, match="disk full"):
-        measure_quality(real=stores[0], synthetic=stores[1], out=tmp_path / "q", overrides=QUICK)
+        measure_quality(real=stores[0], synthetic=stores[1], out=tmp_path / "q", overrides=UNREAD)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -24,9 +24,12 @@ from tests.recognizers.executor_calls import (
     wait_for,
 )
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray is not installed: mersynth[ray]"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("ray") is None, reason="Ray is not installed: mersynth[ray]"
+    ),
+]
 
 
 @pytest.fixture(scope="module", name="on_ray")
