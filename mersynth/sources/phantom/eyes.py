@@ -154,8 +154,8 @@ def _paint_balls(points: Tensor, subject: PhantomSubject, camera: Camera, lights
         r = (across**2 + up**2).sqrt()
         turn = torch.atan2(up, across)
         edge = 0.5 / k + 0.03
-        pale = torch.tensor([0.62, 0.58, 0.56], device=x.device)[:, None, None]
-        veins = torch.tensor([0.0, 0.14, 0.13], device=x.device)[:, None, None]
+        pale = torch.tensor([0.54, 0.51, 0.49], device=x.device)[:, None, None]
+        veins = torch.tensor([0.0, 0.12, 0.11], device=x.device)[:, None, None]
         inwards = across if eye == 0 else -across
         white = pale - veins * ((across.abs() / 1.25).clamp(0, 1) ** 2)
         white = white - 1.6 * veins * torch.sigmoid((inwards - 1.2) / 0.08)
