@@ -14,7 +14,8 @@ import torch
 from mersynth.dataset import tell_empty_classes
 from mersynth.files import sha256_of_file
 from mersynth.names import NameChoice, Named, Spelling, reconcile
-from mersynth.store import ClipStore, StoreError
+from mersynth.sources.phantom.version import tell_versions, version_of
+from mersynth.store import ClipStore, StoreError, tell_framings
 from recognizers.feature_files import read_features
 from recognizers.input_kinds import FeatureOptions
 from recognizers.inputs import ModelData, build_inputs
@@ -91,6 +92,15 @@ def read_parts(
             f"the frames of the stores differ in size (pixels: {found}), and a model would learn "
             "from their sharpness; prepare or generate them with one --image-size"
         )
+    tell_framings(
+        {str(path): store.framing for path, store in stores.items()},
+        "Prepare or generate one of them again with the other's framing: a recognizer learns where "
+        "faces lie",
+    )
+    tell_versions(
+        {str(path): version_of(store) for path, store in stores.items()},
+        "Render or generate the earlier one again",
+    )
     alone = sum(map(len, paths.values())) == 1
     parts = []
     for role, several in paths.items():
