@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from mersynth.config import load
 from mersynth.gan.checkpoint import SHIPPED
+from mersynth.sources.phantom.version import VERSION
 from mersynth.store import ClipStore, StoreError
 from recognizers.models import create_model, list_models
 from tests.script_modules import SCRIPTS, run_script, script
@@ -57,7 +58,9 @@ def test_documents_are_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
         "| x | 1 | y |",
     ]
     monkeypatch.setattr(sys, "argv", ["/somewhere/scripts/some.py", "--out", "a b.md"])
-    assert documents.command() == "```\npython scripts/some.py --out 'a b.md'\n```"
+    block, told = documents.command().split("\n\n")
+    assert block == "```\npython scripts/some.py --out 'a b.md'\n```"
+    assert told == f"on version {VERSION} of the phantom."
     lines = documents.paragraph("word " * 60).splitlines()
     assert max(map(len, lines)) <= 100
     assert documents.document(["one", "two"]) == "one\n\ntwo\n"

@@ -11,9 +11,11 @@ from pathlib import Path
 
 
 def command() -> str:
-    """The command line of the script that runs, as a block to copy."""
+    """The command line of the script that runs, as a block to copy, and what faces it ran on."""
+    from mersynth.sources.phantom.version import VERSION
+
     words = ["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]
-    return f"```\n{shlex.join(words)}\n```"
+    return f"```\n{shlex.join(words)}\n```\n\non version {VERSION} of the phantom."
 
 
 def machine(device: str) -> str:
