@@ -1,0 +1,74 @@
+"""Onset and apex of an annotation table's clips, rendered: all that flow images need."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mersynth import __version__, logs
+from mersynth.clips import Clip
+from mersynth.face.template import TIGHT
+from mersynth.facs.emotions import label
+from mersynth.sources.phantom.layouts import Layout, choose_layout, with_prototype
+from mersynth.sources.phantom.population import ClipSpec, render_clip
+from mersynth.store_writer import StoreWriter
+
+
+def write_pairs(table: Path, database: str, out: Path, seed: int, size: int) -> Path:
+    """A store of what ``mersynth phantom --like TABLE`` shows at onset and apex, framed tight.
+
+    The clips are those of the three classes, and have two frames, as far apart in time as onset and
+    apex are; where the table gives no apex it lies in the middle.
+
+    Args:
+        table: annotation table.
+        database: whose: a layout of ``mersynth phantom``.
+        out: the store, made unless it is there.
+        seed: of movements and noise.
+        size: side of the frames, in pixels.
+
+    Raises:
+        ValueError, SourceError: as ``mersynth.sources.phantom.tree.write_tree``.
+    """
+    if out.exists():
+        return out
+    layout = choose_layout(table, database)
+    specs = [
+        spec
+        for clip in layout.clips(table)
+        if clip is not None and label(database, clip.emotion, "three") is not None
+        if (spec := pair_of(clip, layout, seed)) is not None
+    ]
+    specs.sort(key=lambda spec: spec.subject)  # each head is built once
+    header: Mapping[str, Any] = {
+        "source": database,
+        "image_size": size,
+        "framing": TIGHT.as_dict(),
+        "seed": seed,
+        "licence": "rendered, no real person: free to use",
+        "mersynth": __version__,
+    }
+    with (
+        StoreWriter(out, [spec.clip for spec in specs], size, header) as writer,
+        logs.progress(f"rendering {out.name}", len(specs), "clips") as advance,
+    ):
+        for spec in specs:
+            writer.add(*render_clip(spec, size, framing=TIGHT))
+            advance(1)
+        writer.finish()
+    return out
+
+
+def pair_of(clip: Clip, layout: Layout, seed: int) -> ClipSpec | None:
+    """Onset and apex of a clip as a clip of two frames; None if they are the same frame."""
+    shown = clip if layout.has_aus else with_prototype(clip, seed)
+    apart = (clip.num_frames - 1) // 2 if clip.apex_index is None else clip.apex_index
+    if apart == 0:
+        return None
+    pair = replace(shown, onset=0, apex=1, offset=1, fps=clip.fps / apart)
+    number = layout.first_subject + int(re.sub(r"\D", "", clip.subject))
+    return ClipSpec(pair, number, (seed, zlib.crc32(clip.id.encode())))

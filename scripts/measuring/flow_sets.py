@@ -1,0 +1,155 @@
+"""Sets of flow images, real and rendered, as one feature file each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from measuring.flow_statistics import stretch
+from mersynth.files import checksum_of, whole_file
+from mersynth.store import ClipStore
+from recognizers.feature_files import read_features
+from recognizers.inputs import ModelData, build_inputs
+from recognizers.models import create_model
+
+INPUT = "flow_strain"
+SPECS = create_model("ststnet", 3).inputs
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSet:
+    """Flow images of some clips.
+
+    Attributes:
+        name: how it is called.
+        files: feature files that hold it.
+        images: (N, 3, 28, 28) float32 in [0, 1], u, v and strain, each stretched.
+        labels: (N,) index in ``classes``.
+        people: N ids.
+        classes: their names.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    images: np.ndarray
+    labels: np.ndarray
+    people: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    @classmethod
+    def read(cls, name: str, files: Sequence[Path]) -> FlowSet:
+        """Read feature files with the same classes.
+
+        Raises:
+            ValueError: if their classes differ; and as ``read_features``.
+        """
+        parts = [read_features(file, SPECS, alone=len(files) == 1) for file in files]
+        if len({part.classes for part in parts}) > 1:
+            raise ValueError(
+                f"{name}: files of one set need the same classes, got "
+                f"{' and '.join(', '.join(part.classes) for part in parts)}"
+            )
+        return cls(
+            name,
+            tuple(files),
+            stretch(np.concatenate([part.inputs[INPUT].numpy() for part in parts])),
+            np.concatenate([part.label.numpy() for part in parts]),
+            tuple(clip.subject_id for part in parts for clip in part.clips),
+            parts[0].classes,
+        )
+
+
+def by_database(real: Path, folder: Path) -> list[FlowSet]:
+    """The databases of a feature file, each as a file of its own, stretched.
+
+    Raises:
+        ValueError: if a clip is synthetic; and as ``read_features``.
+    """
+    data = read_features(real, SPECS)
+    if synthetic := [clip.id for clip in data.clips if clip.is_synthetic]:
+        raise ValueError(f"{real}: {synthetic[0]} is a synthetic clip; give real ones")
+    sets = []
+    for name in dict.fromkeys(clip.source for clip in data.clips):
+        rows = [i for i, clip in enumerate(data.clips) if clip.source == name]
+        file = folder / f"{name}.npz"
+        clips = [data.clips[i] for i in rows]
+        _write(
+            file,
+            stretch(data.inputs[INPUT].numpy()[rows]),
+            data.label.numpy()[rows],
+            data.classes,
+            subject=[clip.subject for clip in clips],
+            dataset=[clip.source for clip in clips],
+            clip=[clip.name for clip in clips],
+        )
+        sets.append(FlowSet.read(name, [file]))
+    return sets
+
+
+def rendered_file(path: Path, people: Sequence[str], folder: Path) -> Path:
+    """A store of ``mersynth phantom --like`` as a feature file of synthetic clips.
+
+    Its clips bear the names of the real ones whose AU cell and timing they follow: their templates.
+    The renderer never saw anybody, so that ``people`` are all unseen by it.
+
+    Args:
+        path: the store; a feature file is returned as it is.
+        people: ids of those who are tested.
+        folder: of the file.
+
+    Raises:
+        ValueError: if the store follows a database under test, whose people are called otherwise;
+            and as ``ClipStore.open`` and ``build_inputs``.
+    """
+    if path.suffix == ".npz":
+        return path
+    store = ClipStore.open(path)
+    file = folder / f"{path.name}-{checksum_of([store.checksum, sorted(people)])[:8]}.npz"
+    if file.exists():
+        return file
+    tested = {person.split("/")[0] for person in people}
+    for source in {clip.source for clip in store.clips} & tested:
+        followed = {clip.subject_id for clip in store.clips if clip.source == source}
+        if not followed & set(people):
+            raise ValueError(
+                f"{path} follows {source}, whose people it calls {min(followed)} and the like, and "
+                f"who are called {min(p for p in people if p.startswith(source))} where they are "
+                "tested: name them alike, or nobody is left out"
+            )
+    data = build_inputs(store, SPECS, "three")
+    _write(file, stretch(data.inputs[INPUT].numpy()), data.label.numpy(), data.classes, **_origin(
+        data, path.name, people
+    ))  # fmt: skip
+    return file
+
+
+def _origin(data: ModelData, name: str, people: Sequence[str]) -> dict[str, list[str]]:
+    clips = data.clips
+    unseen = ";".join(sorted(set(people)))
+    return {
+        "subject": [f"{clip.source}_{clip.subject}" for clip in clips],
+        "dataset": [name] * len(clips),
+        "clip": [clip.name for clip in clips],
+        "aus": [clip.aus for clip in clips],
+        "template": [clip.id for clip in clips],
+        "generator": [checksum_of("phantom")] * len(clips),
+        "unseen": [unseen] * len(clips),
+    }
+
+
+def _write(
+    file: Path, images: np.ndarray, labels: np.ndarray, classes: Sequence[str], **texts: list[str]
+) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(file) as partial, partial.open("wb") as opened:
+        np.savez(
+            opened,
+            x=images,
+            y=labels,
+            classes=np.array(classes),
+            channels=np.array(SPECS[INPUT].channels),
+            **{key: np.array(values) for key, values in texts.items()},
+        )
