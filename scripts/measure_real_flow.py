@@ -30,12 +30,15 @@ from measuring.documents import command, document, machine, paragraph, table
 from measuring.flow_arms import BATCH, EPOCHS, GROUPS, LR_FACTOR, Arm, arm_rows, run_arms
 from measuring.flow_comparison import compared, statistic_tables
 from measuring.flow_pairs import write_pairs
-from measuring.flow_sets import FlowSet, by_database, rendered_file
+from measuring.flow_sets import FLOW, FlowSet, by_database, rendered_file
+from omegaconf import OmegaConf
 from reproduction.command import told
 
-from mersynth import __version__, logs
-from mersynth.files import write_json_atomically
+from mersynth import __version__, config, logs
+from mersynth.files import checksum_of, write_json_atomically
+from mersynth.sources.phantom.capture import Capture
 from mersynth.sources.phantom.layouts import LAYOUTS
+from mersynth.sources.phantom.variety import Population
 from recognizers.metrics import FULL
 
 logger = logging.getLogger("recognizers.scripts.real_flow")
@@ -54,6 +57,9 @@ def stores_of(options: argparse.Namespace) -> dict[str, list[Path]]:
             )
         if missing := [path for path in paths if not path.exists()]:
             raise argparse.ArgumentTypeError(f"--rendered {name}: there is no {missing[0]}")
+    chosen: Any = OmegaConf.to_container(config.load("phantom", options.phantom), resolve=True)
+    settings = Population.of(chosen["population"]), Capture.of(chosen["capture"])
+    made_by = checksum_of([*(each.as_dict() for each in settings), options.image_size])[:8]
     for given in options.table:
         database, _, table = given.partition("=")
         if database not in LAYOUTS or not Path(table).is_file():
@@ -62,8 +68,8 @@ def stores_of(options: argparse.Namespace) -> dict[str, list[Path]]:
                 f"got {given!r}"
             )
         for seed in range(options.renderings):
-            out = options.work / "stores" / f"{database}_{seed}"
-            store = write_pairs(Path(table), database, out, seed, options.image_size)
+            out = options.work / "stores" / made_by / f"{database}_{seed}"
+            store = write_pairs(Path(table), database, out, seed, options.image_size, *settings)
             sets.setdefault(NOW, []).append(store)
     if not sets:
         raise argparse.ArgumentTypeError("give annotation tables (--table) or stores (--rendered)")
@@ -89,8 +95,9 @@ def text(
         command(),
         paragraph(
             f"{sizes}. Flow images of 28 x 28, each channel of each clip stretched to its own "
-            "range. Rows of the picture: each set; columns: a class's mean map less the mean of "
-            "all, then the first components of u and v."
+            "range; rendered flow is by TV-L1 with an attachment of "
+            f"{FLOW['attachment']:g}. Rows of the picture: each set; columns: a class's mean map "
+            "less the mean of all, then the first components of u and v."
         ),
         f"![Mean maps of classes and first components]({drawing})",
         *statistic_tables(found, real[0].classes),
@@ -131,6 +138,10 @@ def main() -> None:
     )
     parser.add_argument("--renderings", type=int, default=1, help="of each table, by other seeds")
     parser.add_argument("--image-size", type=int, default=128, help="of the frames, in pixels")
+    parser.add_argument(
+        "--phantom", action="append", default=[], metavar="KEY=VALUE",
+        help="of population and capture in configs/phantom.yaml; repeatable",
+    )  # fmt: skip
     parser.add_argument(
         "--rendered", nargs="+", action="append", default=[], metavar=("NAME", "STORE"),
         help="a further set's name and its stores or feature files; repeatable",

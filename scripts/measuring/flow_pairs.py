@@ -13,12 +13,22 @@ from mersynth import __version__, logs
 from mersynth.clips import Clip
 from mersynth.face.template import TIGHT
 from mersynth.facs.emotions import label
+from mersynth.sources.phantom.capture import LAB, Capture
 from mersynth.sources.phantom.layouts import Layout, choose_layout, with_prototype
 from mersynth.sources.phantom.population import ClipSpec, render_clip
+from mersynth.sources.phantom.variety import WIDE, Population
 from mersynth.store_writer import StoreWriter
 
 
-def write_pairs(table: Path, database: str, out: Path, seed: int, size: int) -> Path:
+def write_pairs(
+    table: Path,
+    database: str,
+    out: Path,
+    seed: int,
+    size: int,
+    population: Population = WIDE,
+    capture: Capture = LAB,
+) -> Path:
     """A store of what ``mersynth phantom --like TABLE`` shows at onset and apex, framed tight.
 
     The clips are those of the three classes, and have two frames, as far apart in time as onset and
@@ -30,6 +40,8 @@ def write_pairs(table: Path, database: str, out: Path, seed: int, size: int) -> 
         out: the store, made unless it is there.
         seed: of movements and noise.
         size: side of the frames, in pixels.
+        population: what people wear, and how they are recorded.
+        capture: what clips hold beside the expression.
 
     Raises:
         ValueError, SourceError: as ``mersynth.sources.phantom.tree.write_tree``.
@@ -49,6 +61,8 @@ def write_pairs(table: Path, database: str, out: Path, seed: int, size: int) -> 
         "image_size": size,
         "framing": TIGHT.as_dict(),
         "seed": seed,
+        "population": population.as_dict(),
+        "capture": capture.as_dict(),
         "licence": "rendered, no real person: free to use",
         "mersynth": __version__,
     }
@@ -57,7 +71,10 @@ def write_pairs(table: Path, database: str, out: Path, seed: int, size: int) -> 
         logs.progress(f"rendering {out.name}", len(specs), "clips") as advance,
     ):
         for spec in specs:
-            writer.add(*render_clip(spec, size, framing=TIGHT))
+            rendered = render_clip(
+                spec, size, framing=TIGHT, population=population, capture=capture
+            )
+            writer.add(*rendered)
             advance(1)
         writer.finish()
     return out

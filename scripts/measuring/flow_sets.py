@@ -10,12 +10,15 @@ import numpy as np
 
 from measuring.flow_statistics import stretch
 from mersynth.files import checksum_of, whole_file
+from mersynth.motion.flow_images import DUAL_BRANCH_TVL1
 from mersynth.store import ClipStore
 from recognizers.feature_files import read_features
 from recognizers.inputs import ModelData, build_inputs
 from recognizers.models import create_model
 
 INPUT = "flow_strain"
+FLOW = DUAL_BRANCH_TVL1
+"""Options of TV-L1: nearest to OpenCV's at its defaults, by which most flow images are made."""
 SPECS = create_model("ststnet", 3).inputs
 
 
@@ -107,7 +110,7 @@ def rendered_file(path: Path, people: Sequence[str], folder: Path) -> Path:
     if path.suffix == ".npz":
         return path
     store = ClipStore.open(path)
-    file = folder / f"{path.name}-{checksum_of([store.checksum, sorted(people)])[:8]}.npz"
+    file = folder / f"{path.name}-{checksum_of([store.checksum, sorted(people), FLOW])[:8]}.npz"
     if file.exists():
         return file
     tested = {person.split("/")[0] for person in people}
@@ -119,7 +122,8 @@ def rendered_file(path: Path, people: Sequence[str], folder: Path) -> Path:
                 f"who are called {min(p for p in people if p.startswith(source))} where they are "
                 "tested: name them alike, or nobody is left out"
             )
-    data = build_inputs(store, SPECS, "three")
+    options = {"flow": FLOW, "strain": FLOW}
+    data = build_inputs(store, SPECS, "three", features=options)
     _write(file, stretch(data.inputs[INPUT].numpy()), data.label.numpy(), data.classes, **_origin(
         data, path.name, people
     ))  # fmt: skip
