@@ -46,12 +46,12 @@ def test_lengths_count_from_the_median() -> None:
     assert quantiles["here"] == pytest.approx([0, 0.25, 0.5])
 
 
-def test_the_share_of_strain_in_a_region() -> None:
-    images = np.zeros((2, 3, 4, 4), np.float32)
-    images[0, 2, 0, 0], images[0, 2, 2, 2] = 0.75, 0.25
+def test_the_share_of_a_map_in_a_region() -> None:
+    strain = np.zeros((2, 4, 4), np.float32)
+    strain[0, 0, 0], strain[0, 2, 2] = 0.75, 0.25
     corner = np.zeros((4, 4), bool)
     corner[0, 0] = True
-    share, none = statistics.shares(images, corner)
+    share, none = statistics.shares(strain, corner)
     assert share == pytest.approx(0.75)
     assert np.isnan(none)
 

@@ -25,12 +25,13 @@ def compared(real: Sequence[FlowSet], rendered: Sequence[FlowSet]) -> dict[str, 
         contrasts[each.name] = statistics.class_contrasts(
             each.images, each.labels, len(each.classes)
         )
-        at_rim = statistics.shares(each.images, rim)
+        at_rim = statistics.shares(statistics.lengths(each.images) ** 2, rim)
         own[each.name] = {
             "clips": len(each.images),
             "people": len(set(each.people)),
             "lengths": statistics.length_quantiles(each.images, masks, QUANTILES),
             "strain": {name: mean_share(each, mask) for name, mask in masks.items()},
+            "energy_at_rim": float(np.nanmean(at_rim)),
             "mostly_rim": float(np.mean(at_rim > 0.5)),
             "components": size.tolist(),
             "halves": halves(each),
@@ -52,7 +53,7 @@ def compared(real: Sequence[FlowSet], rendered: Sequence[FlowSet]) -> dict[str, 
 
 def mean_share(each: FlowSet, mask: np.ndarray) -> float:
     """The mean of the clips' shares of strain in a region."""
-    return float(np.nanmean(statistics.shares(each.images, mask)))
+    return float(np.nanmean(statistics.shares(each.images[:, 2], mask)))
 
 
 def halves(each: FlowSet) -> float:
@@ -74,10 +75,20 @@ def statistic_tables(found: Mapping[str, Any], classes: Sequence[str]) -> list[s
         for name, own in sets.items()
     ]
     strain = [
-        [name, *(f"{own['strain'][region]:.2f}" for region in regions), f"{own['mostly_rim']:.0%}"]
+        [
+            name,
+            *(f"{own['strain'][region]:.2f}" for region in regions),
+            f"{own['energy_at_rim']:.2f}",
+            f"{own['mostly_rim']:.0%}",
+        ]
         for name, own in sets.items()
     ]
-    area = ["of the image's area", *(f"{found['areas'][region]:.2f}" for region in regions), ""]
+    area = [
+        "of the image's area",
+        *(f"{found['areas'][region]:.2f}" for region in regions),
+        f"{found['areas']['rim']:.2f}",
+        "",
+    ]
     parts = [
         [
             pair,
@@ -97,12 +108,12 @@ def statistic_tables(found: Mapping[str, Any], classes: Sequence[str]) -> list[s
             "of a region."
         ),
         table(("set", *regions), lengths),
-        "## Where strain lies",
+        "## Where strain and energy lie",
         paragraph(
-            "The mean share of a clip's strain in each region, and the share of clips with more "
-            "than half of it at the rim."
+            "The mean share of a clip's strain in each region; the mean share of its energy (squared "
+            "lengths) that lies at the rim, and the share of clips that have most of theirs there."
         ),
-        table(("set", *regions, "mostly rim"), [*strain, area]),
+        table(("set", *regions, "energy at the rim", "mostly rim"), [*strain, area]),
         "## First components, and what sets a class apart",
         paragraph(
             f"Overlap: the mean squared cosine between the spaces of the first {COMPONENTS} "

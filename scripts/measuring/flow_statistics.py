@@ -63,13 +63,14 @@ def length_quantiles(
     return {name: np.quantile(found[:, mask], at).tolist() for name, mask in masks.items()}
 
 
-def shares(images: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(N,): the part of each clip's strain that lies in a region; NaN where there is none."""
-    strain = images[:, 2].astype(np.float64)
-    total = strain.sum((1, 2))
-    return np.divide(
-        strain[:, mask].sum(1), total, out=np.full(len(strain), np.nan), where=total > 0
-    )
+def shares(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(N,): the part of what each map (N, H, W) holds that lies in a region; NaN of an empty one.
+
+    ``images[:, 2]`` are maps of strain, ``lengths(images) ** 2`` of energy.
+    """
+    total = values.sum((1, 2), dtype=np.float64)
+    part = values[:, mask].sum(1, dtype=np.float64)
+    return np.divide(part, total, out=np.full(len(values), np.nan), where=total > 0)
 
 
 def class_contrasts(images: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
