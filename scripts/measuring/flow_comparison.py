@@ -110,8 +110,9 @@ def statistic_tables(found: Mapping[str, Any], classes: Sequence[str]) -> list[s
         table(("set", *regions), lengths),
         "## Where strain and energy lie",
         paragraph(
-            "The mean share of a clip's strain in each region; the mean share of its energy (squared "
-            "lengths) that lies at the rim, and the share of clips that have most of theirs there."
+            "The mean share of a clip's strain in each region; the mean share of its energy "
+            "(squared lengths) that lies at the rim, and the share of clips that have most of "
+            "theirs there."
         ),
         table(("set", *regions, "energy at the rim", "mostly rim"), [*strain, area]),
         "## First components, and what sets a class apart",
