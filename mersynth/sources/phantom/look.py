@@ -52,7 +52,7 @@ class Look:
     """How one person is recorded; by itself bare-faced, lips closed, before a perfect camera.
 
     Attributes:
-        glasses, fringe: what is worn; None: nothing.
+        glasses, fringe: their kind; None: there is none.
         beard_cut: which parts of a beard are left, where the subject has one.
         parted: how far the lips are apart at rest, as an intensity of AU 25.
         softness: of the light: 0 a lamp, 1 a large screen.

@@ -53,7 +53,7 @@ class Scene:
         mouth_share: (S, S) how freely the lips part.
         inside: (3, R, R) the mouth's inside.
         room: (3, S, S) what is behind the head.
-        worn: what is worn before it; None: nothing.
+        worn: glasses and fringe before it; None: neither.
         vertices: (468, 2) MediaPipe's vertices, pixels.
     """
 

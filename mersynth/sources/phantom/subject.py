@@ -52,7 +52,7 @@ class PhantomSubject:
         gain: (20, 2) strength of each AU on the left and right side, about 1.
         expressiveness: how strongly the subject shows an expression, about 1.
         noise: standard deviation of the camera's shot noise, in image values.
-        look: what is worn, and what light, room and camera add.
+        look: glasses and fringe, and what light, room and camera add.
     """
 
     seed: int
