@@ -9,6 +9,8 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Read by numeric libraries when they are loaded: workers times threads would be too many.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Where more are asked for, those that wait leave the cores to the other workers.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
