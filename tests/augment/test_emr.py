@@ -193,7 +193,7 @@ def phantom() -> dict[str, Any]:
         counts = {"happiness": each, "anger": each, "surprise": each}
         specs = clip_specs(
             seed=5, subjects=each, counts=counts, strength=kind,  # type: ignore[arg-type]
-            first_subject=6100, fps=40.0, max_frames=16,
+            first_subject=6200, fps=40.0, max_frames=16,
         )  # fmt: skip
         for spec in specs:
             frames, _, _ = render_clip(spec, 128)
