@@ -148,7 +148,7 @@ _PULLS: dict[int, tuple[_Pull, ...]] = {
     25: (
         _Pull((0.0, -4.0), (1.6, 0.9), (0.0, 0.22, 0.0), lip=_UPPER),
         _Pull((0.0, -4.6), (2.0, 0.8), (0.0, -0.7, 0.05), lip=_LOWER),
-        _Pull((1.2, -5.0), (0.9, 0.9), (0.12, -0.6, 0.05), lip=_LOWER),  # its two bellies
+        _Pull((0.9, -5.0), (1.4, 0.9), (0.1, -0.45, 0.05), lip=_LOWER),  # its two bellies
     ),
     # Beside the jaw, which _jaw_drop opens: the mouth gets narrower.
     26: (_Pull((2.5, -4.5), (1.0, 1.2), (-0.2, 0.0, 0.0)),),
