@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mersynth.clips import Strength
+from mersynth.facs.action_units import stronger_side
 from mersynth.facs.emotions import classes, label
 from mersynth.logs import listed
 from mersynth.store import ClipStore
@@ -24,7 +25,7 @@ class ClipSample(TypedDict):
 
     Keys:
         clip: (T, 3, H, W) float32 in [0, 1].
-        aus: (T, 20) float32 in [0, 1]; NaN where not measured.
+        aus: (T, 20) float32 in [0, 1], the stronger side of each AU; NaN where not measured.
         landmarks: (T, 68, 2) float32, (x, y) in pixels; NaN where not measured.
         label: class index in ``ClipDataset.classes``.
         subject: index of the person in ``ClipDataset.subjects``.
@@ -83,7 +84,7 @@ class ClipDataset(Dataset[ClipSample]):
         chosen = np.linspace(0, item.clip.num_frames - 1, self.num_frames).round().astype(int)
         return ClipSample(
             clip=to_float(item.frames[chosen]),
-            aus=torch.from_numpy(item.intensities[chosen]),
+            aus=torch.from_numpy(stronger_side(item.intensities[chosen])),
             landmarks=torch.from_numpy(item.landmarks[chosen]),
             label=self.labels[index],
             subject=self.subjects.index(item.clip.subject_id),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mersynth.dataset import to_float
 from mersynth.face.intensity import difference_to_onset
+from mersynth.facs.action_units import stronger_side
 from mersynth.logs import listed
 from mersynth.motion.dynamic_image import dynamic_image
 from mersynth.motion.flow import optical_flow, optical_strain
@@ -136,7 +137,7 @@ def _tim(clips: Sequence[StoredClip], device: torch.device, num_frames: int) -> 
 
 
 def _intensity_change(clips: Sequence[StoredClip], device: torch.device) -> Tensor:
-    changes = [difference_to_onset(clip.intensities) for clip in clips]
+    changes = [difference_to_onset(stronger_side(clip.intensities)) for clip in clips]
     return torch.from_numpy(np.concatenate(changes))
 
 
@@ -177,7 +178,10 @@ FEATURES: dict[str, Feature] = {
     "dynamic_image": Feature(_dynamic_image, "3, H, W: RGB in [0, 1]", needs="frames that differ"),
     "tim": Feature(_tim, "T, 3, H, W: RGB in [0, 1], T frames", needs="two frames"),
     "intensity_change": Feature(
-        _intensity_change, "20: AU intensities less the onset frame's", "intensities", of="frame"
+        _intensity_change,
+        "20: AU intensities less the onset's, the stronger side",
+        "intensities",
+        of="frame",
     ),
 }
 """The features by name; ``configs/prepare.yaml`` has their options."""

@@ -5,8 +5,8 @@ A store is a folder::
     my_store/
         clips.parquet     a row a clip: the fields of Clip
         frames.npy        (F, H, W, 3) uint8, RGB; the frames of all clips, one clip after another
-        intensities.npy   (F, 20) float32, AU intensities in [0, 1], columns as CONDITION_AUS;
-                          NaN = not measured
+        intensities.npy   (F, 20, 2) float32, AU intensities in [0, 1], rows as CONDITION_AUS, then
+                          the subject's left and right side; NaN = not measured
         landmarks.npy     (F, 68, 2) float32, (x, y) in pixels; NaN = not measured
         store.json        schema version, header (source, licence, seed ...), SHA-256 of each file
 
@@ -14,7 +14,8 @@ A store is a folder::
 
 A store is written beside its final place, in ``.<name>.<who>.partial``, and renamed when it is
 whole: a folder of that name is always a complete store. Whoever opens it compares the checksums
-once (:mod:`mersynth.verdict`).
+once (:mod:`mersynth.verdict`). Intensities of schema version 1 have no sides, (F, 20): such a store
+opens as before, and both sides are what it holds.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import numpy as np
 
 from mersynth.clips import Clip
 from mersynth.face.template import Framing, framing_in
-from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.action_units import CONDITION_AUS, SIDES, on_both_sides
 from mersynth.facs.landmarks import NUM_LANDMARKS
 from mersynth.files import checksum_of
 from mersynth.verdict import DamagedError, check_files
@@ -41,7 +42,8 @@ logger = logging.getLogger(__name__)
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_WITHOUT_SIDES = 1  # the schema version before AU intensities had sides
 CHECKSUMMED_FILES = ("clips.parquet", "frames.npy", "intensities.npy", "landmarks.npy")
 
 
@@ -59,7 +61,8 @@ class StoredClip:
     Attributes:
         clip: the annotation.
         frames: (T, H, W, 3) uint8, RGB.
-        intensities: (T, 20) float32 in [0, 1]; NaN where not measured.
+        intensities: (T, 20, 2) float32 in [0, 1], the last axis as ``SIDES``; NaN where not
+            measured.
         landmarks: (T, 68, 2) float32, (x, y) in pixels; NaN where not measured.
     """
 
@@ -123,7 +126,7 @@ class ClipStore(Sequence[StoredClip]):
             ) from error
         clips = _read_clips(path / "clips.parquet")
         lengths = [clip.num_frames for clip in clips]
-        arrays = _open_arrays(path, sum(lengths))
+        arrays = _open_arrays(path, sum(lengths), sides=meta["schema_version"] != _WITHOUT_SIDES)
         starts = (
             np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(int).tolist() if clips else []
         )
@@ -256,10 +259,10 @@ def _read_meta(path: Path) -> dict[str, Any]:
         complete &= set(CHECKSUMMED_FILES) <= set(meta["sha256"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{file} is damaged ({error}); make the store again") from error
-    if version != SCHEMA_VERSION:
+    if version not in (_WITHOUT_SIDES, SCHEMA_VERSION):
         raise StoreError(
-            f"{file} has schema version {version}, this mersynth reads {SCHEMA_VERSION}; make the "
-            "store again, or install the version that wrote it"
+            f"{file} has schema version {version}, this mersynth reads {_WITHOUT_SIDES} and "
+            f"{SCHEMA_VERSION}; make the store again, or install the version that wrote it"
         )
     if not complete:
         raise StoreError(f"{file} lacks the source or a file's SHA-256; make the store again")
@@ -270,12 +273,12 @@ def array_layout(image_size: int) -> dict[str, tuple[type, tuple[int, ...]]]:
     """Type and shape of what is stored for every frame, by the name of the array."""
     return {
         "frames": (np.uint8, (image_size, image_size, 3)),
-        "intensities": (np.float32, (len(CONDITION_AUS),)),
+        "intensities": (np.float32, (len(CONDITION_AUS), len(SIDES))),
         "landmarks": (np.float32, (NUM_LANDMARKS, 2)),
     }
 
 
-def _open_arrays(path: Path, total: int) -> dict[str, np.ndarray]:
+def _open_arrays(path: Path, total: int, sides: bool) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for name in array_layout(0):
         file = path / f"{name}.npy"
@@ -284,13 +287,18 @@ def _open_arrays(path: Path, total: int) -> dict[str, np.ndarray]:
         except (OSError, EOFError, ValueError) as error:
             raise StoreError(f"{file} cannot be read ({error}); make the store again") from error
     side = arrays["frames"].shape[1] if arrays["frames"].ndim > 1 else 0
-    for name, (kind, shape) in array_layout(side).items():
+    layout = array_layout(side)
+    if not sides:
+        layout["intensities"] = (np.float32, (len(CONDITION_AUS),))
+    for name, (kind, shape) in layout.items():
         array = arrays[name]
         if array.dtype != kind or array.shape != (total, *shape):
             raise StoreError(
                 f"{path / f'{name}.npy'} holds {array.dtype} {array.shape}, the clips need "
                 f"{np.dtype(kind)} {(total, *shape)}; make the store again"
             )
+    if not sides:
+        arrays["intensities"] = on_both_sides(arrays["intensities"])
     return arrays
 
 

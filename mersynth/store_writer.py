@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mersynth.clips import Clip
+from mersynth.facs.action_units import on_both_sides
 from mersynth.files import (
     checksum_of,
     move_whole,
@@ -118,8 +119,9 @@ class StoreWriter:
         fitting = [folder for folder, journal in found.items() if journal["plan"] == self._plan]
         if found and not fitting:
             raise StoreError(
-                f"{next(iter(found))} holds the beginning of another store (other clips, sizes or "
-                "settings); remove that folder, or repeat the command that began it"
+                f"{next(iter(found))} holds the beginning of another store (other clips, sizes, "
+                "settings or version of mersynth); remove that folder, or repeat the command that "
+                "began it"
             )
         return max(fitting, key=lambda folder: int(found[folder]["done"]), default=None)
 
@@ -166,7 +168,8 @@ class StoreWriter:
 
         Args:
             frames: (T, H, W, 3) uint8, RGB, with T the clip's number of frames.
-            intensities: (T, 20) in [0, 1].
+            intensities: (T, 20, 2) in [0, 1], the last axis as ``facs.SIDES``; or (T, 20), measured
+                without sides, which both sides get.
             landmarks: (T, 68, 2), (x, y) in pixels.
 
         Raises:
@@ -178,6 +181,8 @@ class StoreWriter:
         rows = slice(self._ends[self._next] - clip.num_frames, self._ends[self._next])
         if frames.dtype != np.uint8:
             raise ValueError(f"clip {clip.id}: frames must be uint8, got {frames.dtype}")
+        if intensities is not None and intensities.ndim == 2:
+            intensities = on_both_sides(intensities)
         given = {"frames": frames, "intensities": intensities, "landmarks": landmarks}
         for name, value in given.items():
             target = self._arrays[name][rows]
@@ -315,7 +320,8 @@ def merge(
 
 
 def _plan_checksum(clips: Iterable[Clip], image_size: int, header: Mapping[str, Any]) -> str:
-    return checksum_of([[clip_row(clip) for clip in clips], image_size, dict(header)])
+    rows = [clip_row(clip) for clip in clips]
+    return checksum_of([rows, image_size, dict(header), SCHEMA_VERSION])
 
 
 def _check_unique(clips: Iterable[Clip]) -> None:

@@ -23,7 +23,7 @@ from skimage.data import astronaut
 from mersynth import logs
 from mersynth.dataset import to_uint8
 from mersynth.face.template import TEMPLATE, five_points
-from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
+from mersynth.facs.action_units import condition_vector, parse_au_cell
 from mersynth.gan.checkpoint import SHIPPED
 from mersynth.prepare import prepare
 from mersynth.sources.media import kind_of
@@ -76,10 +76,8 @@ def _prepared(pictures: list[Path], folder: Path, maker: ClipGenerator) -> ClipS
 
 def _moved(maker: ClipGenerator, faces: ClipStore) -> list[np.ndarray]:
     """For each face a row: at rest, and showing the AU sets."""
-    curves = np.zeros((1 + len(AU_SETS), len(CONDITION_AUS)), np.float32)
-    for row, cell in enumerate(AU_SETS, 1):
-        numbers = parse_au_cell(cell).numbers
-        curves[row] = [STRENGTH * (number in numbers) for number in CONDITION_AUS]
+    peaks = [condition_vector(parse_au_cell(cell), unlettered=STRENGTH) for cell in AU_SETS]
+    curves = np.stack([np.zeros_like(peaks[0]), *peaks])
     rows = []
     for face in faces:
         # AU-ICGAN's frames are counted from the face's own intensities, which a photo has not.

@@ -74,9 +74,9 @@ class Twins:
         renderer = self._renderer(item.clip.subject)
         rng = np.random.default_rng([self.seed, number])
         count = item.clip.num_frames
-        still = np.zeros((item.intensities.shape[1], 2))
+        still = np.zeros(item.intensities.shape[1:])
         motion = clip_motion(still, count, count // 2, item.clip.fps, rng)
-        asked = np.repeat(item.intensities[:, :, None], 2, axis=2)
+        asked = np.array(item.intensities)
         other, head = OTHER in self.parts, MOTION in self.parts
         aus = np.maximum(motion.aus, asked) if other else asked
         rendered = renderer.render(

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from mersynth import logs
 from mersynth.dataset import to_uint8
-from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.action_units import CONDITION_AUS, SIDES
 from mersynth.files import write_json_atomically
 from mersynth.gan.checkpoint import SHIPPED, load_generator
 from mersynth.quality.reader import Estimator, fit
@@ -88,20 +88,20 @@ def measure(checkpoint: Path, estimator: Estimator, subjects: int) -> list[dict[
             raise ValueError(f"phantom subject {number} was trained on; measure unseen ones")
     for au in MEASURED_AUS:
         column = CONDITION_AUS.index(au)
-        wanted = torch.zeros(len(LEVELS), len(CONDITION_AUS))
-        wanted[:, column] = levels
+        wanted = torch.zeros(len(LEVELS), len(CONDITION_AUS), len(SIDES))
+        wanted[:, column] = levels[:, None]
         read: dict[str, list[Tensor]] = {"obtained": [], "estimator": []}
         figures: dict[str, list[float]] = {"ssim": [], "flow": [], "flow_method": []}
         for number, renderer in renderers.items():
             truth = renderer.render(
-                torch.cat([torch.zeros(1, 20), wanted])[:, :, None].expand(-1, -1, 2),
+                torch.cat([torch.zeros_like(wanted[:1]), wanted]),
                 noise_generator=noise(number),
                 flow=True,
             )
             onset = truth.frames[:1].expand(len(LEVELS), -1, -1, -1)
             made = generator(onset, wanted).image
-            read["obtained"].append(estimator(onset, made)[:, column])
-            read["estimator"].append(estimator(onset, truth.frames[1:])[:, column])
+            read["obtained"].append(estimator(onset, made)[:, column].mean(-1))
+            read["estimator"].append(estimator(onset, truth.frames[1:])[:, column].mean(-1))
             first, apex, real = (to_uint8(x) for x in (onset[0], made[-1], truth.frames[-1]))
             flow = truth.flow[-1].permute(1, 2, 0).numpy()
             figures["ssim"].append(still_ssim(first, apex, flow))

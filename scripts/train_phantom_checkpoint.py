@@ -85,7 +85,7 @@ def write_macro(path: Path, image_size: int, seed: int) -> None:
                 )
                 grain = subject.noise * rng.standard_normal((3, image_size, image_size))
                 frames = (rendered.frames + torch.from_numpy(grain)).clamp(0, 1)
-                writer.add(to_uint8(frames), aus.max(2), rendered.landmarks.numpy())
+                writer.add(to_uint8(frames), aus, rendered.landmarks.numpy())
             advance(MACRO_CLIPS_EACH)
         writer.finish()
 

@@ -4,11 +4,14 @@ from mersynth.facs.action_units import (
     ACTION_UNITS,
     CONDITION_AUS,
     LETTER_INTENSITY,
+    SIDES,
     ActionUnit,
     AUCell,
     AUEvent,
     condition_vector,
+    on_both_sides,
     parse_au_cell,
+    stronger_side,
     why_unread,
 )
 
@@ -16,10 +19,13 @@ __all__ = [
     "ACTION_UNITS",
     "CONDITION_AUS",
     "LETTER_INTENSITY",
+    "SIDES",
     "AUCell",
     "AUEvent",
     "ActionUnit",
     "condition_vector",
+    "on_both_sides",
     "parse_au_cell",
+    "stronger_side",
     "why_unread",
 ]

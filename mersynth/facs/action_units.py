@@ -14,6 +14,9 @@ Half = Literal["eyes", "mouth", "other"]
 CONDITION_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43)
 """The 20 AUs that py-feat measures; the column order of every intensity array."""
 
+SIDES = ("left", "right")
+"""The sides of the face's owner, in the order of every array's last axis that has both."""
+
 LETTER_INTENSITY = {"A": 0.2, "B": 0.4, "C": 0.6, "D": 0.8, "E": 1.0}
 """FACS intensity letters, trace to maximum, at equal steps of the scale [0, 1]."""
 
@@ -29,90 +32,100 @@ class ActionUnit:
         half: the half of the face that it moves. ``eyes`` and ``mouth`` follow the dual-branch
             recognizer (Ruan et al. 2022): eyes 1-9, 41-44, 61-64, mouth 10-28, 38. Codes that the
             paper does not list go where their muscles lie; head and posture codes are ``other``.
+        lateral: whether one side can show it alone: its muscles come in pairs, one on either side.
+            What one ring around the mouth, the chin, the jaw, the tongue or the whole head does is
+            not lateral, and as strong on both sides.
     """
 
     number: int
     name: str
     muscles: tuple[str, ...]
     half: Half
+    lateral: bool
 
 
-# number | name | muscles | half (Ekman, Friesen and Hager, FACS manual, 2002). FACS has no AU 3.
-# AU 8 moves the lips and is an "eyes" AU only by the paper's range.
+# number | name | muscles | half | lateral or middle (Ekman, Friesen and Hager, FACS manual, 2002).
+# FACS has no AU 3. AU 8 moves the lips and is an "eyes" AU only by the paper's range.
 _TABLE = """
-1|inner brow raiser|frontalis (medial)|eyes
-2|outer brow raiser|frontalis (lateral)|eyes
-4|brow lowerer|depressor glabellae, depressor supercilii, corrugator supercilii|eyes
-5|upper lid raiser|levator palpebrae superioris|eyes
-6|cheek raiser|orbicularis oculi (orbital)|eyes
-7|lid tightener|orbicularis oculi (palpebral)|eyes
-8|lips toward each other|orbicularis oris|eyes
-9|nose wrinkler|levator labii superioris alaeque nasi|eyes
-10|upper lip raiser|levator labii superioris|mouth
-11|nasolabial deepener|zygomaticus minor|mouth
-12|lip corner puller|zygomaticus major|mouth
-13|sharp lip puller|levator anguli oris|mouth
-14|dimpler|buccinator|mouth
-15|lip corner depressor|depressor anguli oris|mouth
-16|lower lip depressor|depressor labii inferioris|mouth
-17|chin raiser|mentalis|mouth
-18|lip pucker|incisivii labii superioris, incisivii labii inferioris|mouth
-19|tongue show||mouth
-20|lip stretcher|risorius|mouth
-21|neck tightener|platysma|mouth
-22|lip funneler|orbicularis oris|mouth
-23|lip tightener|orbicularis oris|mouth
-24|lip presser|orbicularis oris|mouth
-25|lips part|depressor labii inferioris, mentalis (relaxed), orbicularis oris (relaxed)|mouth
-26|jaw drop|masseter (relaxed), temporalis (relaxed), internal pterygoid (relaxed)|mouth
-27|mouth stretch|pterygoids, digastric|mouth
-28|lip suck|orbicularis oris|mouth
-29|jaw thrust||mouth
-30|jaw sideways||mouth
-31|jaw clencher|masseter|mouth
-32|lip bite||mouth
-33|cheek blow||mouth
-34|cheek puff||mouth
-35|cheek suck||mouth
-36|tongue bulge||mouth
-37|lip wipe||mouth
-38|nostril dilator|nasalis (alar)|mouth
-39|nostril compressor|nasalis (transverse), depressor septi nasi|mouth
-40|sniff||other
-41|lid droop|levator palpebrae superioris (relaxed)|eyes
-42|slit|orbicularis oculi|eyes
-43|eye closure|levator palpebrae superioris (relaxed), orbicularis oculi (palpebral)|eyes
-44|squint|orbicularis oculi (palpebral)|eyes
-45|blink|levator palpebrae superioris (relaxed), orbicularis oculi (palpebral)|eyes
-46|wink|levator palpebrae superioris (relaxed), orbicularis oculi (palpebral)|eyes
-50|speech||other
-51|head turn left||other
-52|head turn right||other
-53|head up||other
-54|head down||other
-55|head tilt left||other
-56|head tilt right||other
-57|head forward||other
-58|head back||other
-61|eyes turn left||eyes
-62|eyes turn right||eyes
-63|eyes up||eyes
-64|eyes down||eyes
-65|walleye||eyes
-66|cross-eye||eyes
-80|swallow||other
-82|shoulder shrug||other
-84|head shake||other
-85|head nod||other
+1|inner brow raiser|frontalis (medial)|eyes|lateral
+2|outer brow raiser|frontalis (lateral)|eyes|lateral
+4|brow lowerer|depressor glabellae, depressor supercilii, corrugator supercilii|eyes|lateral
+5|upper lid raiser|levator palpebrae superioris|eyes|lateral
+6|cheek raiser|orbicularis oculi (orbital)|eyes|lateral
+7|lid tightener|orbicularis oculi (palpebral)|eyes|lateral
+8|lips toward each other|orbicularis oris|eyes|middle
+9|nose wrinkler|levator labii superioris alaeque nasi|eyes|lateral
+10|upper lip raiser|levator labii superioris|mouth|lateral
+11|nasolabial deepener|zygomaticus minor|mouth|lateral
+12|lip corner puller|zygomaticus major|mouth|lateral
+13|sharp lip puller|levator anguli oris|mouth|lateral
+14|dimpler|buccinator|mouth|lateral
+15|lip corner depressor|depressor anguli oris|mouth|lateral
+16|lower lip depressor|depressor labii inferioris|mouth|lateral
+17|chin raiser|mentalis|mouth|middle
+18|lip pucker|incisivii labii superioris, incisivii labii inferioris|mouth|middle
+19|tongue show||mouth|middle
+20|lip stretcher|risorius|mouth|lateral
+21|neck tightener|platysma|mouth|lateral
+22|lip funneler|orbicularis oris|mouth|middle
+23|lip tightener|orbicularis oris|mouth|middle
+24|lip presser|orbicularis oris|mouth|middle
+25|lips part|depressor labii inferioris, mentalis (relaxed), orbicularis oris (relaxed)|mouth|middle
+26|jaw drop|masseter (relaxed), temporalis (relaxed), internal pterygoid (relaxed)|mouth|middle
+27|mouth stretch|pterygoids, digastric|mouth|middle
+28|lip suck|orbicularis oris|mouth|middle
+29|jaw thrust||mouth|middle
+30|jaw sideways||mouth|middle
+31|jaw clencher|masseter|mouth|middle
+32|lip bite||mouth|middle
+33|cheek blow||mouth|lateral
+34|cheek puff||mouth|lateral
+35|cheek suck||mouth|lateral
+36|tongue bulge||mouth|middle
+37|lip wipe||mouth|middle
+38|nostril dilator|nasalis (alar)|mouth|lateral
+39|nostril compressor|nasalis (transverse), depressor septi nasi|mouth|lateral
+40|sniff||other|middle
+41|lid droop|levator palpebrae superioris (relaxed)|eyes|lateral
+42|slit|orbicularis oculi|eyes|lateral
+43|eye closure|levator palpebrae superioris (relaxed), orbicularis oculi (palpebral)|eyes|lateral
+44|squint|orbicularis oculi (palpebral)|eyes|lateral
+45|blink|levator palpebrae superioris (relaxed), orbicularis oculi (palpebral)|eyes|lateral
+46|wink|levator palpebrae superioris (relaxed), orbicularis oculi (palpebral)|eyes|lateral
+50|speech||other|middle
+51|head turn left||other|middle
+52|head turn right||other|middle
+53|head up||other|middle
+54|head down||other|middle
+55|head tilt left||other|middle
+56|head tilt right||other|middle
+57|head forward||other|middle
+58|head back||other|middle
+61|eyes turn left||eyes|middle
+62|eyes turn right||eyes|middle
+63|eyes up||eyes|middle
+64|eyes down||eyes|middle
+65|walleye||eyes|middle
+66|cross-eye||eyes|middle
+80|swallow||other|middle
+82|shoulder shrug||other|lateral
+84|head shake||other|middle
+85|head nod||other|middle
 """
 
 
 def _read_table() -> dict[int, ActionUnit]:
     units = {}
     for line in _TABLE.strip().splitlines():
-        number, name, muscles, half = line.split("|")
+        number, name, muscles, half, place = line.split("|")
         named = tuple(muscle for muscle in muscles.split(", ") if muscle)
-        units[int(number)] = ActionUnit(int(number), name, named, half)  # type: ignore[arg-type]
+        units[int(number)] = ActionUnit(
+            int(number),
+            name,
+            named,
+            half,  # type: ignore[arg-type]
+            lateral=place == "lateral",
+        )
     return units
 
 
@@ -147,6 +160,19 @@ class AUEvent:
         if not self.letters:
             return None
         return sum(LETTER_INTENSITY[letter] for letter in self.letters) / len(self.letters)
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """How much of the intensity left and right show, in [0, 1].
+
+        The side that is not named rests, or where ``asymmetric`` shows half. Both show all of it
+        where no side is named, which leaves open which of them moves more, and of an AU that is
+        not :attr:`ActionUnit.lateral`.
+        """
+        if self.side is None or not ACTION_UNITS[self.number].lateral:
+            return 1.0, 1.0
+        other = 0.5 if self.asymmetric else 0.0
+        return (1.0, other) if self.side == "left" else (other, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,31 +267,47 @@ def why_unread(fragment: str) -> str:
 def condition_vector(cell: AUCell, *, unlettered: float) -> np.ndarray:
     """Intensities of the 20 condition AUs at the apex, as the coder's letters give them.
 
-    Of alternatives the first counts; an AU on one side counts as on both, since the vector has no
-    sides; of an AU that comes twice the stronger counts. A cell that names no AU (empty, ``?``)
-    measured nothing.
+    Of alternatives the first counts; of an AU that comes twice, on each side the stronger. What a
+    side shows of an AU is :attr:`AUEvent.shares`. A cell that names no AU (empty, ``?``) measured
+    nothing.
 
     Args:
         cell: the parsed cell.
         unlettered: intensity in [0, 1] of an AU that has no letter.
 
     Returns:
-        (20,) float32 in [0, 1], columns as :data:`CONDITION_AUS`; all NaN if no AU is named.
+        (20, 2) float32 in [0, 1], rows as :data:`CONDITION_AUS`, then :data:`SIDES`; all NaN if no
+        AU is named.
 
     Raises:
         ValueError: if ``unlettered`` lies outside [0, 1].
+
+    Example:
+        >>> vector = condition_vector(parse_au_cell("L14B"), unlettered=0.5)
+        >>> vector[CONDITION_AUS.index(14)].round(1).tolist()
+        [0.4000000059604645, 0.0]
     """
     if not 0 <= unlettered <= 1:
         raise ValueError(f"unlettered must lie in [0, 1], got {unlettered}")
     if not cell.groups:
-        return np.full(len(CONDITION_AUS), np.nan, np.float32)
-    vector = np.zeros(len(CONDITION_AUS), np.float32)
+        return np.full((len(CONDITION_AUS), len(SIDES)), np.nan, np.float32)
+    vector = np.zeros((len(CONDITION_AUS), len(SIDES)), np.float32)
     for event in cell.events:
         if event.number in CONDITION_AUS:
-            column = CONDITION_AUS.index(event.number)
+            row = CONDITION_AUS.index(event.number)
             intensity = unlettered if event.intensity is None else event.intensity
-            vector[column] = max(vector[column], intensity)
+            vector[row] = np.maximum(vector[row], intensity * np.array(event.shares))
     return vector
+
+
+def stronger_side(intensities: np.ndarray) -> np.ndarray:
+    """(..., 20) of AU intensities (..., 20, 2): what is read where sides do not matter."""
+    return intensities.max(-1)
+
+
+def on_both_sides(intensities: np.ndarray) -> np.ndarray:
+    """(..., 20, 2) of AU intensities (..., 20) that were measured without sides; a view."""
+    return np.broadcast_to(intensities[..., None], (*intensities.shape, len(SIDES)))
 
 
 _EVENT = re.compile(

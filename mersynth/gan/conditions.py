@@ -1,7 +1,8 @@
-"""AU curves: the conditions Y_c (K x N) that a generated sequence follows (paper 3.4).
+"""AU curves: the conditions Y_c (K x N x 2) that a generated sequence follows (paper 3.4).
 
 A curve comes from a real clip: its measured intensities, or, where nothing was measured, its
-annotated AUs and intensity letters with the onset-apex-offset course.
+annotated AUs, sides and intensity letters with the onset-apex-offset course. The last axis are the
+subject's left and right side; the paper's AUs have none.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mersynth.facs.action_units import condition_vector, parse_au_cell
+from mersynth.facs.action_units import CONDITION_AUS, condition_vector, parse_au_cell
 from mersynth.logs import listed
 from mersynth.store import StoredClip
 
@@ -86,28 +87,30 @@ def cell_curve(
         settings: holds the intensity of AUs without a letter.
 
     Returns:
-        (T, 20) float32 in [0, 1]; all NaN where the cell names no AU.
+        (T, 20, 2) float32 in [0, 1]; all NaN where the cell names no AU.
     """
     peak = gain * condition_vector(parse_au_cell(cell), unlettered=settings.unlettered)
-    return expression_course(num_frames, apex)[:, None] * peak[None]
+    return expression_course(num_frames, apex)[:, None, None] * peak
 
 
 def clip_curve(item: StoredClip, settings: ConditionSettings) -> np.ndarray:
     """AU curve of a stored clip: what was measured, else what was annotated.
 
-    An AU that was measured in some frames only is interpolated over the others. An apex that the
-    database does not give, or gives on the onset, where no movement could lead to it, is taken to
-    be the clip's middle.
+    An AU that was measured in some frames only is interpolated over the others. One that was
+    measured alike on both sides, as by a reader that tells none, moves on those that the annotation
+    names (:attr:`mersynth.facs.action_units.AUEvent.shares`). An apex that the database does not
+    give, or gives on the onset, where no movement could lead to it, is taken to be the clip's
+    middle.
 
     Returns:
-        (T, 20) float32 in [0, 1]; NaN where an AU was neither measured nor annotated.
+        (T, 20, 2) float32 in [0, 1]; NaN where an AU was neither measured nor annotated.
     """
     if np.isnan(item.intensities).all():
         clip = item.clip
         apex = clip.apex_index or (clip.num_frames - 1) / 2
         gain = settings.micro_gain if clip.strength == "micro" else 1.0
         return cell_curve(clip.aus, clip.num_frames, apex, gain, settings)
-    return _interpolate_gaps(np.array(item.intensities))
+    return _take_sides(_interpolate_gaps(np.array(item.intensities)), item.clip.aus)
 
 
 def tell_assumed_apexes(items: Iterable[StoredClip]) -> None:
@@ -134,15 +137,28 @@ def tell_assumed_apexes(items: Iterable[StoredClip]) -> None:
 
 def _interpolate_gaps(curve: np.ndarray) -> np.ndarray:
     frame = np.arange(len(curve))
-    for column in curve.T:
+    for column in curve.reshape(len(curve), -1).T:  # a view: curve is changed
         known = ~np.isnan(column)
         if known.any():
             column[~known] = np.interp(frame[~known], frame[known], column[known])
     return curve
 
 
+def _take_sides(curve: np.ndarray, cell: str) -> np.ndarray:
+    """What was measured without sides, moving on the sides that the cell names."""
+    shares = np.zeros(curve.shape[1:], np.float32)
+    for event in parse_au_cell(cell).events:
+        if event.number in CONDITION_AUS:
+            row = CONDITION_AUS.index(event.number)
+            shares[row] = np.maximum(shares[row], event.shares)
+    named = shares.any(1) & (curve[..., 0] == curve[..., 1]).all(0)
+    rest = curve[:1, named]
+    curve[:, named] = rest + shares[named] * (curve[:, named] - rest)
+    return curve
+
+
 def movement(curve: np.ndarray) -> np.ndarray:
-    """What a curve (T, N) adds to its first frame; NaN and what falls below the first frame are 0.
+    """What a curve (T, ...) adds to its first frame; NaN and what falls below that are 0.
 
     A face follows another face's movement, not its resting state: added to the intensities that
     the moved face rests at, this is the condition to ask for.
@@ -152,32 +168,36 @@ def movement(curve: np.ndarray) -> np.ndarray:
 
 
 def resample(curve: np.ndarray, num_frames: int) -> np.ndarray:
-    """A curve (T, N) brought to (num_frames, N) by linear interpolation, ends kept."""
+    """A curve (T, ...) brought to (num_frames, ...) by linear interpolation, ends kept."""
     positions = np.linspace(0, len(curve) - 1, num_frames)
     below = np.floor(positions).astype(int)
     above = np.minimum(below + 1, len(curve) - 1)
-    share = (positions - below)[:, None]
+    share = (positions - below).reshape(-1, *[1] * (curve.ndim - 1))
     return ((1 - share) * curve[below] + share * curve[above]).astype(np.float32)
 
 
 def jitter(curve: np.ndarray, rng: np.random.Generator, settings: ConditionSettings) -> np.ndarray:
     """A variation of a curve: another strength, another timing, a little unsteadiness.
 
+    Both sides of an AU vary alike.
+
     Args:
-        curve: (T, N) in [0, 1].
+        curve: (T, N, 2) in [0, 1].
         rng: source of randomness.
         settings: sizes of the variation.
 
     Returns:
-        (T, N) float32 in [0, 1]; an AU that rests in ``curve`` rests here too.
+        (T, N, 2) float32 in [0, 1]; a side of an AU that rests in ``curve`` rests here too.
     """
-    num_frames, num_aus = curve.shape
+    num_frames, num_aus, _ = curve.shape
     time = np.linspace(0, 1, num_frames)
     shift = settings.timing_jitter * rng.uniform(-1, 1)
     warped = time + shift * np.sin(np.pi * time)  # ends stay; monotone, since |shift| < 1 / pi
-    moved = np.stack([np.interp(warped, time, curve[:, i]) for i in range(num_aus)], axis=1)
+    columns = curve.reshape(num_frames, -1).T
+    moved = np.stack([np.interp(warped, time, column) for column in columns], axis=1)
+    moved = moved.reshape(curve.shape)
     moved *= 1 + settings.scale_jitter * rng.uniform(-1, 1)
-    slow = rng.standard_normal((4, num_aus))
+    slow = rng.standard_normal((4, num_aus, 1))
     steps = resample(slow, num_frames) * settings.noise * curve.max(axis=0)
     active = moved / np.maximum(moved.max(axis=0), 1e-6)
     return np.clip(moved + steps * active, 0, 1).astype(np.float32)
@@ -195,7 +215,7 @@ def prototype_curve(
         settings: a prototype is as strong as an annotation without letters.
 
     Returns:
-        (T, 20) float32 in [0, 1].
+        (T, 20, 2) float32 in [0, 1].
     """
     apex = (num_frames - 1) * rng.uniform(0.35, 0.6)
     return cell_curve(cell, num_frames, apex, settings.micro_gain, settings)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.action_units import CONDITION_AUS, SIDES
 
 
 class ImageVerdict(NamedTuple):
@@ -15,7 +15,7 @@ class ImageVerdict(NamedTuple):
 
     Attributes:
         realness: (B, 1, h, w), unbounded; higher is more real, a value a patch.
-        aus: (B, N), the AU intensities it reads from the image.
+        aus: (B, N, 2), the AU intensities, left and right, that it reads from the image.
     """
 
     realness: Tensor
@@ -72,12 +72,14 @@ class ImageCritic(nn.Module):
             channels *= 2
         self.main = nn.Sequential(*layers)
         self.realness = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
-        self.aus = nn.Conv2d(channels, num_aus, image_size // 2**depth, bias=False)
+        sides = num_aus * len(SIDES)
+        self.aus = nn.Conv2d(channels, sides, image_size // 2**depth, bias=False)
 
     def forward(self, image: Tensor) -> ImageVerdict:
         """Judge images (B, 3, image_size, image_size) and read their AUs."""
         features = self.main(2 * image - 1)  # (B, C, h, w)
-        return ImageVerdict(self.realness(features), self.aus(features).flatten(1))
+        aus = self.aus(features).flatten(1).unflatten(1, (-1, len(SIDES)))
+        return ImageVerdict(self.realness(features), aus)
 
 
 class VideoCritic(nn.Module):

@@ -33,10 +33,10 @@ class ImageBatch:
 
     Attributes:
         image: (B, 3, H, W) in [0, 1], the input I_in.
-        image_aus: (B, N), its intensities, NaN where not known.
+        image_aus: (B, N, 2), its intensities, left and right, NaN where not known.
         truth: (B, 3, H, W), another frame of the same clip.
-        truth_aus: (B, N), its intensities.
-        target_aus: (B, N) in [0, 1], the condition Y; NaN where nothing is asked.
+        truth_aus: (B, N, 2), its intensities.
+        target_aus: (B, N, 2) in [0, 1], the condition Y; NaN where nothing is asked.
         own: (B,) bool, whether Y is ``truth_aus``, so that ``truth`` is the ground truth.
     """
 
@@ -59,7 +59,7 @@ class VideoBatch:
     Attributes:
         clip: (B, K, 3, H, W) in [0, 1].
         labels: (B,) int64, classes of ``clip``.
-        curves: (B, K, N) in [0, 1], the conditions Y_c that the first frame is to follow.
+        curves: (B, K, N, 2) in [0, 1], the conditions Y_c that the first frame is to follow.
         curve_labels: (B,) int64, classes of ``curves``.
     """
 
@@ -140,7 +140,7 @@ class TrainingClips:
                 alone = len(self.subjects) == 1
                 j = self._draw_of_another(i, lambda: self._draw(rng), alone)
                 target = self.curves[j][rng.integers(len(self.curves[j]))]
-                spread = noise * rng.uniform(-1, 1, target.shape) * np.nanmax(target)
+                spread = noise * rng.uniform(-1, 1, (len(target), 1)) * np.nanmax(target)
                 target = np.clip(target + spread, 0, 1)
             pairs.append(
                 (item.frames[a], curve[a], item.frames[b], curve[b], target, np.array(own))
@@ -187,7 +187,7 @@ class TrainingClips:
 
 
 def largest_change(intensities: np.ndarray) -> float:
-    """By how much the AU of (T, N) intensities that changes most does; 0 where none is known."""
+    """By how much the AU of (T, ...) intensities that changes most does; 0 where none is known."""
     change = np.fmax.reduce(intensities) - np.fmin.reduce(intensities)
     return float(np.nan_to_num(change).max())
 

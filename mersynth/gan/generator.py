@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.action_units import CONDITION_AUS, SIDES
 from mersynth.motion.warp import warp
+
+CROSSING = 0.06
+"""Share of an image's width over which one side's intensity passes into the other's."""
 
 
 class Generated(NamedTuple):
@@ -29,6 +32,17 @@ class Generated(NamedTuple):
     motion: Tensor | None = None
 
 
+def left_weight(width: int, device: torch.device) -> Tensor:
+    """(W,): how far a column of an image shows the subject's left side, in [0, 1].
+
+    0 in the image's left half, 1 in its right half, and a smooth step over :data:`CROSSING` of the
+    width between both. The rest is the right side's.
+    """
+    place = (torch.arange(width, device=device) + 0.5) / width
+    share = ((place - 0.5) / CROSSING + 0.5).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
 class Generator(nn.Module):
     """G(I_in | Y): moves the face of an image to the wanted AU intensities.
 
@@ -37,8 +51,13 @@ class Generator(nn.Module):
 
         I_out = A * I_in + (1 - A) * C.
 
+    Beyond the paper an AU has two sides: the tile holds the subject's right side's intensity in the
+    image's left half and the left side's in its right half (:func:`left_weight`, which
+    takes faces to look into the camera from the image's middle, as aligned ones do).
+
     With a motion head (beyond the paper) the face is moved first: a third head gives a displacement
-    field D_k for each AU k, which moves the face as far as that AU changes, from y0 to y,
+    field D_k for each AU k, which moves the face as far as that AU changes there, from y0 to y as
+    tiled,
 
         d = sum_k (y_k - y0_k) D_k,
         I_out = A * warp(I_in, d) + (1 - A) * C.
@@ -58,7 +77,7 @@ class Generator(nn.Module):
             image's side; 0: no motion head.
 
     Shape:
-        - image: (B, 3, H, W) in [0, 1]; aus and own: (B, num_aus) in [0, 1].
+        - image: (B, 3, H, W) in [0, 1]; aus and own: (B, num_aus, 2) in [0, 1], left and right.
 
     Raises:
         ValueError: if ``aus`` or ``own`` has another shape.
@@ -94,21 +113,25 @@ class Generator(nn.Module):
             nn.init.zeros_(self.fields.weight)  # at first nothing moves
 
     def forward(self, image: Tensor, aus: Tensor, own: Tensor | None = None) -> Generated:
-        """Move the faces of images (B, 3, H, W) to the intensities (B, num_aus).
+        """Move the faces of images (B, 3, H, W) to the intensities (B, num_aus, 2).
 
         Args:
             image: the faces.
             aus: the wanted intensities.
             own: those that the faces show, which a motion head moves from; None: none.
         """
+        wanted = (len(image), self.num_aus, len(SIDES))
         for name, given in (("aus", aus), ("own", own)):
-            if given is not None and given.shape != (len(image), self.num_aus):
+            if given is not None and given.shape != wanted:
                 raise ValueError(
-                    f"{name} must have shape {(len(image), self.num_aus)}, got {tuple(given.shape)}"
+                    f"{name} must have shape {wanted} (AUs, left and right), got "
+                    f"{tuple(given.shape)}"
                 )
         _, _, height, width = image.shape
         signed = 2 * image - 1  # (B, 3, H, W) in [-1, 1], the range of tanh
-        tiled = aus[:, :, None, None].expand(-1, -1, height, width)  # (B, N, H, W)
+        left, right = aus[..., None, None].unbind(2)  # (B, N, 1, 1)
+        tiled = right + (left - right) * left_weight(width, aus.device)  # (B, N, 1, W)
+        tiled = tiled.expand(-1, -1, height, -1)
         half = self.trunk[:-3](torch.cat([signed, tiled.to(signed.dtype)], dim=1))
         features = self.trunk[-3:](half)  # (B, C, H, W), behind the last upsampling
         colour, mask = self.heads(features).float().split([3, 1], dim=1)
@@ -123,7 +146,10 @@ class Generator(nn.Module):
         """d, (B, 2, H, W) in pixels."""
         fields = self.motion * torch.tanh(self.fields(half).float())
         fields = fields.unflatten(1, (self.num_aus, 2))  # (B, N, 2, H/2, W/2), shares of the side
-        summed = torch.einsum("bn,bnchw->bchw", change.float(), fields)
+        left, right = change.float().unbind(2)  # (B, N)
+        summed = torch.einsum("bn,bnchw->bchw", right, fields)
+        lopsided = torch.einsum("bn,bnchw->bchw", left - right, fields)
+        summed = summed + lopsided * left_weight(fields.shape[-1], fields.device)
         grown = F.interpolate(summed, size, mode="bilinear", align_corners=False)
         return grown * grown.new_tensor([size[1], size[0]]).view(2, 1, 1)
 

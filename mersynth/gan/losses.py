@@ -104,11 +104,11 @@ def motion_loss(motion: Tensor) -> Tensor:
 
 
 def au_intensity_loss(read: Tensor, wanted: Tensor) -> Tensor:
-    """L_AI: ``E[(D_AI(I) - Y)^2]``, the mean over batch and AUs; NaN (not measured) counts nothing.
+    """L_AI: ``E[(D_AI(I) - Y)^2]``, the mean over batch, AUs and sides; NaN counts nothing.
 
     Args:
-        read: (B, N), AU intensities read by the image critic.
-        wanted: (B, N) in [0, 1] or NaN.
+        read: (B, N, 2), AU intensities, left and right, read by the image critic.
+        wanted: (B, N, 2) in [0, 1] or NaN.
     """
     known = ~wanted.isnan()
     squares = (read - wanted.nan_to_num()).square() * known

@@ -48,8 +48,16 @@ def load_state(folder: Path, trainer: Trainer, run: Mapping[str, Any]) -> int:
     except ValueError as error:
         raise CheckpointError(f"{error}; remove {folder} and train again") from error
     _check_same_run(path, json.loads(metadata["run"]), run)
+    wanted = _walk(trainer)
+    for name, value in wanted.items():
+        if name not in tensors or tensors[name].shape != value.shape:
+            raise CheckpointError(
+                f"{path} was written by another version of mersynth: {name} has shape "
+                f"{tuple(tensors[name].shape) if name in tensors else 'none'}, wanted is "
+                f"{tuple(value.shape)}; remove {folder} and train again"
+            )
     with torch.no_grad():
-        for name, value in _walk(trainer).items():
+        for name, value in wanted.items():
             value.copy_(tensors[name])
     for name, optimiser in trainer.optimisers.items():
         state = optimiser.state_dict()

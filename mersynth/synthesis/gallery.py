@@ -107,7 +107,7 @@ def _strongest(store: ClipStore, emotion: str, count: int) -> list[StoredClip]:
     chosen: dict[str, tuple[float, int]] = {}
     for i, clip in enumerate(store.clips):
         if clip.emotion == emotion:
-            curve = store[i].intensities
+            curve = store[i].intensities.mean(2)  # one side alone counts half
             moved = (curve[:, others] - curve[0, others]).sum(axis=1).max()
             strength = float(moved - curve[:, lids].max())
             chosen[clip.subject_id] = max(chosen.get(clip.subject_id, (-2.0, i)), (strength, i))
@@ -158,7 +158,8 @@ figure img {{ width: 160px; height: 160px; border-radius: 4px; }}
 img {{ max-width: 100%; }} pre {{ background: #f4f5f7; padding: 1rem; overflow: auto; }}
 </style></head><body>
 <h1>{title}</h1>
-<p>Onset, apex, their difference magnified, and the mask: dark where the generator changed it.</p>
+<p>Onset, apex, their difference magnified, and the mask: dark where the generator changed it. L or
+R before an AU: the person's left or right side alone, which lies in the picture's other half.</p>
 <img src="contact_sheet.png" alt="contact sheet">
 <p><img src="classes.gif" alt="a clip of each class"></p>
 {rows}

@@ -169,7 +169,7 @@ class _Work:
     Attributes:
         clip: the synthetic clip.
         face: the real clip whose first frame moves.
-        curve: (K, 20) intensities to ask for.
+        curve: (K, 20, 2) intensities to ask for, left and right.
         group: which generator makes it.
         people: ids of the subjects whose face is worn and whose curve is followed.
         rng: draws how the head moves.
@@ -240,7 +240,7 @@ def _apex(curve: np.ndarray, aus: str) -> int:
     """
     numbers = parse_au_cell(aus).numbers
     columns = [i for i, number in enumerate(CONDITION_AUS) if number in numbers]
-    change = (curve - curve[:1])[:, columns or slice(None)].sum(axis=1)
+    change = (curve - curve[:1])[:, columns or slice(None)].sum(axis=(1, 2))
     return int(change.argmax())
 
 

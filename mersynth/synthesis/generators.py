@@ -57,7 +57,8 @@ class ClipGenerator(ABC):
 
         Args:
             faces: B clips.
-            curves: (B, K, 20) intensities in [0, 1], of which the first is the face's own.
+            curves: (B, K, 20, 2) intensities in [0, 1], left and right, of which the first is the
+                face's own.
 
         Returns:
             (B, K, 3, H, W) in [0, 1].
@@ -65,7 +66,7 @@ class ClipGenerator(ABC):
 
     @abstractmethod
     def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
-        """(H, W) in [0, 1]: where a frame of a curve (K, 20) keeps the face as it is.
+        """(H, W) in [0, 1]: where a frame of a curve (K, 20, 2) keeps the face as it is.
 
         1 where a pixel stays as it is, 0 where it is painted anew, or moved farthest.
         """

@@ -97,5 +97,5 @@ class WarpGenerator(ClipGenerator):
 
 
 def _movement(curve: np.ndarray) -> Tensor:
-    """(1, K, 20): what a curve (K, 20) adds to its first frame."""
+    """(1, K, 20, 2): what a curve (K, 20, 2) adds to its first frame."""
     return torch.from_numpy(np.clip(curve - curve[:1], 0, 1))[None]

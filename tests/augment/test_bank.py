@@ -59,7 +59,9 @@ def test_bank_of_a_store(store: ClipStore) -> None:
         assert torch.allclose(mixed["clip"][i, -1][:, apex_rows].permute(1, 2, 0), frame)
         assert torch.equal(mixed["clip"][i, :, :, :16], batch["clip"][i, :, :, :16])
         mouth = [n for n in range(20) if ACTION_UNITS[CONDITION_AUS[n]].half == "mouth"]
-        assert torch.allclose(mixed["aus"][i, 0, mouth], torch.tensor(item.intensities[0, mouth]))
+        assert torch.allclose(
+            mixed["aus"][i, 0, mouth], torch.tensor(item.intensities[0, mouth].max(1))
+        )
         only_mouth = {n for n in ACTION_UNITS if ACTION_UNITS[n].half == "mouth"}
         shown = mixed["au_set"][i].amax(1).bool()
         named = au_sets([item.clip.aus])[0].amax(1).bool()

@@ -32,7 +32,9 @@ def test_intensities_and_landmarks_of_every_frame_are_stored(
     assert store.landmarks.shape == (5, NUM_LANDMARKS, 2)
     assert np.isfinite(store.landmarks).all()
     change = load_feature(ClipStore.open(store.path), "intensity_change")
-    np.testing.assert_allclose(change, store.intensities - store.intensities[0])
+    left, right = np.moveaxis(store.intensities, -1, 0)  # py-feat reads no sides
+    np.testing.assert_array_equal(left, right)
+    np.testing.assert_allclose(change, left - left[0])
 
 
 def test_stills_get_measured_intensities_that_a_training_can_ask_for(
@@ -50,14 +52,14 @@ def test_stills_get_measured_intensities_that_a_training_can_ask_for(
     with pytest.raises(ValueError, match="known Action Unit"):
         TrainingClips(plain, ConditionSettings())  # the label alone names no AU
     store = prepare("affectnet", tmp_path / "data", tmp_path / "s", intensities="v2")
-    assert store.intensities.shape == (3, 20)
+    assert store.intensities.shape == (3, 20, 2)
     assert ((store.intensities >= 0) & (store.intensities <= 1)).all()
     clips = TrainingClips(store, ConditionSettings())
     for face, _, _, _, target, own in clips.draw_pairs(np.random.default_rng(0), 9, 1.0, 0.0):
         assert not own
         worn = (store.frames == face).all(axis=(1, 2, 3)).argmax()
         others = np.delete(store.intensities, worn, axis=0)
-        assert (target == others).all(axis=1).any()
+        assert (target == others).all(axis=(1, 2)).any()
 
 
 def test_the_database_s_own_landmarks_are_kept(

@@ -14,10 +14,13 @@ from mersynth.facs import (
     ACTION_UNITS,
     CONDITION_AUS,
     LETTER_INTENSITY,
+    SIDES,
     AUCell,
     AUEvent,
     condition_vector,
+    on_both_sides,
     parse_au_cell,
+    stronger_side,
     why_unread,
 )
 
@@ -146,14 +149,40 @@ def test_empty_cell(cell: str | float | None) -> None:
 
 def test_condition_vector_follows_letters_and_asks_for_the_rest() -> None:
     vector = condition_vector(parse_au_cell("1A+L12+(R6D or R14)+T18+39"), unlettered=0.3)
-    expected = dict.fromkeys(CONDITION_AUS, 0.0) | {1: 0.2, 12: 0.3, 6: 0.8}
+    expected = dict.fromkeys(CONDITION_AUS, (0, 0)) | {1: (0.2, 0.2), 12: (0.3, 0), 6: (0, 0.8)}
     np.testing.assert_allclose(vector, list(expected.values()), rtol=1e-6)
     assert vector.dtype == np.float32
 
 
-def test_condition_vector_of_an_au_on_both_sides_is_the_stronger() -> None:
-    vector = condition_vector(parse_au_cell("L14B+R14D"), unlettered=0.1)
-    assert vector[CONDITION_AUS.index(14)] == pytest.approx(0.8)
+@pytest.mark.parametrize(
+    ("cell", "au", "sides"),
+    [
+        ("L14B+R14D", 14, (0.4, 0.8)),
+        ("14A+R14C", 14, (0.2, 0.6)),  # on each side the stronger
+        ("A/R12D", 12, (0.4, 0.8)),  # both sides, the right one more
+        ("A12D", 12, (0.8, 0.8)),  # nobody knows which side moves more
+        ("L17D", 17, (0.8, 0.8)),  # there is one chin
+        ("ref(L10B)", 10, (0.4, 0)),
+    ],
+)
+def test_condition_vector_has_the_sides_of_the_cell(
+    cell: str, au: int, sides: tuple[float, float]
+) -> None:
+    vector = condition_vector(parse_au_cell(cell), unlettered=0.1)
+    assert vector[CONDITION_AUS.index(au)] == pytest.approx(sides)
+
+
+def test_aus_of_the_middle_have_no_sides_of_their_own() -> None:
+    middle = [au for au in CONDITION_AUS if not ACTION_UNITS[au].lateral]
+    assert middle == [17, 23, 24, 25, 26, 28]
+
+
+def test_sides_come_and_go() -> None:
+    measured = np.array([[0.2, np.nan], [0.5, 0.1]], np.float32)
+    sides = on_both_sides(measured)
+    assert sides.shape == (2, 2, len(SIDES))
+    np.testing.assert_array_equal(stronger_side(sides), measured)
+    np.testing.assert_array_equal(stronger_side(np.array([[0.1, 0.4], [0.3, 0.0]])), [0.4, 0.3])
 
 
 @pytest.mark.parametrize("cell", ["?", None, "soft focus"])

@@ -56,9 +56,9 @@ def test_same_answer_for_shared_aus(tmp_path: Path) -> None:
     heads = torch.cat([state.pop("img_reg.0.weight"), state.pop("attetion_reg.0.weight")])
     trunk = {name.replace("main.", "trunk.", 1): value for name, value in state.items()}
     theirs.load_state_dict({**trunk, "heads.weight": heads})
-    image, wanted = torch.rand(1, 3, 16, 16), torch.zeros(1, 20)
+    image, wanted = torch.rand(1, 3, 16, 16), torch.zeros(1, 20, 2)
     wanted[0, CONDITION_AUS.index(12)] = 0.7
-    published = torch.zeros(1, 17)
+    published = torch.zeros(1, 17, 2)
     published[0, GANIMATION_AUS.index(12)] = 0.7
     torch.testing.assert_close(ours(image, wanted).image, theirs(image, published).image)
 

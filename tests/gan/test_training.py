@@ -52,7 +52,7 @@ def test_card_says_what_was_trained(tmp_path: Path) -> None:
     assert card.training_subjects == store.subjects
     assert (card.image_size, card.seed, card.step, card.unseen_subjects) == (32, 7, 1, ())
     assert card.config["gan"]["generator"]["channels"] == 8
-    assert generator(torch.rand(1, 3, 32, 32), torch.zeros(1, 20)).image.shape == (1, 3, 32, 32)
+    assert generator(torch.rand(1, 3, 32, 32), torch.zeros(1, 20, 2)).image.shape == (1, 3, 32, 32)
     assert (tmp_path / "c" / "samples" / "step_000001.png").exists()
     assert list((tmp_path / "c" / "logs").iterdir())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.facs.emotions import native_labels
+from mersynth.sources.phantom.capture import PLAIN_CAPTURE
 from mersynth.sources.phantom.cells import CELLS
 from mersynth.sources.phantom.motion import (
     clip_motion,
@@ -188,17 +190,25 @@ def test_a_rendered_clip_and_its_truth() -> None:
     count = spec.clip.num_frames
     assert frames.shape == (count, 64, 64, 3)
     assert frames.dtype == np.uint8
-    assert intensities.shape == (count, 20)
+    assert intensities.shape == (count, 20, 2)
     assert landmarks.shape == (count, 68, 2)
     assert intensities.dtype == landmarks.dtype == np.float32
     assert intensities[0].max() < 0.02
-    peak = intensities[:, _row(4)]
+    peak = intensities[:, _row(4)].max(1)
     assert 0.05 < peak.max() < 0.6
     assert abs(int(peak.argmax()) - spec.clip.apex_index) <= 0.2 * count  # type: ignore[operator]
     again = render_clip(spec, 64)
     assert all(
         np.array_equal(a, b) for a, b in zip((frames, intensities, landmarks), again, strict=True)
     )
+
+
+def test_the_store_is_told_on_which_side_a_smirk_is() -> None:
+    spec = next(s for s in clip_specs(seed=3, max_frames=20) if s.clip.aus.startswith("L14"))
+    _, intensities, _ = render_clip(spec, 32, capture=replace(PLAIN_CAPTURE, stray_aus=0))
+    left, right = intensities[:, _row(14)].T
+    assert left.max() > 0.05
+    assert not right.any()
 
 
 def test_a_subject_looks_the_same_in_every_population() -> None:

@@ -84,7 +84,7 @@ def test_store_is_balanced_and_tells_its_provenance(place: Path, tmp_path: Path)
         assert 0 < item.intensities.max() <= 1
         numbers = parse_au_cell(clip.aus).numbers
         asked = item.intensities[:, [CONDITION_AUS.index(number) for number in numbers]]
-        assert clip.apex_index == (asked - asked[:1]).sum(axis=1).argmax()
+        assert clip.apex_index == (asked - asked[:1]).sum(axis=(1, 2)).argmax()
     header = ClipStore.open(store.path, verify=True).meta["header"]
     assert header["seed"] == 5
     assert header["scheme"] == "five"
@@ -432,7 +432,7 @@ def test_a_mask_shows_where_a_motion_head_moves(place: Path) -> None:
     generator.load(64, torch.device("cpu"))
     face = render_clip(clip_specs(subjects=1, counts={"happiness": 1})[0], 64)
     item = StoredClip(clip_specs(subjects=1, counts={"happiness": 1})[0].clip, *face)
-    curve = np.zeros((2, len(CONDITION_AUS)), np.float32)
+    curve = np.zeros((2, len(CONDITION_AUS), 2), np.float32)
     curve[1, CONDITION_AUS.index(1)] = 0.5  # the brows' inner ends go up
     mask = generator.mask(item, curve, 1)
     assert mask.shape == (64, 64)

@@ -13,6 +13,7 @@ from mersynth.augment.au_fields import checksum
 from mersynth.augment.au_warp import au_warp
 from mersynth.config import ConfigError
 from mersynth.dataset import to_float, to_uint8
+from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.sources.phantom.population import DEFAULT_COUNTS, write_store
 from mersynth.store import ClipStore, StoreError
 from mersynth.synthesis.generate import generate
@@ -65,6 +66,24 @@ def test_clips_are_the_warp_of_a_face_by_what_the_curve_adds_to_it(
         assert len(found) == 1  # a clip begins with its face, unchanged
         made = au_warp(to_float(faces[found[0]])[None], None, (curve - curve[:1])[None])[0]
         assert np.array_equal(to_uint8(made), item.frames)
+
+
+@pytest.mark.usefixtures("pictures")
+def test_contempt_annotated_on_the_left_moves_that_side_alone(
+    real: ClipStore, tmp_path: Path
+) -> None:
+    overrides = [*OVERRIDES, "head_motion=false"]
+    store = run(real, tmp_path / "s", per_class=1, overrides=overrides)
+    (item,) = store.filter(lambda clip: clip.emotion == "contempt")
+    assert item.clip.aus == "L14"
+    left, right = np.moveaxis(item.intensities, -1, 0)
+    assert left[:, CONDITION_AUS.index(14)].max() > 0.1
+    assert not np.delete(left, CONDITION_AUS.index(14), 1).any()
+    assert not right.any()
+    change = np.abs(item.frames.astype(int) - item.frames[0]).mean((0, 1, 3))  # by column
+    assert change[16:].mean() > 0.03  # the subject's left is the image's right
+    assert change[16:].mean() > 20 * change[:16].mean()
+    assert "AU L14" in (store.path / "gallery.html").read_text()
 
 
 def test_landmarks_are_followed_where_there_are_any(

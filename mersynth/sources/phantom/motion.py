@@ -43,10 +43,10 @@ class ClipMotion:
 
     @property
     def intensities(self) -> np.ndarray:
-        """(T, 20) float32: the stronger side of each AU; a blink is a closed eye, AU 43."""
-        stronger = self.aus.max(2)
-        stronger[:, _AU43] = np.maximum(stronger[:, _AU43], self.blink)
-        return stronger.astype(np.float32)
+        """(T, 20, 2) float32: the AUs; a blink is two closed eyes, AU 43."""
+        shown = self.aus.copy()
+        shown[:, _AU43] = np.maximum(shown[:, _AU43], self.blink[:, None])
+        return shown.astype(np.float32)
 
 
 def peak_intensities(
@@ -74,10 +74,8 @@ def peak_intensities(
         if number not in CONDITION_AUS:
             continue
         level = unlettered if event.intensity is None else event.intensity
-        sides = np.ones(2)
-        if event.side is not None:
-            sides[1 if event.side == "left" else 0] = 0.5 if event.asymmetric else 0.0
-        elif event.asymmetric:
+        sides = np.array(event.shares)
+        if event.asymmetric and event.side is None:
             sides[rng.integers(2)] = 0.5
         shown = level * _FULL[strength] * expressiveness * sides * wobble
         row = CONDITION_AUS.index(number)

@@ -132,8 +132,8 @@ def render_clip(
             or presses as its AUs.
 
     Returns:
-        Frames (T, H, W, 3) uint8; true AU intensities (T, 20) float32 in [0, 1]; true landmarks
-        (T, 68, 2) float32, pixels.
+        Frames (T, H, W, 3) uint8; true AU intensities (T, 20, 2) float32 in [0, 1], left and
+        right; true landmarks (T, 68, 2) float32, pixels.
     """
     renderer = _renderer(spec.subject, image_size, str(device), framing, population)
     rng = np.random.default_rng(spec.seed)
