@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.action_units import CONDITION_AUS, stronger_side
+from mersynth.quality.one_sided import one_sidedness
 from mersynth.quality.reader import Reader
 from mersynth.quality.sample import NotMeasuredError, Sample
 
@@ -18,40 +20,43 @@ COUNT = len(CONDITION_AUS)
 def control_rows(
     moved: np.ndarray, read: np.ndarray, min_asked: float, min_clips: int
 ) -> list[dict[str, Any]]:
-    """A row of figures an AU, over all moments of the clips that ask for it.
+    """A row of figures an AU, over all moments and sides of the clips that ask for it.
 
     Args:
-        moved: (N, K, 20) asked for, above the first frame's; NaN where nothing was.
-        read: (N, K, 20) obtained, likewise.
-        min_asked: a clip asks for an AU if its strongest intensity is this or more.
+        moved: (N, K, 20, S) asked for, above the first frame's, of S sides; NaN where nothing was.
+        read: (N, K, 20, S) obtained, likewise.
+        min_asked: a clip asks for an AU if its strongest intensity, on either side, is this or
+            more.
         min_clips: an AU that fewer clips ask for has None for its figures.
 
     Returns:
         For each AU ``clips``, that ask for it; ``correlation`` (Pearson) and ``error`` (mean
         absolute) of asked and obtained; ``gain``, the slope of obtained on asked, 1 when all of it
-        is shown; ``monotonicity``, the mean over clips of Spearman's rank correlation over a clip's
-        moments.
+        is shown; ``monotonicity``, the mean over the sides that were asked for of Spearman's rank
+        correlation over a clip's moments.
     """
     rows = []
     for column, au in enumerate(CONDITION_AUS):
-        asking = np.nan_to_num(moved[:, :, column]).max(1) >= min_asked
-        asking &= np.isfinite(moved[:, :, column]).all(1) & np.isfinite(read[:, :, column]).all(1)
-        asked, got = moved[asking, :, column], read[asking, :, column]
+        asked, got = moved[:, :, column], read[:, :, column]  # (N, K, S)
+        asking = np.nan_to_num(asked).max((1, 2)) >= min_asked
+        asking &= np.isfinite(asked).all((1, 2)) & np.isfinite(got).all((1, 2))
         row: dict[str, Any] = {"au": au, "clips": int(asking.sum())}
         figures = ("correlation", "error", "gain", "monotonicity")
         row |= dict.fromkeys(figures)
         if row["clips"] >= min_clips:
-            row |= _figures(asked, got)
+            row |= _figures(asked[asking], got[asking], min_asked)
         rows.append(row)
     return rows
 
 
-def _figures(asked: np.ndarray, got: np.ndarray) -> dict[str, float]:
+def _figures(asked: np.ndarray, got: np.ndarray, min_asked: float) -> dict[str, float]:
+    """Of (n, K, S)."""
     spread = asked.std()
     # Readings that never change obey nothing: no correlation rather than 0 / 0.
     varies = spread > 0 and got.std() > 0
     slope = float(((asked - asked.mean()) * (got - got.mean())).mean() / spread**2) if varies else 0
-    ranks = [_spearman(a, b) for a, b in zip(asked, got, strict=True)]
+    ways = np.moveaxis(np.stack([asked, got], -1), 1, 2)[asked.max(1) >= min_asked]  # (m, K, 2)
+    ranks = [_spearman(a, b) for a, b in np.moveaxis(ways, -1, 1)]
     return {
         "correlation": float(np.corrcoef(asked.ravel(), got.ravel())[0, 1]) if varies else 0.0,
         "error": float(np.abs(asked - got).mean()),
@@ -74,15 +79,17 @@ def cross_talk(
     min_clips: int,
     reference: np.ndarray | None = None,
 ) -> list[list[float | None]]:
-    """(20, 20) mean read of AU j at the apex of clips that ask for AU i, in unit of intensity.
+    """(20, 20) mean read of AU j at the apex where AU i is asked for, in unit of intensity.
+
+    Read is the side that asks for AU i.
 
     Args:
-        asked: (N, 20) asked for at the apex.
-        read: (N, 20) obtained there.
+        asked: (N, 20, S) asked for at the apex, of S sides.
+        read: (N, 20, S) obtained there.
         min_asked: from where on AU i is asked for.
-        idle: off the diagonal a clip counts only if it asks for less than this of AU j.
+        idle: off the diagonal a side counts only if it asks for less than this of AU j.
         min_clips: a cell of fewer clips is None.
-        reference: (N, 20) strongest intensity over the clip, by which j counts as not asked for;
+        reference: (N, 20, S) strongest intensity over the clip, by which j counts as not asked for;
             None: that at the apex.
     """
     quiet = np.nan_to_num(asked if reference is None else reference, nan=np.inf) < idle
@@ -92,7 +99,8 @@ def cross_talk(
         asking = np.nan_to_num(asked[:, i]) >= min_asked
         for j in range(COUNT):
             rows = asking if i == j else asking & quiet[:, j]
-            line.append(float(read[rows, j].mean()) if rows.sum() >= min_clips else None)
+            enough = rows.any(1).sum() >= min_clips
+            line.append(float(read[:, j][rows].mean()) if enough else None)
         matrix.append(line)
     return matrix
 
@@ -144,6 +152,9 @@ def measure_control(
     limits = settings["min_asked"], settings["min_clips"]
     unseen = real.choose(np.array([s not in reader.trained_on for s in real.subjects]))
     got, own = reader.read(synthetic.frames), reader.read(unseen.frames)
+    if not reader.sides:
+        synthetic, unseen = _without_sides(synthetic), _without_sides(unseen)
+        got, own = got[..., :1], own[..., :1]
     rows = control_rows(synthetic.moved, got, *limits)
     bound = control_rows(unseen.moved, own, *limits)
     readable = np.zeros(COUNT, bool)
@@ -183,6 +194,7 @@ def measure_control(
         "reader_aus": [row["au"] for row in both],
         "mean_of_reader_aus": _mean(both),
         "reader_mean": _mean([row["reader"] for row in both]),
+        "one_sided": _one_sided(synthetic, got, unseen, own, readable, reader.sides, settings),
         "pairs": _pairs(synthetic, got, readable, settings["min_asked"]),
         "cross_talk": {
             "aus": list(CONDITION_AUS),
@@ -195,6 +207,41 @@ def measure_control(
         },
         "per_clip": {"error": clip_errors, "other": _other(synthetic, got, readable, settings)},
         "read": got,
+    }
+
+
+def _without_sides(sample: Sample) -> Sample:
+    """The stronger side of each AU alone, for a reader that has no sides."""
+    return dataclasses.replace(sample, moved=stronger_side(sample.moved)[..., None])
+
+
+def _one_sided(
+    synthetic: Sample,
+    got: np.ndarray,
+    real: Sample,
+    own: np.ndarray,
+    readable: np.ndarray,
+    sides: bool,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """:func:`one_sidedness` of all readable AUs and of each, with the reader's own beside it."""
+    if not sides:
+        return {"reason": "the reader does not tell the sides of a face apart"}
+    limits = settings["min_asked"], settings["idle"], settings["min_clips"]
+    asked, shown = synthetic.apex_moved, got[np.arange(len(synthetic)), synthetic.apex]
+    beside = real.apex_moved, own[np.arange(len(real)), real.apex]
+    by_au = {
+        au: one_sidedness(asked[:, [i]], shown[:, [i]], *limits)
+        for i, au in enumerate(CONDITION_AUS)
+        if readable[i]
+    }
+    found = one_sidedness(asked[:, readable], shown[:, readable], *limits)
+    reason = f"fewer than {limits[2]} clips ask for an AU on one side that the reader can read"
+    return {
+        "synthetic": found,
+        "reader": one_sidedness(beside[0][:, readable], beside[1][:, readable], *limits),
+        "aus": {str(au): one for au, one in by_au.items() if one["clips"]},
+        **({"reason": reason} if found["clips"] < limits[2] else {}),
     }
 
 
@@ -216,19 +263,20 @@ def _mean(rows: list[Any]) -> dict[str, float | None]:
 def _pairs(
     sample: Sample, read: np.ndarray, readable: np.ndarray, min_asked: float
 ) -> list[list[float]]:
-    """[AU, asked, obtained] at the apex, of all clips and readable AUs that they ask for."""
+    """[AU, asked, obtained] at the apex, of all clips, readable AUs and sides that they ask for."""
     asked, got = sample.apex_moved, read[np.arange(len(sample)), sample.apex]
-    rows, columns = np.nonzero((np.nan_to_num(asked) >= min_asked) & readable)
+    places = np.nonzero((np.nan_to_num(asked) >= min_asked) & readable[:, None])
     return [
-        [CONDITION_AUS[j], float(asked[i, j]), float(got[i, j])]
-        for i, j in zip(rows, columns, strict=True)
+        [CONDITION_AUS[j], float(asked[i, j, side]), float(got[i, j, side])]
+        for i, j, side in zip(*places, strict=True)
     ]
 
 
 def _clip_errors(sample: Sample, read: np.ndarray, readable: np.ndarray) -> np.ndarray:
-    """(N,) mean distance at the apex over the readable AUs; NaN without any."""
+    """(N,) mean distance at the apex over the readable AUs and their sides; NaN without any."""
     apex = np.arange(len(sample)), sample.apex
     gap = np.abs(sample.apex_moved - read[apex])[:, readable]
+    gap = gap.reshape(len(gap), -1)
     known = np.isfinite(gap)
     total = np.where(known, gap, 0).sum(1)
     return np.where(known.any(1), total / np.maximum(known.sum(1), 1), np.nan)
@@ -239,6 +287,6 @@ def _other(
 ) -> np.ndarray:
     """(N,) strongest reading at the apex of an AU that the clip never asks for."""
     apex = np.arange(len(sample)), sample.apex
-    idle = np.nan_to_num(sample.moved, nan=np.inf).max(1) < settings["idle"]
-    values = np.where(idle & readable, read[apex], -np.inf).max(1)
+    idle = np.nan_to_num(sample.moved, nan=np.inf).max((1, 3)) < settings["idle"]
+    values = np.where(idle & readable, read[apex].max(-1), -np.inf).max(1)
     return np.where(np.isfinite(values), values, np.nan)

@@ -11,7 +11,7 @@ import torch
 
 from mersynth.face.intensity import IntensityMeter, choose_backend, difference_to_onset
 from mersynth.face.template import HEAD, Framing, face_box
-from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.action_units import CONDITION_AUS, on_both_sides
 from mersynth.quality.reader import BATCH, Pairs, Reader, fit, reading
 from mersynth.quality.rendered import FIRST_SUBJECT, rendered_pairs
 from mersynth.quality.sample import NotMeasuredError, Sample
@@ -69,6 +69,7 @@ def choose_reader(
             f"py-feat, {backend} backend",
             "its published weights; probabilities above those of the onset frame",
             lambda frames: _by_feat(meter, frames, framing),
+            sides=False,
         )
     if kind == "feat":
         raise NotMeasuredError("py-feat's weights are not here; `mersynth doctor` says how to get")
@@ -77,7 +78,8 @@ def choose_reader(
 
 def _by_feat(meter: IntensityMeter, frames: np.ndarray, framing: Framing) -> np.ndarray:
     box = face_box(frames.shape[2], framing)
-    return np.stack([difference_to_onset(meter.measure(clip, box).intensities) for clip in frames])
+    read = [difference_to_onset(meter.measure(clip, box).intensities) for clip in frames]
+    return on_both_sides(np.stack(read))
 
 
 def _rendered(
@@ -107,12 +109,15 @@ def _rendered(
     test = rendered_pairs(size, others, settings["each"], seed + 1, **how)
     frames = (torch.stack([test.onset, test.frame], 1) * 255).round().byte().movedim(2, -1)
     found = read(frames.numpy())[:, 1]
+    truth = test.truth.numpy()
+    left, right = np.abs(truth - found).mean((0, 1)).tolist()
     return Reader(
         "estimator trained on rendered frames",
         f"{len(pairs.frame)} frames of {settings['subjects']} other phantom subjects, whose AUs "
         f"are known, at intensities up to {limit:.2f}; tested on frames of {len(others)} more",
         read,
-        held_out=correlations(test.truth.numpy(), found),
+        held_out=correlations(truth, found),
+        side_errors=(left, right),
     )
 
 
@@ -152,15 +157,17 @@ def _trained(
         f"intensities; {len(held)} subjects held out",
         reading(fit(pairs, epochs, seed, device), device),
         trained_on=frozenset(inside.subjects.tolist()),
+        sides=not np.array_equal(inside.moved[..., 0], inside.moved[..., 1], equal_nan=True),
     )
 
 
 def correlations(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(20,) Pearson's correlation of (M, 20) columns; NaN where one of both does not vary."""
+    """(20,) Pearson's correlation of the AUs of (M, 20, 2); NaN where one of both does not vary."""
     values = np.full(len(CONDITION_AUS), np.nan)
     for column in range(truth.shape[1]):
-        known = np.isfinite(truth[:, column]) & np.isfinite(found[:, column])
-        a, b = truth[known, column], found[known, column]
+        a, b = truth[:, column].ravel(), found[:, column].ravel()
+        known = np.isfinite(a) & np.isfinite(b)
+        a, b = a[known], b[known]
         if len(a) > 1 and a.std() > 0 and b.std() > 0:
             values[column] = np.corrcoef(a, b)[0, 1]
     return values

@@ -19,8 +19,8 @@ def control_plot(measure: Mapping[str, Any]) -> Plot | None:
     high = float(max(pairs[:, 1].max(), 0.1))
     plot = Plot(
         "Asked and obtained",
-        "A dot for each AU that a clip asks for, at its apex; on the line is perfect, below it too "
-        "weak.",
+        "A dot for each AU and side that a clip asks for, at its apex; on the line is perfect, "
+        "below it too weak.",
         (0.0, high),
         (min(0.0, float(np.quantile(pairs[:, 2], 0.01))), high),
         "asked",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mersynth import logs
-from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.action_units import CONDITION_AUS, SIDES
 
 BATCH = 64
 
@@ -20,7 +20,8 @@ class Estimator(nn.Module):
     """Reads AU intensities from an onset frame and a later frame of the same face.
 
     Shape:
-        - onset, frame: (B, 3, H, W) in [0, 1]; the answer is (B, 20), about [0, 1].
+        - onset, frame: (B, 3, H, W) in [0, 1]; the answer is (B, 20, 2), left and right, about
+          [0, 1].
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,8 @@ class Estimator(nn.Module):
             nn.Linear(64 * channels, 256),
             nn.ReLU(inplace=True),
             nn.Dropout(0.3),
-            nn.Linear(256, len(CONDITION_AUS)),
+            nn.Linear(256, len(CONDITION_AUS) * len(SIDES)),
+            nn.Unflatten(1, (len(CONDITION_AUS), len(SIDES))),
         )
 
     def forward(self, onset: Tensor, frame: Tensor) -> Tensor:
@@ -54,7 +56,7 @@ class Pairs:
 
     Attributes:
         onset, frame: (M, 3, H, W) in [0, 1].
-        truth: (M, 20) in [0, 1]; NaN where it is not known.
+        truth: (M, 20, 2) in [0, 1], left and right; NaN where it is not known.
     """
 
     onset: Tensor
@@ -64,6 +66,9 @@ class Pairs:
 
 def fit(pairs: Pairs, epochs: int, seed: int, device: str | torch.device = "cpu") -> Estimator:
     """Train an estimator.
+
+    Half of the pairs, drawn anew in every pass, are shown in a mirror, their sides swapped: faces
+    are framed with their middle in the image's.
 
     Args:
         pairs: a batch of 64 at least.
@@ -90,9 +95,9 @@ def fit(pairs: Pairs, epochs: int, seed: int, device: str | torch.device = "cpu"
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, epochs * batches)
         for _ in range(epochs):
             for chosen in torch.randperm(len(pairs.frame))[: BATCH * batches].split(BATCH):
-                truth = pairs.truth[chosen].to(device)
+                onset, frame, truth = (each.to(device) for each in _mirrored(pairs, chosen))
                 with torch.autocast(device.type, dtype=torch.bfloat16):
-                    read = estimator(pairs.onset[chosen].to(device), pairs.frame[chosen].to(device))
+                    read = estimator(onset, frame)
                 loss = _loss(read.float(), truth)
                 optimiser.zero_grad()
                 loss.backward()
@@ -100,6 +105,17 @@ def fit(pairs: Pairs, epochs: int, seed: int, device: str | torch.device = "cpu"
                 schedule.step()
                 step(1)
     return estimator.eval()
+
+
+def _mirrored(pairs: Pairs, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Onsets, frames and truth of the chosen pairs, half of them in a mirror."""
+    turned = torch.rand(len(chosen)) < 0.5
+    values = pairs.onset[chosen], pairs.frame[chosen], pairs.truth[chosen]
+    onset, frame, truth = (
+        torch.where(turned.view(-1, *[1] * (value.dim() - 1)), value.flip(-1), value)
+        for value in values
+    )
+    return onset, frame, truth
 
 
 def _loss(read: Tensor, truth: Tensor) -> Tensor:
@@ -117,10 +133,12 @@ class Reader:
         name: what reads.
         how: what it was made from, in words.
         read: (N, K, H, W, 3) uint8 frames, of which the first of each clip is the onset, to
-            (N, K, 20) intensities above the onset's.
+            (N, K, 20, 2) intensities, left and right, above the onset's.
         trained_on: ids of the subjects of the two stores that it was trained on.
-        held_out: (20,) correlation with the truth on held-out frames made for that; NaN where it
-            was not measured there.
+        held_out: (20,) correlation with the truth, over both sides, on held-out frames made for
+            that; NaN where it was not measured there.
+        sides: whether it tells the sides apart; both have one value else.
+        side_errors: mean error of the left and the right sides on these frames; None without them.
     """
 
     name: str
@@ -128,6 +146,8 @@ class Reader:
     read: Callable[[np.ndarray], np.ndarray]
     trained_on: frozenset[str] = frozenset()
     held_out: np.ndarray = field(default_factory=lambda: np.full(len(CONDITION_AUS), np.nan))
+    sides: bool = True
+    side_errors: tuple[float, float] | None = None
 
 
 def reading(
@@ -144,7 +164,7 @@ def reading(
     @torch.inference_mode()
     def read(frames: np.ndarray) -> np.ndarray:
         count, moments = frames.shape[:2]
-        found = np.zeros((count, moments, len(CONDITION_AUS)), np.float32)
+        found = np.zeros((count, moments, len(CONDITION_AUS), len(SIDES)), np.float32)
         per = max(1, 256 // moments)
         with logs.progress("reading AUs", count, "clips") as step:
             for first in range(0, count, per):

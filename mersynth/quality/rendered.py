@@ -82,7 +82,7 @@ def rendered_pairs(
                 onset, rest = rendered[:1].expand(each, -1, -1, -1), rendered[1:]
             onsets.append(onset)
             frames.append(rest)
-            truths.append(aus[1:].amax(2))
+            truths.append(aus[1:])
             step(1)
     return Pairs(torch.cat(onsets), torch.cat(frames), torch.cat(truths))
 

@@ -15,6 +15,7 @@ import torch
 from mersynth import __version__, paths
 from mersynth.devices import choose_device
 from mersynth.face.template import HEAD
+from mersynth.facs.action_units import SIDES
 from mersynth.facs.emotions import label
 from mersynth.files import whole_folder, write_json_atomically
 from mersynth.loading import own_scheme
@@ -225,7 +226,12 @@ class _Work:
             self.device,
             self.seed,
         )
-        self.reader_facts = {"name": reader.name, "how": reader.how}
+        self.reader_facts = {
+            "name": reader.name,
+            "how": reader.how,
+            "sides": reader.sides,
+            "side_errors": reader.side_errors and dict(zip(SIDES, reader.side_errors, strict=True)),
+        }
         return measure_control(self.real, self.made, reader, self.settings["control"])
 
     def _by_features(self, onsets: np.ndarray, faces: np.ndarray) -> dict[str, dict[str, Any]]:

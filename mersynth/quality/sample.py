@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from mersynth.clips import Clip
-from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
+from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell, stronger_side
 from mersynth.facs.emotions import label
 from mersynth.feature_kinds import tell_still
 from mersynth.gan.conditions import movement
@@ -30,9 +30,9 @@ class Sample:
         clips: their annotations.
         classes: class of each in the common label scheme.
         frames: (N, K, H, W, 3) uint8.
-        moved: (N, K, 20) float32 in [0, 1]: intensities above those of the first frame, as the
-            store has them: asked for in a synthetic one, measured or true in a real one. NaN where
-            the store has none.
+        moved: (N, K, 20, 2) float32 in [0, 1]: intensities, left and right, above those of the
+            first frame, as the store has them: asked for in a synthetic one, measured or true in a
+            real one. NaN where the store has none.
         apex: (N,) which of the K moments is the apex.
     """
 
@@ -57,7 +57,7 @@ class Sample:
 
     @property
     def apex_moved(self) -> np.ndarray:
-        """(N, 20) intensities at the apex."""
+        """(N, 20, 2) intensities at the apex."""
         return self.moved[np.arange(len(self)), self.apex]
 
     def choose(self, keep: np.ndarray) -> Sample:
@@ -123,7 +123,7 @@ def _moments(item: StoredClip, moments: int, max_size: int) -> tuple[np.ndarray,
     moved = known_movement(np.array(item.intensities))
     apex = item.clip.apex_index
     if apex is None:
-        apex = last // 2 if np.isnan(moved).all() else int(np.nansum(moved, axis=1).argmax())
+        apex = last // 2 if np.isnan(moved).all() else int(np.nansum(moved, axis=(1, 2)).argmax())
     place = 1 + int(np.abs(at[1:] - apex).argmin())  # the onset stays
     at[place] = max(apex, 1)
     at.sort()
@@ -135,7 +135,7 @@ def _moments(item: StoredClip, moments: int, max_size: int) -> tuple[np.ndarray,
 
 
 def known_movement(curve: np.ndarray) -> np.ndarray:
-    """(T, 20) intensities above the first frame's, NaN where an AU was not measured."""
+    """(T, 20, 2) intensities above the first frame's, NaN where an AU was not measured."""
     moved = movement(curve)
     moved[:, np.isnan(curve[0])] = np.nan
     moved[np.isnan(curve)] = np.nan
@@ -144,7 +144,7 @@ def known_movement(curve: np.ndarray) -> np.ndarray:
 
 def asked_aus(sample: Sample, min_asked: float) -> np.ndarray:
     """(N, 20) whether each AU is asked for at the apex: by its intensity, else by annotation."""
-    asked = np.nan_to_num(sample.apex_moved) >= min_asked
+    asked = np.nan_to_num(stronger_side(sample.apex_moved)) >= min_asked
     for row, clip in enumerate(sample.clips):
         if np.isnan(sample.apex_moved[row]).all():
             numbers = parse_au_cell(clip.aus).numbers

@@ -9,13 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.action_units import CONDITION_AUS, SIDES
 from mersynth.pages.pictures import data_url
 from mersynth.quality.sample import Sample
 from mersynth.synthesis.gallery import DIFFERENCE_GAIN
 
 _TILE = 96  # pixels of a picture on the page
 _GAP = 3
+_SHOWN = 0.03  # an AU asked for less is not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,30 +92,38 @@ def strip(sample: Sample, row: int) -> str:
 
 
 def describe(sample: Sample, row: int, read: np.ndarray | None, readable: list[int]) -> str:
-    """For instance ``asked AU 4 0.31 (read 0.12); read beside AU 7 0.10``."""
-    asked = np.nan_to_num(sample.apex_moved[row])
-    got = None if read is None else read[row, int(sample.apex[row])]
+    """For instance ``asked AU L14 0.31 (read 0.12); read beside AU 7 0.10``."""
+    asked = np.nan_to_num(sample.apex_moved[row])  # (20, 2)
+    got = None if read is None else read[row, int(sample.apex[row])]  # (20, 1 or 2)
+    strongest = asked.max(1)
     parts = []
-    for column in np.argsort(-asked)[:4]:
-        if asked[column] >= 0.03:
+    for column in np.argsort(-strongest)[:4]:
+        if strongest[column] >= _SHOWN:
             au = CONDITION_AUS[column]
-            seen = (
-                f" (read {max(float(got[column]), 0.0):.2f})"
-                if got is not None and au in readable
-                else ""
-            )
-            parts.append(f"AU {au} {asked[column]:.2f}{seen}")
+            side = _side(asked[column])
+            of_sides = slice(None) if side is None else side
+            seen = ""
+            if got is not None and au in readable:
+                value = got[column][of_sides if len(got[column]) > 1 else 0].mean()
+                seen = f" (read {max(float(value), 0.0):.2f})"
+            letter = "" if side is None else SIDES[side][0].upper()
+            parts.append(f"AU {letter}{au} {asked[column][of_sides].mean():.2f}{seen}")
     text = "asked " + ", ".join(parts) if parts else f"annotated {sample.clips[row].aus or '–'}"  # noqa: RUF001
     if got is not None:
         others = [
-            (float(got[c]), CONDITION_AUS[c])
+            (float(got[c].max()), CONDITION_AUS[c])
             for c in range(len(CONDITION_AUS))
-            if asked[c] < 0.03 and CONDITION_AUS[c] in readable
+            if strongest[c] < _SHOWN and CONDITION_AUS[c] in readable
         ]
         if others and max(others)[0] > 0.05:
             value, au = max(others)
             text += f"; read beside AU {au} {value:.2f}"
     return text
+
+
+def _side(asked: np.ndarray) -> int | None:
+    """Which of both sides (2,) is asked for alone; None: both."""
+    return int(asked.argmax()) if asked.min() < _SHOWN else None
 
 
 def _enlarged(frame: np.ndarray) -> np.ndarray:

@@ -113,5 +113,5 @@ def sample_of(
         for i in range(count)
     )
     if moved is None:
-        moved = np.full((count, moments, len(CONDITION_AUS)), np.nan, np.float32)
+        moved = np.full((count, moments, len(CONDITION_AUS), 2), np.nan, np.float32)
     return Sample(clips, tuple(classes or ["anger"] * count), frames, moved, np.full(count, apex))

@@ -22,13 +22,14 @@ FIVE = CONDITION_AUS.index(5)
 
 
 def _toy(count: int = 192) -> Pairs:
-    """AU 5 brightens the upper left; AU 4 was never measured."""
+    """AU 5 of a side brightens the image's other upper half; AU 4 was never measured."""
     rng = np.random.default_rng(0)
-    truth = torch.zeros(count, 20)
-    truth[:, FIVE] = torch.from_numpy(rng.uniform(0, 1, count).astype(np.float32))
+    truth = torch.zeros(count, 20, 2)
+    truth[:, FIVE] = torch.from_numpy(rng.uniform(0, 1, (count, 2)).astype(np.float32))
     onset = torch.from_numpy(rng.uniform(0.2, 0.6, (count, 3, 16, 16)).astype(np.float32))
     frame = onset.clone()
-    frame[:, :, :8, :8] += 0.1 * truth[:, FIVE, None, None, None]
+    frame[:, :, :8, 8:] += 0.1 * truth[:, FIVE, 0, None, None, None]
+    frame[:, :, :8, :8] += 0.1 * truth[:, FIVE, 1, None, None, None]
     truth[:, CONDITION_AUS.index(4)] = np.nan
     return Pairs(onset, frame, truth)
 
@@ -55,6 +56,18 @@ def test_an_estimator_learns() -> None:
     assert correlations(pairs.truth.numpy(), found[:, 1])[FIVE] > 0.9
 
 
+@pytest.mark.slow
+def test_an_estimator_learns_from_each_side_for_the_other() -> None:
+    pairs = _toy()
+    pairs.frame[:, :, :8, :8] = pairs.onset[:, :, :8, :8]
+    pairs.truth[:, FIVE, 1] = 0  # the right side never moves
+    read = reading(fit(pairs, 12, 0))
+    mirrored = read(_frames(pairs)[:, :, :, ::-1].copy())[:, 1, FIVE]
+    truth = pairs.truth[:, FIVE, 0].numpy()
+    assert np.corrcoef(truth, mirrored[:, 1])[0, 1] > 0.9
+    assert mirrored[:, 1].std() > 3 * mirrored[:, 0].std()
+
+
 def _frames(pairs: Pairs) -> np.ndarray:
     return (torch.stack([pairs.onset, pairs.frame], 1) * 255).byte().movedim(2, -1).numpy()
 
@@ -66,12 +79,12 @@ def test_too_few_frames_are_refused() -> None:
 
 def test_correlations_are_numpys_and_skip_what_is_unknown() -> None:
     rng = np.random.default_rng(0)
-    truth, found = rng.normal(size=(30, 20)), rng.normal(size=(30, 20))
+    truth, found = rng.normal(size=(30, 20, 2)), rng.normal(size=(30, 20, 2))
     truth[:4, 2] = np.nan
     truth[:, 3] = 1.0
     values = correlations(truth, found)
-    assert values[0] == pytest.approx(np.corrcoef(truth[:, 0], found[:, 0])[0, 1])
-    assert values[2] == pytest.approx(np.corrcoef(truth[4:, 2], found[4:, 2])[0, 1])
+    assert values[0] == pytest.approx(np.corrcoef(truth[:, 0].ravel(), found[:, 0].ravel())[0, 1])
+    assert values[2] == pytest.approx(np.corrcoef(truth[4:, 2].ravel(), found[4:, 2].ravel())[0, 1])
     assert np.isnan(values[3])
 
 
@@ -121,6 +134,8 @@ def test_the_rendered_reader_avoids_the_stores_subjects(
     assert "up to 0.50" in reader.how
     assert 0.8 < learnt[0].truth.max() <= 1  # in units of the strongest intensity
     assert np.isfinite(reader.held_out).any()
+    assert reader.sides
+    assert all(0 < error < 1 for error in reader.side_errors)
 
 
 def test_a_reader_of_the_store_holds_people_out(tmp_path) -> None:
@@ -130,7 +145,8 @@ def test_a_reader_of_the_store_holds_people_out(tmp_path) -> None:
     assert reader.name == "estimator trained on the real store"
     assert len(reader.trained_on) == 2
     assert reader.trained_on < set(store.subjects)
-    assert reader.read(sample.frames).shape == (27, 7, 20)
+    assert reader.read(sample.frames).shape == (27, 7, 20, 2)
+    assert not reader.sides  # as the store has none
     one = sample.choose(sample.subjects == sample.subjects[0])
     with pytest.raises(NotMeasuredError, match="one subject"):
         choose_reader(store, one, frozenset(), 0.6, SETTINGS, CPU, 0)
