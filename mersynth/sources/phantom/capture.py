@@ -37,6 +37,8 @@ class Capture(Settings):
         stray_aus: share of clips with one weak AU or two that have nothing to do with the
             expression.
         stray_strength: their intensities, uniform.
+        uneven: standard deviation over clips and AUs of the logarithm of the left side's intensity
+            over the right's, of what both sides show; AUs that have no sides are even.
         head_roll, head_yaw, head_pitch: the head's sway about where it is held, standard deviation
             in degrees of a person who moves most.
         head_shift: the same of its place, cm.
@@ -57,11 +59,12 @@ class Capture(Settings):
     mouth_strength: Range = (0.05, 0.25)
     stray_aus: float = 0.65
     stray_strength: Range = (0.015, 0.07)
+    uneven: float = 0.35
     head_roll: float = 1.1
     head_yaw: float = 1.0
     head_pitch: float = 1.4
     head_shift: float = 0.25
-    head_share: Range = (0.33, 1.0)
+    head_share: Range = (0.15, 0.5)
     head_hz: Range = (0.1, 0.6)
     flicker: float = 0.008
 
@@ -73,6 +76,7 @@ class Capture(Settings):
         "swallows": (0, 60),
         "mouth_moves": (0, 120),
         "stray_aus": (0, 1),
+        "uneven": (0, 2),
         "head_roll": (0, 10),
         "head_yaw": (0, 10),
         "head_pitch": (0, 10),
@@ -94,12 +98,12 @@ LAB = Capture()
 PLAIN_CAPTURE = Capture(
     blinks=10.0, blink_spread=0.0, blink_seconds=(0.18, 0.3), swallows=0.0, mouth_moves=0.0,
     head_roll=0.295, head_yaw=0.589, head_pitch=0.491, head_shift=0.0686, head_share=(1.0, 1.0),
-    head_hz=(0.3, 2.5),
+    head_hz=(0.3, 2.5), uneven=0.0,
 )  # fmt: skip
 """A faster head and a resting mouth: what the generator that comes with the package knows."""
 
 STILL = Capture(
     blinks=0.0, swallows=0.0, mouth_moves=0.0, stray_aus=0.0, head_roll=0.0, head_yaw=0.0,
-    head_pitch=0.0, head_shift=0.0, flicker=0.0,
+    head_pitch=0.0, head_shift=0.0, flicker=0.0, uneven=0.0,
 )  # fmt: skip
 """Nothing but the expression; the head is held as each clip begins."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mersynth.clips import Strength
-from mersynth.facs.action_units import CONDITION_AUS, LETTER_INTENSITY, parse_au_cell
+from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS, LETTER_INTENSITY, parse_au_cell
 from mersynth.sources.phantom.camera import SPAN
 from mersynth.sources.phantom.capture import PLAIN_CAPTURE, Capture
 from mersynth.sources.phantom.settings import Range
@@ -17,6 +17,7 @@ from mersynth.sources.phantom.settings import Range
 # half a pixel to two at 128 pixels.
 _FULL = {"micro": 0.42, "macro": 1.0}
 _UNLETTERED = (0.35, 0.8)  # what a coder gives no letter, on the letters' scale
+_LATERAL = np.array([ACTION_UNITS[au].lateral for au in CONDITION_AUS])
 _LETTERS = tuple(LETTER_INTENSITY)
 _AU43 = CONDITION_AUS.index(43)
 # How a clip's head is held: deviation of its shift right and down, roll, yaw and pitch.
@@ -131,6 +132,9 @@ def clip_motion(
         rng: draws all of it.
         capture: what there is beside the expression, and how much of it.
     """
+    # Each by its own draws: whether somebody blinks does not change how the head sways.
+    stillness, lips, lids, sides = rng.spawn(4)
+    peaks = _uneven(peaks, capture.uneven, sides)
     aus = np.zeros((count, *peaks.shape))
     for row in np.flatnonzero(peaks.any(1)):
         shifted = np.clip(apex + rng.normal(0.0, 0.04) * count, 1, max(count - 2, 1))
@@ -142,14 +146,19 @@ def clip_motion(
         curve = expression_curve(count, rng.uniform(0.1, 0.9) * (count - 1), rng)
         aus[:, row] = np.maximum(aus[:, row], curve[:, None] * weak)
     seconds = np.arange(count) / fps
-    # Each by its own draws: whether somebody blinks does not change how the head sways.
-    stillness, lips, lids = rng.spawn(3)
     share = stillness.uniform(*capture.head_share)
     pose = rng.normal(0.0, _HELD) + share * _sway(seconds, capture, rng)
     light = 1 + capture.flicker * _wander(seconds, (0.3, 2.5), rng)
     light += capture.flicker * rng.random() * rng.normal(size=count)
     aus = np.maximum(aus, _restless_mouth(seconds, capture, lips)[:, :, None])
     return ClipMotion(np.clip(aus, 0, 1), pose, _blinks(seconds, capture, lids), light)
+
+
+def _uneven(peaks: np.ndarray, spread: float, rng: np.random.Generator) -> np.ndarray:
+    """(20, 2) peaks whose sides differ: half of that is the clip's, half the AU's own."""
+    log_ratio = spread * math.sqrt(0.5) * (rng.normal() + rng.normal(size=len(peaks)))
+    half = np.where(_LATERAL, log_ratio / 2, 0.0)[:, None]
+    return np.clip(peaks * np.exp(half * [1, -1]), 0, 1)
 
 
 def _smooth(share: np.ndarray) -> np.ndarray:

@@ -110,7 +110,7 @@ _PULLS: dict[int, tuple[_Pull, ...]] = {
         _Pull((2.6, -4.25), (1.0, 1.0), (0.68, 0.74, -0.3), beyond=(1.2, 0.9)),
         _Pull((2.9, -2.7), (0.6, 1.4), (0.22, 0.42, 0.1), beyond=(1.3, 1.7), turn=_NASOLABIAL),
         _Pull((4.2, -0.9), (1.3, 1.1), (0.05, 0.28, 0.28), beyond=(1.7, 1.3)),
-        _Pull((5.1, -1.3), (1.3, 1.3), (0.42, 0.1, 0.05), beyond=(1.6, 1.3)),
+        _Pull((5.2, -0.7), (1.2, 1.3), (0.85, 0.15, 0.05), beyond=(1.6, 1.4)),
         _Pull((0.6, -3.6), (1.0, 0.7), (0.0, 0.14, -0.1), lip=_UPPER),
     ),
     # Buccinator: the corners are drawn out and back, the cheek towards them, a dimple between.

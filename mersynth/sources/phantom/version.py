@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from mersynth.store import ClipStore
 
-VERSION = 2
+VERSION = 3
 """Of the phantom's people, at rest and moving, and of the AU warp, which moves faces as they move.
 
 Raise it whenever the same subject and AUs give other pictures. 1: until rest and AUs were compared
-with real faces; nothing recorded it.
+with real faces; nothing recorded it. 2: until the smile pulled the cheek outwards as real flow has
+it, and both sides of an AU differed.
 """
 
 logger = logging.getLogger(__name__)
