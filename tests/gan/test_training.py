@@ -24,6 +24,7 @@ from mersynth.gan.monitor import Monitor
 from mersynth.gan.state import STATE
 from mersynth.gan.train import split_subjects, train
 from mersynth.sources.phantom.population import write_store
+from mersynth.state_files import load_state_file, save_state_file
 from mersynth.store import StoreError
 from tests.tiny_store import tiny_clips, write_tiny_store
 
@@ -132,6 +133,12 @@ def test_resume_of_another_run_is_refused(tmp_path: Path) -> None:
         train(store_path=store.path, out=tmp_path / "c", overrides=quick(1))
     state = tmp_path / "c" / STATE
     whole = state.read_bytes()
+    tensors, metadata = load_state_file(state)
+    read = tensors["image_critic/aus.weight"]
+    before_sides = tensors | {"image_critic/aus.weight": read[: len(read) // 2]}
+    save_state_file(state, before_sides, metadata)
+    with pytest.raises(CheckpointError, match=r"another version.*aus.weight.*\(20, .*\(40"):
+        train(store_path=store.path, out=tmp_path / "c", resume=True, overrides=quick(1))
     state.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(CheckpointError, match=r"is damaged: its values are not those that were"):
         train(store_path=store.path, out=tmp_path / "c", resume=True, overrides=quick(1))

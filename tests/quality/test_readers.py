@@ -52,7 +52,7 @@ def test_an_estimator_reads_rest_as_rest_and_leaves_the_global_state_alone() -> 
 @pytest.mark.slow
 def test_an_estimator_learns() -> None:
     pairs = _toy()
-    found = reading(fit(pairs, 12, 0))(_frames(pairs))
+    found = reading(fit(pairs, 36, 0))(_frames(pairs))
     assert correlations(pairs.truth.numpy(), found[:, 1])[FIVE] > 0.9
 
 
@@ -61,7 +61,7 @@ def test_an_estimator_learns_from_each_side_for_the_other() -> None:
     pairs = _toy()
     pairs.frame[:, :, :8, :8] = pairs.onset[:, :, :8, :8]
     pairs.truth[:, FIVE, 1] = 0  # the right side never moves
-    read = reading(fit(pairs, 12, 0))
+    read = reading(fit(pairs, 36, 0))
     mirrored = read(_frames(pairs)[:, :, :, ::-1].copy())[:, 1, FIVE]
     truth = pairs.truth[:, FIVE, 0].numpy()
     assert np.corrcoef(truth, mirrored[:, 1])[0, 1] > 0.9
