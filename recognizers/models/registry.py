@@ -177,13 +177,14 @@ def describe(name: str, num_classes: int = 3, **options: Any) -> Description:
         ValueError: as ``create_model``.
     """
     _import_all()
-    with torch.random.fork_rng(devices=[]):
+    # Shapes are all that counts: on "meta" no weight is drawn and nothing is multiplied. Operations
+    # of systems without a network may lack a meta form.
+    device = "cpu" if _registered(name).fits_directly else "meta"
+    with torch.random.fork_rng(devices=[]), torch.device(device):
         model = create_model(name, num_classes, **options).eval()
-    # Shapes are all that counts; operations of systems without a network may lack a meta form.
-    device = "cpu" if model.fits_directly else "meta"
-    sample = {k: torch.zeros(1, *s.shape, device=device) for k, s in model.inputs.items()}
+        sample = {key: torch.zeros(1, *spec.shape) for key, spec in model.inputs.items()}
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model.to(device)(**sample)
+        model(**sample)
     return Description(
         name=name,
         paper=model.paper,

@@ -22,7 +22,7 @@ from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject
 from mersynth.store import ClipStore
 from mersynth.store_writer import StoreWriter
-from recognizers.models import Recognizer
+from recognizers.models import Recognizer, create_model
 from recognizers.models.au_graph import au_labels
 
 CELLS = ["6+12", "4+7", "1+2", "6+12", "4+7", "1+2"]
@@ -116,6 +116,14 @@ def standardised(images: Tensor) -> Tensor:
 
 
 # --- models --------------------------------------------------------------------------------------
+
+
+def small_model(config: str) -> Recognizer:
+    """A config's model for ``CELLS``, of ``small_options``."""
+    torch.manual_seed(0)
+    model = create_model(model_config(config)["name"], 3, **small_options(config))
+    model.see_training_fold(CELLS)
+    return model
 
 
 def noise_for(model: Recognizer, count: int = 6) -> dict[str, Tensor]:

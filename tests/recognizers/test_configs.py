@@ -9,12 +9,25 @@ from typing import Any
 import pytest
 import torch
 
+from mersynth.augment import au_sets
 from recognizers.augmenting import Augmenting
 from recognizers.models import create_model, list_models, registry
 from recognizers.settings import TrainingSettings
-from tests.recognizers.handful import model_config, model_configs, small_options
+from tests.recognizers.handful import (
+    CELLS,
+    LABELS,
+    model_config,
+    model_configs,
+    noise_for,
+    small_model,
+    small_options,
+    targets_for,
+    without_gradient,
+)
 
 NAMES = model_configs()
+FITTED = tuple(name for name in list_models() if name.endswith("_svm"))
+BY_GRADIENTS = [n for n in NAMES if not n.startswith(FITTED) and not n.endswith("_tiny")]
 ANNOTATED = {"random_pairs": 0, "random_apex": False, "magnified": 0.0}
 #: What the variants of a system change: rows of its paper's tables, or its published code.
 CHANGES: dict[str, dict[str, Any]] = {
@@ -85,6 +98,31 @@ def test_a_config_is_whole(name: str) -> None:
         if isinstance(scheduler, torch.optim.lr_scheduler.CosineAnnealingLR):
             assert scheduler.T_max == settings.epochs
     Augmenting(block.get("augment") or {}, model.inputs)
+
+
+@pytest.mark.parametrize("name", BY_GRADIENTS)
+def test_a_step_of_training_moves_every_parameter(name: str) -> None:
+    """A config's augmentation, loss, optimizer and scheduler, at small sizes."""
+    model, tiny = small_model(name), model_config(f"{model_config(name)['name']}_tiny")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.eq(0).all():  # shuffle attention starts so, and hides what lies before it
+                parameter.normal_(std=0.1)
+    batch = {**noise_for(model), "label": LABELS, "au_set": au_sets(CELLS), "subject": LABELS}
+    batch = Augmenting(tiny.get("augment") or {}, model.inputs)(batch)
+    output = model(**{key: batch[key] for key in model.inputs})
+    assert output.logits.shape == (6, 3)
+    model.loss(output, batch["label"], **targets_for(model)).backward()
+    assert without_gradient(model) == []
+    settings = TrainingSettings.from_config(model_config(name)["training"])
+    optimizer = settings.make_optimizer(model)
+    scheduler = settings.make_scheduler(optimizer)
+    before = {key: parameter.detach().clone() for key, parameter in model.named_parameters()}
+    optimizer.step()
+    if scheduler is not None:
+        scheduler.step()
+    moved = [key for key, parameter in model.named_parameters() if not parameter.equal(before[key])]
+    assert moved == list(before)
 
 
 @pytest.mark.parametrize("name", list_models())

@@ -7,34 +7,33 @@ import copy
 import pytest
 import torch
 
-from mersynth.augment import au_sets
-from recognizers.augmenting import Augmenting
 from recognizers.models import Recognizer, create_model, describe, list_models
-from recognizers.settings import TrainingSettings
 from tests.recognizers.handful import (
     CELLS,
     LABELS,
-    model_config,
-    model_configs,
     noise_for,
+    small_model,
     small_options,
     targets_for,
-    without_gradient,
 )
 
 SYSTEMS = list_models()
 BY_GRADIENTS = [name for name in SYSTEMS if not name.endswith("_svm")]
-FITTED = tuple(set(SYSTEMS) - set(BY_GRADIENTS))
-# By their files' names, which begin with their system's: to compose all of them takes 12 seconds.
-VARIANTS = [n for n in model_configs() if not n.startswith(FITTED) and not n.endswith("_tiny")]
 
 
-def small(config: str) -> Recognizer:
-    """A config's model for ``CELLS``, small."""
-    torch.manual_seed(0)
-    model = create_model(model_config(config)["name"], 3, **small_options(config))
-    model.see_training_fold(CELLS)
-    return model
+@pytest.fixture(scope="module", name="made")
+def _made(request: pytest.FixtureRequest) -> Recognizer:
+    """A small model, made once for all tests of its system; ``model`` is a test's own copy."""
+    return small_model(request.param)
+
+
+@pytest.fixture(name="model")
+def _model(made: Recognizer) -> Recognizer:
+    return copy.deepcopy(made)
+
+
+of_every_system = pytest.mark.parametrize("made", SYSTEMS, indirect=True)
+of_those_by_gradients = pytest.mark.parametrize("made", BY_GRADIENTS, indirect=True)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -43,7 +42,8 @@ def test_it_says_what_it_is(name: str) -> None:
     options = small_options(name)
     told = describe(name, num_classes=5, **options)
     assert torch.equal(torch.get_rng_state(), before)
-    model = create_model(name, 5, **options)
+    with torch.device("cpu" if name.endswith("_svm") else "meta"):  # shapes without numbers
+        model = create_model(name, 5, **options)
     assert told.name == name
     assert told.paper
     assert told.inputs == model.inputs
@@ -63,34 +63,8 @@ def test_a_wrong_option_is_refused_with_those_allowed(name: str) -> None:
         create_model(name, 1, **small_options(name))
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_step_of_training_moves_every_parameter(name: str) -> None:
-    """A config's augmentation, loss, optimizer and scheduler, at small sizes."""
-    model, tiny = small(name), model_config(f"{model_config(name)['name']}_tiny")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.eq(0).all():  # shuffle attention starts so, and hides what lies before it
-                parameter.normal_(std=0.1)
-    batch = {**noise_for(model), "label": LABELS, "au_set": au_sets(CELLS), "subject": LABELS}
-    batch = Augmenting(tiny.get("augment") or {}, model.inputs)(batch)
-    output = model(**{key: batch[key] for key in model.inputs})
-    assert output.logits.shape == (6, 3)
-    model.loss(output, batch["label"], **targets_for(model)).backward()
-    assert without_gradient(model) == []
-    settings = TrainingSettings.from_config(model_config(name)["training"])
-    optimizer = settings.make_optimizer(model)
-    scheduler = settings.make_scheduler(optimizer)
-    before = {key: parameter.detach().clone() for key, parameter in model.named_parameters()}
-    optimizer.step()
-    if scheduler is not None:
-        scheduler.step()
-    moved = [key for key, parameter in model.named_parameters() if not parameter.equal(before[key])]
-    assert moved == list(before)
-
-
-@pytest.mark.parametrize("name", BY_GRADIENTS)
-def test_it_trains_in_bfloat16(name: str) -> None:
-    model = small(name)
+@of_those_by_gradients
+def test_it_trains_in_bfloat16(model: Recognizer) -> None:
     two = [0, 4]  # of two classes and domains: most processors emulate bfloat16, and take long
     inputs = {key: value[two] for key, value in noise_for(model).items()}
     targets = {k: v if k == "class_weights" else v[two] for k, v in targets_for(model).items()}
@@ -101,14 +75,17 @@ def test_it_trains_in_bfloat16(name: str) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_its_state_holds_all_that_it_has_learnt(name: str) -> None:
-    model = small(name)
+@of_every_system
+def test_its_state_holds_all_that_it_has_learnt(
+    model: Recognizer, request: pytest.FixtureRequest
+) -> None:
     inputs = noise_for(model)
     if model.fits_directly:
         model.fit_directly(LABELS, **inputs)
     else:
+        inputs = {key: value[:2] for key, value in inputs.items()}
         model(**inputs)  # moves the averages of batch normalisation
+    name = request.node.callspec.params["made"]
     torch.manual_seed(1)
     other = create_model(name, 3, **small_options(name))
     with torch.no_grad():
@@ -120,28 +97,29 @@ def test_its_state_holds_all_that_it_has_learnt(name: str) -> None:
     assert torch.equal(first, after)
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_one_that_learns_by_gradients_is_not_fitted_at_once(name: str) -> None:
-    model = small(name)
-    assert model.fits_directly == name.endswith("_svm")
-    if not model.fits_directly:
-        with pytest.raises(ValueError, match=f"{type(model).__name__} learns by gradients"):
-            model.fit_directly(LABELS, **noise_for(model))
+@of_every_system
+def test_one_that_learns_by_gradients_is_not_fitted_at_once(
+    made: Recognizer, request: pytest.FixtureRequest
+) -> None:
+    assert made.fits_directly == request.node.callspec.params["made"].endswith("_svm")
+    if not made.fits_directly:
+        with pytest.raises(ValueError, match=f"{type(made).__name__} learns by gradients"):
+            made.fit_directly(LABELS, **noise_for(made))
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_unknown_targets_are_refused(name: str) -> None:
-    model = small(name)
+@of_every_system
+def test_unknown_targets_are_refused(model: Recognizer) -> None:
     model.eval()
-    output = model(**noise_for(model))
+    output = model(**noise_for(model, count=2))
+    targets = {k: v if k == "class_weights" else v[:2] for k, v in targets_for(model).items()}
     with pytest.raises((ValueError, TypeError), match="gaze"):
-        model.loss(output, LABELS, **targets_for(model), gaze=LABELS)
+        model.loss(output, LABELS[:2], **targets, gaze=LABELS[:2])
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", BY_GRADIENTS)
-def test_a_model_on_a_gpu_answers_as_on_the_cpu(name: str) -> None:
-    model = small(name).eval()
+@of_those_by_gradients
+def test_a_model_on_a_gpu_answers_as_on_the_cpu(model: Recognizer) -> None:
+    model.eval()
     inputs = noise_for(model)
     wanted = model(**inputs).logits
     model.cuda().see_training_fold(CELLS)
