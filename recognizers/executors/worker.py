@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from contextlib import AbstractContextManager, suppress
@@ -54,6 +55,7 @@ class Reports:
 
 
 _reports: Reports
+_threads = 1
 _calling = False
 _calling_lock = threading.Lock()
 
@@ -65,18 +67,15 @@ def start(reports: Reports, lifeline: Connection, levels: dict[str, int], thread
         reports: where log records go.
         lifeline: ends when this process shall; nothing else ever comes from it.
         levels: of loggers, see ``logging_levels``.
-        threads: of torch's operations.
+        threads: of torch's operations, see ``call``.
     """
-    global _reports
+    global _reports, _threads
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent ends its workers
-    _reports = reports
+    _reports, _threads = reports, threads
     queue: Any = reports  # of a queue QueueHandler calls put_nowait, and nothing else
     logging.root.addHandler(QueueHandler(queue))
     apply_logging_levels(levels)
     threading.Thread(target=_exit_at_the_end_of, args=(lifeline,), daemon=True).start()
-    import torch
-
-    torch.set_num_threads(threads)  # of OMP_NUM_THREADS torch takes no more than there are cores
 
 
 def _exit_at_the_end_of(lifeline: Connection) -> None:
@@ -104,6 +103,10 @@ def _set_calling(value: bool) -> None:
 def call(position: int, payload: bytes) -> bytes:
     """Make a call.
 
+    Where the function's module imports torch, torch's operations use the threads asked for, be they
+    more than there are cores, which is all that torch takes of ``OMP_NUM_THREADS``. Others need not
+    wait seconds for torch.
+
     Args:
         position: of the call.
         payload: the function and its arguments, pickled. They are read here, for what the pool
@@ -117,6 +120,8 @@ def call(position: int, payload: bytes) -> bytes:
         _reports.put_nowait((os.getpid(), position))
         function, arguments = _read(payload)
         values = [_load_once(a) if isinstance(a, Shared) else a for a in arguments]
+        if (torch := sys.modules.get("torch")) is not None:
+            torch.set_num_threads(_threads)
         return _write(function(*values))
     except Exception as error:
         safe = portable(error)

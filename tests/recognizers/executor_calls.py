@@ -45,21 +45,6 @@ def train(clips: Clips, rows: list[int], seed: int) -> tuple[float, str]:
 CALLS = [([0, 5], 1), ([7], 2), ([99, 1, 2], 3)]
 
 
-def describe(clips: Clips) -> dict[str, Any]:
-    import torch  # late: most workers need not wait for it
-
-    array = clips.inputs["apex"]
-    return {
-        "file": str(getattr(array, "filename", "")),
-        "address": array.__array_interface__["data"][0],
-        "writable": array.flags.writeable,
-        "sum": float(array.sum()),
-        "process": os.getpid(),
-        "threads": torch.get_num_threads(),
-        "omp": os.environ.get("OMP_NUM_THREADS"),
-    }
-
-
 def wait_for(path: Path) -> str:
     end = time.monotonic() + TIMEOUT
     while not path.exists():

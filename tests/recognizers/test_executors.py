@@ -24,7 +24,6 @@ from tests.recognizers.executor_calls import (
     CLIPS,
     TIMEOUT,
     act,
-    describe,
     die,
     expected,
     fail,
@@ -35,6 +34,7 @@ from tests.recognizers.executor_calls import (
     return_a_lock,
     wait_for,
 )
+from tests.recognizers.executor_torch_call import describe
 
 REPOSITORY = Path(__file__).parents[2]
 ONE = {"name": "local", "workers": 1, "threads": 1}

@@ -13,7 +13,6 @@ from recognizers.executors import Executor, ExecutorError, make_executor
 from tests.recognizers.executor_calls import (
     CLIPS,
     act,
-    describe,
     die,
     die_once,
     expected,
@@ -23,6 +22,7 @@ from tests.recognizers.executor_calls import (
     results_of_training,
     wait_for,
 )
+from tests.recognizers.executor_torch_call import describe
 
 pytestmark = [
     pytest.mark.slow,
