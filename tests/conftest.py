@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +21,23 @@ from mersynth.store import ClipStore
 # The cases that every source inherits are no test module; their asserts shall explain themselves.
 pytest.register_assert_rewrite("tests.sources.frame_case", "tests.sources.source_case")
 
+RENDERER = "mersynth.sources.phantom.render"
 ANNOTATIONS = Path(__file__).resolve().parents[2] / "shared" / "annotations"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests but those of the phantom itself share its people, of whom one takes half a second."""
+    if (renderer := sys.modules.get(RENDERER)) is not None:
+        build = _build_scene_once if not item.path.name.startswith("test_phantom") else _build_scene
+        renderer.build_scene = build  # type: ignore[attr-defined]
+
+
+def _build_scene(*arguments: Any) -> Any:
+    return importlib.import_module("mersynth.sources.phantom.scene").build_scene(*arguments)
+
+
+_build_scene_once = functools.lru_cache(maxsize=32)(_build_scene)
 
 
 @pytest.fixture(scope="session", name="annotations")
