@@ -19,7 +19,7 @@ from recognizers.clip_arrays import ClipArrays, join
 from recognizers.fold_work import Work
 from recognizers.gather import read_parts, reconcile_parts
 from recognizers.guard import Leak
-from recognizers.models import create_model
+from recognizers.models import outline
 from recognizers.models.base import Recognizer
 from recognizers.plan import FoldPlan, check_plans, plan_folds, plan_pretraining
 from recognizers.pretraining import PretrainingGroup
@@ -103,7 +103,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     options = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
     block, habit = options["model"], request.habit
     device = choose_device(options["device"])
-    model = create_model(block["name"], 2, **block["options"])
+    model = outline(block["name"], 2, **block["options"])
     _check_model(request, options, model)
     features = block.get("features") or {}
     parts = read_parts(
@@ -113,7 +113,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     of = {role: [part.data for part in parts if part.role == role] for role in request.paths}
     clips = join([*of.get("real", ()), *of.get("train", ()), *of.get("test", ())], mixed=of["mix"])
     pool = join(of["pretrain"], classes=clips.classes) if of["pretrain"] else None
-    model = create_model(block["name"], len(clips.classes), **block["options"])
+    model = outline(block["name"], len(clips.classes), **block["options"])
     folds = _folds(request, clips, pool, sum(len(data.clips) for data in of.get("train", ())))
     groups = plan_pretraining(folds, clips, pool, habit, options["pretraining"]["keep"])
     share = options["inner_share"] if options["selection"] == "inner" else None

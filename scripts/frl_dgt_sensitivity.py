@@ -35,7 +35,7 @@ from mersynth.sources.composite import COMPOSITE
 from mersynth.store import ClipStore
 from recognizers.explain import OpenedRun
 from recognizers.inputs import ModelData, build_inputs
-from recognizers.models import create_model
+from recognizers.models import outline
 from recognizers.predictions import Predictions
 from recognizers.report import Run
 
@@ -170,7 +170,7 @@ def _inputs(opened: OpenedRun, move: Move) -> ModelData:
     (part,) = (part for part in opened.parts if part.role == "real")
     store = ClipStore.open(part.path).filter(lambda clip: clip.source == PART)
     options = opened.options["model"]["options"]
-    specs = create_model(opened.model_name, len(opened.classes), **options).inputs
+    specs = outline(opened.model_name, len(opened.classes), **options).inputs
     looked_at = {name: spec for name, spec in specs.items() if name in _READ}
     return build_inputs(moved(store, move), looked_at, opened.scheme, opened.device)
 

@@ -20,7 +20,7 @@ from recognizers.clip_arrays import ClipArrays, join
 from recognizers.explain.repeating import command_with_weights
 from recognizers.explain.run_data import check_data
 from recognizers.gather import Part, read_parts, reconcile_parts
-from recognizers.models import create_model
+from recognizers.models import create_model, outline
 from recognizers.models.base import Recognizer
 from recognizers.plan import plan_folds
 from recognizers.protocol import Fold, HeldOut
@@ -197,7 +197,7 @@ class OpenedRun:
         # In the run's own order of roles, for rows are counted through them.
         roles = ("real", "train", "test", "mix")
         ordered: dict[str, Sequence[Path]] = {r: paths[r] for r in roles if r in paths}
-        model = create_model(self.model_name, 2, **self.options["model"]["options"])
+        model = outline(self.model_name, 2, **self.options["model"]["options"])
         features = self.options["model"].get("features") or {}
         first = self.results.get("first_label")
         return read_parts(ordered, model.inputs, self.scheme, self.device, features, first)

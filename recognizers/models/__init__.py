@@ -10,6 +10,7 @@ from recognizers.models.registry import (
     describe,
     list_models,
     load_published,
+    outline,
     register_model,
     register_published,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "describe",
     "list_models",
     "load_published",
+    "outline",
     "register_model",
     "register_published",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ __all__ = [
     "describe",
     "list_models",
     "load_published",
+    "outline",
     "register_model",
     "register_published",
 ]
@@ -143,6 +145,22 @@ def create_model(name: str, num_classes: int, **options: Any) -> Recognizer:
     return model(num_classes, **options)
 
 
+def outline(name: str, num_classes: int, **options: Any) -> Recognizer:
+    """What ``create_model`` gives, but for its numbers: it costs little and tells all shapes.
+
+    Weights lie on torch's device "meta": nothing is drawn, and nothing can be computed. A system
+    without a network, which is fitted at once, is whole: its operations may lack a meta form.
+
+    Raises:
+        ValueError: as ``create_model``.
+    """
+    device = "cpu" if _registered(name).fits_directly else "meta"
+    with torch.random.fork_rng(devices=[]), torch.device(device), warnings.catch_warnings():
+        # Weights to start from are read, so that missing ones are told, and then left out.
+        warnings.filterwarnings("ignore", ".* copying from a non-meta parameter")
+        return create_model(name, num_classes, **options)
+
+
 def load_published(
     name: str, state_dict_or_path: Mapping[str, Any] | str | Path, num_classes: int
 ) -> Recognizer:
@@ -177,12 +195,9 @@ def describe(name: str, num_classes: int = 3, **options: Any) -> Description:
         ValueError: as ``create_model``.
     """
     _import_all()
-    # Shapes are all that counts: on "meta" no weight is drawn and nothing is multiplied. Operations
-    # of systems without a network may lack a meta form.
-    device = "cpu" if _registered(name).fits_directly else "meta"
-    with torch.random.fork_rng(devices=[]), torch.device(device):
-        model = create_model(name, num_classes, **options).eval()
-        sample = {key: torch.zeros(1, *spec.shape) for key, spec in model.inputs.items()}
+    model = outline(name, num_classes, **options).eval()
+    device = "cpu" if model.fits_directly else "meta"
+    sample = {k: torch.zeros(1, *s.shape, device=device) for k, s in model.inputs.items()}
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(**sample)
     return Description(

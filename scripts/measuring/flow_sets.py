@@ -14,12 +14,12 @@ from mersynth.motion.flow_images import DUAL_BRANCH_TVL1
 from mersynth.store import ClipStore
 from recognizers.feature_files import read_features
 from recognizers.inputs import ModelData, build_inputs
-from recognizers.models import create_model
+from recognizers.models import outline
 
 INPUT = "flow_strain"
 FLOW = DUAL_BRANCH_TVL1
 """Options of TV-L1: nearest to OpenCV's at its defaults, by which most flow images are made."""
-SPECS = create_model("ststnet", 3).inputs
+SPECS = outline("ststnet", 3).inputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import torch
 
 from mersynth.augment import au_sets
 from recognizers.augmenting import Augmenting
-from recognizers.models import create_model, list_models, registry
+from recognizers.models import list_models, outline, registry
 from recognizers.settings import TrainingSettings
 from tests.recognizers.handful import (
     CELLS,
@@ -87,9 +87,7 @@ def test_a_config_is_whole(name: str) -> None:
     if options.get("weights") == "imagenet":
         options["weights"] = "none"  # the files are downloaded at first use
         options.update({key: False for key in ("freeze",) if key in options})
-    # Shapes without numbers: real sizes cost nothing. What is fitted at once is small anyhow.
-    with torch.device("cpu" if block["name"].endswith("_svm") else "meta"):
-        model = create_model(block["name"], 3, **options)
+    model = outline(block["name"], 3, **options)  # of its real size
     parameters = inspect.signature(type(model)).parameters
     assert set(options) == set(parameters) - {"num_classes"}, "a config names every option"
     settings = TrainingSettings.from_config(block.get("training") or {}, model.fits_directly)
@@ -168,7 +166,7 @@ def test_the_small_config_is_the_system_but_for_its_sizes(name: str) -> None:
 )
 def test_learning_rates_are_those_of_the_papers(name: str, epochs: int, rate: float) -> None:
     block = model_config(name)
-    model = create_model(name, 3, **small_options(name))
+    model = outline(name, 3, **small_options(name))
     settings = TrainingSettings.from_config(block["training"])
     optimizer = settings.make_optimizer(model)
     scheduler = settings.make_scheduler(optimizer)

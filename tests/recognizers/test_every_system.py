@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from recognizers.models import Recognizer, create_model, describe, list_models
+from recognizers.models import Recognizer, create_model, describe, list_models, outline
 from tests.recognizers.handful import (
     CELLS,
     LABELS,
@@ -36,23 +36,34 @@ of_every_system = pytest.mark.parametrize("made", SYSTEMS, indirect=True)
 of_those_by_gradients = pytest.mark.parametrize("made", BY_GRADIENTS, indirect=True)
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_it_says_what_it_is(name: str) -> None:
+@of_every_system
+def test_it_says_what_it_is(made: Recognizer, request: pytest.FixtureRequest) -> None:
     before = torch.get_rng_state()
+    name = request.node.callspec.params["made"]
     options = small_options(name)
-    told = describe(name, num_classes=5, **options)
+    told = describe(name, num_classes=3, **options)
     assert torch.equal(torch.get_rng_state(), before)
-    with torch.device("cpu" if name.endswith("_svm") else "meta"):  # shapes without numbers
-        model = create_model(name, 5, **options)
     assert told.name == name
     assert told.paper
-    assert told.inputs == model.inputs
+    assert told.inputs == made.inputs
     assert set(told.options) == set(options)
-    assert told.parameters == sum(p.numel() for p in model.parameters())
-    assert (told.parameters == 0) == model.fits_directly  # what it learns then lies in buffers
+    assert told.parameters == sum(p.numel() for p in made.parameters())
+    assert (told.parameters == 0) == made.fits_directly  # what it learns then lies in buffers
     assert told.multiply_adds > told.parameters  # convolutions use a weight more than once
     assert told.published == (name in list_models(published=True))
     assert told.published != (name in list_models(published=False))
+
+
+@of_every_system
+def test_its_outline_has_all_but_its_numbers(
+    made: Recognizer, request: pytest.FixtureRequest
+) -> None:
+    name = request.node.callspec.params["made"]
+    told = outline(name, 3, **small_options(name))
+    assert (type(told), told.inputs, told.targets) == (type(made), made.inputs, made.targets)
+    shapes = {key: value.shape for key, value in made.named_parameters()}
+    assert {key: value.shape for key, value in told.named_parameters()} == shapes
+    assert all(value.is_meta for value in told.parameters())
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
