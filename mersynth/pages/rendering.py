@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mersynth.files import whole_file
 from mersynth.lock import hold
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _SHARED = Path(__file__).parent
 
@@ -23,6 +27,15 @@ def render(folder: Path, template: str, path: Path, **content: Any) -> Path:
     Returns:
         The path.
     """
+    page = _environment(folder).get_template(template).render(**content)
+    with hold(path, wait=True), whole_file(path) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return path
+
+
+# A template takes longer to compile than to fill.
+@functools.cache
+def _environment(folder: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from mersynth.logs import listed
@@ -42,10 +55,7 @@ def render(folder: Path, template: str, path: Path, **content: Any) -> Path:
         duration=duration,
         listed=listed,
     )
-    page = environment.get_template(template).render(**content)
-    with hold(path, wait=True), whole_file(path) as partial:
-        partial.write_text(page, encoding="utf-8")
-    return path
+    return environment
 
 
 def figure(value: float | None) -> str:

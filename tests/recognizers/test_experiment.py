@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("hear")
 def _run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two seeds."""
     out = tmp_path_factory.mktemp("runs") / "plain"
-    return evaluate(request(data, "model.training.epochs=20", seeds=2), out)
+    return evaluate(request(data, "model.training.epochs=8", seeds=2), out)
 
 
 def test_a_run_tells_all_of_itself(run: Path, data: Path) -> None:
@@ -72,7 +72,7 @@ def test_strict_figures_are_of_the_last_epoch_and_the_oracles_of_the_best(tmp_pa
 
 
 def test_the_same_seed_gives_the_same_predictions(run: Path, data: Path, tmp_path: Path) -> None:
-    again = evaluate(request(data, "model.training.epochs=20", seeds=2), tmp_path / "again")
+    again = evaluate(request(data, "model.training.epochs=8", seeds=2), tmp_path / "again")
     assert (again / "predictions.csv").read_bytes() == (run / "predictions.csv").read_bytes()
     assert (again / "oracle.csv").read_bytes() == (run / "oracle.csv").read_bytes()
     table = Predictions.from_csv(run / "predictions.csv").frame
@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_predictions(run: Path, data: Path, tmp_pat
 
 @pytest.mark.slow
 def test_two_processes_predict_as_one_does(run: Path, data: Path, tmp_path: Path) -> None:
-    ask = request(data, "model.training.epochs=20", "executor.workers=2", seeds=2)
+    ask = request(data, "model.training.epochs=8", "executor.workers=2", seeds=2)
     apart = evaluate(ask, tmp_path / "apart")
     assert (apart / "predictions.csv").read_bytes() == (run / "predictions.csv").read_bytes()
 
@@ -131,10 +131,10 @@ def test_a_run_that_was_stopped_goes_on_with_what_is_missing(
 
 
 def test_another_run_is_not_overwritten(run: Path, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"another run: training.epochs was 20, is 6"):
+    with pytest.raises(RunError, match=r"another run: training.epochs was 8, is 6"):
         evaluate(request(data), run)
     other = write(tmp_path / "other.npz", seed=4)
-    changed = request(other, "model.training.epochs=20", seeds=2)
+    changed = request(other, "model.training.epochs=8", seeds=2)
     with pytest.raises(RunError, match="another run: data was"):
         evaluate(changed, run)
     (tmp_path / "letters").mkdir()
