@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
 import sys
 from importlib import metadata
 from importlib.machinery import ModuleSpec
@@ -114,14 +113,6 @@ def test_operators_built_for_another_torch_are_an_obstacle(
     finding = find("device", "torch")
     assert (finding.status, finding.command) == ("broken", "pip install -U torch torchvision")
     assert "_C.so" in finding.detail
-
-
-def test_the_operators_that_are_installed_fit_without_an_import_of_torchvision() -> None:
-    code = (
-        "import sys; from mersynth import doctor; finding = doctor._device(); "
-        "assert finding.status == 'found', finding; assert 'torchvision' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_missing_data_set_is_named_with_its_place_and_its_licence(

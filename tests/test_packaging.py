@@ -56,6 +56,25 @@ def test_what_every_user_waits_for_imports_nothing_heavy(statement: str) -> None
     assert loaded & HEAVY == set()
 
 
+def test_what_needs_torch_imports_little_besides() -> None:
+    """One process for both, for torch takes seconds."""
+    code = (
+        "import sys, time, torch\n"
+        "from mersynth import doctor; finding = doctor._device()\n"
+        "assert finding.status == 'found', finding\n"
+        "start = time.process_time(); import mersynth.augment\n"
+        "sys.stderr.write(f'{time.process_time() - start} modules: ' + ' '.join(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    seconds, _, modules = done.stderr.rpartition(" modules: ")
+    assert float(seconds.split()[-1]) < 3
+    loaded = set(modules.split())
+    assert "torchvision" not in loaded  # whose operators the doctor looks at, and which takes long
+    assert loaded & (HEAVY | {"hydra", "skimage"}) == {"torch"}
+
+
 def test_every_shipped_config_composes() -> None:
     names = sorted(file.stem for file in config.config_folder().glob("*.yaml"))
     assert {"evaluate", "export", "generate", "phantom", "prepare", "quality", "train"} <= set(

@@ -104,16 +104,16 @@ def test_macro_faces_join_in(tmp_path: Path) -> None:
 
 def test_resume_after_kill_gives_the_same_weights(tmp_path: Path) -> None:
     write_tiny_store(tmp_path / "s")
-    settings = [*quick(20, every=4), "true_frame_steps=10"]
+    settings = [*quick(12, every=3), "true_frame_steps=6"]
     train(store_path=tmp_path / "s", out=tmp_path / "whole", overrides=settings)
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "mersynth", "train", "--store", str(tmp_path / "s")]
     process = subprocess.Popen([*command, "--out", str(out), *settings], stderr=subprocess.DEVNULL)
     while not (out / CARD).exists() and process.poll() is None:
-        time.sleep(0.01)
+        time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert load_card(out).step < 20
+    assert load_card(out).step < 12
     train(store_path=tmp_path / "s", out=out, resume=True, overrides=settings)
     assert weights(out) == weights(tmp_path / "whole")
     one, other = load_file(out / STATE), load_file(tmp_path / "whole" / STATE)
@@ -283,7 +283,7 @@ def test_experiments_compose_and_run(
     caplog.set_level("INFO")
     store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2), image_size=64)
     steps = ["steps=2", f"true_frame_steps={true_frame_steps}", "au_reading_steps=1"]
-    steps += ["critic_steps=1"]
+    steps += ["critic_steps=1", "gan.image_critic.channels=8", "gan.video_critic.channels=8"]
     overrides = [f"experiment={name}", "batch_size=2", *steps]
     train(store_path=store.path, out=tmp_path / "c", overrides=overrides)
     assert load_card(tmp_path / "c").step == 2

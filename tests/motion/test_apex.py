@@ -164,7 +164,9 @@ def test_histogram_difference_by_hand() -> None:
 
 def test_measures_error_on_the_phantom() -> None:
     """On moving heads, with noise, blinks and flicker: strain beats what has only the onset."""
-    specs = clip_specs(seed=5, subjects=4, counts={"happiness": 8, "anger": 8}, first_subject=300)
+    specs = clip_specs(
+        seed=5, subjects=4, counts={"happiness": 8, "anger": 8}, first_subject=300, fps=50.0
+    )
     clips = [(to_float(render_clip(s, 64)[0]), s.clip.apex_index or 0) for s in specs]
     errors = measure_apex(clips, ["strain"])
     assert set(errors) == {"strain", "middle"}

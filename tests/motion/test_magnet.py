@@ -306,10 +306,15 @@ def test_a_killed_training_goes_on_unchanged(
 def test_shipped_weights_magnify_subjects_that_they_never_saw() -> None:
     card = json.loads((SHIPPED / CARD).read_text())
     assert (SHIPPED / card["weights"]).stat().st_size < 2.5e6
+    both = magnifiers(load_magnet())
     rows = {
         row.magnifier: row
         for row in measure_magnification(
-            magnifiers(load_magnet()), alphas=[4.0], subjects=3, each=2, first_subject=6200
+            {name: both[name] for name in ("none", "magnet")},
+            alphas=[4.0],
+            subjects=3,
+            each=1,
+            first_subject=6200,
         )
     }
     last = card["data"]["phantom_subjects"][1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections import OrderedDict
 
 import cv2
@@ -32,8 +34,13 @@ from tests.recognizers.handful import model_config
 
 
 def dual(**options: object) -> DualBranch:
+    return copy.deepcopy(_dual(tuple(options.items())))
+
+
+@functools.cache
+def _dual(options: tuple[tuple[str, object], ...]) -> DualBranch:
     torch.manual_seed(0)
-    model = create_model("dual_branch", 3, **{"image_size": 96, **options})
+    model = create_model("dual_branch", 3, **{"image_size": 96, **dict(options)})
     assert isinstance(model, DualBranch)
     for module in model.modules():  # statistics as after a training, of which mistakes would show
         if isinstance(module, nn.BatchNorm2d):

@@ -207,24 +207,25 @@ def test_faces_of_a_database_without_the_classes_are_refused(place: Path, tmp_pa
 
 
 def test_kill_and_resume_leave_neither_duplicate_nor_gap(place: Path, tmp_path: Path) -> None:
-    whole = run(place, tmp_path / "whole", per_class=24)
+    whole = run(place, tmp_path / "whole", per_class=8)
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "mersynth", "generate", "--store", str(place / "samm")]
-    command += ["--checkpoint", str(place / "one"), "--out", str(out), "--per-class", "24"]
+    command += ["--checkpoint", str(place / "one"), "--out", str(out), "--per-class", "8"]
     command += OVERRIDES
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while process.poll() is None and not any(map(_done, tmp_path.glob(".killed.*/journal.json"))):
         time.sleep(0.005)
+    process.send_signal(signal.SIGSTOP)  # or it would end meanwhile
     with pytest.raises(InUseError, match=rf"mersynth generate .*\(pid {process.pid} on"):
-        run(place, out, per_class=24, resume=True)
+        run(place, out, per_class=8, resume=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
     with pytest.raises(StoreError, match="add --resume"):
-        run(place, out, per_class=24)
+        run(place, out, per_class=8)
     with pytest.raises(StoreError, match="another store"):
-        run(place, out, per_class=24, seed=9, resume=True)
-    assert run(place, out, per_class=24, resume=True).checksum == whole.checksum
+        run(place, out, per_class=8, seed=9, resume=True)
+    assert run(place, out, per_class=8, resume=True).checksum == whole.checksum
 
 
 def _done(journal: Path) -> int:
