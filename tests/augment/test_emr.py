@@ -206,9 +206,10 @@ def phantom() -> dict[str, Any]:
 
 
 NO_MAGNET = pytest.mark.skipif(not SHIPPED.exists(), reason=f"no weights at {SHIPPED}")
+MAGNET = pytest.param("magnet", marks=[NO_MAGNET, pytest.mark.slow])
 
 
-@pytest.mark.parametrize("magnifier", ["eulerian", pytest.param("magnet", marks=NO_MAGNET)])
+@pytest.mark.parametrize("magnifier", ["eulerian", MAGNET])
 def test_phantom_micro_and_macro_become_alike(phantom: dict[str, Any], magnifier: Any) -> None:
     macro = np.array(phantom["strength"]) == "macro"
     emr = EMR(1.5, "nearest", magnifier)

@@ -206,7 +206,7 @@ def test_clips_train_the_lstm_and_frames_the_encoders() -> None:
     [
         pytest.param("none", 400, 1e-3, marks=pytest.mark.slow),
         pytest.param("spatial", 500, 1e-3, marks=pytest.mark.slow),
-        ("temporal", 200, 2e-3),
+        pytest.param("temporal", 200, 2e-3, marks=pytest.mark.slow),
     ],
 )
 def test_a_handful_of_phantom_clips_is_learnt_by_heart(
