@@ -15,10 +15,14 @@ from mersynth.devices import has_fast_bf16
 from mersynth.facs.action_units import CONDITION_AUS, SIDES
 
 BATCH = 64
+_FIRST_COLUMN = 3  # of eight: a side is read from its own half and a little beyond the middle
 
 
 class Estimator(nn.Module):
     """Reads AU intensities from an onset frame and a later frame of the same face.
+
+    The left side is read from the image's right half, and the right side in the same way from the
+    mirrored left half: read from the whole face, both would long be read alike.
 
     Shape:
         - onset, frame: (B, 3, H, W) in [0, 1]; the answer is (B, 20, 2), left and right, about
@@ -36,19 +40,21 @@ class Estimator(nn.Module):
                 nn.ReLU(inplace=True),
             ]
             channels = following
-        self.main = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(8), nn.Flatten())
+        self.main = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(8))
         # Faces are framed alike, so that a place in the image tells which muscle moves there.
         self.head = nn.Sequential(
-            nn.Linear(64 * channels, 256),
+            nn.Flatten(2),
+            nn.Linear(8 * (8 - _FIRST_COLUMN) * channels, 256),
             nn.ReLU(inplace=True),
             nn.Dropout(0.3),
-            nn.Linear(256, len(CONDITION_AUS) * len(SIDES)),
-            nn.Unflatten(1, (len(CONDITION_AUS), len(SIDES))),
+            nn.Linear(256, len(CONDITION_AUS)),
         )
 
     def forward(self, onset: Tensor, frame: Tensor) -> Tensor:
         """Read the AUs of frames (B, 3, H, W)."""
-        return self.head(self.main(torch.cat([2 * onset - 1, 10 * (frame - onset)], 1)))
+        seen = self.main(torch.cat([2 * onset - 1, 10 * (frame - onset)], 1))  # (B, C, 8, 8)
+        halves = torch.stack([seen, seen.flip(-1)], 1)[..., _FIRST_COLUMN:]  # (B, 2, C, 8, 5)
+        return self.head(halves).transpose(1, 2)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -21,10 +21,12 @@ FIRST_SUBJECT = 2000
 # How far the head of a phantom's clip drifts (phantom.motion): what an AU is not.
 _DRIFT = (0.004, 0.003, 0.006, 0.012, 0.01)
 _LIGHT = 0.012
+# Many more than people show: a reader that seldom sees one side alone reads both alike.
+_ONE_SIDED = 0.5
 
 
 def draw_intensities(rng: np.random.Generator, count: int, strongest: float = 1.0) -> Tensor:
-    """(count, 20, 2): one to four AUs each at random intensities, now and then on one side.
+    """(count, 20, 2): one to four AUs each at random intensities, half of them on one side.
 
     Args:
         rng: source of randomness.
@@ -35,7 +37,7 @@ def draw_intensities(rng: np.random.Generator, count: int, strongest: float = 1.
     for row in aus:
         for column in rng.choice(len(CONDITION_AUS), rng.integers(1, 5), replace=False):
             row[column] = rng.uniform(0, 1) * strongest
-            if rng.random() < 0.15:
+            if rng.random() < _ONE_SIDED:
                 row[column, rng.integers(2)] = 0
     return torch.from_numpy(aus)
 
