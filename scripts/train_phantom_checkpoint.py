@@ -2,9 +2,9 @@
 
     python scripts/train_phantom_checkpoint.py --work build/phantom_checkpoint
 
-renders a store of micro-expressions and one of macro-expressions of the subjects 1000 and up,
-trains AU-ICGAN on them (``configs/experiment/cpu.yaml`` holds the choices) and puts
-the generator into ``mersynth/checkpoints/phantom``. Repeated after a stop, it goes on where it was.
+renders macro-expressions of the subjects 1000 and up, and where critics take part micro-expressions
+too, trains AU-ICGAN on them (``configs/experiment/cpu.yaml`` holds the choices) and puts the
+generator into ``mersynth/checkpoints/phantom``. Repeated after a stop, it goes on where it was.
 Further words are Hydra overrides, for instance ``steps=100``.
 """
 
@@ -20,12 +20,15 @@ import torch
 from mersynth import logs
 from mersynth.clips import Clip
 from mersynth.dataset import to_uint8
-from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS
 from mersynth.gan.checkpoint import CARD, SHIPPED, load_card
+from mersynth.gan.settings import load_settings
 from mersynth.gan.train import train
 from mersynth.sources.phantom.population import write_store
 from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject, subject_name
+from mersynth.sources.phantom.subject import subject_name
+from mersynth.sources.phantom.variety import PLAIN, WIDE
+from mersynth.sources.phantom.version import VERSION
 from mersynth.store_writer import StoreWriter
 
 FIRST_SUBJECT = 1000
@@ -34,8 +37,8 @@ MICRO_COUNTS = {
     "anger": 100, "contempt": 60, "disgust": 60, "fear": 60,
     "happiness": 80, "sadness": 60, "surprise": 80, "other": 100,
 }  # fmt: skip
-MACRO_CLIPS_EACH = 30
-FRAMES = 4
+SITTINGS = 2  # of each subject
+EXPRESSIONS = 24  # of each sitting
 
 
 def random_peak(rng: np.random.Generator) -> np.ndarray:
@@ -44,49 +47,50 @@ def random_peak(rng: np.random.Generator) -> np.ndarray:
     peak = np.zeros((len(CONDITION_AUS), 2), np.float32)
     for column in rng.choice(len(CONDITION_AUS), count, replace=False):
         peak[column] = rng.uniform(0.2, 1.0)
-        if rng.random() < 0.1:
+        if ACTION_UNITS[CONDITION_AUS[column]].lateral and rng.random() < 0.25:
             peak[column, rng.integers(2)] = 0
     return peak
 
 
 def write_macro(path: Path, image_size: int, seed: int) -> None:
-    """Macro-expressions of random AU sets from rest to apex, so that every AU is seen alone too.
+    """A clip a sitting: a face at rest, then random AU sets of all strengths, each a frame.
 
-    Pose, light and camera noise stay the same within a clip: what differs between its frames is
-    the expression alone, so that the frames teach nothing but that. (Noise of its own in every
-    frame would teach the generator to smooth.)
+    Every AU is seen alone too. Pose, light and camera noise stay the same within a sitting: what
+    differs between its frames is the expression alone, so that the frames teach nothing but that.
+    (Noise of its own in every frame would teach the generator to smooth.) Every other person comes
+    from a population as wide as real recordings, the others are as the phantom's default is.
     """
     numbers = range(FIRST_SUBJECT, FIRST_SUBJECT + SUBJECTS)
     clips = [
         Clip(
-            source="phantom", subject=subject_name(number), name=f"macro_{i:02d}", onset=0,
-            apex=FRAMES - 1, offset=FRAMES - 1, emotion="other", strength="macro",
+            source="phantom", subject=subject_name(number), name=f"sitting_{i}", onset=0,
+            apex=1, offset=EXPRESSIONS, emotion="other", strength="macro",
         )
         for number in numbers
-        for i in range(MACRO_CLIPS_EACH)
+        for i in range(SITTINGS)
     ]  # fmt: skip
-    header = {"source": "phantom", "strength": "macro", "seed": seed}
-    course = np.linspace(0, 1, FRAMES, dtype=np.float32)
+    header = {"source": "phantom", "phantom": VERSION, "strength": "macro", "seed": seed}
     with (
         StoreWriter(path, clips, image_size, header) as writer,
-        logs.progress("rendering macro faces", len(clips), "clips") as advance,
+        logs.progress("rendering sittings", len(clips), "clips") as advance,
     ):
         for number in numbers:
             rng = np.random.default_rng([seed, number])
-            subject = PhantomSubject.sample(number)
+            subject = (WIDE if number % 2 else PLAIN).person(number)
             renderer = PhantomRenderer(subject, image_size)
-            for _ in range(MACRO_CLIPS_EACH):
-                aus = course[:, None, None] * random_peak(rng)
+            for _ in range(SITTINGS):
+                rest = np.zeros((1, len(CONDITION_AUS), 2), np.float32)
+                aus = np.concatenate([rest, [random_peak(rng) for _ in range(EXPRESSIONS)]])
                 pose = rng.normal(0, [0.012, 0.012, 0.03, 0.06, 0.05])
                 rendered = renderer.render(
                     torch.from_numpy(aus),
-                    torch.from_numpy(pose).expand(FRAMES, -1),
-                    light=torch.full((FRAMES,), rng.uniform(0.85, 1.12)),
+                    torch.from_numpy(pose).expand(len(aus), -1),
+                    light=torch.full((len(aus),), rng.uniform(0.85, 1.12)),
                 )
                 grain = subject.noise * rng.standard_normal((3, image_size, image_size))
                 frames = (rendered.frames + torch.from_numpy(grain)).clamp(0, 1)
                 writer.add(to_uint8(frames), aus, rendered.landmarks.numpy())
-            advance(MACRO_CLIPS_EACH)
+                advance(1)
         writer.finish()
 
 
@@ -95,31 +99,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("build/phantom_checkpoint"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
     logs.set_up()
     micro, macro, out = (arguments.work / name for name in ("micro", "macro", "generator"))
-    if not micro.exists():
-        write_store(
-            micro,
-            image_size=arguments.image_size,
-            seed=arguments.seed,
-            subjects=SUBJECTS,
-            counts=MICRO_COUNTS,
-            first_subject=FIRST_SUBJECT,
-        )
+    overrides = ["experiment=cpu", *arguments.overrides]
+    config = load_settings(overrides)
     if not macro.exists():
         write_macro(macro, arguments.image_size, arguments.seed)
-    train(
-        store_path=micro,
-        out=out,
-        resume=True,
-        seed=arguments.seed,
-        overrides=[
-            "experiment=cpu", f"macro_store={macro}", *arguments.overrides
-        ],
-    )  # fmt: skip
+    store = macro
+    if config.true_frame_steps < config.steps:  # critics learn from micro-expressions too
+        store, overrides = micro, [*overrides, f"macro_store={macro}"]
+        if not micro.exists():
+            write_store(
+                micro,
+                image_size=arguments.image_size,
+                seed=arguments.seed,
+                subjects=SUBJECTS,
+                counts=MICRO_COUNTS,
+                first_subject=FIRST_SUBJECT,
+            )
+    train(store_path=store, out=out, resume=True, seed=arguments.seed, overrides=overrides)
     card = load_card(out)
     SHIPPED.mkdir(parents=True, exist_ok=True)
     for name in (card.weights, CARD):  # the card last: it names the weights

@@ -15,7 +15,7 @@ from torch import Tensor
 from mersynth.face.template import HEAD, Framing, framing_in
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.files import read_tensors, sha256_of_file, whole_file, write_json_atomically
-from mersynth.gan.generator import Generator
+from mersynth.gan.forms import MOTION, PAINT, AnyGenerator, make_generator
 
 CARD = "generator.json"
 SHIPPED = Path(__file__).parents[1] / "checkpoints" / "phantom"
@@ -32,9 +32,10 @@ class CheckpointCard:
     """What ``generator.json`` says of the weights beside it.
 
     Attributes:
-        image_size: side of the images, in pixels.
+        image_size: side in pixels of the images that the generator makes, or at which it looks at
+            faces of any size (:attr:`any_size`).
         aus: AU numbers of the condition, in order.
-        generator: arguments of :class:`Generator`.
+        generator: arguments of :func:`mersynth.gan.forms.make_generator`.
         training_subjects: ids of the subjects whose frames were trained on.
         unseen_subjects: ids of the subjects of the same stores that were held out.
         groups: how many generators were trained together, each without one group of subjects.
@@ -49,7 +50,7 @@ class CheckpointCard:
 
     image_size: int
     aus: tuple[int, ...]
-    generator: dict[str, int]
+    generator: dict[str, Any]
     training_subjects: tuple[str, ...]
     unseen_subjects: tuple[str, ...]
     groups: int
@@ -60,6 +61,11 @@ class CheckpointCard:
     phantom: int | None = None
     weights: str = ""
     sha256: str = ""
+
+    @property
+    def any_size(self) -> bool:
+        """Whether it moves frames of any size."""
+        return bool(self.generator.get("form", PAINT) == MOTION)
 
     @property
     def unfinished(self) -> str | None:
@@ -125,7 +131,7 @@ def _phantom_in(values: Mapping[str, Any]) -> int | None:
 
 def load_generator(
     folder: Path, image_size: int | None = None, aus: Sequence[int] = CONDITION_AUS
-) -> tuple[Generator, CheckpointCard]:
+) -> tuple[AnyGenerator, CheckpointCard]:
     """Load a generator, in float32 and evaluation mode.
 
     Args:
@@ -137,7 +143,7 @@ def load_generator(
         CheckpointError: if the checkpoint is missing, damaged, or of another size or AU list.
     """
     card = load_card(folder)
-    if image_size is not None and card.image_size != image_size:
+    if image_size not in (None, card.image_size) and not card.any_size:
         raise CheckpointError(
             f"the generator in {folder} makes images of {card.image_size} pixels, the store's "
             f"frames have {image_size}; prepare the store with --image-size {card.image_size}, "
@@ -154,13 +160,20 @@ def load_generator(
             f"{path} is missing or damaged (its SHA-256 is not the one in {CARD}); train it again"
         )
     try:
-        generator = Generator(**card.generator)
+        generator = make_generator(card.image_size, **_options(card))
         generator.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             f"{path} does not fit the sizes in {CARD} ({error}); train it again"
         ) from error
     return generator.eval(), card
+
+
+def _options(card: CheckpointCard) -> dict[str, Any]:
+    """Arguments of the generator; before it had forms, 0 stood for a form that does not move."""
+    if "form" in card.generator or card.generator.get("motion"):
+        return card.generator
+    return {name: value for name, value in card.generator.items() if name != "motion"}
 
 
 def find_groups(folder: Path) -> list[Path]:

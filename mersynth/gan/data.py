@@ -18,6 +18,7 @@ from mersynth.gan.conditions import (
     resample,
     tell_assumed_apexes,
 )
+from mersynth.gan.motion_generator import shrink
 from mersynth.store import ClipStore
 
 #: A clip whose AU intensities change by less, of 1, shows no movement to learn from.
@@ -26,7 +27,7 @@ LEAST_CHANGE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class ImageBatch:
-    """Pairs of frames of one clip, and the intensities to generate from the first of them.
+    """Frames of clips, each with M others of its clip, and the intensities to generate from it.
 
     A clip of one frame is a pair with itself. Its condition is always another clip's, as its only
     true frame would teach the generator to give back what it was given.
@@ -34,10 +35,10 @@ class ImageBatch:
     Attributes:
         image: (B, 3, H, W) in [0, 1], the input I_in.
         image_aus: (B, N, 2), its intensities, left and right, NaN where not known.
-        truth: (B, 3, H, W), another frame of the same clip.
-        truth_aus: (B, N, 2), its intensities.
-        target_aus: (B, N, 2) in [0, 1], the condition Y; NaN where nothing is asked.
-        own: (B,) bool, whether Y is ``truth_aus``, so that ``truth`` is the ground truth.
+        truth: (B M, 3, H, W), other frames of the same clips, those of a clip together.
+        truth_aus: (B M, N, 2), their intensities.
+        target_aus: (B M, N, 2) in [0, 1], the conditions Y; NaN where nothing is asked.
+        own: (B M,) bool, whether Y is ``truth_aus``, so that ``truth`` is the ground truth.
     """
 
     image: Tensor
@@ -46,6 +47,11 @@ class ImageBatch:
     truth_aus: Tensor
     target_aus: Tensor
     own: Tensor
+
+    @property
+    def each(self) -> int:
+        """M."""
+        return len(self.truth) // len(self.image)
 
     def to(self, device: torch.device) -> ImageBatch:
         """The batch on another device."""
@@ -118,39 +124,51 @@ class TrainingClips:
         self._moving_subjects = {self.clips[i].subject_id for i in self.moving}
 
     def draw_pairs(
-        self, rng: np.random.Generator, count: int, own_share: float, noise: float
+        self, rng: np.random.Generator, count: int, own_share: float, noise: float, each: int
     ) -> list[tuple[np.ndarray, ...]]:
-        """Draw frame pairs for an :class:`ImageBatch`.
+        """Draw frames for an :class:`ImageBatch`, each with ``each`` others of its clip.
 
         The input is the first frame of a clip half of the time, any other one else. A share
-        ``own_share`` of the pairs are frames of a clip that moves, the condition being that of the
-        second; of the others it is a frame of another subject, with uniform noise as in GANimation.
+        ``own_share`` of the inputs are of clips that move, the conditions being those of the other
+        frames; for the rest they are frames of other subjects, with uniform noise as in GANimation.
         """
-        pairs: list[tuple[np.ndarray, ...]] = []
+        drawn: list[tuple[np.ndarray, ...]] = []
         for _ in range(count):
             own = bool(self.moving) and bool(rng.random() < own_share)
             i = self.moving[rng.integers(len(self.moving))] if own else self._draw(rng)
             item, curve = self.items[i], self.curves[i]
             a = 0 if rng.random() < 0.5 else int(rng.integers(len(curve)))
-            b = int(rng.integers(len(curve) - 1)) if len(curve) > 1 else 0
-            b += b >= a and len(curve) > 1  # another frame: a pair of the same teaches nothing
-            if own:
-                target = curve[b]
-            else:
-                alone = len(self.subjects) == 1
-                j = self._draw_of_another(i, lambda: self._draw(rng), alone)
-                target = self.curves[j][rng.integers(len(self.curves[j]))]
-                spread = noise * rng.uniform(-1, 1, (len(target), 1)) * np.nanmax(target)
-                target = np.clip(target + spread, 0, 1)
-            pairs.append(
-                (item.frames[a], curve[a], item.frames[b], curve[b], target, np.array(own))
-            )
-        return pairs
+            others = _other_frames(a, len(curve), each, rng)
+            targets = curve[others] if own else self._targets_of_others(i, rng, noise, each)
+            truth = np.stack([item.frames[b] for b in others])
+            drawn.append((item.frames[a], curve[a], truth, curve[others], targets, np.array(own)))
+        return drawn
 
-    def video_batch(self, rng: np.random.Generator, count: int, num_frames: int) -> VideoBatch:
+    def _targets_of_others(
+        self, i: int, rng: np.random.Generator, noise: float, each: int
+    ) -> np.ndarray:
+        """(M, N, 2): conditions from other subjects than clip ``i``'s."""
+        alone = len(self.subjects) == 1
+        targets = []
+        for _ in range(each):
+            j = self._draw_of_another(i, lambda: self._draw(rng), alone)
+            target = self.curves[j][rng.integers(len(self.curves[j]))]
+            spread = noise * rng.uniform(-1, 1, (len(target), 1)) * np.nanmax(target)
+            targets.append(np.clip(target + spread, 0, 1))
+        return np.stack(targets)
+
+    def video_batch(
+        self, rng: np.random.Generator, count: int, num_frames: int, size: int | None = None
+    ) -> VideoBatch:
         """Draw clips that move, resampled to ``num_frames``, each with the curve of another.
 
         Classes come evenly.
+
+        Args:
+            rng: draws them.
+            count: how many.
+            num_frames: K.
+            size: see :func:`draw_image_batch`.
         """
         clips, labels, curves, curve_labels = [], [], [], []
         for _ in range(count):
@@ -165,7 +183,7 @@ class TrainingClips:
             curves.append(np.clip(np.nan_to_num(self.curves[i][:1]) + curve, 0, 1))
             curve_labels.append(self.emotions.index(self.clips[j].emotion))
         return VideoBatch(
-            to_float(np.stack(clips)),
+            frames_of(np.concatenate(clips), size).unflatten(0, (count, num_frames)),
             torch.tensor(labels),
             torch.from_numpy(np.stack(curves)),
             torch.tensor(curve_labels),
@@ -186,6 +204,17 @@ class TrainingClips:
         return j
 
 
+def _other_frames(a: int, count: int, each: int, rng: np.random.Generator) -> np.ndarray:
+    """(M,) frames of a clip besides frame ``a``, as it teaches nothing; they recur in a short one.
+
+    A clip of one frame has no other.
+    """
+    if count == 1:
+        return np.zeros(each, int)
+    others = np.delete(np.arange(count), a)
+    return rng.choice(others, each, replace=each > len(others))
+
+
 def largest_change(intensities: np.ndarray) -> float:
     """By how much the AU of (T, ...) intensities that changes most does; 0 where none is known."""
     change = np.fmax.reduce(intensities) - np.fmin.reduce(intensities)
@@ -197,19 +226,42 @@ def draw_image_batch(
     rng: np.random.Generator,
     own_share: float,
     noise: float,
+    each: int = 1,
+    size: int | None = None,
 ) -> ImageBatch:
-    """An :class:`ImageBatch` of so many pairs of each set (micro clips, macro faces)."""
-    pairs = [
-        pair for clips, count in sets for pair in clips.draw_pairs(rng, count, own_share, noise)
+    """An :class:`ImageBatch` of so many inputs of each set (micro clips, macro faces).
+
+    Args:
+        sets: clips, and how many inputs are theirs.
+        rng: draws them.
+        own_share: share of inputs whose conditions are those of their own clips' frames.
+        noise: of the other conditions, uniform up to it.
+        each: conditions for each input, M.
+        size: pixels that frames are brought to; None: they have one size.
+    """
+    parts = [
+        _stacked(clips.draw_pairs(rng, count, own_share, noise, each), size)
+        for clips, count in sets
+        if count
     ]
-    image, image_aus, truth, truth_aus, target, own = (
-        np.stack(x) for x in zip(*pairs, strict=True)
-    )
-    return ImageBatch(
-        to_float(image),
+    return ImageBatch(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def _stacked(drawn: Sequence[tuple[np.ndarray, ...]], size: int | None) -> tuple[Tensor, ...]:
+    """The tensors of an :class:`ImageBatch`, in its order."""
+    image, image_aus, truth, truth_aus, target, own = map(np.stack, zip(*drawn, strict=True))
+    each = truth.shape[1]
+    return (
+        frames_of(image, size),
         torch.from_numpy(image_aus).float(),
-        to_float(truth),
-        torch.from_numpy(truth_aus).float(),
-        torch.from_numpy(target).float(),
-        torch.from_numpy(own),
+        frames_of(truth.reshape(-1, *truth.shape[2:]), size),
+        torch.from_numpy(truth_aus).float().flatten(0, 1),
+        torch.from_numpy(target).float().flatten(0, 1),
+        torch.from_numpy(own).repeat_interleave(each),
     )
+
+
+def frames_of(frames: np.ndarray, size: int | None) -> Tensor:
+    """(N, H, W, 3) uint8 to (N, 3, h, w) in [0, 1], the longer side ``size`` pixels, if given."""
+    tensor = to_float(frames)
+    return tensor if size is None else shrink(tensor, size)

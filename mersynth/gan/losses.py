@@ -1,4 +1,4 @@
-"""The seven losses of AU-ICGAN (paper 3.4, eq. 6 to 9), and two of a motion head.
+"""The seven losses of AU-ICGAN (paper 3.4, eq. 6 to 9), and some beyond it.
 
 Symbols: I_in input image, Y its wanted AU intensities, G(I|Y) the generated image, A the
 attention mask, D_I and D_S the realness of image and sequence, D_AI the AU intensities that the
@@ -17,6 +17,8 @@ from torch.nn import functional as F
 #: Added to the dissimilarity of an unmoved input, so that faces at rest do not divide by zero and
 #: pull the mask to 1: about that of a weak macro-movement.
 RESTING_DISSIMILARITY = 1e-2
+#: Added to the mean difference of an unmoved input, for the same reason.
+RESTING_DIFFERENCE = 2e-3
 
 
 def adversarial_loss(fake: Tensor) -> Tensor:
@@ -82,7 +84,7 @@ def attention_loss(mask: Tensor, smoothness: float) -> Tensor:
 
 
 def painting_loss(mask: Tensor) -> Tensor:
-    """L_paint: ``E[mean (1 - A)]``; with a motion head, colour is for what cannot be moved.
+    """L_paint: ``E[mean (1 - A)]``; where faces are moved, colour is for what cannot be.
 
     Args:
         mask: (B, 1, H, W) in [0, 1].
@@ -138,6 +140,39 @@ def ssim_loss(
 def _dissimilarity(image: Tensor, target: Tensor) -> Tensor:
     window = min(11, image.shape[-1] // 2 * 2 - 1)
     return 1 - ssim(image, target, data_range=1.0, size_average=False, win_size=window)  # (B,)
+
+
+def true_frame_loss(generated: Tensor, truth: Tensor, counts: Tensor, start: Tensor) -> Tensor:
+    """L_true: ``E[||G(I|Y) - truth||_1 / (||I - truth||_1 + c)]``, beyond the paper.
+
+    Relative to an input that did not move at all, so that weak movements count as much as strong
+    ones.
+
+    Args:
+        generated: (B, 3, H, W) in [0, 1].
+        truth: (B, 3, H, W) in [0, 1].
+        counts: (B,) bool, samples that count.
+        start: (B, 3, H, W), the input.
+    """
+    off, unmoved = ((image - truth).abs().mean((1, 2, 3)) for image in (generated, start))
+    relative = off / (unmoved + RESTING_DIFFERENCE)
+    return (relative * counts).sum() / counts.sum().clamp(min=1)
+
+
+def colour_loss(colour: Tensor, generated: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
+    """L_col: ``E[sum(|C - truth| w) / sum(w)]``, ``w = |G(I|Y) - truth|``, beyond the paper.
+
+    Colour learns what is to be seen where the image is still wrong, before the mask shows any of
+    it: a colour that nobody sees would never be learned, nor one that is not learned be shown.
+
+    Args:
+        colour: (B, 3, H, W) in [0, 1].
+        generated: (B, 3, H, W) in [0, 1]; no gradient passes through it.
+        truth: (B, 3, H, W) in [0, 1].
+        counts: (B,) bool, samples that count.
+    """
+    wrong = (generated.detach() - truth).abs() * counts.view(-1, 1, 1, 1)
+    return ((colour - truth).abs() * wrong).sum() / wrong.sum().clamp(min=1e-6)
 
 
 def micro_expression_loss(expression: Tensor, labels: Tensor) -> Tensor:

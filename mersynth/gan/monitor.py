@@ -12,7 +12,7 @@ from torchvision.utils import save_image
 
 from mersynth.files import whole_file
 from mersynth.gan.data import ImageBatch
-from mersynth.gan.generator import Generator
+from mersynth.gan.forms import AnyGenerator
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +60,14 @@ class Monitor:
             )
 
     @torch.no_grad()
-    def draw(self, generator: Generator, images: ImageBatch, step: int, columns: int = 8) -> None:
+    def draw(
+        self, generator: AnyGenerator, images: ImageBatch, step: int, columns: int = 8
+    ) -> None:
         """Save a grid: input, generated, mask and the clip's true frame, a column a sample."""
-        shown = slice(0, columns)
-        wanted, own = images.target_aus[shown].nan_to_num(), images.image_aus[shown].nan_to_num()
-        out = generator(images.image[shown], wanted, own)
-        rows = [images.image[shown], out.image, out.mask.expand(-1, 3, -1, -1), images.truth[shown]]
+        shown = slice(0, images.each * columns, images.each)  # one condition an input
+        start, own = images.image[:columns], images.image_aus[:columns].nan_to_num()
+        out = generator(start, images.target_aus[shown].nan_to_num(), own)
+        rows = [start, out.image, out.mask.expand(-1, 3, -1, -1), images.truth[shown]]
         path = self.samples / f"step_{step:06d}.png"
         with whole_file(path) as partial:
             save_image(torch.cat(rows).cpu(), partial, nrow=len(out.image), padding=2, format="png")

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from mersynth import config as configs
 from mersynth.devices import PRECISIONS
+from mersynth.gan.forms import FORMS, MOTION
 
 _ONE = (1, inf)
 _SHARE = (0, 1)
@@ -27,13 +28,13 @@ _RANGES = {
     "ema_decay": _SHARE,
     "own_share": _SHARE,
     "condition_noise": _SHARE,
+    "conditions_each": _ONE,
     "checkpoint_every": _ONE,
     "sample_every": _ONE,
     "gan.image_size": (8, inf),
     "gan.num_frames": (2, inf),
     "gan.generator.channels": _ONE,
     "gan.generator.blocks": (0, inf),
-    "gan.generator.motion": _SHARE,
     "gan.image_critic.channels": _ONE,
     "gan.image_critic.depth": _ONE,
     "gan.video_critic.channels": _ONE,
@@ -52,10 +53,14 @@ _RANGES = {
             "micro_expression",
             "motion",
             "painting",
+            "true_frame",
+            "colour",
             "sequence",
         )
     },
 }
+# What the form that moves has besides.
+_MOVING = {"gan.generator.motion": _SHARE, "gan.generator.paint": _ONE}
 
 
 def load_settings(overrides: Sequence[str]) -> DictConfig:
@@ -65,14 +70,16 @@ def load_settings(overrides: Sequence[str]) -> DictConfig:
         ConfigError: if an override does not fit, or a value makes no sense.
     """
     config = configs.load("train", overrides)
-    configs.check_ranges(config, _RANGES)
+    configs.check_choice(config, "gan.generator.form", FORMS)
+    moves = config.gan.generator.form == MOTION
+    configs.check_ranges(config, {**_RANGES, **(_MOVING if moves else {})})
     configs.check_choice(config, "gan.losses.ssim_target", ("truth", "input"))
     configs.check_choice(config, "accelerator", ("auto", "cpu", "gpu", "cuda", "mps"))
     configs.check_choice(config, "precision", PRECISIONS)
     if len(config.betas) != 2:
         raise configs.ConfigError(f"betas must be two numbers, got {list(config.betas)}")
-    if config.gan.image_size % 4 or config.gan.image_size % 2**config.gan.image_critic.depth:
-        step = max(4, 2**config.gan.image_critic.depth)
+    step = max(8 if moves else 4, 2**config.gan.image_critic.depth)
+    if config.gan.image_size % step:
         raise configs.ConfigError(
             f"gan.image_size must be a multiple of {step} (2 ** gan.image_critic.depth), got "
             f"{config.gan.image_size}"

@@ -20,6 +20,7 @@ from mersynth.files import sha256_of_file
 from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
 from mersynth.gan.conditions import ConditionSettings
 from mersynth.gan.data import ImageBatch, TrainingClips, VideoBatch, draw_image_batch
+from mersynth.gan.forms import MOTION
 from mersynth.gan.monitor import Monitor
 from mersynth.gan.settings import load_settings
 from mersynth.gan.signal import check_signal
@@ -114,7 +115,7 @@ def _device(accelerator: str) -> torch.device:
 def _open_store(path: str | Path, config: DictConfig) -> ClipStore:
     store = require_real(ClipStore.open(path, verify=True))
     size = config.gan.image_size
-    if store.image_size != size:
+    if store.image_size != size and config.gan.generator.form != MOTION:
         raise StoreError(
             f"the frames of {path} have {store.image_size} pixels, the configuration is for {size}:"
             f" prepare the store with --image-size {size}, or train with "
@@ -273,8 +274,7 @@ class _Run:
             # Macro faces, where there are any that move: what they move is seen best.
             moving = [clips for clips, _ in self.sets if clips.moving]
             sets = [(moving[-1], config.batch_size)]
-            images = draw_image_batch(sets, rng, own_share=1.0, noise=0.0)
-            images = images.to(trainer.fabric.device)
+            images = self._draw(sets, rng, own_share=1.0, noise=0.0)
             monitor.log(trainer.true_frame_step(images, step), step + 1)
             return images
         randomness = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -297,15 +297,25 @@ class _Run:
             logger.info("the image critic reads AUs with L_AI %.4f", figures["critic/L_AI"])
 
     def _draw_images(self, rng: np.random.Generator) -> ImageBatch:
-        config = self.config
-        images = draw_image_batch(self.sets, rng, config.own_share, config.condition_noise)
+        return self._draw(self.sets, rng, self.config.own_share, self.config.condition_noise)
+
+    def _draw(
+        self,
+        sets: Sequence[tuple[TrainingClips, int]],
+        rng: np.random.Generator,
+        own_share: float,
+        noise: float,
+    ) -> ImageBatch:
+        each, size = self.config.conditions_each, self.config.gan.image_size
+        images = draw_image_batch(sets, rng, own_share, noise, each, size)
         return images.to(self.trainer.fabric.device)
 
     def _draw_video(self, rng: np.random.Generator, wanted: bool) -> VideoBatch | None:
         micro, config = self.sets[0][0], self.config
         if not wanted or not micro.moving:
             return None
-        video = micro.video_batch(rng, config.video_batch_size, config.gan.num_frames)
+        gan = config.gan
+        video = micro.video_batch(rng, config.video_batch_size, gan.num_frames, gan.image_size)
         return video.to(self.trainer.fabric.device)
 
     def _save(self, step: int) -> None:

@@ -12,8 +12,10 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from mersynth.gan import losses
+from mersynth.gan.checkpoint import CheckpointError
 from mersynth.gan.critics import ImageCritic, VideoCritic
 from mersynth.gan.data import ImageBatch, VideoBatch
+from mersynth.gan.forms import make_generator
 from mersynth.gan.ganimation import init_from_ganimation
 from mersynth.gan.generator import Generated, Generator
 
@@ -40,7 +42,7 @@ class Trainer:
         self.config = config
         self.weights = gan.losses
         self.fabric = fabric
-        bare = Generator(**gan.generator)
+        bare = make_generator(gan.image_size, **gan.generator)
         self.networks: dict[str, nn.Module] = {
             "generator": bare,
             "image_critic": ImageCritic(gan.image_size, **gan.image_critic),
@@ -70,7 +72,16 @@ class Trainer:
         }
 
     def start_from(self, path: Path) -> None:
-        """Start generator and average from a published GANimation generator."""
+        """Start generator and average from a published GANimation generator.
+
+        Raises:
+            CheckpointError: if it does not fit.
+        """
+        if not isinstance(self.average, Generator):
+            raise CheckpointError(
+                f"gan.init_from={path}: GANimation's weights fit gan.generator.form=paint alone; "
+                "leave gan.init_from empty, or take gan=au_icgan"
+            )
         init_from_ganimation(self.average, path)
         self.networks["generator"].load_state_dict(self.average.state_dict())
 
@@ -141,12 +152,13 @@ class Trainer:
         out = self._generate(images)
         figures = {
             "L_att": losses.attention_loss(out.mask, weights.attention_smoothness),
-            "L_SSIM": self._ssim(out, images),
-            **self._of_motion(out),
+            **self._of_truth(out, images),
+            **self._of_motion(out, images),
         }
         total = (
             weights.attention * figures["L_att"]
             + weights.ssim * figures["L_SSIM"]
+            + weights.true_frame * figures["L_true"]
             + self._weighted_motion(figures)
         )
         return self._learn(figures, total, out, step)
@@ -157,16 +169,17 @@ class Trainer:
         out = self._generate(images)
         verdict = self.image_critic(out.image)
         some = slice(None, None, weights.consistency_every)
-        own = images.image_aus[some].nan_to_num()
+        start = images.image.repeat_interleave(images.each, 0)[some]
+        own = images.image_aus.nan_to_num().repeat_interleave(images.each, 0)[some]
         back = self.generator(out.image[some], own, images.target_aus[some].nan_to_num())
         figures = {
             "L_adv": losses.adversarial_loss(verdict.realness),
-            "L_c": losses.consistency_loss(back.image, images.image[some]),
+            "L_c": losses.consistency_loss(back.image, start),
             "L_att": losses.attention_loss(out.mask, weights.attention_smoothness)
             + losses.attention_loss(back.mask, weights.attention_smoothness),
             "L_AI": losses.au_intensity_loss(verdict.aus, images.target_aus),
-            "L_SSIM": self._ssim(out, images),
-            **self._of_motion(out),
+            **self._of_truth(out, images),
+            **self._of_motion(out, images),
         }
         total = (
             weights.adversarial * figures["L_adv"]
@@ -174,6 +187,7 @@ class Trainer:
             + weights.attention * figures["L_att"]
             + weights.au_intensity * figures["L_AI"]
             + weights.ssim * figures["L_SSIM"]
+            + weights.true_frame * figures["L_true"]
             + self._weighted_motion(figures)
         )
         if video is not None:
@@ -197,35 +211,43 @@ class Trainer:
         figures |= {"total": total, "mask/mean": out.mask.mean(), "mask/std": out.mask.std()}
         return {name: value.detach() for name, value in figures.items()}
 
-    def _of_motion(self, out: Generated) -> dict[str, Tensor]:
-        """What binds a motion head; nothing without one."""
+    def _of_motion(self, out: Generated, images: ImageBatch) -> dict[str, Tensor]:
+        """What binds a face that is moved; nothing where it is painted alone."""
         if out.motion is None:
             return {}
         return {
             "L_paint": losses.painting_loss(out.mask),
             "L_mo": losses.motion_loss(out.motion),
+            "L_col": losses.colour_loss(out.colour, out.image, images.truth, images.own),
         }
 
     def _weighted_motion(self, figures: Figures) -> Tensor | float:
         if "L_mo" not in figures:
             return 0.0
-        return self.weights.painting * figures["L_paint"] + self.weights.motion * figures["L_mo"]
+        weights = self.weights
+        return (
+            weights.painting * figures["L_paint"]
+            + weights.motion * figures["L_mo"]
+            + weights.colour * figures["L_col"]
+        )
 
-    def _ssim(self, out: Generated, images: ImageBatch) -> Tensor:
+    def _of_truth(self, out: Generated, images: ImageBatch) -> dict[str, Tensor]:
+        start = images.image.repeat_interleave(images.each, 0)
+        figures = {"L_true": losses.true_frame_loss(out.image, images.truth, images.own, start)}
         if self.weights.ssim_target == "input":
-            return losses.ssim_loss(out.image, images.image)
-        start = images.image if self.weights.ssim_relative else None
-        return losses.ssim_loss(out.image, images.truth, images.own, start)
+            return figures | {"L_SSIM": losses.ssim_loss(out.image, start)}
+        relative = start if self.weights.ssim_relative else None
+        ssim = losses.ssim_loss(out.image, images.truth, images.own, relative)
+        return figures | {"L_SSIM": ssim}
 
     def _generate(self, images: ImageBatch) -> Generated:
-        wanted, own = images.target_aus.nan_to_num(), images.image_aus.nan_to_num()
-        return self.generator(images.image, wanted, own)
+        own = images.image_aus.nan_to_num().repeat_interleave(images.each, 0)
+        return self.generator(images.image, images.target_aus.nan_to_num(), own)
 
     def _generate_clip(self, video: VideoBatch) -> Tensor:
         batch, frames = video.curves.shape[:2]
-        onset = video.clip[:, :1].expand(-1, frames, -1, -1, -1)
         own = video.curves[:, :1].expand_as(video.curves)
-        made = self.generator(onset.flatten(0, 1), video.curves.flatten(0, 1), own.flatten(0, 1))
+        made = self.generator(video.clip[:, 0], video.curves.flatten(0, 1), own.flatten(0, 1))
         return made.image.unflatten(0, (batch, frames))  # (B, K, 3, H, W)
 
     def _penalty(

@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mersynth.dataset import to_float
 from mersynth.face.template import HEAD, Framing
 from mersynth.gan.checkpoint import load_card, load_generator
-from mersynth.gan.generator import Generator
+from mersynth.gan.generator import Generated
 from mersynth.store import StoredClip
 
 
@@ -73,14 +74,11 @@ class ClipGenerator(ABC):
 
 
 class IcganGenerator(ClipGenerator):
-    """AU-ICGAN's generator, without what it repaints of a face at rest.
+    """AU-ICGAN's generator: the paper's sequence I_out = [G(I_in | Y_1), ..., G(I_in | Y_K)].
 
-    A generator never gives a face back exactly as it was, so that the paper's sequence
-
-        I_out = [G(I_in | Y_1), ..., G(I_in | Y_K)]
-
-    begins with a face that differs from the input. As Y_1 are the face's own intensities, that
-    difference is no expression, and it is taken out of every frame:
+    Y_1 are the face's own intensities. The form that moves then gives back the face as it is. The
+    one that paints alone never does, and as that difference is no expression, it is taken out of
+    every frame:
 
         I_k = I_in + G(I_in | Y_k) - G(I_in | Y_1).
 
@@ -96,7 +94,8 @@ class IcganGenerator(ClipGenerator):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.card = load_card(folder)
-        self.sha256, self.image_size = self.card.sha256, self.card.image_size
+        self.sha256 = self.card.sha256
+        self.image_size = None if self.card.any_size else self.card.image_size
         self.framing, self.phantom = self.card.framing, self.card.phantom
         self.training_subjects = self.card.training_subjects
         self.unseen_subjects = self.card.unseen_subjects
@@ -112,28 +111,33 @@ class IcganGenerator(ClipGenerator):
             CheckpointError: if they are damaged, or made for another size.
         """
         self._device = device
-        self._generator: Generator = load_generator(self.folder, image_size)[0].to(device)
+        self._generator = load_generator(self.folder, image_size)[0].to(device)
 
     @torch.inference_mode()
     def animate(self, faces: Sequence[StoredClip], curves: np.ndarray) -> Tensor:
         """See :meth:`ClipGenerator.animate`."""
-        images = to_float(np.stack([face.frames[0] for face in faces])).to(self._device)
-        images = images[:, None].expand(-1, curves.shape[1], -1, -1, -1).flatten(0, 1)
-        wanted = torch.from_numpy(curves).to(self._device)
-        own = wanted[:, :1].expand_as(wanted)
-        made = self._generator(images, wanted.flatten(0, 1), own.flatten(0, 1)).image
-        made, images = (pictures.unflatten(0, curves.shape[:2]) for pictures in (made, images))
-        return (images + made - made[:, :1]).clamp(0, 1)
+        # One at a time: a clip's bytes do not depend on its batch, and it fits the cache.
+        return torch.stack([self._animate(f, c) for f, c in zip(faces, curves, strict=True)])
+
+    def _animate(self, face: StoredClip, curve: np.ndarray) -> Tensor:
+        image, made = self._made(face, curve)
+        if made.motion is not None:
+            return made.image
+        return (image + made.image - made.image[:1]).clamp(0, 1)
+
+    def _made(self, face: StoredClip, curve: np.ndarray) -> tuple[Tensor, Generated]:
+        """The face (1, 3, H, W), and what the generator makes of it along a curve."""
+        image = to_float(face.frames[0])[None].to(self._device)
+        wanted = torch.from_numpy(curve).to(self._device)
+        return image, self._generator(image, wanted, wanted[:1].expand_as(wanted))
 
     @torch.inference_mode()
     def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
-        """The attention mask, of a motion head times what is left where it moves."""
-        image = to_float(face.frames[0])[None].to(self._device)
-        wanted, own = (torch.from_numpy(curve[i : i + 1]).to(self._device) for i in (frame, 0))
-        made = self._generator(image, wanted, own)
-        return (
-            made.mask[0, 0] if made.motion is None else made.mask[0, 0] * stillness(made.motion[0])
-        )
+        """The attention mask, where faces are moved times what is left of it there."""
+        image, made = self._made(face, curve[[0, frame]])
+        mask = made.mask[1] if made.motion is None else made.mask[1] * stillness(made.motion[1])
+        grown = F.interpolate(mask[None], image.shape[-2:], mode="bilinear", align_corners=False)
+        return grown[0, 0]
 
 
 def stillness(motion: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mersynth.clips import Clip
 from mersynth.gan.conditions import ConditionSettings
@@ -68,8 +69,10 @@ def test_a_true_frame_is_never_the_input(tmp_path: Path, own_share: float) -> No
     moves = {c.subject_id: not c.name.isdigit() and c.name != "unmoved" for c in store.clips}
     rng = np.random.default_rng(0)
     owned = 0
-    for image, own_aus, truth, truth_aus, target, own in clips.draw_pairs(rng, 400, own_share, 0):
-        a, b = int(image[0, 0, 0]), int(truth[0, 0, 0])
+    for image, own_aus, truth, truth_aus, target, own in clips.draw_pairs(
+        rng, 400, own_share, 0, each=1
+    ):
+        a, b = int(image[0, 0, 0]), int(truth[0, 0, 0, 0])
         assert people[a] == people[b]
         if own:
             owned += 1
@@ -77,7 +80,7 @@ def test_a_true_frame_is_never_the_input(tmp_path: Path, own_share: float) -> No
             assert moves[people[a]]
             np.testing.assert_array_equal(target, truth_aus)
         elif not moves[people[a]]:
-            np.testing.assert_array_equal(own_aus, truth_aus)
+            np.testing.assert_array_equal(own_aus, truth_aus[0])
     assert owned == 400 if own_share == 1 else 150 < owned < 250
 
 
@@ -87,10 +90,23 @@ def test_conditions_that_are_not_the_clips_own_are_other_peoples(tmp_path: Path)
     clips = [replace(c, aus=cell) for c, cell in zip(still_clips(5), cells, strict=True)]
     clips += [replace(c, name=f"{c.name}b") for c in clips]
     store = write_tiny_store(tmp_path / "s", clips, image_size=8)
-    pairs = clips_of(store).draw_pairs(np.random.default_rng(0), 300, own_share=1.0, noise=0.0)
+    pairs = clips_of(store).draw_pairs(np.random.default_rng(0), 300, 1.0, 0.0, each=2)
     for _, own_aus, _, _, target, own in pairs:
         assert not own
-        assert np.nanargmax(own_aus) != np.nanargmax(target)
+        for each in target:
+            assert np.nanargmax(own_aus) != np.nanargmax(each)
+
+
+def test_a_face_brings_several_other_frames_at_the_wanted_size(tmp_path: Path) -> None:
+    clips = clips_of(mixed_store(tmp_path / "s"))
+    rng = np.random.default_rng(0)
+    batch = draw_image_batch([(clips, 5)], rng, own_share=1.0, noise=0.0, each=2, size=16)
+    assert (batch.each, len(batch.image), len(batch.truth)) == (2, 5, 10)
+    assert batch.image.shape[-2:] == batch.truth.shape[-2:] == (16, 16)
+    torch.testing.assert_close(batch.target_aus, batch.truth_aus, equal_nan=True)
+    shades = batch.truth[:, 0, 0, 0].view(5, 2)
+    assert (shades != batch.image[:, :1, 0, 0]).all()
+    assert (shades[:, 0] != shades[:, 1]).all()
 
 
 def test_stills_teach_by_critics_alone(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mersynth.config import ConfigError
 from mersynth.gan.checkpoint import CARD, CheckpointError, find_groups, load_card, load_generator
 from mersynth.gan.monitor import Monitor
+from mersynth.gan.motion_generator import MotionGenerator
 from mersynth.gan.state import STATE
 from mersynth.gan.train import split_subjects, train
 from mersynth.sources.phantom.population import write_store
@@ -58,16 +59,28 @@ def test_card_says_what_was_trained(tmp_path: Path) -> None:
     assert list((tmp_path / "c" / "logs").iterdir())
 
 
-def test_a_motion_head_learns_and_is_stored(tmp_path: Path) -> None:
-    store = write_tiny_store(tmp_path / "s")
-    head = ["gan.generator.motion=0.1", "gan.losses.painting=0.1", "gan.losses.motion=0.1"]
-    train(store_path=store.path, out=tmp_path / "c", overrides=[*quick(2), *head])
-    generator = load_generator(tmp_path / "c")[0]
-    assert generator.motion == 0.1
+@pytest.mark.parametrize("true_frames", [0, 2])
+def test_the_form_that_moves_learns_from_frames_of_any_size(
+    tmp_path: Path, true_frames: int
+) -> None:
+    store = write_tiny_store(tmp_path / "s", image_size=48)
+    settings = [*quick(2), "gan=tiny_motion", "conditions_each=2"]
+    settings.append(f"true_frame_steps={true_frames}")
+    train(store_path=store.path, out=tmp_path / "c", overrides=settings)
+    generator, card = load_generator(tmp_path / "c", image_size=200)
+    assert isinstance(generator, MotionGenerator)
+    assert (card.image_size, card.any_size) == (32, True)
     assert generator.fields.weight.any()  # it began with zeros
     (log,) = (tmp_path / "c" / "logs").iterdir()
     events = EventAccumulator(str(log)).Reload()
-    assert {"L_mo", "L_paint"} <= set(events.Tags()["scalars"])
+    assert {"L_mo", "L_paint", "L_true"} <= set(events.Tags()["scalars"])
+
+
+def test_weights_of_ganimation_do_not_fit_the_form_that_moves(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    settings = [*quick(1), "gan=tiny_motion", "gan.init_from=weights.pth"]
+    with pytest.raises(CheckpointError, match=r"fit gan.generator.form=paint alone"):
+        train(store_path=store.path, out=tmp_path / "c", overrides=settings)
 
 
 def test_subject_groups_never_see_their_own_subjects(tmp_path: Path) -> None:
@@ -190,6 +203,8 @@ def test_wrong_override_is_refused(tmp_path: Path) -> None:
             *("accelerator=gpu", "this machine has none"),
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device"),
         ),
+        ("gan.generator.form=clay", "gan.generator.form must be one of paint, motion, got 'clay'"),
+        ("conditions_each=0", "conditions_each must be 1 or more"),
         ("gan.num_frames=1", "gan.num_frames must be 2 or more"),
         ("gan.image_size=40", "gan.image_size must be a multiple of 16"),
         ("betas=[0.5]", "betas must be two numbers"),

@@ -1,0 +1,34 @@
+"""The forms of AU-ICGAN's generator, by the name that configs and checkpoints give them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mersynth.gan.generator import Generator
+from mersynth.gan.motion_generator import MotionGenerator
+
+PAINT, MOTION = "paint", "motion"
+FORMS = (PAINT, MOTION)
+"""``paint``: the paper's, colour and mask; ``motion``: moves faces of any size."""
+
+AnyGenerator = Generator | MotionGenerator
+
+
+def make_generator(image_size: int, form: str = PAINT, **options: Any) -> AnyGenerator:
+    """A generator, its weights drawn anew.
+
+    Args:
+        image_size: side in pixels: of the frames of ``paint``, and at which ``motion`` looks at
+            faces of any size.
+        form: one of :data:`FORMS`.
+        options: arguments of :class:`Generator` or :class:`MotionGenerator`.
+
+    Raises:
+        ValueError: if the form is unknown.
+        TypeError: if an option does not belong to the form.
+    """
+    if form not in FORMS:
+        raise ValueError(f"the generator's form must be one of {', '.join(FORMS)}, got {form!r}")
+    if form == MOTION:
+        return MotionGenerator(working_size=image_size, **options)
+    return Generator(**options)
