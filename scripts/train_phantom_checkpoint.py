@@ -20,6 +20,7 @@ import torch
 from mersynth import logs
 from mersynth.clips import Clip
 from mersynth.dataset import to_uint8
+from mersynth.face.template import HEAD, TIGHT, Framing
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS
 from mersynth.gan.checkpoint import CARD, SHIPPED, load_card
 from mersynth.gan.settings import load_settings
@@ -52,13 +53,25 @@ def random_peak(rng: np.random.Generator) -> np.ndarray:
     return peak
 
 
+def random_framing(rng: np.random.Generator) -> Framing:
+    """Between the whole head and a tight crop; each of them for a sixth of the time."""
+    share = float(np.clip(rng.uniform(-0.25, 1.25), 0, 1))
+    numbers = {
+        name: (1 - share) * low + share * getattr(TIGHT, name)
+        for name, low in HEAD.as_dict().items()
+    }
+    return Framing(**numbers)
+
+
 def write_macro(path: Path, image_size: int, seed: int) -> None:
     """A clip a sitting: a face at rest, then random AU sets of all strengths, each a frame.
 
-    Every AU is seen alone too. Pose, light and camera noise stay the same within a sitting: what
-    differs between its frames is the expression alone, so that the frames teach nothing but that.
-    (Noise of its own in every frame would teach the generator to smooth.) Every other person comes
-    from a population as wide as real recordings, the others are as the phantom's default is.
+    Every AU is seen alone too. Framing, pose, light and camera noise stay the same within a
+    sitting: what differs between its frames is the expression alone, so that the frames teach
+    nothing but that. (Noise of its own in every frame would teach the generator to smooth.) Faces
+    are framed as a whole head, as a tight crop and in all ways between, so that the generator finds
+    them wherever they lie. Every other person comes from a population as wide as real recordings,
+    the others are as the phantom's default is.
     """
     numbers = range(FIRST_SUBJECT, FIRST_SUBJECT + SUBJECTS)
     clips = [
@@ -70,6 +83,7 @@ def write_macro(path: Path, image_size: int, seed: int) -> None:
         for i in range(SITTINGS)
     ]  # fmt: skip
     header = {"source": "phantom", "phantom": VERSION, "strength": "macro", "seed": seed}
+    header |= {"framing": None}  # not one
     with (
         StoreWriter(path, clips, image_size, header) as writer,
         logs.progress("rendering sittings", len(clips), "clips") as advance,
@@ -77,11 +91,11 @@ def write_macro(path: Path, image_size: int, seed: int) -> None:
         for number in numbers:
             rng = np.random.default_rng([seed, number])
             subject = (WIDE if number % 2 else PLAIN).person(number)
-            renderer = PhantomRenderer(subject, image_size)
             for _ in range(SITTINGS):
+                renderer = PhantomRenderer(subject, image_size, framing=random_framing(rng))
                 rest = np.zeros((1, len(CONDITION_AUS), 2), np.float32)
                 aus = np.concatenate([rest, [random_peak(rng) for _ in range(EXPRESSIONS)]])
-                pose = rng.normal(0, [0.012, 0.012, 0.03, 0.06, 0.05])
+                pose = rng.normal(0, [0.015, 0.015, 0.04, 0.1, 0.08])
                 rendered = renderer.render(
                     torch.from_numpy(aus),
                     torch.from_numpy(pose).expand(len(aus), -1),

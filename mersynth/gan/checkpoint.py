@@ -44,6 +44,8 @@ class CheckpointCard:
         config: the whole resolved configuration.
         framing: where faces lie in the images; None: it is not known.
         phantom: version of the phantom that it learned from; None: it learned from other faces.
+        gains: by how much each AU's change is multiplied for faces to move as far as those that it
+            learned from (:mod:`mersynth.gan.calibration`); None: not measured, as they are.
         weights: file name of the weights.
         sha256: SHA-256 of that file.
     """
@@ -59,6 +61,7 @@ class CheckpointCard:
     config: dict[str, Any]
     framing: Framing | None = HEAD
     phantom: int | None = None
+    gains: tuple[float, ...] | None = None
     weights: str = ""
     sha256: str = ""
 
@@ -108,7 +111,9 @@ def load_card(folder: Path) -> CheckpointCard:
     try:
         values = json.loads(path.read_text())
         tuples = {k: tuple(values[k]) for k in ("aus", "training_subjects", "unseen_subjects")}
-        known = {"framing": framing_in(values), "phantom": _phantom_in(values)}
+        known: dict[str, Any] = {"framing": framing_in(values), "phantom": _phantom_in(values)}
+        gains = values.get("gains")
+        known["gains"] = None if gains is None else tuple(map(float, gains))
         card = CheckpointCard(**{**values, **tuples, **known})
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); train the generator again") from error

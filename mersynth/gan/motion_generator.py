@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -204,5 +205,5 @@ def shrink(image: Tensor, size: int) -> Tensor:
     )
 
 
-def _grow(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
+def _grow(maps: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(maps, list(size), mode="bilinear", align_corners=False)

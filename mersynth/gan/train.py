@@ -17,11 +17,13 @@ from mersynth.config import ConfigError
 from mersynth.devices import choose_precision
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.files import sha256_of_file
+from mersynth.gan.calibration import measure_gains
 from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
 from mersynth.gan.conditions import ConditionSettings
 from mersynth.gan.data import ImageBatch, TrainingClips, VideoBatch, draw_image_batch
 from mersynth.gan.forms import MOTION
 from mersynth.gan.monitor import Monitor
+from mersynth.gan.motion_generator import MotionGenerator
 from mersynth.gan.settings import load_settings
 from mersynth.gan.signal import check_signal
 from mersynth.gan.state import STATE, load_state, save_state
@@ -319,7 +321,18 @@ class _Run:
         return video.to(self.trainer.fabric.device)
 
     def _save(self, step: int) -> None:
-        card = dataclasses.replace(self.card, step=step)
+        card = dataclasses.replace(self.card, step=step, gains=self._gains(step))
         save_generator(self.folder, self.trainer.average.state_dict(), card)
         # The state last: a generator ahead of it is made again, the same, by a resumed run.
         save_state(self.folder, self.trainer, step, self.run)
+
+    def _gains(self, step: int) -> tuple[float, ...] | None:
+        """Of a finished generator that moves faces."""
+        generator = self.trainer.average
+        if step < self.config.steps or not isinstance(generator, MotionGenerator):
+            return None
+        rng = np.random.default_rng([self.seed, 2])
+        gains = measure_gains(generator, [clips for clips, _ in self.sets], rng)
+        named = zip(CONDITION_AUS, gains, strict=True)
+        logger.info("gains of AUs: %s", ", ".join(f"{au}: {gain:.2f}" for au, gain in named))
+        return tuple(np.round(gains, 3).tolist())

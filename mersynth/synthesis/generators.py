@@ -82,6 +82,8 @@ class IcganGenerator(ClipGenerator):
 
         I_k = I_in + G(I_in | Y_k) - G(I_in | Y_1).
 
+    What AUs change by is multiplied by the gains that were measured after training.
+
     Args:
         folder: its checkpoint.
 
@@ -129,7 +131,10 @@ class IcganGenerator(ClipGenerator):
         """The face (1, 3, H, W), and what the generator makes of it along a curve."""
         image = to_float(face.frames[0])[None].to(self._device)
         wanted = torch.from_numpy(curve).to(self._device)
-        return image, self._generator(image, wanted, wanted[:1].expand_as(wanted))
+        own = wanted[:1].expand_as(wanted)
+        if self.card.gains is not None:
+            wanted = own + (wanted - own) * wanted.new_tensor(self.card.gains)[:, None]
+        return image, self._generator(image, wanted, own)
 
     @torch.inference_mode()
     def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
