@@ -52,6 +52,7 @@ from mersynth.synthesis.inputs import (
     reconcile_names,
     wanted_framing,
 )
+from mersynth.synthesis.noise import add_camera_noise, camera_noise
 from mersynth.synthesis.plan import PlannedClip, make_plan, summarise
 from mersynth.synthesis.tables import show_plan
 
@@ -76,11 +77,11 @@ def generate(
 ) -> ClipStore | None:
     """Write a synthetic store in which every class has ``per_class`` clips.
 
-    Heads move as in real clips of the same people. The AU intensities in the store are those that
-    were asked for; landmarks are those of the face at rest, in a clip's first frame. Each clip
-    names the subject whose face it wears, the clip whose AU curve it follows, its generator's
-    checksum and the subjects that generator never saw. Beside the clips lie ``contact_sheet.png``,
-    GIFs and ``gallery.html``.
+    Heads move as in real clips of the same people, and frames are as noisy as the clip whose face
+    is worn. The AU intensities in the store are those that were asked for; landmarks are those of
+    the face at rest, in a clip's first frame. Each clip names the subject whose face it wears, the
+    clip whose AU curve it follows, its generator's checksum and the subjects that generator never
+    saw. Beside the clips lie ``contact_sheet.png``, GIFs and ``gallery.html``.
 
     Args:
         per_class: clips of every class; with K generators, in each of the K sets.
@@ -211,7 +212,7 @@ def _plan_work(
             model = template.clip
             curve = resample(movement(clip_curve(template, settings)), config.num_frames)
         rest = np.nan_to_num(clip_curve(face, settings)[:1])
-        curve = np.clip(rest + jitter(curve, rng, settings), 0, 1)
+        curve = np.clip(rest + jitter(config.strength * curve, rng, settings), 0, 1)
         clip = Clip(
             source=face.clip.source,
             subject=face.clip.subject,
@@ -252,17 +253,20 @@ def _fill(
     config: DictConfig,
 ) -> None:
     # Batches have fixed borders, so that a resumed run computes the same sums as an unbroken one.
-    size = config.batch_clips
+    at_once = config.batch_clips
     todo = len(work) - writer.done
     with progress("generating", todo * config.num_frames, "frames") as advance:
-        for first in range(writer.done, len(work), size):
-            chosen = work[first : first + size]
+        for first in range(writer.done, len(work), at_once):
+            chosen = work[first : first + at_once]
             for group in sorted({item.group for item in chosen}):
                 part = [item for item in chosen if item.group == group]
                 curves = np.stack([item.curve for item in part])
                 made = generators[group].animate([item.face for item in part], curves)
                 for item, frames in zip(part, made, strict=True):
                     moved = frames if heads is None else heads.lend(frames, item.people, item.rng)
+                    if config.camera_noise:
+                        size = camera_noise(item.face.frames)
+                        moved = add_camera_noise(moved, size, item.rng)
                     writer.add(to_uint8(moved), item.curve, _landmarks(item))
             writer.commit()
             advance(len(chosen) * config.num_frames)
@@ -281,6 +285,8 @@ def _landmarks(item: _Work) -> np.ndarray:
 def _load_settings(overrides: Sequence[str]) -> DictConfig:
     config = configs.load("generate", overrides)
     configs.check_ranges(config, {"num_frames": (2, inf), "batch_clips": (1, inf)})
+    configs.check_ranges(config, {"strength": (0, 10)})
+    configs.check_choice(config, "camera_noise", (True, False))
     configs.check_choice(config, "device", ("auto", "cpu", "cuda"))
     configs.check_choice(config, "head_motion", (True, False))
     choose_device(config.device)
