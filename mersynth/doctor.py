@@ -237,7 +237,8 @@ def _generators() -> Iterator[Finding]:
             yield Finding("generators", name, "broken", str(error), required=shipped)
         else:
             subjects = len(card.training_subjects)
-            detail = f"{card.image_size} pixels, step {card.step}, trained on {subjects} subjects"
+            size = "any size" if card.any_size else f"{card.image_size} pixels"
+            detail = f"{size}, step {card.step}, trained on {subjects} subjects"
             yield Finding("generators", name, "found", detail, required=shipped)
     if not trained:
         detail = f"none in {paths.checkpoint_path('')}; of a source S:"

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from mersynth.facs.action_units import CONDITION_AUS, SIDES
 
+MAGNIFIED = 10
+"""Differences are about a tenth of an image's range or less: by this they come to its scale."""
+
 
 class ImageVerdict(NamedTuple):
     """What the image critic says.
@@ -45,9 +48,12 @@ class ImageCritic(nn.Module):
         num_aus: number of AU intensities to read.
         channels: width of the first layer.
         depth: number of strided layers.
+        difference: it sees what differs from the face at the start too, magnified (beyond the
+            paper). A micro-movement changes an image by a percent or two, so that a face that does
+            nothing is nearly right to a critic of images alone.
 
     Shape:
-        - image: (B, 3, image_size, image_size) in [0, 1].
+        - image, start: (B, 3, image_size, image_size) in [0, 1].
 
     Raises:
         ValueError: if ``image_size`` is no multiple of ``2 ** depth``.
@@ -59,6 +65,7 @@ class ImageCritic(nn.Module):
         num_aus: int = len(CONDITION_AUS),
         channels: int = 64,
         depth: int = 6,
+        difference: bool = False,
     ) -> None:
         super().__init__()
         if image_size % 2**depth:
@@ -66,7 +73,9 @@ class ImageCritic(nn.Module):
                 f"image_size must be a multiple of 2 ** depth = {2**depth}, got {image_size}; "
                 "change gan.image_size or gan.image_critic.depth"
             )
-        layers: list[nn.Module] = [nn.Conv2d(3, channels, 4, 2, 1), nn.LeakyReLU(0.01)]
+        self.difference = difference
+        width = 6 if difference else 3
+        layers: list[nn.Module] = [nn.Conv2d(width, channels, 4, 2, 1), nn.LeakyReLU(0.01)]
         for _ in range(depth - 1):
             layers += [nn.Conv2d(channels, 2 * channels, 4, 2, 1), nn.LeakyReLU(0.01)]
             channels *= 2
@@ -75,9 +84,17 @@ class ImageCritic(nn.Module):
         sides = num_aus * len(SIDES)
         self.aus = nn.Conv2d(channels, sides, image_size // 2**depth, bias=False)
 
-    def forward(self, image: Tensor) -> ImageVerdict:
-        """Judge images (B, 3, image_size, image_size) and read their AUs."""
-        features = self.main(2 * image - 1)  # (B, C, h, w)
+    def forward(self, image: Tensor, start: Tensor) -> ImageVerdict:
+        """Judge images (B, 3, image_size, image_size) and read their AUs.
+
+        Args:
+            image: real or generated.
+            start: another frame of the same clip, which a generated image was made of.
+        """
+        seen = 2 * image - 1
+        if self.difference:
+            seen = torch.cat([seen, MAGNIFIED * (image - start)], dim=1)
+        features = self.main(seen)  # (B, C, h, w)
         aus = self.aus(features).flatten(1).unflatten(1, (-1, len(SIDES)))
         return ImageVerdict(self.realness(features), aus)
 
@@ -117,8 +134,8 @@ class VideoCritic(nn.Module):
     def forward(self, clip: Tensor) -> VideoVerdict:
         """Judge clips (B, T, 3, H, W) and name their expressions."""
         motion = clip - clip[:, :1]
-        # Motion is about a tenth of the image's range or less: brought to the frames' scale.
-        joined = torch.cat([2 * clip - 1, 10 * motion], dim=2).transpose(1, 2)  # (B, 6, T, H, W)
+        joined = torch.cat([2 * clip - 1, MAGNIFIED * motion], dim=2)
+        joined = joined.transpose(1, 2)  # (B, 6, T, H, W)
         # In full precision: in bfloat16 on a CPU the gradients of 3-D convolutions were not always
         # finite, and the motion it looks for is small.
         with torch.autocast(clip.device.type, enabled=False):

@@ -53,6 +53,11 @@ class ImageBatch:
         """M."""
         return len(self.truth) // len(self.image)
 
+    @property
+    def start(self) -> Tensor:
+        """(B M, 3, H, W): the input of each condition."""
+        return self.image.repeat_interleave(self.each, 0)
+
     def to(self, device: torch.device) -> ImageBatch:
         """The batch on another device."""
         return ImageBatch(*(getattr(self, name).to(device) for name in self.__slots__))

@@ -109,12 +109,13 @@ class Trainer:
         weights = self.weights
         with torch.no_grad():
             fake = self._generate(images).image
-        real_verdict = self.image_critic(images.truth)
-        fake_verdict = self.image_critic(fake)
+        start = images.start
+        real_verdict = self.image_critic(images.truth, start)
+        fake_verdict = self.image_critic(fake, start)
         figures = {
             "critic/L_adv": losses.critic_loss(fake_verdict.realness, real_verdict.realness),
             "critic/L_AI": losses.au_intensity_loss(real_verdict.aus, images.truth_aus),
-            "critic/penalty": self._penalty("image_critic", images.truth, fake, randomness),
+            "critic/penalty": self._penalty("image_critic", images.truth, fake, randomness, start),
         }
         total = (
             weights.adversarial * figures["critic/L_adv"]
@@ -142,7 +143,8 @@ class Trainer:
 
     def au_reading_step(self, images: ImageBatch) -> Figures:
         """Teach the image critic to read AUs from real frames, before the generator asks it."""
-        loss = losses.au_intensity_loss(self.image_critic(images.truth).aus, images.truth_aus)
+        verdict = self.image_critic(images.truth, images.start)
+        loss = losses.au_intensity_loss(verdict.aus, images.truth_aus)
         self._update("critics", self.weights.au_intensity * loss)
         return {"critic/L_AI": loss.detach()}
 
@@ -167,14 +169,13 @@ class Trainer:
         """min_G of eq. 9; L_ME and L_sa when there is a video batch; ``step`` is counted from 0."""
         weights = self.weights
         out = self._generate(images)
-        verdict = self.image_critic(out.image)
+        verdict = self.image_critic(out.image, images.start)
         some = slice(None, None, weights.consistency_every)
-        start = images.image.repeat_interleave(images.each, 0)[some]
         own = images.image_aus.nan_to_num().repeat_interleave(images.each, 0)[some]
         back = self.generator(out.image[some], own, images.target_aus[some].nan_to_num())
         figures = {
             "L_adv": losses.adversarial_loss(verdict.realness),
-            "L_c": losses.consistency_loss(back.image, start),
+            "L_c": losses.consistency_loss(back.image, images.start[some]),
             "L_att": losses.attention_loss(out.mask, weights.attention_smoothness)
             + losses.attention_loss(back.mask, weights.attention_smoothness),
             "L_AI": losses.au_intensity_loss(verdict.aus, images.target_aus),
@@ -232,7 +233,7 @@ class Trainer:
         )
 
     def _of_truth(self, out: Generated, images: ImageBatch) -> dict[str, Tensor]:
-        start = images.image.repeat_interleave(images.each, 0)
+        start = images.start
         figures = {"L_true": losses.true_frame_loss(out.image, images.truth, images.own, start)}
         if self.weights.ssim_target == "input":
             return figures | {"L_SSIM": losses.ssim_loss(out.image, start)}
@@ -251,7 +252,7 @@ class Trainer:
         return made.image.unflatten(0, (batch, frames))  # (B, K, 3, H, W)
 
     def _penalty(
-        self, critic: str, real: Tensor, fake: Tensor, randomness: torch.Generator
+        self, critic: str, real: Tensor, fake: Tensor, randomness: torch.Generator, *beside: Tensor
     ) -> Tensor:
         # A double backward does not pass Fabric's wrapper under mixed precision, hence the bare
         # module in full precision.
@@ -259,7 +260,7 @@ class Trainer:
         module = self.networks[critic]
         with torch.autocast(real.device.type, enabled=False):
             return losses.gradient_penalty(
-                lambda x: module(x).realness, real.float(), fake.float(), mix
+                lambda x: module(x, *beside).realness, real.float(), fake.float(), mix
             )
 
     def _update(self, name: str, total: Tensor) -> None:

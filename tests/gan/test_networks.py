@@ -46,7 +46,7 @@ def test_every_config_builds_networks_that_fit_together(name: str) -> None:
     image, aus = torch.rand(1, 3, gan.image_size, gan.image_size), torch.zeros(1, 20, 2)
     with torch.inference_mode():
         out = make_generator(gan.image_size, **gan.generator)(image, aus)
-        verdict = ImageCritic(gan.image_size, **gan.image_critic)(out.image)
+        verdict = ImageCritic(gan.image_size, **gan.image_critic)(out.image, image)
         clip = out.image[:, None].expand(-1, gan.num_frames, -1, -1, -1)
         sequence = VideoCritic(5, **gan.video_critic)(clip)
     assert out.image.shape == image.shape
@@ -55,11 +55,20 @@ def test_every_config_builds_networks_that_fit_together(name: str) -> None:
 
 
 def test_image_critic() -> None:
-    verdict = ImageCritic(64, channels=8, depth=4)(torch.rand(2, 3, 64, 64))
+    verdict = ImageCritic(64, channels=8, depth=4)(*torch.rand(2, 2, 3, 64, 64))
     assert verdict.realness.shape == (2, 1, 4, 4)
     assert verdict.aus.shape == (2, 20, 2)
     with pytest.raises(ValueError, match=r"multiple of 2 \*\* depth = 64, got 100"):
         ImageCritic(100)
+
+
+def test_a_critic_of_differences_reads_what_moves_and_others_do_not() -> None:
+    torch.manual_seed(0)
+    image, start, another = torch.rand(3, 1, 3, 32, 32)
+    for difference in (True, False):
+        critic = ImageCritic(32, channels=4, depth=4, difference=difference)
+        same = torch.equal(critic(image, start).aus, critic(image, another).aus)
+        assert same is not difference
 
 
 @pytest.mark.parametrize("frames", [4, 16])
