@@ -1,139 +1,122 @@
-"""Measure how well a generator obeys: AU intensities asked for against those obtained.
+"""Measure how well clip generators obey: what is asked for, against what is obtained.
 
-    python scripts/measure_control.py                    # the shipped generator, unseen subjects
-    python scripts/measure_control.py --checkpoint checkpoints/phantom
+    python scripts/measure_control.py --out docs/control.md     # the shipped one and the AU warp
+    python scripts/measure_control.py --checkpoint mine=checkpoints/samm --sizes 128
 
-For each of eight phantom subjects that the generator never saw and each of 13 AUs, the onset frame
-is moved to five intensities. Three questions, each against the renderer's truth:
+Faces of phantom subjects that neither a generator nor the estimator was trained on are moved to
+each of 20 AUs at five intensities, and to each lateral AU on one side, at several sizes. The
+renderer's own frames of the same faces stand beside them, row "rendered": what an estimator reads
+of them bounds what it can read of any. Columns:
 
-- control: correlation and mean error between asked and obtained intensity. Obtained is what an
-  estimator reads that was trained on yet other phantom subjects; its own error, on frames that the
-  renderer itself moved, stands beside it.
-- the rest of the face: SSIM to the onset frame outside of the region that the AU moves.
-- motion: relative end-point error of the optical flow (DIS) onset to apex against the true flow,
-  beside the same figure for the renderer's own apex frame, which is the flow method's own error.
+- control: correlation, gain (slope through 0) and mean error between asked and read intensity;
+  cross-talk: mean reading of the AUs that were not asked for, at intensity 1;
+- one-sidedness: of what is read of an AU asked for on one side, the share on that side;
+- strength: how far faces move along the true motion, by Farneback's flow, at intensity 0.5;
+- SSIM to the true frame, and to the face at rest outside of the moved region, at intensity 1;
+- sharpness: the Laplacian's energy, as a share of the true frame's;
+- frames a second, of single clips of 16 frames.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
-from skimage.metrics import structural_similarity
-from torch import Tensor
+from measuring.documents import command, document, machine, paragraph, table
+from measuring.generator_figures import (
+    READ_AT,
+    animated,
+    asked_intensities,
+    control_figures,
+    frame_figures,
+    read,
+    render_face,
+)
 
 from mersynth import logs
-from mersynth.dataset import to_uint8
-from mersynth.facs.action_units import CONDITION_AUS, SIDES
+from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.files import write_json_atomically
-from mersynth.gan.checkpoint import SHIPPED, load_generator
+from mersynth.gan.checkpoint import SHIPPED
 from mersynth.quality.reader import Estimator, fit
-from mersynth.quality.rendered import FIRST_SUBJECT, noise, rendered_pairs
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject, subject_name
+from mersynth.quality.rendered import FIRST_SUBJECT, rendered_pairs
+from mersynth.sources.phantom.subject import subject_name
+from mersynth.synthesis.generators import ClipGenerator, IcganGenerator
+from mersynth.synthesis.warp_generator import WarpGenerator
 
 logger = logging.getLogger("mersynth.scripts.measure_control")
 
-MEASURED_AUS = (1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25)
-LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FIRST_TEST_SUBJECT = 3000
-# A pixel belongs to the moved region if the true flow there is above this share of its maximum.
-REGION_SHARE = 0.05
-
-
-def train_estimator(size: int, subjects: int, each: int, epochs: int, seed: int) -> Estimator:
-    """Train on ``each`` frames of every one of so many subjects, rendered at ``size`` pixels."""
-    numbers = range(FIRST_SUBJECT, FIRST_SUBJECT + subjects)
-    return fit(rendered_pairs(size, numbers, each, seed), epochs, seed)
-
-
-def relative_flow_error(onset: np.ndarray, apex: np.ndarray, truth: np.ndarray) -> float:
-    """Mean end-point error over the moved region, divided by the mean true motion there."""
-    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (onset, apex)]
-    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    method.setFinestScale(0)  # the preset stops at half resolution
-    found = method.calc(grey[0], grey[1], None)  # (H, W, 2)
-    length = np.linalg.norm(truth, axis=-1)
-    moved = length > REGION_SHARE * length.max()
-    return float(np.linalg.norm(found - truth, axis=-1)[moved].mean() / length[moved].mean())
-
-
-def still_ssim(onset: np.ndarray, apex: np.ndarray, truth: np.ndarray) -> float:
-    """SSIM of two frames (H, W, 3) uint8 over windows that touch no moved pixel."""
-    _, full = structural_similarity(onset, apex, channel_axis=-1, full=True)
-    length = np.linalg.norm(truth, axis=-1)
-    moved = (length > REGION_SHARE * length.max()).astype(np.uint8)
-    still = cv2.dilate(moved, np.ones((7, 7), np.uint8)) == 0  # 7: the window of the SSIM
-    return float(full.mean(axis=-1)[still].mean())
-
-
-@torch.inference_mode()
-def measure(checkpoint: Path, estimator: Estimator, subjects: int) -> list[dict[str, float]]:
-    """A row of figures for each measured AU, over so many subjects."""
-    generator, card = load_generator(checkpoint)
-    rows = []
-    levels = torch.tensor(LEVELS)
-    renderers = {
-        number: PhantomRenderer(PhantomSubject.sample(number), card.image_size)
-        for number in range(FIRST_TEST_SUBJECT, FIRST_TEST_SUBJECT + subjects)
-    }
-    for number in renderers:
-        if f"phantom/{subject_name(number)}" in card.training_subjects:
-            raise ValueError(f"phantom subject {number} was trained on; measure unseen ones")
-    for au in MEASURED_AUS:
-        column = CONDITION_AUS.index(au)
-        wanted = torch.zeros(len(LEVELS), len(CONDITION_AUS), len(SIDES))
-        wanted[:, column] = levels[:, None]
-        read: dict[str, list[Tensor]] = {"obtained": [], "estimator": []}
-        figures: dict[str, list[float]] = {"ssim": [], "flow": [], "flow_method": []}
-        for number, renderer in renderers.items():
-            truth = renderer.render(
-                torch.cat([torch.zeros_like(wanted[:1]), wanted]),
-                noise_generator=noise(number),
-                flow=True,
-            )
-            onset = truth.frames[:1].expand(len(LEVELS), -1, -1, -1)
-            made = generator(onset, wanted).image
-            read["obtained"].append(estimator(onset, made)[:, column].mean(-1))
-            read["estimator"].append(estimator(onset, truth.frames[1:])[:, column].mean(-1))
-            first, apex, real = (to_uint8(x) for x in (onset[0], made[-1], truth.frames[-1]))
-            flow = truth.flow[-1].permute(1, 2, 0).numpy()
-            figures["ssim"].append(still_ssim(first, apex, flow))
-            figures["flow"].append(relative_flow_error(first, apex, flow))
-            figures["flow_method"].append(relative_flow_error(first, real, flow))
-        row = {"au": au, **{name: float(np.mean(values)) for name, values in figures.items()}}
-        asked = levels.repeat(subjects).numpy()
-        for name, values in read.items():
-            got = torch.cat(values).numpy()
-            # Readings that never change obey nothing: no correlation rather than 0 / 0.
-            row[f"{name}_correlation"] = float(np.corrcoef(asked, got)[0, 1]) if got.std() else 0.0
-            row[f"{name}_error"] = float(np.abs(asked - got).mean())
-        rows.append(row)
-    return rows
-
-
 COLUMNS = {
-    "obtained_correlation": "correlation",
-    "obtained_error": "mean error",
-    "estimator_correlation": "estimator: correlation",
-    "estimator_error": "estimator: mean error",
-    "ssim": "SSIM elsewhere",
-    "flow": "flow error",
-    "flow_method": "flow method's own error",
+    "correlation": "correlation",
+    "gain": "gain",
+    "error": "mean error",
+    "cross_talk": "cross-talk",
+    "one_sided": "one-sided",
+    "strength": "strength",
+    "ssim": "SSIM",
+    "still": "SSIM outside",
+    "sharpness": "sharpness",
 }
 
 
+def train_estimator(subjects: int, each: int, epochs: int, seed: int) -> Estimator:
+    """Train on ``each`` frames of every one of so many subjects."""
+    numbers = range(FIRST_SUBJECT, FIRST_SUBJECT + subjects)
+    return fit(rendered_pairs(READ_AT, numbers, each, seed), epochs, seed)
+
+
+def generators_of(checkpoints: Sequence[str]) -> dict[str, ClipGenerator]:
+    """The AU warp, and AU-ICGAN of each ``NAME=FOLDER``, the shipped one by default."""
+    found: dict[str, ClipGenerator] = {"AU warp": WarpGenerator()}
+    for given in checkpoints or [f"AU-ICGAN={SHIPPED}"]:
+        name, equals, folder = given.partition("=")
+        if not equals or not name or not folder:
+            raise argparse.ArgumentTypeError(f"--checkpoint needs NAME=FOLDER, got {given!r}")
+        found[name] = IcganGenerator(Path(folder))
+    return found
+
+
+def measure(
+    generators: dict[str, ClipGenerator], estimator: Estimator, size: int, subjects: int
+) -> dict[str, dict[str, Any]]:
+    """Figures of each AU by generator, at a size; ``rendered`` is the renderer itself."""
+    asked = asked_intensities()
+    readings: dict[str, list[np.ndarray]] = {"rendered": []}
+    figures: dict[str, list[dict[str, np.ndarray]]] = {}
+    speeds: dict[str, list[float]] = {}
+    with logs.progress(f"measuring at {size} pixels", subjects, "faces") as advance:
+        for number in range(FIRST_TEST_SUBJECT, FIRST_TEST_SUBJECT + subjects):
+            face = render_face(number, size, asked)
+            readings["rendered"].append(read(estimator, face.truth))
+            for name, generator in generators.items():
+                if generator.image_size not in (None, size):
+                    continue
+                made, speed = animated(generator, face, asked)
+                readings.setdefault(name, []).append(read(estimator, made))
+                figures.setdefault(name, []).append(frame_figures(face, made))
+                speeds.setdefault(name, []).append(speed)
+            advance(1)
+    result: dict[str, dict[str, Any]] = {}
+    for name, of_faces in readings.items():
+        result[name] = control_figures(asked, of_faces)
+        if name in figures:
+            each = figures[name]
+            result[name] |= {key: np.mean([f[key] for f in each], axis=0) for key in each[0]}
+            result[name]["speed"] = float(np.median(speeds[name]))
+    return result
+
+
 def main() -> None:
-    """Train the estimator, measure, print the table and store it as JSON."""
+    """Train the estimator, measure, and write document and JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path, default=SHIPPED)
-    parser.add_argument("--out", type=Path, default=Path("build/control"), help="folder")
+    parser.add_argument("--checkpoint", action="append", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256], help="pixels")
+    parser.add_argument("--out", type=Path, default=Path("build/control/control.md"))
     parser.add_argument("--subjects", type=int, default=8, help="unseen subjects to measure on")
     parser.add_argument("--estimator-subjects", type=int, default=100)
     parser.add_argument("--each", type=int, default=150, help="frames a subject for the estimator")
@@ -143,41 +126,79 @@ def main() -> None:
     if arguments.estimator_subjects > FIRST_TEST_SUBJECT - FIRST_SUBJECT:
         parser.error("--estimator-subjects would reach the subjects that are measured on")
     logs.set_up()
-    size = load_generator(arguments.checkpoint)[1].image_size
+    try:
+        generators = generators_of(arguments.checkpoint)
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
+    tested = range(FIRST_TEST_SUBJECT, FIRST_TEST_SUBJECT + arguments.subjects)
+    for name, generator in generators.items():
+        if seen := {f"phantom/{subject_name(n)}" for n in tested} & {*generator.training_subjects}:
+            parser.error(f"{name} was trained on {min(seen)}; measure on subjects it never saw")
+        generator.load(generator.image_size or arguments.sizes[0], torch.device("cpu"))
     estimator = train_estimator(
-        size, arguments.estimator_subjects, arguments.each, arguments.epochs, arguments.seed
+        arguments.estimator_subjects, arguments.each, arguments.epochs, arguments.seed
     )
-    rows = measure(arguments.checkpoint, estimator, arguments.subjects)
-    mean = {name: float(np.mean([row[name] for row in rows])) for name in COLUMNS}
-    report(rows, mean, f"AU control on {arguments.subjects} unseen phantom subjects, {size} px")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    figures = {"aus": rows, "mean": mean, "seed": arguments.seed}
-    write_json_atomically(arguments.out / "control.json", figures)
-    (arguments.out / "control.md").write_text(markdown(rows, mean))
+    found = {
+        size: measure(generators, estimator, size, arguments.subjects) for size in arguments.sizes
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    plain = {
+        str(size): {
+            name: {key: _plain(value) for key, value in figures.items()}
+            for name, figures in rows.items()
+        }
+        for size, rows in found.items()
+    }
+    record = {"aus": list(CONDITION_AUS), "seed": arguments.seed, "sizes": plain}
+    write_json_atomically(arguments.out.with_suffix(".json"), record)
+    arguments.out.write_text(text(found, arguments.subjects), encoding="utf-8")
     logger.info("stored in %s", arguments.out)
 
 
-def cells(rows: list[dict[str, float]], mean: dict[str, float]) -> list[list[str]]:
-    """The table's rows as text, the mean last."""
-    named = [(str(int(row["au"])), row) for row in rows] + [("mean", mean)]
-    return [[name, *(f"{row[column]:.3f}" for column in COLUMNS)] for name, row in named]
+def text(found: dict[int, dict[str, dict[str, Any]]], subjects: int) -> str:
+    """The document."""
+    rows = [
+        [str(size), name, *_cells(figures), f"{figures['speed']:.0f}" if "speed" in figures else ""]
+        for size, of_size in found.items()
+        for name, figures in of_size.items()
+    ]
+    largest = max(found)
+    parts = [
+        "# How well generators obey",
+        paragraph(
+            f"{subjects} phantom subjects that neither a generator nor the estimator was trained "
+            f"on, 20 AUs at five intensities, and one side of those that have sides; on "
+            f"{machine('cpu')}. The script's text explains the columns. Made by"
+        ),
+        command(),
+        table(("pixels", "generator", *COLUMNS.values(), "frames/s"), rows, (1,)),
+    ]
+    for name, figures in found[largest].items():
+        parts += [
+            f"## {name}, AU by AU, {largest} pixels",
+            table(
+                ("AU", *COLUMNS.values()),
+                [[str(au), *_cells(figures, i)] for i, au in enumerate(CONDITION_AUS)],
+            ),
+        ]
+    return document(parts)
 
 
-def report(rows: list[dict[str, float]], mean: dict[str, float], title: str) -> None:
-    """Print the table."""
-    table = Table(title=title)
-    for name in ("AU", *COLUMNS.values()):
-        table.add_column(name, justify="right")
-    for row in cells(rows, mean):
-        table.add_row(*row)
-    Console(width=120).print(table)
+def _plain(value: Any) -> Any:
+    """For JSON: None where an AU has no figure."""
+    if isinstance(value, float):
+        return value
+    return [None if np.isnan(one) else float(one) for one in value]
 
 
-def markdown(rows: list[dict[str, float]], mean: dict[str, float]) -> str:
-    """The table in Markdown."""
-    head = ["AU", *COLUMNS.values()]
-    lines = [head, ["---:"] * len(head), *cells(rows, mean)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def _cells(figures: dict[str, Any], au: int | None = None) -> list[str]:
+    """A column each: of one AU, or the mean of all that have it."""
+    cells = []
+    for column in COLUMNS:
+        values = np.asarray(figures.get(column, np.nan))
+        value = np.nan if values.ndim == 0 else np.nanmean(values) if au is None else values[au]
+        cells.append("" if np.isnan(value) else f"{value:.3f}")
+    return cells
 
 
 if __name__ == "__main__":

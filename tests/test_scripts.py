@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mersynth.gan.train import train
@@ -22,13 +23,21 @@ def test_every_script_explains_itself(name: str) -> None:
 @pytest.mark.slow
 def test_control_is_measured_for_every_au(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2))
-    quick = ["gan=tiny", "batch_size=2", "critic_steps=1", "au_reading_steps=0", "steps=1"]
+    quick = ["gan=tiny_motion", "batch_size=2", "critic_steps=1", "au_reading_steps=0", "steps=1"]
     train(store_path=store.path, out=tmp_path / "c", overrides=[*quick, "accelerator=cpu"])
-    few = ["--subjects", 2, "--estimator-subjects", 2, "--each", 40, "--epochs", 1]
-    out = tmp_path / "o"
-    ran = run_script("measure_control", "--checkpoint", tmp_path / "c", "--out", out, *few)
-    assert "AU control on 2 unseen phantom subjects, 32 px" in ran.stdout
-    figures = json.loads((out / "control.json").read_text())
-    assert [row["au"] for row in figures["aus"]] == [1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25]
-    assert all(0 < row["ssim"] <= 1 for row in figures["aus"])
-    assert (out / "control.md").read_text().count("\n") == 2 + 13 + 1
+    few = ["--subjects", 1, "--estimator-subjects", 2, "--each", 40, "--epochs", 1]
+    out = tmp_path / "control.md"
+    ran = run_script(
+        "measure_control", "--checkpoint", f"x={tmp_path / 'c'}", "--sizes", 48, "--out", out, *few
+    )
+    assert ran.code == 0
+    figures = json.loads(out.with_suffix(".json").read_text())["sizes"]["48"]
+    assert set(figures) == {"rendered", "AU warp", "x"}
+    warp = figures["AU warp"]
+    assert len(warp["strength"]) == 20
+    assert 0.3 < np.mean(warp["strength"]) < 1.3
+    assert all(0.5 < value <= 1 for value in warp["still"])
+    assert np.mean(figures["x"]["strength"]) < 0.3  # a step teaches little
+    assert out.read_text().count("\n| 12 |") == 3
+    lost = run_script("measure_control", "--checkpoint", "nowhere", "--out", out)
+    assert "--checkpoint needs NAME=FOLDER, got 'nowhere'" in lost.stderr
