@@ -144,7 +144,8 @@ def test_terms_of_every_database_follow_into_the_synthetic_store(
 
 
 def test_frames_are_what_the_generator_makes_of_face_and_curve(place: Path, tmp_path: Path) -> None:
-    store = run(place, tmp_path / "s", overrides=[*OVERRIDES, "head_motion=false"])
+    still = ["head_motion=false", "camera_noise=false"]
+    store = run(place, tmp_path / "s", overrides=[*OVERRIDES, *still])
     generator, _ = load_generator(place / "one")
     item = store[3]
     real = ClipStore.open(place / "samm").filter(lambda c: c.subject == item.clip.subject)
