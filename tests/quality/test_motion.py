@@ -106,7 +106,8 @@ def test_the_first_frame_is_compared_with_the_face_worn(rng: np.random.Generator
 def test_regions_lie_where_the_aus_act() -> None:
     regions = au_regions(64, 0.05)
     assert regions[FOUR][:32].sum() > 10 * max(regions[FOUR][32:].sum(), 1)
-    assert regions[TWELVE][32:].sum() > 2 * regions[TWELVE][:32].sum()  # a smile lifts the cheeks
+    smile = au_regions(64, 0.3)[TWELVE]  # the rest of it pulls the cheeks
+    assert smile[32:].sum() > 2 * smile[:32].sum()
     assert au_regions(64, 0.5)[FOUR].sum() < regions[FOUR].sum()
 
 
