@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +27,6 @@ from mersynth.features import (
 from mersynth.motion.flow import farneback, optical_strain
 from mersynth.motion.magnify import load_magnet
 from mersynth.store import ClipStore, StoredClip
-from tests.forked import forked
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 FARNEBACK = {"flow": {"method": "farneback"}}
@@ -160,10 +161,12 @@ def test_options_are_completed_and_checked_before_work_begins(store: ClipStore) 
 
 def test_two_processes_may_compute_the_same(store: ClipStore) -> None:
     """The second waits for the first and takes what that has computed; nobody reads a half."""
-    runs = [forked(compute_features, ClipStore.open(store.path), FARNEBACK) for _ in range(2)]
-    for run in runs:
-        run.join()
-    assert [run.exitcode for run in runs] == [0, 0]
+    code = (
+        "import sys; from mersynth.store import ClipStore; import mersynth.features as f;"
+        "f.compute_features(ClipStore.open(sys.argv[1]), {'flow': {'method': 'farneback'}})"
+    )
+    runs = [subprocess.Popen([sys.executable, "-c", code, str(store.path)]) for _ in range(2)]
+    assert [run.wait() for run in runs] == [0, 0]
     flow = load_feature(store, "flow")
     assert [bool(np.isnan(row).any()) for row in flow] == [False, False, True, False, False]
 

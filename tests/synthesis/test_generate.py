@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -17,7 +17,6 @@ import pytest
 import torch
 from PIL import Image
 
-from mersynth.cli import app
 from mersynth.config import ConfigError
 from mersynth.dataset import ClipDataset
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
@@ -31,7 +30,6 @@ from mersynth.store import ClipStore, StoredClip, StoreError
 from mersynth.synthesis.generate import generate
 from mersynth.synthesis.generators import IcganGenerator
 from mersynth.synthesis.inputs import face_clips, find_generators, open_faces
-from tests.forked import forked
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 OVERRIDES = ["num_frames=4", "batch_clips=2", "device=cpu"]
@@ -212,27 +210,23 @@ def test_faces_of_a_database_without_the_classes_are_refused(place: Path, tmp_pa
 def test_kill_and_resume_leave_neither_duplicate_nor_gap(place: Path, tmp_path: Path) -> None:
     whole = run(place, tmp_path / "whole", per_class=8)
     out = tmp_path / "killed"
-    words = ["generate", "--store", str(place / "samm"), "--checkpoint", str(place / "one")]
-    process = forked(_command, [*words, "--out", str(out), "--per-class", "8", *OVERRIDES])
-    while process.is_alive() and not any(map(_done, tmp_path.glob(".killed.*/journal.json"))):
+    command = [sys.executable, "-m", "mersynth", "generate", "--store", str(place / "samm")]
+    command += ["--checkpoint", str(place / "one"), "--out", str(out), "--per-class", "8"]
+    command += OVERRIDES
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not any(map(_done, tmp_path.glob(".killed.*/journal.json"))):
         time.sleep(0.005)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGSTOP)  # or it would end meanwhile
+    process.send_signal(signal.SIGSTOP)  # or it would end meanwhile
     with pytest.raises(InUseError, match=rf"mersynth generate .*\(pid {process.pid} on"):
         run(place, out, per_class=8, resume=True)
-    process.kill()
-    process.join()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     assert not out.exists()
     with pytest.raises(StoreError, match="add --resume"):
         run(place, out, per_class=8)
     with pytest.raises(StoreError, match="another store"):
         run(place, out, per_class=8, seed=9, resume=True)
     assert run(place, out, per_class=8, resume=True).checksum == whole.checksum
-
-
-def _command(words: list[str]) -> None:
-    sys.argv = ["mersynth", *words]
-    app(words)
 
 
 def _done(journal: Path) -> int:
