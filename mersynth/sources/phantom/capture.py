@@ -100,7 +100,7 @@ PLAIN_CAPTURE = Capture(
     head_roll=0.295, head_yaw=0.589, head_pitch=0.491, head_shift=0.0686, head_share=(1.0, 1.0),
     head_hz=(0.3, 2.5), uneven=0.0,
 )  # fmt: skip
-"""A faster head and a resting mouth: what the generator that comes with the package knows."""
+"""A faster head and a resting mouth: what stores of the phantom show by default."""
 
 STILL = Capture(
     blinks=0.0, swallows=0.0, mouth_moves=0.0, stray_aus=0.0, head_roll=0.0, head_yaw=0.0,
