@@ -219,7 +219,9 @@ def test_a_phantom_that_is_there_already_is_taken_as_it_is(
     with pytest.raises(StoreError, match="prepared with image_size 32, not 64: choose another"):
         prepare("phantom", out=tmp_path / "s", image_size=64)
     write_tiny_store(tmp_path / "t", clips, header=header)  # as the stores of before had it
-    with pytest.raises(StoreError, match=rf"prepared with phantom of version 1, not {VERSION}: choose"):
+    with pytest.raises(
+        StoreError, match=rf"prepared with phantom of version 1, not {VERSION}: choose"
+    ):
         prepare("phantom", out=tmp_path / "t", image_size=32)
 
 

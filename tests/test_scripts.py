@@ -23,7 +23,14 @@ def test_every_script_explains_itself(name: str) -> None:
 @pytest.mark.slow
 def test_control_is_measured_for_every_au(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2))
-    quick = ["gan=tiny_motion", "batch_size=2", "critic_steps=1", "au_reading_steps=0", "steps=1"]
+    quick = [
+        "gan=tiny_motion",
+        "gain_pairs=8",
+        "batch_size=2",
+        "critic_steps=1",
+        "au_reading_steps=0",
+        "steps=1",
+    ]
     train(store_path=store.path, out=tmp_path / "c", overrides=[*quick, "accelerator=cpu"])
     few = ["--subjects", 1, "--estimator-subjects", 2, "--each", 40, "--epochs", 1]
     out = tmp_path / "control.md"

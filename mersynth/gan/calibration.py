@@ -27,7 +27,7 @@ def measure_gains(
     generator: MotionGenerator,
     clips: Sequence[TrainingClips],
     rng: np.random.Generator,
-    pairs: int = 480,
+    pairs: int,
 ) -> np.ndarray:
     """By how much each AU's change must be multiplied for faces to move as far as real ones.
 

@@ -29,6 +29,7 @@ _RANGES = {
     "own_share": _SHARE,
     "condition_noise": _SHARE,
     "conditions_each": _ONE,
+    "gain_pairs": (0, inf),
     "checkpoint_every": _ONE,
     "sample_every": _ONE,
     "gan.image_size": (8, inf),

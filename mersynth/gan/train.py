@@ -329,10 +329,11 @@ class _Run:
     def _gains(self, step: int) -> tuple[float, ...] | None:
         """Of a finished generator that moves faces."""
         generator = self.trainer.average
-        if step < self.config.steps or not isinstance(generator, MotionGenerator):
+        pairs = self.config.gain_pairs
+        if step < self.config.steps or not pairs or not isinstance(generator, MotionGenerator):
             return None
         rng = np.random.default_rng([self.seed, 2])
-        gains = measure_gains(generator, [clips for clips, _ in self.sets], rng)
+        gains = measure_gains(generator, [clips for clips, _ in self.sets], rng, pairs)
         named = zip(CONDITION_AUS, gains, strict=True)
         logger.info("gains of AUs: %s", ", ".join(f"{au}: {gain:.2f}" for au, gain in named))
         return tuple(np.round(gains, 3).tolist())

@@ -64,7 +64,7 @@ def test_the_form_that_moves_learns_from_frames_of_any_size(
     tmp_path: Path, true_frames: int
 ) -> None:
     store = write_tiny_store(tmp_path / "s", image_size=48)
-    settings = [*quick(2), "gan=tiny_motion", "conditions_each=2"]
+    settings = [*quick(2), "gan=tiny_motion", "conditions_each=2", "gain_pairs=8"]
     settings.append(f"true_frame_steps={true_frames}")
     train(store_path=store.path, out=tmp_path / "c", overrides=settings)
     generator, card = load_generator(tmp_path / "c", image_size=200)
@@ -205,6 +205,7 @@ def test_wrong_override_is_refused(tmp_path: Path) -> None:
         ),
         ("gan.generator.form=clay", "gan.generator.form must be one of paint, motion, got 'clay'"),
         ("conditions_each=0", "conditions_each must be 1 or more"),
+        ("gain_pairs=-1", "gain_pairs must be 0 or more"),
         ("gan.num_frames=1", "gan.num_frames must be 2 or more"),
         ("gan.image_size=40", "gan.image_size must be a multiple of 16"),
         ("betas=[0.5]", "betas must be two numbers"),
@@ -299,7 +300,8 @@ def test_experiments_compose_and_run(
     store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2), image_size=64)
     steps = ["steps=2", f"true_frame_steps={true_frame_steps}", "au_reading_steps=1"]
     steps += ["critic_steps=1", "gan.image_critic.channels=8", "gan.video_critic.channels=8"]
-    overrides = [f"experiment={name}", "batch_size=2", *steps]
+    few = ["batch_size=2", "conditions_each=2", "gain_pairs=8"]
+    overrides = [f"experiment={name}", *few, *steps]
     train(store_path=store.path, out=tmp_path / "c", overrides=overrides)
     assert load_card(tmp_path / "c").step == 2
     # The critic learns to read AUs only where a generator will ask it.
