@@ -77,8 +77,8 @@ def generate(
 ) -> ClipStore | None:
     """Write a synthetic store in which every class has ``per_class`` clips.
 
-    Heads move as in real clips of the same people, and frames are as noisy as the clip whose face
-    is worn. The AU intensities in the store are those that were asked for; landmarks are those of
+    Heads move as in real clips of the same people, and frames are as noisy as the clip that gives
+    the face. The AU intensities in the store are those that were asked for; landmarks are those of
     the face at rest, in a clip's first frame. Each clip names the subject whose face it wears, the
     clip whose AU curve it follows, its generator's checksum and the subjects that generator never
     saw. Beside the clips lie ``contact_sheet.png``, GIFs and ``gallery.html``.

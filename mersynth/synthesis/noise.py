@@ -1,4 +1,4 @@
-"""The camera's noise of a real clip, given to a synthetic one that wears its face."""
+"""The camera's noise of a real clip, given to a synthetic one of the same face."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def camera_noise(frames: np.ndarray) -> float:
 def add_camera_noise(clip: Tensor, size: float, rng: np.random.Generator) -> Tensor:
     """Noise for all frames of a clip but the first.
 
-    A clip moves its first frame, and that frame's noise with it. Each later frame n has noise of
-    its own and, in the place of the first frame's, some that they share; so it differs from the
-    first one and from each other as frames of a camera do, by sqrt(2) times the noise,
+    A clip moves its first frame, and that frame's noise with it. Each later frame n gets noise of
+    its own, and some that all later frames share. So it differs from the first frame and from each
+    other one as frames of a camera do, by sqrt(2) times the noise,
 
         I_n + a + b_n,  a, b_n ~ N(0, size^2).
 
