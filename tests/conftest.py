@@ -27,7 +27,7 @@ ANNOTATIONS = Path(__file__).resolve().parents[2] / "shared" / "annotations"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests but those of the phantom itself share its people, of whom one takes half a second."""
+    """Share the phantom's people, half a second each, in all tests but those of the phantom."""
     if (renderer := sys.modules.get(RENDERER)) is not None:
         build = _build_scene_once if not item.path.name.startswith("test_phantom") else _build_scene
         renderer.build_scene = build  # type: ignore[attr-defined]

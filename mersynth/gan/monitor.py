@@ -43,7 +43,7 @@ class Monitor:
             self.writer.add_scalar(name, value.item(), step)
         low, high = MASK_BOUNDS
         if "L_mo" in figures:
-            high = 1.0  # what a motion head moves needs no paint
+            high = 1.0  # what is moved needs no paint
         mean = figures["mask/mean"].item()
         if not low <= mean <= high and step - self._warned >= _WARN_EVERY:
             self._warned = step
