@@ -8,7 +8,7 @@ import torch
 
 logger = logging.getLogger(__name__)
 
-#: ``auto``, and the precisions of Lightning Fabric that it chooses between.
+#: ``auto``, and what it chooses between: float32, or bf16 where autocast allows it.
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 

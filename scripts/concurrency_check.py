@@ -129,7 +129,7 @@ def _resume(bench: Bench, out: Path) -> list[str]:
 def _train(bench: Bench, out: Path) -> list[str]:
     return [
         *("mersynth", "train", "--store", str(bench.store), "--out", str(out), "gan=tiny"),
-        *("batch_size=2", "critic_steps=1", "au_reading_steps=0", "steps=2", "accelerator=cpu"),
+        *("batch_size=2", "critic_steps=1", "au_reading_steps=0", "steps=2", "device=cpu"),
     ]
 
 

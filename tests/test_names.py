@@ -235,7 +235,7 @@ def test_worn_faces_meet_the_store(store: ClipStore, tmp_path: Path) -> None:
 
 def test_training_knows_a_person_under_all_spellings(store: ClipStore, tmp_path: Path) -> None:
     quick = ["gan=tiny", "batch_size=2", "critic_steps=1", "au_reading_steps=0", "steps=1"]
-    ask = {"store_path": store.path, "overrides": [*quick, "accelerator=cpu"]}
+    ask = {"store_path": store.path, "overrides": [*quick, "device=cpu"]}
     with pytest.raises(NamesError, match=REFUSED):
         train(out=tmp_path / "g", subject_groups=2, **ask)
     assert not list(tmp_path.iterdir())

@@ -20,7 +20,6 @@ HEAVY = {
     "jinja2",
     "joblib",
     "kornia",
-    "lightning_fabric",
     "matplotlib",
     "openpyxl",
     "pandas",

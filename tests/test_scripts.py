@@ -31,7 +31,7 @@ def test_control_is_measured_for_every_au(tmp_path: Path) -> None:
         "au_reading_steps=0",
         "steps=1",
     ]
-    train(store_path=store.path, out=tmp_path / "c", overrides=[*quick, "accelerator=cpu"])
+    train(store_path=store.path, out=tmp_path / "c", overrides=[*quick, "device=cpu"])
     few = ["--subjects", 1, "--estimator-subjects", 2, "--each", 40, "--epochs", 1]
     out = tmp_path / "control.md"
     ran = run_script(

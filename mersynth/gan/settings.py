@@ -75,7 +75,6 @@ def load_settings(overrides: Sequence[str]) -> DictConfig:
     moves = config.gan.generator.form == MOTION
     configs.check_ranges(config, {**_RANGES, **(_MOVING if moves else {})})
     configs.check_choice(config, "gan.losses.ssim_target", ("truth", "input"))
-    configs.check_choice(config, "accelerator", ("auto", "cpu", "gpu", "cuda", "mps"))
     configs.check_choice(config, "precision", PRECISIONS)
     if len(config.betas) != 2:
         raise configs.ConfigError(f"betas must be two numbers, got {list(config.betas)}")

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from omegaconf import DictConfig, OmegaConf
 
 from mersynth.config import ConfigError
-from mersynth.devices import choose_precision
+from mersynth.devices import choose_device, choose_precision
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.files import sha256_of_file
 from mersynth.gan.calibration import measure_gains
@@ -64,7 +63,7 @@ def train(
         The folders of the trained generators.
 
     Raises:
-        ConfigError: if an override does not fit, or this machine lacks the accelerator.
+        ConfigError: if an override does not fit, or this machine lacks the device.
         StoreError: if a store cannot be read, holds synthetic clips, or has another image size
             than the configuration.
         CheckpointError: if ``out`` holds a run already and ``resume`` is false, or another run.
@@ -75,7 +74,8 @@ def train(
     """
     config = load_settings(overrides)
     # What was chosen stands in card and state: a resumed run goes on in the same precision.
-    config.precision = choose_precision(config.precision, _device(config.accelerator))
+    device = _device(config.device)
+    config.precision = choose_precision(config.precision, device)
     with hold(out):
         store = _open_store(store_path, config)
         macro = _open_store(config.macro_store, config) if config.macro_store else None
@@ -101,17 +101,15 @@ def train(
             check_signal([clips for clips, _ in sets], config.true_frame_steps, config.steps)
         folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]
         for folder, unseen in zip(folders, groups, strict=True):
-            _train_one(folder, store, macro, config, unseen, len(groups), seed, names)
+            _train_one(folder, store, macro, config, device, unseen, len(groups), seed, names)
     return folders
 
 
-def _device(accelerator: str) -> torch.device:
+def _device(name: str) -> torch.device:
     try:
-        return Fabric(accelerator=accelerator, devices=1).device
-    except (RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"accelerator={accelerator}: this machine has none ({error}); use accelerator=auto"
-        ) from error
+        return choose_device(name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _open_store(path: str | Path, config: DictConfig) -> ClipStore:
@@ -168,6 +166,7 @@ def _train_one(
     store: ClipStore,
     macro: ClipStore | None,
     config: DictConfig,
+    device: torch.device,
     unseen: tuple[str, ...],
     groups: int,
     seed: int,
@@ -196,11 +195,9 @@ def _train_one(
         "unseen_subjects": list(unseen),
         "names": names,
     }
-    fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
-    fabric.launch()
     with torch.random.fork_rng():  # initialisation has no generator argument
         torch.manual_seed(seed)
-        trainer = Trainer(config, len(sets[0][0].emotions), fabric)
+        trainer = Trainer(config, len(sets[0][0].emotions), device)
     if config.gan.init_from:
         trainer.start_from(Path(config.gan.init_from))
         run["init_from"] = sha256_of_file(Path(config.gan.init_from))
@@ -209,7 +206,7 @@ def _train_one(
     logger.info(
         "training %s on %s: %d micro clips, %d subjects, step %d of %d",
         folder,
-        fabric.device,
+        device,
         len(sets[0][0].items),
         len(trained),
         step,
@@ -310,7 +307,7 @@ class _Run:
     ) -> ImageBatch:
         each, size = self.config.conditions_each, self.config.gan.image_size
         images = draw_image_batch(sets, rng, own_share, noise, each, size)
-        return images.to(self.trainer.fabric.device)
+        return images.to(self.trainer.device)
 
     def _draw_video(self, rng: np.random.Generator, wanted: bool) -> VideoBatch | None:
         micro, config = self.sets[0][0], self.config
@@ -318,7 +315,7 @@ class _Run:
             return None
         gan = config.gan
         video = micro.video_batch(rng, config.video_batch_size, gan.num_frames, gan.image_size)
-        return video.to(self.trainer.fabric.device)
+        return video.to(self.trainer.device)
 
     def _save(self, step: int) -> None:
         card = dataclasses.replace(self.card, step=step, gains=self._gains(step))

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from mersynth.gan import losses
 from mersynth.gan.checkpoint import CheckpointError
-from mersynth.gan.critics import ImageCritic, VideoCritic
+from mersynth.gan.critics import ImageCritic, ImageVerdict, VideoCritic, VideoVerdict
 from mersynth.gan.data import ImageBatch, VideoBatch
 from mersynth.gan.forms import make_generator
 from mersynth.gan.ganimation import init_from_ganimation
@@ -34,41 +33,31 @@ class Trainer:
     Args:
         config: the resolved training configuration (``configs/train.yaml``).
         num_classes: number of micro-expression classes for the video critic.
-        fabric: launched Lightning Fabric of one device.
+        device: where to train, in the precision of ``config``.
     """
 
-    def __init__(self, config: DictConfig, num_classes: int, fabric: Fabric) -> None:
+    def __init__(self, config: DictConfig, num_classes: int, device: torch.device) -> None:
         gan = config.gan
         self.config = config
         self.weights = gan.losses
-        self.fabric = fabric
+        self.device = device
         bare = make_generator(gan.image_size, **gan.generator)
         self.networks: dict[str, nn.Module] = {
-            "generator": bare,
-            "image_critic": ImageCritic(gan.image_size, **gan.image_critic),
-            "video_critic": VideoCritic(num_classes, **gan.video_critic),
+            "generator": bare.to(device),
+            "image_critic": ImageCritic(gan.image_size, **gan.image_critic).to(device),
+            "video_critic": VideoCritic(num_classes, **gan.video_critic).to(device),
         }
         self.average = copy.deepcopy(bare).requires_grad_(False).eval()
-        self.average.to(fabric.device)
         critics = [
             *self.networks["image_critic"].parameters(),
             *self.networks["video_critic"].parameters(),
         ]
         kind: dict[str, Any] = {"betas": tuple(config.betas)}
-        optimisers = {
+        self.optimisers = {
             "generator": torch.optim.Adam(
                 self.networks["generator"].parameters(), config.learning_rate, **kind
             ),
             "critics": torch.optim.Adam(critics, config.critic_learning_rate, **kind),
-        }
-        self.generator, generator_optimiser = fabric.setup(
-            self.networks["generator"], optimisers["generator"]
-        )
-        self.image_critic = fabric.setup_module(self.networks["image_critic"])
-        self.video_critic = fabric.setup_module(self.networks["video_critic"])
-        self.optimisers = {
-            "generator": generator_optimiser,
-            "critics": fabric.setup_optimizers(optimisers["critics"]),
         }
 
     def start_from(self, path: Path) -> None:
@@ -110,8 +99,8 @@ class Trainer:
         with torch.no_grad():
             fake = self._generate(images).image
         start = images.start
-        real_verdict = self.image_critic(images.truth, start)
-        fake_verdict = self.image_critic(fake, start)
+        real_verdict = self._ask_image(images.truth, start)
+        fake_verdict = self._ask_image(fake, start)
         figures = {
             "critic/L_adv": losses.critic_loss(fake_verdict.realness, real_verdict.realness),
             "critic/L_AI": losses.au_intensity_loss(real_verdict.aus, images.truth_aus),
@@ -125,8 +114,8 @@ class Trainer:
         if video is not None:
             with torch.no_grad():
                 fake = self._generate_clip(video)
-            real_sequence = self.video_critic(video.clip)
-            fake_sequence = self.video_critic(fake)
+            real_sequence = self._ask_video(video.clip)
+            fake_sequence = self._ask_video(fake)
             figures |= {
                 "critic/L_sa": losses.critic_loss(fake_sequence.realness, real_sequence.realness),
                 "critic/L_ME": losses.micro_expression_loss(real_sequence.expression, video.labels),
@@ -143,7 +132,7 @@ class Trainer:
 
     def au_reading_step(self, images: ImageBatch) -> Figures:
         """Teach the image critic to read AUs from real frames, before the generator asks it."""
-        verdict = self.image_critic(images.truth, images.start)
+        verdict = self._ask_image(images.truth, images.start)
         loss = losses.au_intensity_loss(verdict.aus, images.truth_aus)
         self._update("critics", self.weights.au_intensity * loss)
         return {"critic/L_AI": loss.detach()}
@@ -169,10 +158,10 @@ class Trainer:
         """min_G of eq. 9; L_ME and L_sa when there is a video batch; ``step`` is counted from 0."""
         weights = self.weights
         out = self._generate(images)
-        verdict = self.image_critic(out.image, images.start)
+        verdict = self._ask_image(out.image, images.start)
         some = slice(None, None, weights.consistency_every)
         own = images.image_aus.nan_to_num().repeat_interleave(images.each, 0)[some]
-        back = self.generator(out.image[some], own, images.target_aus[some].nan_to_num())
+        back = self._make(out.image[some], own, images.target_aus[some].nan_to_num())
         figures = {
             "L_adv": losses.adversarial_loss(verdict.realness),
             "L_c": losses.consistency_loss(back.image, images.start[some]),
@@ -192,7 +181,7 @@ class Trainer:
             + self._weighted_motion(figures)
         )
         if video is not None:
-            sequence = self.video_critic(self._generate_clip(video))
+            sequence = self._ask_video(self._generate_clip(video))
             figures |= {
                 "L_ME": losses.micro_expression_loss(sequence.expression, video.curve_labels),
                 "L_sa": losses.adversarial_loss(sequence.realness),
@@ -243,19 +232,34 @@ class Trainer:
 
     def _generate(self, images: ImageBatch) -> Generated:
         own = images.image_aus.nan_to_num().repeat_interleave(images.each, 0)
-        return self.generator(images.image, images.target_aus.nan_to_num(), own)
+        return self._make(images.image, images.target_aus.nan_to_num(), own)
 
     def _generate_clip(self, video: VideoBatch) -> Tensor:
         batch, frames = video.curves.shape[:2]
         own = video.curves[:, :1].expand_as(video.curves)
-        made = self.generator(video.clip[:, 0], video.curves.flatten(0, 1), own.flatten(0, 1))
+        made = self._make(video.clip[:, 0], video.curves.flatten(0, 1), own.flatten(0, 1))
         return made.image.unflatten(0, (batch, frames))  # (B, K, 3, H, W)
+
+    def _make(self, image: Tensor, target: Tensor, own: Tensor) -> Generated:
+        return self._run("generator", image, target, own)
+
+    def _ask_image(self, image: Tensor, start: Tensor) -> ImageVerdict:
+        return self._run("image_critic", image, start)
+
+    def _ask_video(self, clip: Tensor) -> VideoVerdict:
+        return self._run("video_critic", clip)
+
+    def _run(self, name: str, *inputs: Tensor) -> Any:
+        """A network's named outputs in float32, computed in the run's precision."""
+        mixed = self.config.precision == "bf16-mixed"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+            out = self.networks[name](*inputs)
+        return type(out)(*(value if value is None else value.float() for value in out))
 
     def _penalty(
         self, critic: str, real: Tensor, fake: Tensor, randomness: torch.Generator, *beside: Tensor
     ) -> Tensor:
-        # A double backward does not pass Fabric's wrapper under mixed precision, hence the bare
-        # module in full precision.
+        # A double backward wants full precision.
         mix = torch.rand(len(real), generator=randomness).to(real.device)
         module = self.networks[critic]
         with torch.autocast(real.device.type, enabled=False):
@@ -271,7 +275,7 @@ class Trainer:
             )
         optimiser = self.optimisers[name]
         optimiser.zero_grad()
-        self.fabric.backward(total)
+        total.backward()
         optimiser.step()
 
     @torch.no_grad()

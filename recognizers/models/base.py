@@ -74,9 +74,9 @@ class InputSpec:
             )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Output:
-    """What a model returns; not frozen, since Lightning Fabric converts its tensors in place.
+    """What a model returns.
 
     Attributes:
         logits: (B, C), a score a class before softmax.

@@ -29,7 +29,7 @@ from mersynth.state_files import load_state_file, save_state_file
 from mersynth.store import StoreError
 from tests.tiny_store import tiny_clips, write_tiny_store
 
-QUICK = ["gan=tiny", "batch_size=4", "critic_steps=1", "au_reading_steps=2", "accelerator=cpu"]
+QUICK = ["gan=tiny", "batch_size=4", "critic_steps=1", "au_reading_steps=2", "device=cpu"]
 
 
 def quick(steps: int, every: int = 1000) -> list[str]:
@@ -197,10 +197,10 @@ def test_wrong_override_is_refused(tmp_path: Path) -> None:
         ("macro_share=2", r"macro_share must be in 0..1, got 2"),
         ("steps=0", "steps must be 1 or more"),
         ("gan.losses.ssim_target=foo", "must be one of truth, input, got 'foo'"),
-        ("accelerator=foo", "accelerator must be one of"),
+        ("device=foo", "device must be auto, cpu or cuda, got 'foo'"),
         ("precision=foo", "precision must be one of"),
         pytest.param(
-            *("accelerator=gpu", "this machine has none"),
+            *("device=cuda", "there is no CUDA device; use device=cpu"),
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device"),
         ),
         ("gan.generator.form=clay", "gan.generator.form must be one of paint, motion, got 'clay'"),
@@ -331,7 +331,7 @@ def test_with_a_motion_head_the_mask_may_keep_everything(
 @pytest.mark.gpu
 def test_training_on_a_gpu_lowers_what_it_minimises(tmp_path: Path) -> None:
     write_tiny_store(tmp_path / "s", measured=True)
-    overrides = [*quick(30), "accelerator=gpu", "precision=bf16-mixed"]
+    overrides = [*quick(30), "device=cuda", "precision=bf16-mixed"]
     train(store_path=tmp_path / "s", out=tmp_path / "c", overrides=overrides)
     state = load_file(tmp_path / "c" / STATE)
     assert all(np.isfinite(value.float().numpy()).all() for value in state.values())

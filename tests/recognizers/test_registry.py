@@ -244,12 +244,3 @@ def test_the_loss_without_a_paper_s_own_is_the_mean_cross_entropy() -> None:
     assert loss == pytest.approx((torch.tensor(2.0).log() - p.log()).item() / 2)
     with pytest.raises(ValueError, match="besides the labels: nothing; got aus"):
         Toy(2).loss(output, torch.tensor([0, 1]), aus=torch.zeros(2, 3))
-
-
-def test_outputs_pass_through_fabric_in_mixed_precision() -> None:
-    from lightning_fabric import Fabric
-
-    fabric = Fabric(accelerator="cpu", precision="bf16-mixed")
-    model = fabric.setup(Toy(3))
-    output = model(**sample(model))
-    assert output.logits.dtype == output.features.dtype == torch.float32

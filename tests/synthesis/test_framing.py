@@ -72,7 +72,7 @@ def test_a_generator_for_another_framing_is_told(
     tight, head = store_of(tmp_path / "tight", TIGHT), store_of(tmp_path / "head", None)
     options = ["gan=tiny", "batch_size=4", "critic_steps=1", "au_reading_steps=0", "steps=1"]
     for name, store in (("of_tight", tight), ("of_head", head)):
-        train(store_path=store.path, out=tmp_path / name, overrides=[*options, "accelerator=cpu"])
+        train(store_path=store.path, out=tmp_path / name, overrides=[*options, "device=cpu"])
     assert load_card(tmp_path / "of_tight").framing == TIGHT
     icgan = {"generator": "icgan", "checkpoint": tmp_path / "of_tight"}
     made = make(tight, tmp_path / "a", **icgan)

@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store, a generator for it, and a pair of generators for two groups."""
     folder = tmp_path_factory.mktemp("generate")
     store = write_tiny_store(folder / "samm", tiny_clips(subjects=6, each=2))
-    one = [*TRAIN, "accelerator=cpu"]
+    one = [*TRAIN, "device=cpu"]
     train(store_path=store.path, out=folder / "one", overrides=one)
     train(store_path=store.path, out=folder / "two", subject_groups=2, overrides=one)
     return folder

@@ -34,7 +34,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generator that has learnt little, of stores of another size than the phantom's here."""
     folder = tmp_path_factory.mktemp("checkpoint")
     store = write_tiny_store(folder / "s", tiny_clips(subjects=2))
-    quick = ["gan=tiny_motion", "steps=3", "true_frame_steps=3", "batch_size=2", "accelerator=cpu"]
+    quick = ["gan=tiny_motion", "steps=3", "true_frame_steps=3", "batch_size=2", "device=cpu"]
     quick.append("gain_pairs=8")
     train(store_path=store.path, out=folder / "c", overrides=[*quick, "learning_rate=0.01"])
     return folder / "c"

@@ -33,7 +33,7 @@ def test_a_generator_of_another_version_is_told(
     real = store_of(tmp_path / "real", None, "samm")
     assert [version_of(store) for store in (now, before, real)] == [VERSION, 1, None]
     checkpoint = tmp_path / "c"
-    train(store_path=now.path, out=checkpoint, overrides=[*OPTIONS, "accelerator=cpu"])
+    train(store_path=now.path, out=checkpoint, overrides=[*OPTIONS, "device=cpu"])
     assert load_card(checkpoint).phantom == VERSION
 
     def make(store: ClipStore, name: str, **how: object) -> ClipStore:
