@@ -20,6 +20,7 @@ of them bounds what it can read of any. Columns:
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,8 @@ from mersynth.gan.checkpoint import SHIPPED
 from mersynth.quality.reader import Estimator, fit
 from mersynth.quality.rendered import FIRST_SUBJECT, rendered_pairs
 from mersynth.sources.phantom.subject import subject_name
+from mersynth.sources.phantom.version import VERSION
+from mersynth.state_files import load_state_file, save_state_file
 from mersynth.synthesis.generators import ClipGenerator, IcganGenerator
 from mersynth.synthesis.warp_generator import WarpGenerator
 
@@ -64,10 +67,36 @@ COLUMNS = {
 }
 
 
-def train_estimator(subjects: int, each: int, epochs: int, seed: int) -> Estimator:
-    """Train on ``each`` frames of every one of so many subjects."""
+def train_estimator(
+    subjects: int, each: int, epochs: int, seed: int, kept: Path | None = None
+) -> Estimator:
+    """Train on ``each`` frames of every one of so many subjects.
+
+    Args:
+        subjects: how many.
+        each: frames.
+        epochs: passes over them.
+        seed: of all that is drawn.
+        kept: a file that keeps it, and is read if it exists.
+
+    Raises:
+        ValueError: if the file cannot be read, or keeps one that was trained otherwise.
+    """
+    trained = {"subjects": subjects, "each": each, "epochs": epochs, "seed": seed}
+    record = {"trained": json.dumps({**trained, "phantom": VERSION, "pixels": READ_AT})}
+    if kept is not None and kept.exists():
+        tensors, found = load_state_file(kept)
+        if found != record:
+            raise ValueError(f"{kept} keeps an estimator of {found}, wanted is {record}; remove it")
+        estimator = Estimator()
+        estimator.load_state_dict(tensors)
+        return estimator.eval()
     numbers = range(FIRST_SUBJECT, FIRST_SUBJECT + subjects)
-    return fit(rendered_pairs(READ_AT, numbers, each, seed), epochs, seed)
+    estimator = fit(rendered_pairs(READ_AT, numbers, each, seed), epochs, seed)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        save_state_file(kept, estimator.state_dict(), record)
+    return estimator
 
 
 def generators_of(checkpoints: Sequence[str]) -> dict[str, ClipGenerator]:
@@ -119,6 +148,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/control/control.md"))
     parser.add_argument("--subjects", type=int, default=8, help="unseen subjects to measure on")
     parser.add_argument("--estimator-subjects", type=int, default=100)
+    parser.add_argument("--estimator", type=Path, help="keep it in this file, and read it again")
     parser.add_argument("--each", type=int, default=150, help="frames a subject for the estimator")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
@@ -135,9 +165,11 @@ def main() -> None:
         if seen := {f"phantom/{subject_name(n)}" for n in tested} & {*generator.training_subjects}:
             parser.error(f"{name} was trained on {min(seen)}; measure on subjects it never saw")
         generator.load(generator.image_size or arguments.sizes[0], torch.device("cpu"))
-    estimator = train_estimator(
-        arguments.estimator_subjects, arguments.each, arguments.epochs, arguments.seed
-    )
+    trained = (arguments.estimator_subjects, arguments.each, arguments.epochs, arguments.seed)
+    try:
+        estimator = train_estimator(*trained, arguments.estimator)
+    except ValueError as error:
+        parser.error(str(error))
     found = {
         size: measure(generators, estimator, size, arguments.subjects) for size in arguments.sizes
     }

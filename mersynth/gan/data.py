@@ -19,6 +19,7 @@ from mersynth.gan.conditions import (
     tell_assumed_apexes,
 )
 from mersynth.gan.motion_generator import shrink
+from mersynth.motion.camera_noise import camera_noise
 from mersynth.store import ClipStore
 
 #: A clip whose AU intensities change by less, of 1, shows no movement to learn from.
@@ -39,6 +40,8 @@ class ImageBatch:
         truth_aus: (B M, N, 2), their intensities.
         target_aus: (B M, N, 2) in [0, 1], the conditions Y; NaN where nothing is asked.
         own: (B M,) bool, whether Y is ``truth_aus``, so that ``truth`` is the ground truth.
+        noise: (B M,), how much a still pixel varies from frame to frame
+            (:func:`mersynth.motion.camera_noise.camera_noise`).
     """
 
     image: Tensor
@@ -47,6 +50,7 @@ class ImageBatch:
     truth_aus: Tensor
     target_aus: Tensor
     own: Tensor
+    noise: Tensor
 
     @property
     def each(self) -> int:
@@ -72,12 +76,14 @@ class VideoBatch:
         labels: (B,) int64, classes of ``clip``.
         curves: (B, K, N, 2) in [0, 1], the conditions Y_c that the first frame is to follow.
         curve_labels: (B,) int64, classes of ``curves``.
+        noise: (B,), how much a still pixel of ``clip`` varies from frame to frame.
     """
 
     clip: Tensor
     labels: Tensor
     curves: Tensor
     curve_labels: Tensor
+    noise: Tensor
 
     def to(self, device: torch.device) -> VideoBatch:
         """The batch on another device."""
@@ -118,6 +124,7 @@ class TrainingClips:
         self.items = [store[i] for i in known]
         self.curves = [curves[i] for i in known]
         self.clips = [item.clip for item in self.items]
+        self.noise = [camera_noise(item.frames) for item in self.items]
         self.settings = settings
         self.path, self.left_out = store.path, len(curves) - len(known)
         self.emotions = tuple(sorted({clip.emotion for clip in self.clips}))
@@ -146,7 +153,8 @@ class TrainingClips:
             others = _other_frames(a, len(curve), each, rng)
             targets = curve[others] if own else self._targets_of_others(i, rng, noise, each)
             truth = np.stack([item.frames[b] for b in others])
-            drawn.append((item.frames[a], curve[a], truth, curve[others], targets, np.array(own)))
+            told = (np.array(own), np.array(self.noise[i]))
+            drawn.append((item.frames[a], curve[a], truth, curve[others], targets, *told))
         return drawn
 
     def _targets_of_others(
@@ -175,7 +183,7 @@ class TrainingClips:
             num_frames: K.
             size: see :func:`draw_image_batch`.
         """
-        clips, labels, curves, curve_labels = [], [], [], []
+        clips, labels, curves, curve_labels, noise = [], [], [], [], []
         for _ in range(count):
             i = self._draw_of_even_class(rng)
             alone = len(self._moving_subjects) == 1
@@ -187,11 +195,13 @@ class TrainingClips:
             curve = jitter(resample(movement(self.curves[j]), num_frames), rng, self.settings)
             curves.append(np.clip(np.nan_to_num(self.curves[i][:1]) + curve, 0, 1))
             curve_labels.append(self.emotions.index(self.clips[j].emotion))
+            noise.append(self.noise[i])
         return VideoBatch(
             frames_of(np.concatenate(clips), size).unflatten(0, (count, num_frames)),
             torch.tensor(labels),
             torch.from_numpy(np.stack(curves)),
             torch.tensor(curve_labels),
+            torch.tensor(noise),
         )
 
     def _draw(self, rng: np.random.Generator) -> int:
@@ -254,7 +264,8 @@ def draw_image_batch(
 
 def _stacked(drawn: Sequence[tuple[np.ndarray, ...]], size: int | None) -> tuple[Tensor, ...]:
     """The tensors of an :class:`ImageBatch`, in its order."""
-    image, image_aus, truth, truth_aus, target, own = map(np.stack, zip(*drawn, strict=True))
+    stacked = map(np.stack, zip(*drawn, strict=True))
+    image, image_aus, truth, truth_aus, target, own, noise = stacked
     each = truth.shape[1]
     return (
         frames_of(image, size),
@@ -263,6 +274,7 @@ def _stacked(drawn: Sequence[tuple[np.ndarray, ...]], size: int | None) -> tuple
         torch.from_numpy(truth_aus).float().flatten(0, 1),
         torch.from_numpy(target).float().flatten(0, 1),
         torch.from_numpy(own).repeat_interleave(each),
+        torch.from_numpy(noise).float().repeat_interleave(each),
     )
 
 

@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from mersynth.config import ConfigError
 from mersynth.devices import choose_device, choose_precision
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import sha256_of_file
 from mersynth.gan.calibration import measure_gains
 from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
 from mersynth.gan.conditions import ConditionSettings
@@ -27,6 +26,7 @@ from mersynth.gan.settings import load_settings
 from mersynth.gan.signal import check_signal
 from mersynth.gan.state import STATE, load_state, save_state
 from mersynth.gan.trainer import Trainer
+from mersynth.gan.warm_start import Start
 from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.names import NameChoice, reconcile_stores
@@ -173,12 +173,20 @@ def _train_one(
     names: NameChoice | None,
 ) -> None:
     sets = _training_sets(store, macro, config, unseen)
-    trained = tuple(sorted({subject for clips, _ in sets for subject in clips.subjects}))
+    trained = {subject for clips, _ in sets for subject in clips.subjects}
+    with torch.random.fork_rng():  # initialisation has no generator argument
+        torch.manual_seed(seed)
+        trainer = Trainer(config, len(sets[0][0].emotions), device)
+    run: dict[str, Any] = {}
+    if config.gan.init_from:
+        start = trainer.start_from(config.gan.init_from)
+        run["init_from"] = start.sha256
+        trained |= _check_unseen(start, unseen, config.gan.init_from)
     card = CheckpointCard(
         image_size=config.gan.image_size,
         aus=CONDITION_AUS,
         generator={"num_aus": len(CONDITION_AUS), **config.gan.generator},
-        training_subjects=trained,
+        training_subjects=tuple(sorted(trained)),
         unseen_subjects=unseen,
         groups=groups,
         seed=seed,
@@ -187,7 +195,7 @@ def _train_one(
         framing=store.framing,
         phantom=version_of(store),
     )
-    run: dict[str, Any] = {
+    run |= {
         "config": card.config,
         "seed": seed,
         "store": store.checksum,
@@ -195,13 +203,9 @@ def _train_one(
         "unseen_subjects": list(unseen),
         "names": names,
     }
-    with torch.random.fork_rng():  # initialisation has no generator argument
-        torch.manual_seed(seed)
-        trainer = Trainer(config, len(sets[0][0].emotions), device)
-    if config.gan.init_from:
-        trainer.start_from(Path(config.gan.init_from))
-        run["init_from"] = sha256_of_file(Path(config.gan.init_from))
-    step = load_state(folder, trainer, run) if (folder / STATE).exists() else 0
+    # Steps below 0 teach the image critic to read AUs.
+    reading = config.au_reading_steps if config.true_frame_steps < config.steps else 0
+    step = load_state(folder, trainer, run) if (folder / STATE).exists() else -reading
     folder.mkdir(parents=True, exist_ok=True)
     logger.info(
         "training %s on %s: %d micro clips, %d subjects, step %d of %d",
@@ -209,10 +213,20 @@ def _train_one(
         device,
         len(sets[0][0].items),
         len(trained),
-        step,
+        max(step, 0),
         config.steps,
     )
     _Run(folder, trainer, sets, config, seed, run, card).go(step)
+
+
+def _check_unseen(start: Start, unseen: tuple[str, ...], source: str) -> set[str]:
+    if known := sorted(set(start.subjects) & set(unseen)):
+        raise CheckpointError(
+            f"gan.init_from={source} was trained on people whom this generator must not have seen: "
+            f"{', '.join(known[:5])}{' ...' if len(known) > 5 else ''}; start from another one, or "
+            "from none"
+        )
+    return set(start.subjects)
 
 
 def _training_sets(
@@ -251,14 +265,15 @@ class _Run:
         config, trainer = self.config, self.trainer
         monitor = Monitor(self.folder, first)
         try:
-            if first == 0 and config.true_frame_steps < config.steps:
-                self._teach_reading()
             with progress("training", config.steps - first, "steps") as advance:
                 for step in range(first, config.steps):
-                    images = self._step(step, monitor)
                     done = step + 1
-                    if done % config.sample_every == 0 or done == config.steps:
-                        monitor.draw(trainer.average, images, done)
+                    if step < 0:
+                        self._read_aus(step)
+                    else:
+                        images = self._step(step, monitor)
+                        if done % config.sample_every == 0 or done == config.steps:
+                            monitor.draw(trainer.average, images, done)
                     if done % config.checkpoint_every == 0 or done == config.steps:
                         self._save(done)
                     advance(1)
@@ -282,17 +297,13 @@ class _Run:
             images, video = self._draw_images(rng), self._draw_video(rng, with_video)
             critic = trainer.critic_step(images, video, randomness)
         images, video = self._draw_images(rng), self._draw_video(rng, with_video)
-        monitor.log(critic | trainer.generator_step(images, video, step), step + 1)
+        monitor.log(critic | trainer.generator_step(images, video, randomness, step), step + 1)
         return images
 
-    def _teach_reading(self) -> None:
-        rng = np.random.default_rng([self.seed, 0])
-        total = self.config.au_reading_steps
-        with progress("learning to read AUs", total, "steps") as advance:
-            for _ in range(total):
-                figures = self.trainer.au_reading_step(self._draw_images(rng))
-                advance(1)
-        if total:
+    def _read_aus(self, step: int) -> None:
+        rng = np.random.default_rng([self.seed, 0, -step])
+        figures = self.trainer.au_reading_step(self._draw_images(rng))
+        if step == -1:
             logger.info("the image critic reads AUs with L_AI %.4f", figures["critic/L_AI"])
 
     def _draw_images(self, rng: np.random.Generator) -> ImageBatch:
@@ -318,6 +329,9 @@ class _Run:
         return video.to(self.trainer.device)
 
     def _save(self, step: int) -> None:
+        if step <= 0:  # the generator has not learnt yet
+            save_state(self.folder, self.trainer, step, self.run)
+            return
         card = dataclasses.replace(self.card, step=step, gains=self._gains(step))
         save_generator(self.folder, self.trainer.average.state_dict(), card)
         # The state last: a generator ahead of it is made again, the same, by a resumed run.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,12 +10,11 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from mersynth.gan import losses
-from mersynth.gan.checkpoint import CheckpointError
 from mersynth.gan.critics import ImageCritic, ImageVerdict, VideoCritic, VideoVerdict
 from mersynth.gan.data import ImageBatch, VideoBatch
 from mersynth.gan.forms import make_generator
-from mersynth.gan.ganimation import init_from_ganimation
-from mersynth.gan.generator import Generated, Generator
+from mersynth.gan.generator import Generated
+from mersynth.gan.warm_start import Start, start_from
 
 
 class TrainingError(Exception):
@@ -60,19 +58,15 @@ class Trainer:
             "critics": torch.optim.Adam(critics, config.critic_learning_rate, **kind),
         }
 
-    def start_from(self, path: Path) -> None:
-        """Start generator and average from a published GANimation generator.
+    def start_from(self, source: str) -> Start:
+        """Start generator and average from :func:`mersynth.gan.warm_start.start_from`.
 
         Raises:
             CheckpointError: if it does not fit.
         """
-        if not isinstance(self.average, Generator):
-            raise CheckpointError(
-                f"gan.init_from={path}: GANimation's weights fit gan.generator.form=paint alone; "
-                "leave gan.init_from empty, or take gan=au_icgan"
-            )
-        init_from_ganimation(self.average, path)
+        start = start_from(self.average, source)
         self.networks["generator"].load_state_dict(self.average.state_dict())
+        return start
 
     def set_learning_rate(self, step: int) -> None:
         """Constant, then falling linearly to zero over the last third of the steps."""
@@ -93,11 +87,11 @@ class Trainer:
         Args:
             images: real and input images.
             video: real clips and curves, or None.
-            randomness: draws the points of the gradient penalty.
+            randomness: draws the points of the gradient penalty, and noise.
         """
         weights = self.weights
         with torch.no_grad():
-            fake = self._generate(images).image
+            fake = _grained(self._generate(images).image, images.noise, randomness)
         start = images.start
         real_verdict = self._ask_image(images.truth, start)
         fake_verdict = self._ask_image(fake, start)
@@ -113,7 +107,7 @@ class Trainer:
         )
         if video is not None:
             with torch.no_grad():
-                fake = self._generate_clip(video)
+                fake = self._generate_clip(video, randomness)
             real_sequence = self._ask_video(video.clip)
             fake_sequence = self._ask_video(fake)
             figures |= {
@@ -154,11 +148,13 @@ class Trainer:
         )
         return self._learn(figures, total, out, step)
 
-    def generator_step(self, images: ImageBatch, video: VideoBatch | None, step: int) -> Figures:
+    def generator_step(
+        self, images: ImageBatch, video: VideoBatch | None, randomness: torch.Generator, step: int
+    ) -> Figures:
         """min_G of eq. 9; L_ME and L_sa when there is a video batch; ``step`` is counted from 0."""
         weights = self.weights
         out = self._generate(images)
-        verdict = self._ask_image(out.image, images.start)
+        verdict = self._ask_image(_grained(out.image, images.noise, randomness), images.start)
         some = slice(None, None, weights.consistency_every)
         own = images.image_aus.nan_to_num().repeat_interleave(images.each, 0)[some]
         back = self._make(out.image[some], own, images.target_aus[some].nan_to_num())
@@ -181,7 +177,7 @@ class Trainer:
             + self._weighted_motion(figures)
         )
         if video is not None:
-            sequence = self._ask_video(self._generate_clip(video))
+            sequence = self._ask_video(self._generate_clip(video, randomness))
             figures |= {
                 "L_ME": losses.micro_expression_loss(sequence.expression, video.curve_labels),
                 "L_sa": losses.adversarial_loss(sequence.realness),
@@ -234,11 +230,14 @@ class Trainer:
         own = images.image_aus.nan_to_num().repeat_interleave(images.each, 0)
         return self._make(images.image, images.target_aus.nan_to_num(), own)
 
-    def _generate_clip(self, video: VideoBatch) -> Tensor:
+    def _generate_clip(self, video: VideoBatch, randomness: torch.Generator) -> Tensor:
         batch, frames = video.curves.shape[:2]
         own = video.curves[:, :1].expand_as(video.curves)
         made = self._make(video.clip[:, 0], video.curves.flatten(0, 1), own.flatten(0, 1))
-        return made.image.unflatten(0, (batch, frames))  # (B, K, 3, H, W)
+        # Each frame but the first, which is given, differs from it by the camera's noise.
+        noise = video.noise[:, None] * (torch.arange(frames, device=video.noise.device) > 0)
+        grained = _grained(made.image, noise.flatten(), randomness)
+        return grained.unflatten(0, (batch, frames))  # (B, K, 3, H, W)
 
     def _make(self, image: Tensor, target: Tensor, own: Tensor) -> Generated:
         return self._run("generator", image, target, own)
@@ -286,3 +285,13 @@ class Trainer:
             self.average.parameters(), self.networks["generator"].parameters(), strict=True
         ):
             kept.lerp_(new, 1 - decay)
+
+
+def _grained(frames: Tensor, noise: Tensor, randomness: torch.Generator) -> Tensor:
+    """Frames (B, 3, H, W) that differ from the one they were made of as a camera's do.
+
+    A generator carries the first frame's noise along: by its absence in differences of frames,
+    which are magnified, a critic would tell made from real before it looked at any face.
+    """
+    grain = torch.randn(frames.shape, generator=randomness).to(frames)
+    return frames + 2**0.5 * noise.view(-1, 1, 1, 1) * grain

@@ -33,6 +33,7 @@ from mersynth.gan.conditions import (
 )
 from mersynth.lock import hold
 from mersynth.logs import progress
+from mersynth.motion.camera_noise import add_camera_noise, camera_noise
 from mersynth.names import NameChoice
 from mersynth.sources import PHANTOM
 from mersynth.sources.phantom.version import tell_versions, version_of
@@ -52,7 +53,6 @@ from mersynth.synthesis.inputs import (
     reconcile_names,
     wanted_framing,
 )
-from mersynth.synthesis.noise import add_camera_noise, camera_noise
 from mersynth.synthesis.plan import PlannedClip, make_plan, summarise
 from mersynth.synthesis.tables import show_plan
 

@@ -69,7 +69,7 @@ def test_a_true_frame_is_never_the_input(tmp_path: Path, own_share: float) -> No
     moves = {c.subject_id: not c.name.isdigit() and c.name != "unmoved" for c in store.clips}
     rng = np.random.default_rng(0)
     owned = 0
-    for image, own_aus, truth, truth_aus, target, own in clips.draw_pairs(
+    for image, own_aus, truth, truth_aus, target, own, _ in clips.draw_pairs(
         rng, 400, own_share, 0, each=1
     ):
         a, b = int(image[0, 0, 0]), int(truth[0, 0, 0, 0])
@@ -91,7 +91,7 @@ def test_conditions_that_are_not_the_clips_own_are_other_peoples(tmp_path: Path)
     clips += [replace(c, name=f"{c.name}b") for c in clips]
     store = write_tiny_store(tmp_path / "s", clips, image_size=8)
     pairs = clips_of(store).draw_pairs(np.random.default_rng(0), 300, 1.0, 0.0, each=2)
-    for _, own_aus, _, _, target, own in pairs:
+    for _, own_aus, _, _, target, own, _ in pairs:
         assert not own
         for each in target:
             assert np.nanargmax(own_aus) != np.nanargmax(each)
@@ -176,3 +176,23 @@ def test_stills_without_known_aus_say_how_to_measure_them(tmp_path: Path) -> Non
     store = write_tiny_store(tmp_path / "s", still_clips(3, aus=""))
     with pytest.raises(ValueError, match=r"no clip of .* known Action Unit.*--intensities v2"):
         clips_of(store)
+
+
+def test_batches_say_how_noisy_their_clips_are(tmp_path: Path) -> None:
+    shape = (6, 32, 32, 3)
+    clips = [replace(c, offset=c.onset + 5, apex=c.onset + 3, aus="12") for c in still_clips(4)]
+    rng = np.random.default_rng(0)
+    with StoreWriter(tmp_path / "s", clips, 32, {"source": "samm"}) as writer:
+        for i in range(len(clips)):
+            frames = 120 + rng.normal(0, 4.0 * (i % 2), shape)
+            writer.add(np.round(frames).astype(np.uint8))
+        store = writer.finish()
+    loaded = clips_of(store)
+    quiet = {c.subject_id: i % 2 == 0 for i, c in enumerate(store.clips)}
+    assert [quiet[c.subject_id] for c in loaded.clips] == [n < 0.001 for n in loaded.noise]
+    batch = draw_image_batch([(loaded, 8)], rng, own_share=1.0, noise=0.0, each=2)
+    assert batch.noise.shape == (16,)
+    flat = batch.image.flatten(1).std(1).repeat_interleave(2)
+    torch.testing.assert_close(batch.noise, flat, rtol=0.2, atol=0.001)
+    video = loaded.video_batch(rng, 4, 6)
+    torch.testing.assert_close(video.noise, video.clip[:, 0].flatten(1).std(1), rtol=0.2, atol=1e-3)

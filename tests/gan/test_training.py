@@ -20,10 +20,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mersynth.config import ConfigError
 from mersynth.gan.checkpoint import CARD, CheckpointError, find_groups, load_card, load_generator
+from mersynth.gan.data import ImageBatch
 from mersynth.gan.monitor import Monitor
 from mersynth.gan.motion_generator import MotionGenerator
 from mersynth.gan.state import STATE
 from mersynth.gan.train import split_subjects, train
+from mersynth.gan.trainer import Trainer
 from mersynth.sources.phantom.population import write_store
 from mersynth.state_files import load_state_file, save_state_file
 from mersynth.store import StoreError
@@ -81,6 +83,56 @@ def test_weights_of_ganimation_do_not_fit_the_form_that_moves(tmp_path: Path) ->
     settings = [*quick(1), "gan=tiny_motion", "gan.init_from=weights.pth"]
     with pytest.raises(CheckpointError, match=r"fit gan.generator.form=paint alone"):
         train(store_path=store.path, out=tmp_path / "c", overrides=settings)
+
+
+def test_a_training_starts_from_a_checkpoint(tmp_path: Path) -> None:
+    """It keeps what that one learnt, and whom it learnt from."""
+    first = write_tiny_store(tmp_path / "a", tiny_clips(subjects=4), measured=True)
+    second = write_tiny_store(tmp_path / "b", tiny_clips(subjects=2))
+    train(store_path=first.path, out=tmp_path / "c", overrides=quick(3))
+    known = f"gan.init_from={tmp_path / 'c'}"
+    idle = [*quick(1), known, "learning_rate=1e-12"]
+    train(store_path=second.path, out=tmp_path / "d", overrides=idle)
+    before, _ = load_generator(tmp_path / "c")
+    after, card = load_generator(tmp_path / "d")
+    for name, value in before.state_dict().items():
+        torch.testing.assert_close(after.state_dict()[name], value, rtol=1e-3, atol=1e-5)
+    assert card.training_subjects == first.subjects
+    train(store_path=second.path, out=tmp_path / "d", resume=True, overrides=idle)
+    with pytest.raises(CheckpointError, match="trained on people whom this generator must not"):
+        train(
+            store_path=second.path,
+            out=tmp_path / "e",
+            subject_groups=2,
+            overrides=[*quick(1), known],
+        )
+    other = [*quick(1), known, "gan.generator.channels=4"]
+    with pytest.raises(CheckpointError, match=r"does not fit gan.generator: it is of .*'channels'"):
+        train(store_path=second.path, out=tmp_path / "f", overrides=other)
+
+
+def test_learning_to_read_aus_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = write_tiny_store(tmp_path / "s", measured=True)
+    settings = [*quick(1, every=2), "au_reading_steps=4"]
+    train(store_path=store.path, out=tmp_path / "whole", overrides=settings)
+    read, done = Trainer.au_reading_step, []
+
+    def stopped(self: Trainer, images: ImageBatch) -> dict[str, torch.Tensor]:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(images)
+        return read(self, images)
+
+    monkeypatch.setattr(Trainer, "au_reading_step", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train(store_path=store.path, out=tmp_path / "c", overrides=settings)
+    assert not (tmp_path / "c" / CARD).exists()
+    done.clear()
+    train(store_path=store.path, out=tmp_path / "c", resume=True, overrides=settings)
+    assert len(done) == 2  # of steps 1 to 4, those after the state that was kept
+    assert weights(tmp_path / "c") == weights(tmp_path / "whole")
 
 
 def test_subject_groups_never_see_their_own_subjects(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The camera's noise of a real clip, given to a synthetic one of the same face."""
+"""The camera's noise of a real clip, and giving it to a synthetic one of the same face."""
 
 from __future__ import annotations
 

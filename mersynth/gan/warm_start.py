@@ -1,0 +1,61 @@
+"""Starting a training from a generator that was trained before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from mersynth.files import sha256_of_file
+from mersynth.gan.checkpoint import (
+    SHIPPED,
+    SHIPPED_NAME,
+    CheckpointError,
+    load_generator,
+)
+from mersynth.gan.forms import AnyGenerator
+from mersynth.gan.ganimation import init_from_ganimation
+from mersynth.gan.generator import Generator
+
+
+class Start(NamedTuple):
+    """What a training began with.
+
+    Attributes:
+        sha256: of the weights.
+        subjects: ids of the people that they were trained on; of a published GANimation generator,
+            which met no database of this field, none.
+    """
+
+    sha256: str
+    subjects: tuple[str, ...]
+
+
+def start_from(generator: AnyGenerator, source: str) -> Start:
+    """Give a generator the weights of one that was trained before.
+
+    Args:
+        generator: changed in place.
+        source: a checkpoint's folder, ``"shipped"`` for the one that comes with the package, or a
+            file with a published GANimation generator.
+
+    Raises:
+        CheckpointError: if there is none, or it does not fit.
+    """
+    path = SHIPPED if source == SHIPPED_NAME else Path(source)
+    if not path.is_dir():
+        if not isinstance(generator, Generator):
+            raise CheckpointError(
+                f"gan.init_from={source}: GANimation's weights fit gan.generator.form=paint alone; "
+                f"take gan=au_icgan, or gan.init_from=FOLDER of a checkpoint, or {SHIPPED_NAME}"
+            )
+        init_from_ganimation(generator, path)
+        return Start(sha256_of_file(path), ())
+    trained, card = load_generator(path)
+    try:
+        generator.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"gan.init_from={source} does not fit gan.generator: it is of {card.generator} "
+            f"(gan.image_size={card.image_size}); give gan these values"
+        ) from error
+    return Start(card.sha256, card.training_subjects)
