@@ -93,12 +93,15 @@ class Trainer:
         with torch.no_grad():
             fake = _grained(self._generate(images).image, images.noise, randomness)
         start = images.start
+        one = slice(None, None, images.each)  # condition an input: a double backward is dear
         real_verdict = self._ask_image(images.truth, start)
         fake_verdict = self._ask_image(fake, start)
         figures = {
             "critic/L_adv": losses.critic_loss(fake_verdict.realness, real_verdict.realness),
             "critic/L_AI": losses.au_intensity_loss(real_verdict.aus, images.truth_aus),
-            "critic/penalty": self._penalty("image_critic", images.truth, fake, randomness, start),
+            "critic/penalty": self._penalty(
+                "image_critic", images.truth[one], fake[one], randomness, start[one]
+            ),
         }
         total = (
             weights.adversarial * figures["critic/L_adv"]
@@ -274,7 +277,8 @@ class Trainer:
             )
         optimiser = self.optimisers[name]
         optimiser.zero_grad()
-        total.backward()
+        # Of these alone: the generator's loss passes through critics that stay as they are.
+        total.backward(inputs=[p for group in optimiser.param_groups for p in group["params"]])
         optimiser.step()
 
     @torch.no_grad()
