@@ -1,30 +1,41 @@
 """Train the generator that the package ships, on phantom subjects that nothing else uses.
 
     python scripts/train_phantom_checkpoint.py --work build/phantom_checkpoint
+    python scripts/train_phantom_checkpoint.py --device cuda --minutes 8 --out build/shipped
 
-renders macro-expressions of the subjects 1000 and up, and where critics take part micro-expressions
-too, trains AU-ICGAN on them (``configs/experiment/cpu.yaml`` holds the choices) and puts the
-generator into ``mersynth/checkpoints/phantom``. Repeated after a stop, it goes on where it was.
-Further words are Hydra overrides, for instance ``steps=100``.
+renders expressions of the subjects 1000 and up, and where critics take part moving ones too, trains
+AU-ICGAN on them (``configs/experiment/cpu.yaml`` and ``gpu.yaml`` hold the choices) and puts the
+generator into ``--out``, ``mersynth/checkpoints/phantom`` by default. Repeated after a stop, it
+goes on where it was. ``--minutes`` sets the steps by the pace of the first ones: rendering comes
+before, on all processors. Further words are Hydra overrides, for instance ``steps=100``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import logging
+import os
 import shutil
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 
 from mersynth import logs
 from mersynth.clips import Clip
 from mersynth.dataset import to_uint8
 from mersynth.face.template import HEAD, TIGHT, Framing
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS
+from mersynth.files import write_json_atomically
 from mersynth.gan.checkpoint import CARD, SHIPPED, load_card
 from mersynth.gan.settings import load_settings
 from mersynth.gan.train import train
+from mersynth.sources.phantom.capture import STILL
 from mersynth.sources.phantom.population import write_store
 from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import subject_name
@@ -32,12 +43,15 @@ from mersynth.sources.phantom.variety import PLAIN, WIDE
 from mersynth.sources.phantom.version import VERSION
 from mersynth.store_writer import StoreWriter
 
+logger = logging.getLogger("mersynth.scripts.train_phantom_checkpoint")
+
 FIRST_SUBJECT = 1000
 SUBJECTS = 200
-MICRO_COUNTS = {
+MOVING_COUNTS = {
     "anger": 100, "contempt": 60, "disgust": 60, "fear": 60,
     "happiness": 80, "sadness": 60, "surprise": 80, "other": 100,
 }  # fmt: skip
+MOVING_FRAMES = 24
 SITTINGS = 2  # of each subject
 EXPRESSIONS = 24  # of each sitting
 
@@ -63,7 +77,7 @@ def random_framing(rng: np.random.Generator) -> Framing:
     return Framing(**numbers)
 
 
-def write_macro(path: Path, image_size: int, seed: int) -> None:
+def write_macro(path: Path, image_size: int, seed: int, workers: int) -> None:
     """A clip a sitting: a face at rest, then random AU sets of all strengths, each a frame.
 
     Every AU is seen alone too. Framing, pose, light and camera noise stay the same within a
@@ -88,24 +102,60 @@ def write_macro(path: Path, image_size: int, seed: int) -> None:
         StoreWriter(path, clips, image_size, header) as writer,
         logs.progress("rendering sittings", len(clips), "clips") as advance,
     ):
-        for number in numbers:
-            rng = np.random.default_rng([seed, number])
-            subject = (WIDE if number % 2 else PLAIN).person(number)
-            for _ in range(SITTINGS):
-                renderer = PhantomRenderer(subject, image_size, framing=random_framing(rng))
-                rest = np.zeros((1, len(CONDITION_AUS), 2), np.float32)
-                aus = np.concatenate([rest, [random_peak(rng) for _ in range(EXPRESSIONS)]])
-                pose = rng.normal(0, [0.015, 0.015, 0.04, 0.1, 0.08])
-                rendered = renderer.render(
-                    torch.from_numpy(aus),
-                    torch.from_numpy(pose).expand(len(aus), -1),
-                    light=torch.full((len(aus),), rng.uniform(0.85, 1.12)),
-                )
-                grain = subject.noise * rng.standard_normal((3, image_size, image_size))
-                frames = (rendered.frames + torch.from_numpy(grain)).clamp(0, 1)
-                writer.add(to_uint8(frames), aus, rendered.landmarks.numpy())
+        people = Parallel(n_jobs=workers, return_as="generator")(
+            delayed(_sittings)(number, image_size, seed) for number in numbers
+        )
+        for person in people:
+            for sitting in person:
+                writer.add(*sitting)
                 advance(1)
         writer.finish()
+
+
+def _sittings(number: int, image_size: int, seed: int) -> list[tuple[np.ndarray, ...]]:
+    """Frames, intensities and landmarks of a person's sittings."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng([seed, number])
+    subject = (WIDE if number % 2 else PLAIN).person(number)
+    found: list[tuple[np.ndarray, ...]] = []
+    for _ in range(SITTINGS):
+        renderer = PhantomRenderer(subject, image_size, framing=random_framing(rng))
+        rest = np.zeros((1, len(CONDITION_AUS), 2), np.float32)
+        aus = np.concatenate([rest, [random_peak(rng) for _ in range(EXPRESSIONS)]])
+        pose = rng.normal(0, [0.015, 0.015, 0.04, 0.1, 0.08])
+        rendered = renderer.render(
+            torch.from_numpy(aus),
+            torch.from_numpy(pose).expand(len(aus), -1),
+            light=torch.full((len(aus),), rng.uniform(0.85, 1.12)),
+        )
+        grain = subject.noise * rng.standard_normal((3, image_size, image_size))
+        frames = (rendered.frames + torch.from_numpy(grain)).clamp(0, 1)
+        found.append((to_uint8(frames), aus, rendered.landmarks.numpy()))
+    return found
+
+
+def steps_within(seconds: float, store: Path, seed: int, overrides: Sequence[str]) -> list[str]:
+    """Overrides by which a training takes so long, its stages sharing the steps as they do now."""
+    config = load_settings(overrides)
+    share = config.true_frame_steps / config.steps
+
+    def pace(true_frames: bool) -> float:
+        """Seconds a step."""
+        taken = []
+        for steps in (10, 40):
+            few = [f"steps={steps}", f"true_frame_steps={steps if true_frames else 0}"]
+            few += ["au_reading_steps=0", "gain_pairs=0", "checkpoint_every=1000"]
+            with TemporaryDirectory() as folder:
+                begun = time.perf_counter()
+                out = Path(folder) / "pace"
+                train(store_path=store, out=out, seed=seed, overrides=[*overrides, *few])
+                taken.append(time.perf_counter() - begun)
+        return (taken[1] - taken[0]) / 30
+
+    each = share * pace(True) + ((1 - share) * pace(False) if share < 1 else 0)
+    steps = max(10, int(seconds / each))
+    logger.info("%d steps, %.3f s each, take %.1f minutes", steps, each, steps * each / 60)
+    return [f"steps={steps}", f"true_frame_steps={round(share * steps)}"]
 
 
 def main() -> None:
@@ -113,33 +163,49 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("build/phantom_checkpoint"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--image-size", type=int, default=96)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--minutes", type=float, help="of training")
+    parser.add_argument("--out", type=Path, default=SHIPPED)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="that render")
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
     logs.set_up()
-    micro, macro, out = (arguments.work / name for name in ("micro", "macro", "generator"))
-    overrides = ["experiment=cpu", *arguments.overrides]
+    moving, macro, out = (arguments.work / name for name in ("moving", "macro", "generator"))
+    experiment = {"cpu": "cpu", "cuda": "gpu"}[arguments.device]
+    overrides = [f"experiment={experiment}", *arguments.overrides]
     config = load_settings(overrides)
+    size = config.gan.image_size
     if not macro.exists():
-        write_macro(macro, arguments.image_size, arguments.seed)
+        write_macro(macro, size, arguments.seed, arguments.workers)
     store = macro
-    if config.true_frame_steps < config.steps:  # critics learn from micro-expressions too
-        store, overrides = micro, [*overrides, f"macro_store={macro}"]
-        if not micro.exists():
+    if config.true_frame_steps < config.steps:  # critics learn from expressions that unfold too
+        store, overrides = moving, [*overrides, f"macro_store={macro}", "macro_share=1.0"]
+        if not moving.exists():
             write_store(
-                micro,
-                image_size=arguments.image_size,
+                moving,
+                image_size=size,
                 seed=arguments.seed,
                 subjects=SUBJECTS,
-                counts=MICRO_COUNTS,
+                counts=MOVING_COUNTS,
+                strength="macro",
                 first_subject=FIRST_SUBJECT,
+                fps=25,
+                max_frames=MOVING_FRAMES,
+                capture=STILL,
+                device=arguments.device,
             )
+    if arguments.minutes is not None:
+        kept = arguments.work / "steps.json"  # a training that goes on has those it began with
+        if not kept.exists():
+            found = steps_within(60 * arguments.minutes, store, arguments.seed, overrides)
+            write_json_atomically(kept, found)
+        overrides += json.loads(kept.read_text())
     train(store_path=store, out=out, resume=True, seed=arguments.seed, overrides=overrides)
     card = load_card(out)
-    SHIPPED.mkdir(parents=True, exist_ok=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     for name in (card.weights, CARD):  # the card last: it names the weights
-        shutil.copy(out / name, SHIPPED)
-    for old in SHIPPED.glob("*.safetensors"):
+        shutil.copy(out / name, arguments.out)
+    for old in arguments.out.glob("*.safetensors"):
         if old.name != card.weights:
             old.unlink()
 

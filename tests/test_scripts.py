@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mersynth.gan.checkpoint import load_card
 from mersynth.gan.train import train
-from tests.script_modules import SCRIPTS, run_script
+from mersynth.store import ClipStore
+from tests.script_modules import SCRIPTS, run_script, script
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 
@@ -48,3 +52,29 @@ def test_control_is_measured_for_every_au(tmp_path: Path) -> None:
     assert out.read_text().count("\n| 12 |") == 3
     lost = run_script("measure_control", "--checkpoint", "nowhere", "--out", out)
     assert "--checkpoint needs NAME=FOLDER, got 'nowhere'" in lost.stderr
+
+
+@pytest.mark.slow
+def test_the_shipped_generator_is_trained_in_the_time_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = script("train_phantom_checkpoint")
+    counts = {"anger": 1, "happiness": 1, "surprise": 1}
+    few = {"SUBJECTS": 2, "EXPRESSIONS": 6, "MOVING_COUNTS": counts, "MOVING_FRAMES": 6}
+    for name, value in few.items():
+        monkeypatch.setattr(module, name, value)
+    quick = ["gan=tiny_motion", "batch_size=2", "conditions_each=2", "gain_pairs=8"]
+    stages = ["steps=100", "true_frame_steps=50", "au_reading_steps=2", "critic_steps=1"]
+    command = ["x", "--work", tmp_path / "w", "--out", tmp_path / "c", "--workers", 1]
+    argv = [*map(str, [*command, "--minutes", 0.05]), *quick, *stages]
+    monkeypatch.setattr(sys, "argv", argv)
+    begun = time.perf_counter()
+    module.main()
+    took = time.perf_counter() - begun
+    card = load_card(tmp_path / "c")
+    assert card.unfinished is None
+    assert card.config["true_frame_steps"] == round(card.step / 2)
+    kept = ClipStore.open(tmp_path / "w" / "moving")
+    assert set(card.training_subjects) >= set(kept.subjects)
+    module.main()  # nothing is left to do
+    assert time.perf_counter() - begun - took < took
