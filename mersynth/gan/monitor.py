@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,12 +14,17 @@ from torchvision.utils import save_image
 from mersynth.files import whole_file
 from mersynth.gan.data import ImageBatch
 from mersynth.gan.forms import AnyGenerator
+from mersynth.gan.trainer import TrainingError
 
 logger = logging.getLogger(__name__)
 
 #: A mean mask outside of these bounds has saturated: nothing changes, or nothing is kept.
 MASK_BOUNDS = (0.05, 0.98)
 _WARN_EVERY = 200
+#: The movement of generated faces is averaged over so many steps; it has collapsed when it falls
+#: under this share of what it was.
+_WINDOW = 200
+_COLLAPSED = 0.1
 
 
 class Monitor:
@@ -36,11 +42,37 @@ class Monitor:
         self.samples.mkdir(parents=True, exist_ok=True)
         self.writer = SummaryWriter(str(folder / "logs"), purge_step=first_step + 1)
         self._warned = -_WARN_EVERY
+        self._moved: deque[float] = deque(maxlen=_WINDOW)
+        self._most = 0.0
 
     def log(self, figures: Mapping[str, Tensor], step: int) -> None:
-        """Write a step's figures; warn when the attention mask saturates."""
+        """Write a step's figures; warn when the attention mask saturates.
+
+        Raises:
+            TrainingError: if generated faces have come to move far less than they did.
+        """
         for name, value in figures.items():
             self.writer.add_scalar(name, value.item(), step)
+        if "moved" in figures:
+            self._check_movement(figures["moved"].item(), step)
+        if "mask/mean" in figures:
+            self._check_mask(figures, step)
+
+    def _check_movement(self, moved: float, step: int) -> None:
+        self._moved.append(moved)
+        if len(self._moved) < _WINDOW:
+            return
+        mean = sum(self._moved) / _WINDOW
+        self._most = max(self._most, mean)
+        if mean < _COLLAPSED * self._most:
+            raise TrainingError(
+                f"step {step}: generated faces change by {mean:.3f} of what true frames change "
+                f"by, after {self._most:.2f} earlier: the generator gives its input back. Train "
+                "again with another --out, more true_frame_steps, or a smaller learning_rate, "
+                "gan.losses.adversarial or gan.losses.painting"
+            )
+
+    def _check_mask(self, figures: Mapping[str, Tensor], step: int) -> None:
         low, high = MASK_BOUNDS
         if "L_mo" in figures:
             high = 1.0  # what is moved needs no paint

@@ -69,7 +69,7 @@ def train(
         CheckpointError: if ``out`` holds a run already and ``resume`` is false, or another run.
         NamesError: if names of the stores look alike, and it is not said what they are.
         InUseError: if another process trains into ``out``.
-        TrainingError: if a loss is no number any more.
+        TrainingError: if a loss is not a number, or generated faces stop moving.
         ValueError: if there are fewer subjects than groups, or the clips teach nothing.
     """
     config = load_settings(overrides)
@@ -274,6 +274,8 @@ class _Run:
                         images = self._step(step, monitor)
                         if done % config.sample_every == 0 or done == config.steps:
                             monitor.draw(trainer.average, images, done)
+                            if step >= config.true_frame_steps:
+                                monitor.log(trainer.health(images), done)
                     if done % config.checkpoint_every == 0 or done == config.steps:
                         self._save(done)
                     advance(1)

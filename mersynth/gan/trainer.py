@@ -21,6 +21,8 @@ class TrainingError(Exception):
     """The training cannot go on."""
 
 
+_TINT = (1.03, 1.0, 0.97)  # about what light changes within a clip
+
 Figures = dict[str, Tensor]
 """Name to value of what a step measured: detached scalars."""
 
@@ -134,6 +136,16 @@ class Trainer:
         self._update("critics", self.weights.au_intensity * loss)
         return {"critic/L_AI": loss.detach()}
 
+    @torch.no_grad()
+    def health(self, images: ImageBatch) -> Figures:
+        """Mean intensity that the image critic reads from faces that are tinted, but do not move.
+
+        A critic that takes tints for movements teaches the generator to tint.
+        """
+        start = images.image
+        tinted = (start * start.new_tensor(_TINT).view(3, 1, 1)).clamp(0, 1)
+        return {"critic/tint": self._ask_image(tinted, start).aus.abs().mean()}
+
     def true_frame_step(self, images: ImageBatch, step: int) -> Figures:
         """L_SSIM against the true frames and L_att alone: what needs no critic."""
         weights = self.weights
@@ -149,7 +161,7 @@ class Trainer:
             + weights.true_frame * figures["L_true"]
             + self._weighted_motion(figures)
         )
-        return self._learn(figures, total, out, step)
+        return self._learn(figures, total, out, images, step)
 
     def generator_step(
         self, images: ImageBatch, video: VideoBatch | None, randomness: torch.Generator, step: int
@@ -190,14 +202,21 @@ class Trainer:
                 + weights.micro_expression * figures["L_ME"]
                 + weights.sequence * figures["L_sa"]
             )
-        return self._learn(figures, total, out, step)
+        return self._learn(figures, total, out, images, step)
 
     def _learn(
-        self, figures: dict[str, Tensor], total: Tensor, out: Generated, step: int
+        self,
+        figures: dict[str, Tensor],
+        total: Tensor,
+        out: Generated,
+        images: ImageBatch,
+        step: int,
     ) -> Figures:
         self._update("generator", total)
         self._update_average(step)
+        moved, true = ((x - images.start).abs().mean() for x in (out.image, images.truth))
         figures |= {"total": total, "mask/mean": out.mask.mean(), "mask/std": out.mask.std()}
+        figures["moved"] = moved / true.clamp(min=1e-6)
         return {name: value.detach() for name, value in figures.items()}
 
     def _of_motion(self, out: Generated, images: ImageBatch) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from mersynth.gan.monitor import Monitor
 from mersynth.gan.motion_generator import MotionGenerator
 from mersynth.gan.state import STATE
 from mersynth.gan.train import split_subjects, train
-from mersynth.gan.trainer import Trainer
+from mersynth.gan.trainer import Trainer, TrainingError
 from mersynth.sources.phantom.population import write_store
 from mersynth.state_files import load_state_file, save_state_file
 from mersynth.store import StoreError
@@ -396,3 +396,26 @@ def test_environment_is_left_alone(tmp_path: Path) -> None:
     assert torch.equal(before[0], torch.random.get_rng_state())
     assert before[1] == dict(os.environ)
     assert before[2] == torch.get_num_threads()
+
+
+def test_a_generator_that_stops_moving_faces_is_stopped(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path, first_step=0)
+
+    def log(moved: float, steps: range) -> None:
+        for step in steps:
+            monitor.log({"moved": torch.tensor(moved)}, step)
+
+    log(0.6, range(250))
+    log(0.3, range(250, 500))
+    with pytest.raises(TrainingError, match=r"change by 0.0\d\d of .* after 0.60 earlier"):
+        log(0.001, range(500, 800))
+    monitor.close()
+
+
+def test_health_of_critics_is_shown(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s", measured=True)
+    train(store_path=store.path, out=tmp_path / "c", overrides=[*quick(2), "sample_every=1"])
+    (log,) = (tmp_path / "c" / "logs").iterdir()
+    events = EventAccumulator(str(log)).Reload()
+    assert len(events.Scalars("critic/tint")) == 2
+    assert all(event.value > 0 for event in events.Scalars("moved"))
