@@ -15,6 +15,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mersynth.config import load
+from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import SHIPPED
 from mersynth.sources.phantom.version import VERSION
 from mersynth.store import ClipStore, StoreError
@@ -215,3 +216,18 @@ def test_rendered_twins_hold_what_they_are_asked_for(tmp_path: Path) -> None:
     text = (tmp_path / "capture.md").read_text()
     names = re.findall(r"^\| (rendered.*?|AU warp.*?|real clips alone) \|", text, re.MULTILINE)
     assert len(names) == 8
+
+
+def test_control_is_what_readings_say() -> None:
+    """Of two faces, one of which is read weaker, and leaks to the next AU and the other side."""
+    figures = script("measuring.generator_figures")
+    asked = figures.asked_intensities()
+    right = asked.numpy()
+    weak = 0.5 * right + 0.1 * np.roll(right, 1, axis=1) + 0.1 * right[..., ::-1]
+    found = figures.control_figures(asked, [right, weak])
+    au = CONDITION_AUS.index(12)
+    assert found["gain"][au] == pytest.approx((1 + 0.6) / 2)
+    assert found["error"][au] == pytest.approx(0.5 * 0.4 * 0.5)  # of the levels' mean
+    assert found["cross_talk"][au] == pytest.approx(0.1 / 19 / 2)
+    assert found["one_sided"][au] == pytest.approx((1 + 0.5) / (1 + 0.6))
+    assert np.isnan(found["one_sided"][CONDITION_AUS.index(17)])

@@ -166,7 +166,7 @@ def control_figures(asked: Tensor, readings: Sequence[np.ndarray]) -> dict[str, 
     whole = both[:, :COUNT].mean(-1).reshape(len(both), aus, levels, aus)
     own = np.einsum("fklk->kfl", whole)  # (20, faces, levels)
     wanted = np.broadcast_to(LEVELS, own.shape)
-    others = np.where(np.eye(aus, dtype=bool)[:, None], np.nan, whole[:, :, -1])
+    others = np.where(np.eye(aus, dtype=bool), np.nan, whole[:, :, -1])
     found = {
         "correlation": np.array([_correlation(w, o) for w, o in zip(wanted, own, strict=True)]),
         "error": np.abs(own - wanted).mean((1, 2)),
