@@ -35,12 +35,14 @@ from mersynth.files import write_json_atomically
 from mersynth.gan.checkpoint import CARD, SHIPPED, load_card
 from mersynth.gan.settings import load_settings
 from mersynth.gan.train import train
+from mersynth.gan.true_motion import load_true_motion, save_true_motion, where_from
 from mersynth.sources.phantom.capture import STILL
 from mersynth.sources.phantom.population import write_store
 from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import subject_name
 from mersynth.sources.phantom.variety import PLAIN, WIDE
 from mersynth.sources.phantom.version import VERSION
+from mersynth.store import ClipStore
 from mersynth.store_writer import StoreWriter
 
 logger = logging.getLogger("mersynth.scripts.train_phantom_checkpoint")
@@ -105,15 +107,17 @@ def write_macro(path: Path, image_size: int, seed: int, workers: int) -> None:
         people = Parallel(n_jobs=workers, return_as="generator")(
             delayed(_sittings)(number, image_size, seed) for number in numbers
         )
+        fields = []
         for person in people:
-            for sitting in person:
-                writer.add(*sitting)
+            for *arrays, field in person:
+                writer.add(*arrays)
+                fields.append(field)
                 advance(1)
-        writer.finish()
+        save_true_motion(writer.finish(), fields)
 
 
 def _sittings(number: int, image_size: int, seed: int) -> list[tuple[np.ndarray, ...]]:
-    """Frames, intensities and landmarks of a person's sittings."""
+    """Frames, intensities, landmarks and true motion of a person's sittings."""
     torch.set_num_threads(1)
     rng = np.random.default_rng([seed, number])
     subject = (WIDE if number % 2 else PLAIN).person(number)
@@ -127,10 +131,13 @@ def _sittings(number: int, image_size: int, seed: int) -> list[tuple[np.ndarray,
             torch.from_numpy(aus),
             torch.from_numpy(pose).expand(len(aus), -1),
             light=torch.full((len(aus),), rng.uniform(0.85, 1.12)),
+            flow=True,
         )
+        assert rendered.flow is not None
         grain = subject.noise * rng.standard_normal((3, image_size, image_size))
         frames = (rendered.frames + torch.from_numpy(grain)).clamp(0, 1)
-        found.append((to_uint8(frames), aus, rendered.landmarks.numpy()))
+        landmarks, field = rendered.landmarks.numpy(), where_from(rendered.flow)
+        found.append((to_uint8(frames), aus, landmarks, field))
     return found
 
 
@@ -177,6 +184,8 @@ def main() -> None:
     size = config.gan.image_size
     if not macro.exists():
         write_macro(macro, size, arguments.seed, arguments.workers)
+    elif load_true_motion(ClipStore.open(macro)) is None:
+        parser.error(f"{macro} was not finished; remove it")
     store = macro
     if config.true_frame_steps < config.steps:  # critics learn from expressions that unfold too
         store, overrides = moving, [*overrides, f"macro_store={macro}", "macro_share=1.0"]

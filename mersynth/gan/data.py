@@ -19,6 +19,7 @@ from mersynth.gan.conditions import (
     tell_assumed_apexes,
 )
 from mersynth.gan.motion_generator import shrink
+from mersynth.gan.true_motion import SIZE, load_true_motion
 from mersynth.motion.camera_noise import camera_noise
 from mersynth.store import ClipStore
 
@@ -42,6 +43,8 @@ class ImageBatch:
         own: (B M,) bool, whether Y is ``truth_aus``, so that ``truth`` is the ground truth.
         noise: (B M,), how much a still pixel varies from frame to frame
             (:func:`mersynth.motion.camera_noise.camera_noise`).
+        flow: (B M, 2, h, w), where each place of ``truth`` comes from in the input, in shares of
+            the side; NaN where not known, as it is from the first frames of rendered clips alone.
     """
 
     image: Tensor
@@ -51,6 +54,7 @@ class ImageBatch:
     target_aus: Tensor
     own: Tensor
     noise: Tensor
+    flow: Tensor
 
     @property
     def each(self) -> int:
@@ -125,6 +129,8 @@ class TrainingClips:
         self.curves = [curves[i] for i in known]
         self.clips = [item.clip for item in self.items]
         self.noise = [camera_noise(item.frames) for item in self.items]
+        self.true_motion = load_true_motion(store)
+        self.starts = [store.starts[i] for i in known]
         self.settings = settings
         self.path, self.left_out = store.path, len(curves) - len(known)
         self.emotions = tuple(sorted({clip.emotion for clip in self.clips}))
@@ -153,9 +159,16 @@ class TrainingClips:
             others = _other_frames(a, len(curve), each, rng)
             targets = curve[others] if own else self._targets_of_others(i, rng, noise, each)
             truth = np.stack([item.frames[b] for b in others])
-            told = (np.array(own), np.array(self.noise[i]))
+            flow = self._true_motion(i, a, others)
+            told = (np.array(own), np.array(self.noise[i]), flow)
             drawn.append((item.frames[a], curve[a], truth, curve[others], targets, *told))
         return drawn
+
+    def _true_motion(self, i: int, a: int, others: np.ndarray) -> np.ndarray:
+        """(M, 2, SIZE, SIZE): from frame ``a`` of clip ``i``; NaN where not known."""
+        if self.true_motion is None or a:
+            return np.full((len(others), 2, SIZE, SIZE), np.nan, np.float16)
+        return self.true_motion[self.starts[i] + others]
 
     def _targets_of_others(
         self, i: int, rng: np.random.Generator, noise: float, each: int
@@ -265,7 +278,7 @@ def draw_image_batch(
 def _stacked(drawn: Sequence[tuple[np.ndarray, ...]], size: int | None) -> tuple[Tensor, ...]:
     """The tensors of an :class:`ImageBatch`, in its order."""
     stacked = map(np.stack, zip(*drawn, strict=True))
-    image, image_aus, truth, truth_aus, target, own, noise = stacked
+    image, image_aus, truth, truth_aus, target, own, noise, flow = stacked
     each = truth.shape[1]
     return (
         frames_of(image, size),
@@ -275,6 +288,7 @@ def _stacked(drawn: Sequence[tuple[np.ndarray, ...]], size: int | None) -> tuple
         torch.from_numpy(target).float().flatten(0, 1),
         torch.from_numpy(own).repeat_interleave(each),
         torch.from_numpy(noise).float().repeat_interleave(each),
+        torch.from_numpy(flow).float().flatten(0, 1),
     )
 
 

@@ -19,6 +19,8 @@ from torch.nn import functional as F
 RESTING_DISSIMILARITY = 1e-2
 #: Added to the mean difference of an unmoved input, for the same reason.
 RESTING_DIFFERENCE = 2e-3
+#: Added to the mean length of true motion, in shares of the side: about that of a weak movement.
+RESTING_MOTION = 2e-4
 
 
 def adversarial_loss(fake: Tensor) -> Tensor:
@@ -103,6 +105,24 @@ def motion_loss(motion: Tensor) -> Tensor:
     dx = (motion[..., 1:] - motion[..., :-1]).square().mean()
     dy = (motion[..., 1:, :] - motion[..., :-1, :]).square().mean()
     return dx + dy
+
+
+def flow_loss(motion: Tensor, flow: Tensor, counts: Tensor) -> Tensor:
+    """L_flow: ``E[||d - d*||_1 / (||d*||_1 + c)]``, beyond the paper.
+
+    Smooth skin shows hardly any difference when it moves, so that pixels alone do not teach how
+    cheeks go along with a smile. Relative, so that weak movements count as much as strong ones.
+
+    Args:
+        motion: (B, 2, H, W) d in pixels, where each pixel comes from.
+        flow: (B, 2, h, w) d* in shares of the longer side; samples with NaN count nothing.
+        counts: (B,) bool, samples that count.
+    """
+    small = F.interpolate(motion / max(motion.shape[-2:]), flow.shape[-2:], mode="area")
+    counts = counts & ~flow.flatten(1).isnan().any(1)
+    flow = flow.nan_to_num()
+    off, whole = ((each).abs().mean((1, 2, 3)) for each in (small - flow, flow))
+    return (off / (whole + RESTING_MOTION) * counts).sum() / counts.sum().clamp(min=1)
 
 
 def au_intensity_loss(read: Tensor, wanted: Tensor) -> Tensor:

@@ -56,6 +56,7 @@ _RANGES = {
             "painting",
             "true_frame",
             "colour",
+            "flow",
             "sequence",
         )
     },

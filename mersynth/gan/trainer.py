@@ -227,6 +227,7 @@ class Trainer:
             "L_paint": losses.painting_loss(out.mask),
             "L_mo": losses.motion_loss(out.motion),
             "L_col": losses.colour_loss(out.colour, out.image, images.truth, images.own),
+            "L_flow": losses.flow_loss(out.motion, images.flow, images.own),
         }
 
     def _weighted_motion(self, figures: Figures) -> Tensor | float:
@@ -237,6 +238,7 @@ class Trainer:
             weights.painting * figures["L_paint"]
             + weights.motion * figures["L_mo"]
             + weights.colour * figures["L_col"]
+            + weights.flow * figures["L_flow"]
         )
 
     def _of_truth(self, out: Generated, images: ImageBatch) -> dict[str, Tensor]:

@@ -55,7 +55,8 @@ def test_stills_get_measured_intensities_that_a_training_can_ask_for(
     assert store.intensities.shape == (3, 20, 2)
     assert ((store.intensities >= 0) & (store.intensities <= 1)).all()
     clips = TrainingClips(store, ConditionSettings())
-    for face, _, _, _, target, own, _ in clips.draw_pairs(np.random.default_rng(0), 9, 1.0, 0.0, 1):
+    pairs = clips.draw_pairs(np.random.default_rng(0), 9, 1.0, 0.0, 1)
+    for face, _, _, _, target, own, *_ in pairs:
         assert not own
         worn = (store.frames == face).all(axis=(1, 2, 3)).argmax()
         others = np.delete(store.intensities, worn, axis=0)

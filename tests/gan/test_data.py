@@ -69,7 +69,7 @@ def test_a_true_frame_is_never_the_input(tmp_path: Path, own_share: float) -> No
     moves = {c.subject_id: not c.name.isdigit() and c.name != "unmoved" for c in store.clips}
     rng = np.random.default_rng(0)
     owned = 0
-    for image, own_aus, truth, truth_aus, target, own, _ in clips.draw_pairs(
+    for image, own_aus, truth, truth_aus, target, own, *_ in clips.draw_pairs(
         rng, 400, own_share, 0, each=1
     ):
         a, b = int(image[0, 0, 0]), int(truth[0, 0, 0, 0])
@@ -91,7 +91,7 @@ def test_conditions_that_are_not_the_clips_own_are_other_peoples(tmp_path: Path)
     clips += [replace(c, name=f"{c.name}b") for c in clips]
     store = write_tiny_store(tmp_path / "s", clips, image_size=8)
     pairs = clips_of(store).draw_pairs(np.random.default_rng(0), 300, 1.0, 0.0, each=2)
-    for _, own_aus, _, _, target, own, _ in pairs:
+    for _, own_aus, _, _, target, own, *_ in pairs:
         assert not own
         for each in target:
             assert np.nanargmax(own_aus) != np.nanargmax(each)
