@@ -247,7 +247,7 @@ def _about_readings(
             reading_rows(now, earlier, shown),
             (0, 1),
         ),
-        # Measured once: frames 180 to 216 (calm) and 240 to 264 (smiling) of that film.
+        # Measured once: frames 168 to 216 (calm) and 240 to 264 (smiling) of that film.
         paragraph(
             "The reader itself sees both sides alike. In a real half smile, made of a calm and a "
             "smiling frame of one person's film that were joined along the mid-line (seven pairs "
