@@ -177,11 +177,11 @@ def _train_one(
     with torch.random.fork_rng():  # initialisation has no generator argument
         torch.manual_seed(seed)
         trainer = Trainer(config, len(sets[0][0].emotions), device)
-    run: dict[str, Any] = {}
+    recorded: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     if config.gan.init_from:
         start = trainer.start_from(config.gan.init_from)
-        run["init_from"] = start.sha256
         trained |= _check_unseen(start, unseen, config.gan.init_from)
+        recorded["gan"]["init_from"] = start.sha256  # a place on this machine would say nothing
     card = CheckpointCard(
         image_size=config.gan.image_size,
         aus=CONDITION_AUS,
@@ -191,11 +191,11 @@ def _train_one(
         groups=groups,
         seed=seed,
         step=0,
-        config=OmegaConf.to_container(config, resolve=True),  # type: ignore[arg-type]
+        config=recorded,
         framing=store.framing,
         phantom=version_of(store),
     )
-    run |= {
+    run: dict[str, Any] = {
         "config": card.config,
         "seed": seed,
         "store": store.checksum,

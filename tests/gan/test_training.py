@@ -98,6 +98,7 @@ def test_a_training_starts_from_a_checkpoint(tmp_path: Path) -> None:
     for name, value in before.state_dict().items():
         torch.testing.assert_close(after.state_dict()[name], value, rtol=1e-3, atol=1e-5)
     assert card.training_subjects == first.subjects
+    assert card.config["gan"]["init_from"] == weights(tmp_path / "c")
     train(store_path=second.path, out=tmp_path / "d", resume=True, overrides=idle)
     with pytest.raises(CheckpointError, match="trained on people whom this generator must not"):
         train(
