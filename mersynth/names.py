@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
+from mersynth.checks import check_choice, listed, listed_lines
 from mersynth.clips import Clip
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Alike:
     spellings: Mapping[str, tuple[str, ...]]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name!r} ({_some(at, 3)})" for name, at in self.spellings.items())
+        told = ", ".join(f"{name!r} ({listed(at, 3)})" for name, at in self.spellings.items())
         return f"{self.kind} of {self.of}: {told}" if self.of else f"{self.kind}: {told}"
 
 
@@ -166,8 +167,7 @@ def reconcile(
             stands.
         ValueError: if the choice is unknown.
     """
-    if choice is not None and choice not in get_args(NameChoice):
-        raise ValueError(f"names must be 'same', 'distinct' or None, got {choice!r}")
+    check_choice("names", choice, (*get_args(NameChoice), None))
     book = _Book(named)
     alike = book.alike
     if not alike:
@@ -343,11 +343,6 @@ def _message(alike: Sequence[Alike]) -> str:
 
 
 def _lines(alike: Sequence[Alike]) -> list[str]:
-    clips = [str(each) for each in alike if each.kind == "clips"]
-    more = [f"and {len(clips) - _SHOWN} more clips"] if len(clips) > _SHOWN else []
-    return [*(str(each) for each in alike if each.kind != "clips"), *clips[:_SHOWN], *more]
-
-
-def _some(names: Sequence[str], count: int) -> str:
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(names[:count]) + more
+    clips = [each for each in alike if each.kind == "clips"]
+    others = [str(each) for each in alike if each.kind != "clips"]
+    return [*others, *listed_lines(clips, _SHOWN)]

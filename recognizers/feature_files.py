@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mersynth.augment import au_sets
+from mersynth.checks import listed
 from mersynth.clips import Clip
 from mersynth.sources.sheets import cell_text
 from recognizers.inputs import ModelData
@@ -158,7 +159,7 @@ def _labels(
         starts_at_1 = first == 0 and whole and y.min() == 1 and y.max() == len(classes)
         raise FeatureFileError(
             f"{path}: y must be whole numbers (int) in {first}..{first + len(classes) - 1}, or "
-            f"names, of the classes {', '.join(classes)}; it holds {_some(y)} of type {y.dtype}"
+            f"names, of the classes {', '.join(classes)}; it holds {_values(y)} of type {y.dtype}"
             + "; if its numbers start at 1, say so: --first-label 1"
             * bool(starts_at_1)
         )
@@ -169,15 +170,15 @@ def _check_first(path: Path, y: np.ndarray, first_label: int | None) -> None:
     """Refuse numbers of which none is that of the first class, unless it was named."""
     if first_label is None and y.dtype.kind in "iu" and y.min() > 0:
         raise FeatureFileError(
-            f"{path}: y holds {_some(y)} and no 0, and classes are numbered from 0: class 0 would "
-            f"be nobody's. Where they are numbered from {y.min()}, say so: --first-label "
+            f"{path}: y holds {_values(y)} and no 0, and classes are numbered from 0: no clip "
+            f"would have class 0. Where they are numbered from {y.min()}, say so: --first-label "
             f"{y.min()}; where no clip has class 0, --first-label 0; or name all classes in the "
             "array 'classes', the first for 0"
         )
 
 
-def _some(y: np.ndarray) -> list[object]:
-    return sorted(set(y.ravel().tolist()))[:10]
+def _values(y: np.ndarray) -> str:
+    return listed([repr(value) for value in sorted(set(y.ravel().tolist()))])
 
 
 def _texts(array: np.ndarray) -> list[str]:
@@ -212,7 +213,7 @@ def _clips(path: Path, arrays: Mapping[str, np.ndarray], emotions: list[str]) ->
         for i in range(count)
     )
     if twice := [name for name, n in Counter(clip.id for clip in clips).items() if n > 1]:
-        raise FeatureFileError(f"{path}: clips come more than once: {', '.join(twice[:10])}")
+        raise FeatureFileError(f"{path}: clips come more than once: {listed(twice)}")
     return clips
 
 
@@ -231,7 +232,7 @@ def _input(path: Path, arrays: Mapping[str, np.ndarray], key: str, spec: InputSp
     if wrong := np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1)).tolist():
         raise FeatureFileError(
             f"{path}: {key} must be finite, got NaN or infinite values in {len(wrong)} of "
-            f"{len(values)} clips: rows {', '.join(map(str, wrong[:10]))}"
+            f"{len(values)} clips: rows {listed(wrong)}"
         )
     tensor = torch.from_numpy(values.astype(np.float32))
     try:

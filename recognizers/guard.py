@@ -30,6 +30,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from mersynth.checks import check_choice, listed, listed_lines
 from mersynth.clips import Clip
 from recognizers.protocol import Fold, HeldOut
 
@@ -166,8 +167,7 @@ def check_fold(inputs: FoldInputs, habit: Habit = "strict") -> tuple[Leak, ...]:
         LeakageError: naming the clips, grouped by what they came in by.
         ValueError: if the habit is unknown.
     """
-    if habit not in ("strict", "paper"):
-        raise ValueError(f"protocol must be 'strict' or 'paper', got {habit!r}")
+    check_choice("protocol", habit, ("strict", "paper"))
     leaks = find_leaks(inputs)
     forbidden = [leak for leak in leaks if habit == "strict" or leak.kind == TRAINING]
     if forbidden:
@@ -286,8 +286,7 @@ def _synthetic_fault(clip: Clip, people: AbstractSet[str]) -> str | None:
     if not clip.unseen:
         return "the people that its generator never saw are not known"
     if seen := sorted(person for person in people if person not in clip.unseen):
-        more = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
-        return f"its generator is not known to have never seen {seen[0]}{more}, who is tested"
+        return f"its generator is not known to have never seen {listed(seen, 1)}, who is tested"
     return None
 
 
@@ -296,8 +295,7 @@ def _message(fold: str, leaks: Sequence[Leak]) -> str:
     for kind in dict.fromkeys(leak.kind for leak in leaks):
         found = [leak for leak in leaks if leak.kind == kind]
         lines.append(f"  {kind} ({len(found)}):")
-        lines += ["    " + f"{leak.clip} {leak.reason}".lstrip() for leak in found[:_SHOWN]]
-        if len(found) > _SHOWN:
-            lines.append(f"    and {len(found) - _SHOWN} more")
+        told = [f"{leak.clip} {leak.reason}".lstrip() for leak in found]
+        lines += listed_lines(told, _SHOWN, indent="    ")
         lines.append(f"    -> {_ADVICE[kind.partition(': ')[0]]}")
     return "\n".join(lines)

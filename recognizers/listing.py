@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from rich.table import Table
 
+from mersynth.checks import listed
 from mersynth.files import whole_file
-from mersynth.logs import listed
 
 _RECORD = Path(__file__).with_name("systems.json")
 

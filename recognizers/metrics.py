@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mersynth.checks import check_choice
 from recognizers.prediction_checks import check_classes, check_labels
 from recognizers.predictions import Predictions
 
@@ -232,8 +233,7 @@ def pooled(confusion: np.ndarray, statistic: Statistic) -> np.ndarray:
     Raises:
         ValueError: if there is no such statistic.
     """
-    if statistic not in STATISTICS:
-        raise ValueError(f"statistic must be one of {', '.join(STATISTICS)}, got {statistic!r}")
+    check_choice("statistic", statistic, STATISTICS)
     if statistic == "accuracy":
         return np.trace(confusion, axis1=-2, axis2=-1) / confusion.sum((-2, -1))
     recall, f1 = per_class(confusion)

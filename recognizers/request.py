@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from mersynth.checks import check_choice
 from mersynth.names import NameChoice
 from recognizers.guard import Habit
 
@@ -63,11 +64,7 @@ class Request:
             "names": (*get_args(NameChoice), None),
         }
         for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(map(str, values))}, got "
-                    f"{getattr(self, name)!r}"
-                )
+            check_choice(name, getattr(self, name), values)
         if self.seeds < 1 or self.seed < 0:
             raise ValueError(
                 f"seeds must be 1 or more and seed 0 or more, got {self.seeds}, {self.seed}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mersynth.checks import check_choice
 from mersynth.face import mtcnn, weights
 from mersynth.face.template import landmarks_from_points
 
@@ -72,10 +73,7 @@ def choose_detector(detector: str = "auto") -> Detector:
         if mtcnn.is_installed():
             return "mtcnn"
         return "lbp" if weights.locate(weights.RETINAFACE) is None else "feat"
-    if detector not in DETECTORS:
-        raise ValueError(
-            f"detector must be 'auto' or one of {', '.join(DETECTORS)}, got {detector!r}"
-        )
+    check_choice("detector", detector, ("auto", *DETECTORS))
     if detector == "mtcnn" and not mtcnn.is_installed():
         raise ValueError(f"detector=mtcnn is not installed: {INSTALL}")
     if detector == "feat":

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from mersynth import logs
+from mersynth.checks import check_choice
 from mersynth.clips import Clip
 from mersynth.face.align import Alignment, alignment_from_landmarks, what_is_odd
 from mersynth.face.clip_alignment import AlignedClip, Aligner
@@ -132,8 +133,7 @@ def frame_clips(
             frames of a raw release are not aligned.
         WeightsMissingError: if the detector was asked for by name and its weights are not there.
     """
-    if geometry not in GEOMETRIES:
-        raise ValueError(f"geometry must be one of {', '.join(GEOMETRIES)}, got {geometry!r}")
+    check_choice("geometry", geometry, GEOMETRIES)
     if geometry == "auto":
         geometry = "align" if scan.release == "raw" else "resize"
     framing = choice.framing(HEAD if scan.release == "raw" else TIGHT)

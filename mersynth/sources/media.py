@@ -10,6 +10,7 @@ from typing import Literal
 
 from PIL import Image, UnidentifiedImageError
 
+from mersynth.checks import listed
 from mersynth.sources.errors import Problem
 
 Kind = Literal["image", "video", "system", "other"]
@@ -84,9 +85,8 @@ def left_out(files: Sequence[Path], place: str, wanted: str = "images") -> list[
     """
     if not files:
         return []
-    shown = ", ".join(file.name for file in files[:5])
-    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
-    return [Problem(place, f"left out, being no {wanted}: {shown}{more}", fatal=False)]
+    names = listed([file.name for file in files], 5)
+    return [Problem(place, f"left out, not {wanted}: {names}", fatal=False)]
 
 
 @cache

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mersynth.checks import check_choice
 from recognizers.models.base import Output
 from recognizers.models.imagenet import Weights
-from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 from recognizers.models.shallow_alexnet import ShallowAlexNet, Trunk, alexnet_trunk
 

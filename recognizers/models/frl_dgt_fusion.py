@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mersynth.checks import check_choice
 from recognizers.models.frl_dgt_regions import crop
-from recognizers.models.options import check_choice, check_dropout
+from recognizers.models.options import check_dropout
 
 Fusion = Literal["before", "after"]
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mersynth.checks import check_choice
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.imagenet import Weights, resnet18_layers
-from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 
 Discriminator = Literal["paper", "published"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mersynth.checks import listed
 from mersynth.files import read_tensors, tensors_by_name
 
 
@@ -62,7 +63,7 @@ def load_renamed(
         if n in published and published[n].shape != tensor.shape
     ]
     told = [
-        f"{what} ({len(found)}): {', '.join(found[:3])}{', ...' if len(found) > 3 else ''}"
+        f"{what} ({len(found)}): {listed(found, 3)}"
         for what, found in (("missing", missing), ("unknown", unknown), ("shape", shapes))
         if found
     ]

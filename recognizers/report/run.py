@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from mersynth.checks import check_choice
 from recognizers.comparison import Interval
 from recognizers.metrics import FULL, STATISTICS, SeedScores, Statistic, by_dataset
 from recognizers.predictions import Predictions
@@ -121,8 +122,7 @@ def _accounts(
 
 def _check_habit(results: Mapping[str, Any], path: Path) -> None:
     for key, allowed in (("habit", ("strict", "paper")), ("headline", SELECTIONS)):
-        if results[key] not in allowed:
-            raise RunError(f"{path}: {key} must be {' or '.join(allowed)}, got {results[key]!r}")
+        check_choice(f"{path}: {key}", results[key], allowed, RunError)
     if results[results["headline"]] is None:
         raise RunError(f"{path} holds no {results['headline']} figures; {_REPEAT}")
     if results["habit"] == "strict" and (results["marked"] or results["headline"] == "oracle"):

@@ -84,7 +84,7 @@ def test_classes_by_name_and_inputs_by_name(tmp_path: Path) -> None:
         ({"subject": None}, r"lacks the array 'subject'; it has x, y"),
         ({"x": None}, r"lacks the array 'x'"),
         ({"subject": ["00"]}, r"subject has the shape \(1,\), y has 30 rows"),
-        ({"y": [0, 1, 3] * 10}, r"y must be whole numbers \(int\) in 0\.\.2.*it holds \[0, 1, 3\]"),
+        ({"y": [0, 1, 3] * 10}, r"y must be whole numbers \(int\) in 0\.\.2.*it holds 0, 1, 3 "),
         ({"y": ["negative", "fear", "fear"] * 10}, r"of the classes negative.*'fear'"),
         ({"y": np.arange(30) / 2}, r"y must be whole numbers"),
         ({"classes": ["a", "a", "b"]}, "classes must be 2 or more different names"),

@@ -66,7 +66,7 @@ def spoil_predictions(run: Path) -> None:
         (lambda run: lacking(run, "folds", "1", "tested"), r"lacks folds\[1\].tested"),
         (lambda run: change(run, seconds="long"), r"seconds must be a whole number or a number"),
         (lambda run: change(run, seeds=[0, True]), r"seeds\[1\] must be a whole number, got True"),
-        (lambda run: change(run, habit="lax"), r"habit must be strict or paper, got 'lax'"),
+        (lambda run: change(run, habit="lax"), r"habit must be one of strict, paper, got 'lax'"),
         (lambda run: change(run, headline="oracle"), r"the habit is strict, yet its headline"),
         (lambda run: change(run, marked=["a leak"]), r"only habit paper may have marks"),
         (lambda run: change(run, seeds=[0, 7]), r"holds the seeds \[0, 1\], .* names \[0, 7\]"),

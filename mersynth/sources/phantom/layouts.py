@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mersynth.checks import check_choice
 from mersynth.clips import Clip
 from mersynth.facs.emotions import native_labels, prototypes
 from mersynth.sources.base import Release
@@ -146,8 +147,7 @@ def choose_layout(table: Path, name: str) -> Layout:
     Raises:
         ValueError: if the database has no layout here, or the table's name is not one of its.
     """
-    if name not in LAYOUTS:
-        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {name!r}")
+    check_choice("layout", name, LAYOUTS)
     fitting = [
         layout
         for layout in LAYOUTS[name]
