@@ -12,6 +12,7 @@ from torch import Tensor
 from mersynth.dataset import to_float
 from mersynth.gan.conditions import (
     ConditionSettings,
+    added_to_rest,
     clip_curve,
     jitter,
     movement,
@@ -193,7 +194,7 @@ class TrainingClips:
             clips.append(np.asarray(frames[chosen]))
             labels.append(self.emotions.index(self.clips[i].emotion))
             curve = jitter(resample(movement(self.curves[j]), num_frames), rng, self.settings)
-            curves.append(np.clip(np.nan_to_num(self.curves[i][:1]) + curve, 0, 1))
+            curves.append(added_to_rest(self.curves[i], curve))
             curve_labels.append(self.emotions.index(self.clips[j].emotion))
             noise.append(self.noise[i])
         return VideoBatch(

@@ -24,6 +24,7 @@ from mersynth.facs.emotions import classes as label_classes
 from mersynth.facs.emotions import label
 from mersynth.gan.conditions import (
     ConditionSettings,
+    added_to_rest,
     clip_curve,
     jitter,
     movement,
@@ -211,8 +212,8 @@ def _plan_work(
             template = real[by_id[item.template.clip]]
             model = template.clip
             curve = resample(movement(clip_curve(template, settings)), config.num_frames)
-        rest = np.nan_to_num(clip_curve(face, settings)[:1])
-        curve = np.clip(rest + jitter(config.strength * curve, rng, settings), 0, 1)
+        varied = jitter(config.strength * curve, rng, settings)
+        curve = added_to_rest(clip_curve(face, settings), varied)
         clip = Clip(
             source=face.clip.source,
             subject=face.clip.subject,
