@@ -11,7 +11,7 @@ from mersynth.config import ConfigError
 def test_a_value_that_is_not_one_of_a_few_is_named_with_those() -> None:
     check_choice("half", "eyes", ("eyes", "mouth"))
     check_choice("strength", None, ("micro", None))
-    with pytest.raises(ValueError, match="^half must be one of eyes, mouth, got 'nose'$"):
+    with pytest.raises(ValueError, match=r"^half must be one of eyes, mouth, got 'nose'$"):
         check_choice("half", "nose", ("eyes", "mouth"))
     with pytest.raises(ConfigError, match=r"one of micro, null \(None in Python\), got 'None'$"):
         check_choice("strength", "None", ("micro", None), ConfigError)

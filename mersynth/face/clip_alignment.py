@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mersynth.face.align import Alignment, alignment_of, what_is_odd
-from mersynth.face.detect import DETECTORS, Face, FaceError, FaceFinder, told_choice
+from mersynth.face.detect import DETECTORS, FaceError, FaceFinder, told_choice
+from mersynth.face.face import Face
 from mersynth.face.template import HEAD, Framing, five_points
 from mersynth.sources.base import ClipFiles
 from mersynth.sources.errors import Problem
