@@ -74,7 +74,7 @@ class Feature:
     Attributes:
         compute: from clips, a device and options to (B, ...) float32.
         of: what a row belongs to.
-        needs: what a clip must have; the rows of one that has it not are NaN.
+        needs: what a clip must have; the rows of a clip without it are NaN.
         shape: of a row, in words.
     """
 
@@ -121,7 +121,7 @@ def _magnified(
 def _magnify(
     magnifier: Callable[[Tensor, Tensor, float], Tensor], onset: Tensor, apex: Tensor, alpha: float
 ) -> Tensor:
-    """The magnified apex; the apex itself where it is the onset, of which there is no movement."""
+    """The magnified apex; the apex itself where it is the onset and nothing moves."""
     changed = (onset != apex).flatten(1).any(1)[:, None, None, None]
     return torch.where(changed, magnifier(onset, apex, alpha), apex)
 

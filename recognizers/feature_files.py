@@ -58,9 +58,9 @@ def read_features(
         path: the file.
         specs: ``Recognizer.inputs``.
         alone: whether no other clips take part in the run. People of several files are told apart
-            by ``dataset`` and ``subject``, and a file's name is none of a database: it must say.
+            by ``dataset`` and ``subject``, and a file's name does not name a database: it must say.
         first_label: number of the first class in y. None: 0, and then a file that names no classes
-            must have a clip of class 0: numbers that start at 1 would make a class of nobody.
+            must have a clip of class 0: numbers that start at 1 would leave class 0 empty.
 
     Returns:
         The data, its inputs float32.
@@ -68,7 +68,7 @@ def read_features(
     Raises:
         FileNotFoundError: if there is no such file.
         FeatureFileError: if an array is missing, damaged or does not fit the others or the model,
-            a label is no class, a clip comes twice, or values are not finite or out of range.
+            a label is not a class, a clip comes twice, or values are not finite or out of range.
     """
     path = Path(path)
     arrays = _load(path)
@@ -116,8 +116,8 @@ def _load(path: Path) -> dict[str, np.ndarray]:
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise FeatureFileError(
-            f"{path} is no readable npz file; write it with numpy.savez, of arrays of numbers and "
-            "text, without objects"
+            f"{path} is not a readable npz file; write it with numpy.savez, of arrays of numbers "
+            "and text, without objects"
         ) from error
 
 

@@ -75,7 +75,7 @@ def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
     """The classes as a tuple.
 
     Raises:
-        ValueError: if there is none, one is no text or empty, or one comes twice.
+        ValueError: if there is none, one is not text or is empty, or one comes twice.
     """
     if isinstance(classes, str) or len(classes) == 0:
         raise ValueError(f"classes must be a sequence of one name or more, got {classes!r}")
@@ -87,10 +87,10 @@ def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_labels(labels: Collection[Any], classes: tuple[str, ...], column: str) -> None:
-    """Raise a ValueError that names the labels which are no class."""
+    """Raise a ValueError that names the labels that are not classes."""
     if unknown := sorted(repr(label) for label in set(labels) - set(classes)):
         raise ValueError(
-            f"labels in {column!r} that are no class: {listed(unknown, 5)}; the classes are "
+            f"labels in {column!r} that are not classes: {listed(unknown, 5)}; the classes are "
             f"{', '.join(classes)}"
         )
 
@@ -102,7 +102,7 @@ def cleaned(frame: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     check_columns(frame.columns, needed, "predictions")
     if foreign := [c for c in frame.columns if str(c).startswith("p_") and c not in probabilities]:
         raise ValueError(
-            f"probability columns of no class: {listed(foreign, 5)}; the classes are "
+            f"probability columns that belong to no class: {listed(foreign, 5)}; the classes are "
             f"{', '.join(classes)}"
         )
     if frame.empty:
@@ -154,11 +154,11 @@ def text_column(frame: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _numbers(frame: pd.DataFrame, column: str) -> pd.Series:
-    """A column as float64, exact; NaN and what is no number raise."""
+    """A column as float64, exact; NaN and what is not a number raise."""
     try:
         numbers = frame[column].astype(object).astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{column!r} holds what is no number: {error}") from error
+        raise ValueError(f"{column!r} holds what is not a number: {error}") from error
     if not np.isfinite(numbers).all():
         row = frame[~np.isfinite(numbers)].iloc[0]
         raise ValueError(f"{column!r} is {row[column]} for {_row(row)}; it must be a number")

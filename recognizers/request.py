@@ -25,7 +25,7 @@ class Request:
         test: of ``cross``, stores and files to test on.
         pretrain: stores or files to pretrain on before every fold.
         mix: stores or files to learn from beside the training clips of every fold.
-        groups: test K groups of people in the place of single ones (``loso`` and ``cde``).
+        groups: test K groups of people instead of single ones (``loso`` and ``cde``).
         first_label: number of the first class in ``y`` of feature files; None: 0, and files without
             a clip of it are refused.
         classes: label scheme of the stores; None: ``three`` for ``cde``, else ``five``.

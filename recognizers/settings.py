@@ -159,7 +159,7 @@ _OTHER = ("LBFGS", "ReduceLROnPlateau", "Optimizer", "LRScheduler", "_LRSchedule
 
 
 def _named(what: str, block: Mapping[str, Any], room: Any, base: type) -> None:
-    """Refuse a block whose ``name`` is no class of torch's of that kind."""
+    """Refuse a block whose ``name`` is not a class of that kind in torch."""
     names = sorted(
         name
         for name, kind in vars(room).items()

@@ -43,7 +43,7 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def replace(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Puts a recorder of the same signature in the place of the function behind a command."""
+    """Puts a recorder of the same signature instead of the function behind a command."""
 
     def replace(command: str, does: Any = None) -> Any:
         module = importlib.import_module(FUNCTIONS[command][0])

@@ -20,7 +20,7 @@ Magnifier = Callable[[Tensor, Tensor, Tensor], Tensor]
 Reduction = Literal["paper", "nearest"]
 
 _PAPER_FRACTION = 0.5
-_STILL = 1e-6  # pixels; a motion below it is none
+_STILL = 1e-6  # pixels; a shorter motion counts as none
 
 
 class EMR(nn.Module):

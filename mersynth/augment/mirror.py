@@ -1,4 +1,4 @@
-"""Half-face mirroring: one half of the face, and its mirror image in the place of the other."""
+"""Half-face mirroring: one half of the face, and its mirror image instead of the other."""
 
 from __future__ import annotations
 

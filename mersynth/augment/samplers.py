@@ -138,7 +138,7 @@ def class_weights(
     Args:
         labels: class of each training sample, (N,) integers from 0.
         num_classes: C; None: up to the largest label.
-        counts: n_1..n_C themselves, in the place of ``labels``.
+        counts: n_1..n_C themselves, instead of ``labels``.
 
     Returns:
         (C,) float32, 1 for the largest class. A class without samples, for which the equation has

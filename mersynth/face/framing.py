@@ -188,7 +188,7 @@ def _align(scan: Scan, image_size: int, detector: str, framing: Framing) -> Fram
 def _by_published(
     files: ClipFiles, image_size: int, framing: Framing, problems: list[Problem]
 ) -> FramedClip:
-    """A clip aligned by its own landmarks: what they say is kept, and told where it is odd."""
+    """A clip aligned by its own landmarks: what they say is kept, and reported where it is odd."""
     assert files.landmarks is not None
     alignment = alignment_from_landmarks(files.landmarks[0], image_size, framing)
     off = what_is_odd(files.landmarks[0], image_size, framing)

@@ -154,8 +154,8 @@ class TrainingClips:
             others = _other_frames(a, len(curve), each, rng)
             targets = curve[others] if own else self._targets_of_others(i, rng, noise, each)
             truth = np.stack([item.frames[b] for b in others])
-            told = (np.array(own), np.array(self.noise[i]))
-            drawn.append((item.frames[a], curve[a], truth, curve[others], targets, *told))
+            of_face = (np.array(own), np.array(self.noise[i]))
+            drawn.append((item.frames[a], curve[a], truth, curve[others], targets, *of_face))
         return drawn
 
     def _targets_of_others(

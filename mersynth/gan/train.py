@@ -70,7 +70,7 @@ def train(
         CheckpointError: if ``out`` holds a run already and ``resume`` is false, or another run.
         NamesError: if names of the stores look alike, and it is not said what they are.
         InUseError: if another process trains into ``out``.
-        TrainingError: if a loss is no number any more.
+        TrainingError: if a loss is not a number.
         ValueError: if there are fewer subjects than groups, or the clips teach nothing.
     """
     config = load_settings(overrides)

@@ -113,7 +113,7 @@ def apex_signal(
 ) -> Tensor:
     """How far the face has moved in each frame, as a method sees it.
 
-    Frames are first brought to one brightness, so that light that flickers is no movement, and
+    Frames are first brought to one brightness, so that flickering light does not count, and
     smoothed in time. The methods are
 
     * ``"strain"``: mean optical strain of the flow from the onset (Shreve et al. 2011; Liong et
@@ -210,7 +210,7 @@ def measure_apex(
 
     Returns:
         The error of each method; and of ``"middle"``, which takes the middle frame without looking
-        at the clip: a method that is no better has told nothing.
+        at the clip: a method that does no better has found nothing.
 
     Raises:
         ValueError: if there is no clip, or as :func:`spot_apex`.

@@ -181,7 +181,7 @@ def frames_by_number(
 
     Returns:
         The files; and the problems: a number that comes twice, and, which costs no clip, files that
-        are called as frames and are no images.
+        are named as frames and are not images.
     """
     inside = files_of(folder)
     files: dict[int, Path] = {}

@@ -32,7 +32,7 @@ a preview, often the size of a stamp."""
 _FURTHER_SUFFIXES = frozenset((".heic", ".heif", ".hif", ".avif", ".jxl"))
 # Pillow knows these formats without showing their pixels, or they are drawings and no photos.
 _NO_PHOTOS = frozenset(("BUFR", "GRIB", "HDF5", "MPEG", "WMF", "EPS"))
-# Whatever their ending: these formats are told by their first bytes, without a mistake.
+# Whatever their ending: these formats are recognised by their first bytes, without a mistake.
 _TOLD_BY_CONTENT = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
 _SYSTEM_NAMES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
 

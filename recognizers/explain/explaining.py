@@ -65,8 +65,8 @@ def explain(
         (N, h, w) a map, or of ``tsne`` ``clip``, ``fold``, ``held_out``, ``points``.
 
     Raises:
-        RunError: if the folder is no finished run, its folds kept no weights, what it was made of
-            is gone or has changed, or its model has no such explanation.
+        RunError: if the folder is not a finished run, its folds kept no weights, what it was made
+            of is gone or has changed, or its model has no such explanation.
         InUseError: if another process draws the same page.
         ValueError: if there is no such method, target or clip.
     """

@@ -210,7 +210,7 @@ class TransformerFusion(nn.Module):
         width: D of what it returns: 2 C, or C without full-face fusion.
 
     Raises:
-        ValueError: if a side is no multiple of the patch's.
+        ValueError: if a side is not a multiple of the patch's.
     """
 
     def __init__(

@@ -202,7 +202,7 @@ def _notes(ranking: Ranking) -> list[str]:
     notes += ranking.warnings
     for entry in ranking.apart:
         reasons = "; ".join(entry.marked) or "published habits"
-        notes.append(f"{entry.name} is not ranked, since it is no result: {reasons}.")
+        notes.append(f"{entry.name} is not ranked, since it is not a result: {reasons}.")
     return notes
 
 

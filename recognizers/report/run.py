@@ -74,7 +74,7 @@ class Run:
             raise RunError(f"there is no folder {path}; name the folder of a run")
         if not (path / "results.json").is_file():
             raise RunError(
-                f"{path} is no finished run: it has no results.json; {_REPEAT} (it goes on with "
+                f"{path} is not a finished run: it has no results.json; {_REPEAT} (it goes on with "
                 "the missing folds), or name the folder of another run"
             )
         results = read_json(path / "results.json", RESULTS)
@@ -87,8 +87,8 @@ class Run:
             predictions=predictions,
             scores={name: _scores(path, name, results, predictions[name]) for name in chosen},
             config=_read_text(path / "config.yaml"),
-            folds=_accounts(path / "folds", FOLD, results),
-            pretrained=_accounts(path / "pretrained", PRETRAINED, results),
+            folds=_records(path / "folds", FOLD, results),
+            pretrained=_records(path / "pretrained", PRETRAINED, results),
         )
 
     @property
@@ -112,12 +112,12 @@ class Run:
         return Interval(**intervals[statistic]) if intervals else None
 
 
-def _accounts(
+def _records(
     folder: Path, layout: Mapping[str, Any], results: Mapping[str, Any]
 ) -> list[Mapping[str, Any]]:
-    """The accounts of the seeds that the results tell of; the folder may hold more."""
-    accounts = [read_json(file, layout) for file in sorted(folder.glob("*.json"))]
-    return [account for account in accounts if account["seed"] in results["seeds"]]
+    """The records of the seeds that the results cover; the folder may hold more."""
+    records = [read_json(file, layout) for file in sorted(folder.glob("*.json"))]
+    return [record for record in records if record["seed"] in results["seeds"]]
 
 
 def _check_habit(results: Mapping[str, Any], path: Path) -> None:

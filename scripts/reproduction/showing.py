@@ -80,8 +80,8 @@ def as_markdown(filled: Filled, quick: bool) -> str:
         last = number
     body = documents.table(["method", "", *heads], rows, words=(0, 1))
     parts = [f"# {filled.table.title}", *heading(quick), body]
-    if told := notes(filled):
-        parts.append("\n".join(f"- {note}" for note in told))
+    if remarks := notes(filled):
+        parts.append("\n".join(f"- {note}" for note in remarks))
     return documents.document(parts)
 
 
@@ -133,12 +133,12 @@ def lines(filled: Filled) -> Iterator[tuple[int, str, list[str]]]:
         ours = [filled.values.get((number, place), {}) for place in range(len(table.columns))]
         digits = [_digits(filled, place) for place in range(len(table.columns))]
         columns = list(zip(table.columns, ours, digits, strict=True))
-        told = {
+        figures = {
             "strict": [_mean(c, v, "strict", d) for c, v, d in columns],
             "95 %": [_interval(c, v, d) for c, v, d in columns],
             "oracle": [_mean(c, v, "oracle", d) for c, v, d in columns],
         }
-        for kind, cells in told.items():
+        for kind, cells in figures.items():
             if any(cells):
                 yield number, kind, cells
 

@@ -125,7 +125,7 @@ def test_a_missing_and_a_damaged_file(tmp_path: Path) -> None:
         read_features(tmp_path / "nothing.npz", {"flow_strain": SPEC})
     path = write(tmp_path / "f.npz")
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(FeatureFileError, match=r"f\.npz is no readable npz file"):
+    with pytest.raises(FeatureFileError, match=r"f\.npz is not a readable npz file"):
         read_features(path, {"flow_strain": SPEC})
     np.savez(path, **{**features(), "y": np.array([object()] * 30)})
     with pytest.raises(FeatureFileError, match="without objects"):

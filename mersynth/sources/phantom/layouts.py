@@ -177,7 +177,7 @@ def _listed(row: TableRow) -> Clip:
     subject, name, label = (cell_text(row.cells[what]) for what in ("subject", "clip", "label"))
     if label not in emotions or not SMIC_NAME.fullmatch(name):
         known = ", ".join(f"{k} ({v})" for k, v in emotions.items())
-        reason = f"clip {name!r} of label {label!r} is none of SMIC's; labels are {known}"
+        reason = f"clip {name!r} of label {label!r} is not one of SMIC's; labels are {known}"
         raise SourceError(str(row.problem(reason, "clip")))
     return Clip(
         source="smic",

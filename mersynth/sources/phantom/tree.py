@@ -1,6 +1,6 @@
 """A rendered tree in a real database's layout: a dress rehearsal for a lab that has the labels.
 
-Every clip of the annotation table is rendered, by phantom subjects in the place of the real ones,
+Every clip of the annotation table is rendered, by phantom subjects instead of the real ones,
 into the folders and file names that the database publishes, beside a copy of the table.
 """
 

@@ -211,12 +211,12 @@ def _report(faults: Mapping[str, str], data: ClipDataset, skip_bad: bool) -> Non
     by_reason: dict[str, list[str]] = {}
     for clip, why in faults.items():
         by_reason.setdefault(why, []).append(clip)
-    told = "\n".join(f"  {listed(clips, _SHOWN)}: {why}" for why, clips in by_reason.items())
+    reasons = "\n".join(f"  {listed(clips, _SHOWN)}: {why}" for why, clips in by_reason.items())
     count = f"{len(faults)} of {len(data)} clips cannot be exported"
     if len(faults) == len(data) or not skip_bad:
         hint = "" if len(faults) == len(data) else "\nOr leave them out with --skip-bad."
-        raise ExportError(f"{count}; nothing was written\n{told}{hint}")
-    logger.warning("%s and are left out:\n%s", count, told)
+        raise ExportError(f"{count}; nothing was written\n{reasons}{hint}")
+    logger.warning("%s and are left out:\n%s", count, reasons)
 
 
 def _terms(header: Mapping[str, Any], key: str) -> Iterator[str]:
