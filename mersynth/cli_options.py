@@ -1,4 +1,4 @@
-"""What the commands of ``mersynth`` and ``recognizers`` share: options, and how errors are told."""
+"""What the commands of ``mersynth`` and ``recognizers`` share: options, and how errors look."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mersynth.checks import check_choice
+
 Strength = Literal["micro", "macro"]
 
 
@@ -64,10 +66,7 @@ class Clip:
             )
         if self.fps <= 0:
             raise ValueError(f"clip {self.id}: fps must be positive, got {self.fps}")
-        if self.strength not in ("micro", "macro"):
-            raise ValueError(
-                f"clip {self.id}: strength must be 'micro' or 'macro', got {self.strength!r}"
-            )
+        check_choice(f"clip {self.id}: strength", self.strength, ("micro", "macro"))
 
     @property
     def subject_id(self) -> str:

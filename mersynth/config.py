@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mersynth import checks
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -187,6 +189,4 @@ def check_choice(config: DictConfig, key: str, allowed: Sequence[str | bool]) ->
     """
     from omegaconf import OmegaConf
 
-    value = OmegaConf.select(config, key)
-    if value not in allowed:
-        raise ConfigError(f"{key} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+    checks.check_choice(key, OmegaConf.select(config, key), allowed, ConfigError)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mersynth.checks import listed
 from mersynth.clips import Strength
 from mersynth.facs.action_units import stronger_side
 from mersynth.facs.emotions import classes, label
-from mersynth.logs import listed
 from mersynth.store import ClipStore
 
 logger = logging.getLogger(__name__)

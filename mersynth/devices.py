@@ -6,6 +6,8 @@ import logging
 
 import torch
 
+from mersynth.checks import check_choice
+
 logger = logging.getLogger(__name__)
 
 #: ``auto``, and what it chooses between: float32, or bf16 where autocast allows it.
@@ -43,8 +45,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
     Raises:
         ValueError: if the precision is none of them.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    check_choice("precision", precision, PRECISIONS)
     fast = has_fast_bf16(device)
     if precision == "auto":
         chosen = "bf16-mixed" if fast else "32-true"

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mersynth.checks import check_choice, listed
 from mersynth.dataset import to_float
 from mersynth.face.intensity import difference_to_onset
 from mersynth.facs.action_units import stronger_side
-from mersynth.logs import listed
 from mersynth.motion.dynamic_image import dynamic_image
 from mersynth.motion.flow import optical_flow, optical_strain
 from mersynth.motion.flow_images import flow_to_hsv, on_apex_off_magnitudes
@@ -74,7 +74,7 @@ class Feature:
     Attributes:
         compute: from clips, a device and options to (B, ...) float32.
         of: what a row belongs to.
-        needs: what a clip must have; the rows of one that has it not are NaN.
+        needs: what a clip must have; the rows of a clip without it are NaN.
         shape: of a row, in words.
     """
 
@@ -112,18 +112,16 @@ def _on_off(
 def _magnified(
     clips: Sequence[StoredClip], device: torch.device, method: str, alpha: float
 ) -> Tensor:
+    check_choice("magnified: method", method, ("magnet", "eulerian"))
     onset, apex = _onset(clips, device), _apex(clips, device)
-    if method == "magnet":
-        return _magnify(_shipped_magnet(device), onset, apex, alpha)
-    if method == "eulerian":
-        return _magnify(eulerian_pair, onset, apex, alpha)
-    raise ValueError(f"magnified: method must be magnet or eulerian, got {method!r}")
+    magnify = _shipped_magnet(device) if method == "magnet" else eulerian_pair
+    return _magnify(magnify, onset, apex, alpha)
 
 
 def _magnify(
     magnifier: Callable[[Tensor, Tensor, float], Tensor], onset: Tensor, apex: Tensor, alpha: float
 ) -> Tensor:
-    """The magnified apex; the apex itself where it is the onset, of which there is no movement."""
+    """The magnified apex; the apex itself where it is the onset and nothing moves."""
     changed = (onset != apex).flatten(1).any(1)[:, None, None, None]
     return torch.where(changed, magnifier(onset, apex, alpha), apex)
 

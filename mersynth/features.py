@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from mersynth import __version__, config, logs
+from mersynth.checks import check_choice
 from mersynth.feature_kinds import FEATURES, REMEDIES, tell_still
 from mersynth.files import checksum_of, sha256_of_file, whole_file, write_json_atomically
 from mersynth.lock import hold
@@ -69,8 +70,7 @@ def _completed(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     options = defaults()
     method = given.get("method", options.get("method"))
     if name in _BY_FLOW and method != options["method"]:
-        if method not in METHODS:
-            raise ValueError(f"{name}: method must be one of {', '.join(METHODS)}, got {method!r}")
+        check_choice(f"{name}: method", method, METHODS)
         options = defaults(f"flow@feature.{name}={method}")
     for key, value in given.items():
         if key not in options:

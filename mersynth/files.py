@@ -219,7 +219,7 @@ def tensors_by_name(values: object, where: str = "") -> dict[str, Tensor]:
         raise ValueError(f"expected tensors by name{where}, got {type(values).__name__}")
     wrong = [name for name, value in values.items() if not torch.is_tensor(value)]
     if wrong or not values:
-        found = f"{wrong[0]!r} is no tensor" if wrong else "nothing"
+        found = f"{wrong[0]!r} is not a tensor" if wrong else "nothing"
         raise ValueError(f"expected tensors by name{where}, found: {found}")
     wrapped = all(str(name).startswith("module.") for name in values)
     return {str(n).removeprefix("module.") if wrapped else str(n): v for n, v in values.items()}
@@ -241,13 +241,13 @@ def _numpy_values() -> list[Any]:
     return [np.dtype, np.ndarray, *kinds, *moved]
 
 
-def _unreadable(path: Path, told: str) -> str:
-    needed = re.search(r"[Uu]nsupported (?:global: GLOBAL|GLOBAL|class) ([\w.]+)", told)
+def _unreadable(path: Path, message: str) -> str:
+    needed = re.search(r"[Uu]nsupported (?:global: GLOBAL|GLOBAL|class) ([\w.]+)", message)
     if needed is not None:
         return (
             f"{path} holds {needed[1]}, which takes code to read, and none is run. If you trust "
             f"the file, keep its tensors alone: torch.save(torch.load('{path}', weights_only=False)"
             "['state_dict'], NEW_FILE)"
         )
-    reason = (told.partition("WeightsUnpickler error:")[2] or told).strip().partition("\n")[0]
+    reason = (message.partition("WeightsUnpickler error:")[2] or message).strip().partition("\n")[0]
     return f"{path} cannot be read as weights ({reason or 'it is empty'})"

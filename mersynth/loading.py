@@ -35,7 +35,7 @@ def load_clips(
         The table, whose row ``i`` is about sample ``i``: the fields of :class:`mersynth.clips.Clip`
         beside ``id``, ``subject_id``, ``class`` (its name) and ``label`` (its index); and the
         Dataset, :class:`mersynth.dataset.ClipDataset`, of clips (T, 3, H, W) float32 in [0, 1].
-        Classes of the scheme that no clip has are told in a warning.
+        Classes of the scheme that no clip has are named in a warning.
 
     Raises:
         StoreError: if there is no whole, readable store.

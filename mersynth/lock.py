@@ -1,4 +1,4 @@
-"""One writer an output: who comes second is told at once who holds it.
+"""One writer an output: who comes second learns at once who holds it.
 
 The lock of ``stores/samm`` is the file ``stores/.samm.lock``, locked by the operating system, which
 frees it when its process ends, however it ends. The file is removed when the output is given back;
@@ -26,7 +26,7 @@ from filelock import lock_descriptor, unlock_descriptor
 logger = logging.getLogger(__name__)
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of some network file systems
-_LONGEST = 300  # characters of a command that are told
+_LONGEST = 300  # characters of a command that are shown
 _INFO = (
     1  # byte at which the holder's card begins: Windows locks the first, so that nobody reads it
 )
@@ -84,7 +84,7 @@ def hold(output: str | Path, wait: bool = False) -> Iterator[None]:
 def _take(file: Path, output: str | Path, wait: bool) -> int | None:
     """The locked file; None where the file system has no locks."""
     patience = 40  # looks at a card that its holder is about to write
-    told = False
+    reported = False
     while True:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -121,9 +121,9 @@ def _take(file: Path, output: str | Path, wait: bool) -> int | None:
                 "ended, or choose another --out"
             )
         else:
-            if not told:
+            if not reported:
                 logger.info("waiting for %s, which is being written by %s", output, holder)
-                told = True
+                reported = True
             time.sleep(0.2)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -100,9 +100,3 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int]
     seconds = time.monotonic() - start
     rate = done / seconds if seconds else 0.0
     logger.info("%s: %d %s in %.1f s (%.1f %s/s)", description, done, unit, seconds, rate, unit)
-
-
-def listed(names: Sequence[str], limit: int = 10) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

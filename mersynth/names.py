@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
+from mersynth.checks import check_choice, listed, listed_lines
 from mersynth.clips import Clip
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ class Alike:
     spellings: Mapping[str, tuple[str, ...]]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name!r} ({_some(at, 3)})" for name, at in self.spellings.items())
-        return f"{self.kind} of {self.of}: {told}" if self.of else f"{self.kind}: {told}"
+        spelled = ", ".join(f"{name!r} ({listed(at, 3)})" for name, at in self.spellings.items())
+        return f"{self.kind} of {self.of}: {spelled}" if self.of else f"{self.kind}: {spelled}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,9 @@ class Spelling:
         for name, _ in _people_in(clips):
             here.setdefault(self.people_of.get(name, name), set()).add(name)
         unseen: dict[tuple[str, ...], tuple[str, ...]] = {}
-        for told in {clip.unseen for clip in clips}:
-            known = set(told)
-            unseen[told] = tuple(p for p in self.people(told) if here.get(p, set()) <= known)
+        for given in {clip.unseen for clip in clips}:
+            known = set(given)
+            unseen[given] = tuple(p for p in self.people(given) if here.get(p, set()) <= known)
         spelled = tuple(self._clip(clip, unseen[clip.unseen]) for clip in clips)
         first: dict[str, Clip] = {}
         for old, new in zip(clips, spelled, strict=True):
@@ -166,8 +167,7 @@ def reconcile(
             stands.
         ValueError: if the choice is unknown.
     """
-    if choice is not None and choice not in get_args(NameChoice):
-        raise ValueError(f"names must be 'same', 'distinct' or None, got {choice!r}")
+    check_choice("names", choice, (*get_args(NameChoice), None))
     book = _Book(named)
     alike = book.alike
     if not alike:
@@ -266,7 +266,7 @@ class _Book:
             if len(spellings) > 1:
                 yield Alike("data sets", "", _fixed(spellings))
         for (dataset, _), ids in self.people.items():
-            # Of two data sets with look-alike names the same subject is told by their names.
+            # In data sets with look-alike names one subject's ids differ by the data set alone.
             subjects: dict[str, dict[str, None]] = {}
             for person, places in ids.items():
                 subjects.setdefault(person.partition("/")[2], {}).update(places)
@@ -306,13 +306,13 @@ def _people_in(clips: Iterable[Clip]) -> list[tuple[str, str]]:
     templates = (_split(template) for template in {c.template: None for c in clips} if template)
     followed = dict.fromkeys(parts[0] for parts in templates if parts is not None)
     # Few generators make many clips, each of which names the same unseen people.
-    unseen = dict.fromkeys(name for told in {c.unseen: None for c in clips} for name in told)
+    unseen = dict.fromkeys(name for given in {c.unseen: None for c in clips} for name in given)
     roles = {"": shown, ", template": followed, ", unseen": unseen}
     return [(name, role) for role, names in roles.items() for name in names]
 
 
 def _split(clip_id: str) -> tuple[str, str] | None:
-    """Person and name of a clip's id; None if it is none."""
+    """Person and name of a clip's id; None if it is not one."""
     parts = clip_id.split("/", 2)
     return (f"{parts[0]}/{parts[1]}", parts[2]) if len(parts) == 3 else None
 
@@ -343,11 +343,6 @@ def _message(alike: Sequence[Alike]) -> str:
 
 
 def _lines(alike: Sequence[Alike]) -> list[str]:
-    clips = [str(each) for each in alike if each.kind == "clips"]
-    more = [f"and {len(clips) - _SHOWN} more clips"] if len(clips) > _SHOWN else []
-    return [*(str(each) for each in alike if each.kind != "clips"), *clips[:_SHOWN], *more]
-
-
-def _some(names: Sequence[str], count: int) -> str:
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(names[:count]) + more
+    clips = [each for each in alike if each.kind == "clips"]
+    others = [str(each) for each in alike if each.kind != "clips"]
+    return [*others, *listed_lines(clips, _SHOWN)]

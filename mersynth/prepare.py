@@ -103,7 +103,7 @@ def prepare(
 
 
 def check_source(source: str) -> None:
-    """Raise ValueError, with the names there are, if a source is none that can be prepared."""
+    """Raise ValueError, with the names there are, if a source cannot be prepared."""
     known = (*SOURCES, COMPOSITE, PHANTOM)
     if source not in known:
         raise ValueError(f"no source {source!r}; known: {', '.join(known)}")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mersynth import __version__, logs, paths
+from mersynth.checks import check_choice
 from mersynth.clips import Strength
 from mersynth.face.align import Alignment
 from mersynth.face.framing import GEOMETRIES, FramedClip, Geometry, frame_clips
@@ -75,9 +76,7 @@ class PrepareSettings:
             "strength": (None, "micro", "macro"),
         }
         for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                names = ", ".join(str(value) for value in values)
-                raise ValueError(f"{name} must be one of {names}, got {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), values)
         if self.doubtful_apex == "spot" and self.apex == "annotated":
             raise ValueError(
                 "doubtful_apex=spot spots apexes anew, and apex=annotated never spots any: choose "

@@ -1,4 +1,4 @@
-"""The state of a training in one safetensors file, with a checksum: all of it, or a told error."""
+"""The state of a training in one safetensors file, with a checksum that its reader compares."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class ClipStore(Sequence[StoredClip]):
             verify: compare them now, whatever is remembered.
 
         Raises:
-            StoreError: if the folder is no store, is of another schema version, or is damaged.
+            StoreError: if the folder is not a store, is of another schema version, or is damaged.
         """
         path = Path(path)
         meta = _read_meta(path)
@@ -252,7 +252,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
             f"no store at {path}; `mersynth prepare --source SOURCE --out {path}` makes one"
         )
     if not file.exists():
-        raise StoreError(f"{path} is no ClipStore: it has no store.json")
+        raise StoreError(f"{path} is not a ClipStore: it has no store.json")
     try:
         meta: dict[str, Any] = json.loads(file.read_text())
         version, complete = meta.get("schema_version"), "source" in meta["header"]

@@ -27,7 +27,7 @@ class Augmenting:
 
     Args:
         blocks: names of ``mersynth.augment`` with their arguments; ``bank: training`` lets donors
-            come from all clips that are learned from, in the place of the batch.
+            come from all clips that are learned from, instead of the batch.
         specs: ``Recognizer.inputs``.
         banks: by input, the clips that are learned from; needed where ``bank: training`` stands.
 

@@ -68,13 +68,17 @@ Seeds = Annotated[int, typer.Option(min=1, help="Repeat with so many seeds.")]
 
 
 @app.command("list")
-def list_command() -> None:
-    """The systems: paper, inputs, parameters, multiply-adds, published weights."""
+def list_command(
+    system: Annotated[
+        str | None, typer.Argument(help="One of the list, to see all about it.", show_default=False)
+    ] = None,
+) -> None:
+    """The systems: paper, what they read, parameters; of one also size, options and weights."""
     from rich.console import Console
 
-    from recognizers.listing import table
+    from recognizers.listing import details, table
 
-    Console().print(table())
+    Console(highlight=False).print(table() if system is None else details(system))
 
 
 _PROTOCOLS = {

@@ -150,7 +150,8 @@ def compare(
     weights = _resample(ours.shape[1], samples, seed)
     estimate = pooled(ours.sum(1), statistic).mean() - pooled(theirs.sum(1), statistic).mean()
     differences = _statistics(ours, weights, statistic) - _statistics(theirs, weights, statistic)
-    differences = differences.round(12)  # the same mean, summed in another order, is no difference
+    # The same mean, summed in another order, is not a difference.
+    differences = differences.round(12)
     # The + 1 counts the observed runs as one more resample, so that p is never 0.
     tail = (1 + min((differences <= 0).sum(), (differences >= 0).sum())) / (samples + 1)
     return Comparison(

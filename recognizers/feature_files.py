@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mersynth.augment import au_sets
+from mersynth.checks import listed
 from mersynth.clips import Clip
 from mersynth.sources.sheets import cell_text
 from recognizers.inputs import ModelData
@@ -57,9 +58,9 @@ def read_features(
         path: the file.
         specs: ``Recognizer.inputs``.
         alone: whether no other clips take part in the run. People of several files are told apart
-            by ``dataset`` and ``subject``, and a file's name is none of a database: it must say.
+            by ``dataset`` and ``subject``, and a file's name does not name a database: it must say.
         first_label: number of the first class in y. None: 0, and then a file that names no classes
-            must have a clip of class 0: numbers that start at 1 would make a class of nobody.
+            must have a clip of class 0: numbers that start at 1 would leave class 0 empty.
 
     Returns:
         The data, its inputs float32.
@@ -67,7 +68,7 @@ def read_features(
     Raises:
         FileNotFoundError: if there is no such file.
         FeatureFileError: if an array is missing, damaged or does not fit the others or the model,
-            a label is no class, a clip comes twice, or values are not finite or out of range.
+            a label is not a class, a clip comes twice, or values are not finite or out of range.
     """
     path = Path(path)
     arrays = _load(path)
@@ -115,8 +116,8 @@ def _load(path: Path) -> dict[str, np.ndarray]:
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise FeatureFileError(
-            f"{path} is no readable npz file; write it with numpy.savez, of arrays of numbers and "
-            "text, without objects"
+            f"{path} is not a readable npz file; write it with numpy.savez, of arrays of numbers "
+            "and text, without objects"
         ) from error
 
 
@@ -158,7 +159,7 @@ def _labels(
         starts_at_1 = first == 0 and whole and y.min() == 1 and y.max() == len(classes)
         raise FeatureFileError(
             f"{path}: y must be whole numbers (int) in {first}..{first + len(classes) - 1}, or "
-            f"names, of the classes {', '.join(classes)}; it holds {_some(y)} of type {y.dtype}"
+            f"names, of the classes {', '.join(classes)}; it holds {_values(y)} of type {y.dtype}"
             + "; if its numbers start at 1, say so: --first-label 1"
             * bool(starts_at_1)
         )
@@ -169,15 +170,15 @@ def _check_first(path: Path, y: np.ndarray, first_label: int | None) -> None:
     """Refuse numbers of which none is that of the first class, unless it was named."""
     if first_label is None and y.dtype.kind in "iu" and y.min() > 0:
         raise FeatureFileError(
-            f"{path}: y holds {_some(y)} and no 0, and classes are numbered from 0: class 0 would "
-            f"be nobody's. Where they are numbered from {y.min()}, say so: --first-label "
+            f"{path}: y holds {_values(y)} and no 0, and classes are numbered from 0: no clip "
+            f"would have class 0. Where they are numbered from {y.min()}, say so: --first-label "
             f"{y.min()}; where no clip has class 0, --first-label 0; or name all classes in the "
             "array 'classes', the first for 0"
         )
 
 
-def _some(y: np.ndarray) -> list[object]:
-    return sorted(set(y.ravel().tolist()))[:10]
+def _values(y: np.ndarray) -> str:
+    return listed([repr(value) for value in sorted(set(y.ravel().tolist()))])
 
 
 def _texts(array: np.ndarray) -> list[str]:
@@ -212,7 +213,7 @@ def _clips(path: Path, arrays: Mapping[str, np.ndarray], emotions: list[str]) ->
         for i in range(count)
     )
     if twice := [name for name, n in Counter(clip.id for clip in clips).items() if n > 1]:
-        raise FeatureFileError(f"{path}: clips come more than once: {', '.join(twice[:10])}")
+        raise FeatureFileError(f"{path}: clips come more than once: {listed(twice)}")
     return clips
 
 
@@ -231,7 +232,7 @@ def _input(path: Path, arrays: Mapping[str, np.ndarray], key: str, spec: InputSp
     if wrong := np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1)).tolist():
         raise FeatureFileError(
             f"{path}: {key} must be finite, got NaN or infinite values in {len(wrong)} of "
-            f"{len(values)} clips: rows {', '.join(map(str, wrong[:10]))}"
+            f"{len(values)} clips: rows {listed(wrong)}"
         )
     tensor = torch.from_numpy(values.astype(np.float32))
     try:

@@ -17,7 +17,7 @@ from recognizers.guard import FoldInputs, Habit, check_fold
 from recognizers.metrics import score
 from recognizers.models import create_model
 from recognizers.models.base import Recognizer
-from recognizers.plan import FoldPlan, told
+from recognizers.plan import FoldPlan, real_and_synthetic
 from recognizers.settings import TrainingSettings
 from recognizers.training import Epoch, Training
 
@@ -96,7 +96,7 @@ def pretrain(work: Work, rows: Sequence[int], seed: int) -> Pretrained:
     """Train a fresh model on clips of the pool.
 
     Raises:
-        TrainingError: if the loss is no number any more.
+        TrainingError: if the loss is not a number.
     """
     assert work.pool is not None
     start = time.monotonic()
@@ -123,7 +123,7 @@ def learn_fold(
 
     Raises:
         LeakageError: if it could know what it is tested on.
-        TrainingError: if the loss is no number any more.
+        TrainingError: if the loss is not a number.
     """
     start = time.monotonic()
     device = choose_device(work.device)
@@ -158,11 +158,11 @@ def learn_fold(
 def _chosen_epoch(
     work: Work, plan: FoldPlan, weights: Weights | None, seed: int, device: torch.device
 ) -> int:
-    """The epoch after which people of the training part, learned from by nobody, fared best."""
+    """The epoch after which people of the training part, learned from by nobody, did best."""
     assert plan.inner is not None
-    judges = plan.inner.chosen_on
-    true = [work.clips.labels[i] for i in judges]
-    numbers = work.clips.label[list(judges)]
+    validation = plan.inner.chosen_on
+    true = [work.clips.labels[i] for i in validation]
+    numbers = work.clips.label[list(validation)]
     best, chosen = (-1.0, 0.0), 1
     with _seeded(_fold_seed(seed, plan.index), device):
         model = _model(work, weights, device)
@@ -173,14 +173,14 @@ def _chosen_epoch(
         def after_epoch(epoch: Epoch) -> None:
             nonlocal best, chosen
             with _untouched(device):
-                probabilities = training.predict(judges)
+                probabilities = training.predict(validation)
             predicted = [work.clips.classes[i] for i in probabilities.argmax(1)]
             uf1 = score(true, predicted, work.clips.classes).uf1
-            # Few clips judge, and many epochs are equal by UF1: the surer one is better.
-            own = probabilities[np.arange(len(judges)), numbers]
-            fared = (uf1, float(np.log(own.clip(1e-12)).mean()))
-            if fared > best:
-                best, chosen = fared, epoch.epoch
+            # These clips are few, and many epochs are equal by UF1: the surer one is better.
+            own = probabilities[np.arange(len(validation)), numbers]
+            reached = (uf1, float(np.log(own.clip(1e-12)).mean()))
+            if reached > best:
+                best, chosen = reached, epoch.epoch
 
         training.run(after_epoch)
     return chosen
@@ -193,7 +193,7 @@ def _show_guard(work: Work, plan: FoldPlan, training: Training) -> None:
     inputs = FoldInputs.of(
         plan.fold,
         work.clips.clips,
-        **told(work.clips, rows),
+        **real_and_synthetic(work.clips, rows),
         statistics=ids if training.statistics else (),
         class_weights=ids if training.weights is not None else (),
         banks=training.banks,

@@ -74,7 +74,7 @@ def read_parts(
             :func:`recognizers.feature_files.read_features`.
 
     Raises:
-        StoreError: if a folder is no whole store, or frames of two stores differ in size.
+        StoreError: if a folder is not a whole store, or frames of two stores differ in size.
         FeatureFileError: if a file does not fit the model.
         FileNotFoundError: if there is no such file.
         ValueError: if no clip of a store has a class or what the inputs need.

@@ -2,9 +2,9 @@
 
 The rule, for a fold that tests the people S:
 
-- A real clip may be learned from if it shows nobody of S; in leave-one-video-out, if it is no test
-  clip. That holds for the fold's training clips, for the clips that epochs are chosen on, and for
-  the clips that any checkpoint was trained on which the fold starts from.
+- A real clip may be learned from if it shows nobody of S; in leave-one-video-out, if it is not a
+  test clip. That holds for the fold's training clips, for the clips that epochs are chosen on, and
+  for the clips that any checkpoint was trained on which the fold starts from.
 - A synthetic clip may be learned from if nobody of S is its face or its template's subject, and all
   of S are among the subjects that its generator never saw. Leave-one-video-out is no exception: a
   generator that saw the person may have seen the test clip, and a clip does not say which clip its
@@ -30,6 +30,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from mersynth.checks import check_choice, listed, listed_lines
 from mersynth.clips import Clip
 from recognizers.protocol import Fold, HeldOut
 
@@ -166,8 +167,7 @@ def check_fold(inputs: FoldInputs, habit: Habit = "strict") -> tuple[Leak, ...]:
         LeakageError: naming the clips, grouped by what they came in by.
         ValueError: if the habit is unknown.
     """
-    if habit not in ("strict", "paper"):
-        raise ValueError(f"protocol must be 'strict' or 'paper', got {habit!r}")
+    check_choice("protocol", habit, ("strict", "paper"))
     leaks = find_leaks(inputs)
     forbidden = [leak for leak in leaks if habit == "strict" or leak.kind == TRAINING]
     if forbidden:
@@ -205,25 +205,25 @@ def _leaks(inputs: FoldInputs) -> Iterator[Leak]:
     ids = frozenset(clip.id for clip in inputs.test)
     strangers = people if inputs.held_out == "subject" else frozenset()
 
-    def judge(kind: str, clips: Iterable[Clip]) -> Iterator[Leak]:
+    def leaks_of(kind: str, clips: Iterable[Clip]) -> Iterator[Leak]:
         for clip in clips:
             tested = people if _calls_itself_synthetic(clip) else strangers
             if (reason := _fault(clip, ids, tested)) is not None:
                 yield Leak(kind, clip.id, reason)
 
-    # A clip is judged by what it is, not by the list that it was put on.
+    # A clip is checked by what it is, not by the list that it was put on.
     learned = (*inputs.real, *inputs.synthetic)
-    yield from judge(TRAINING, (clip for clip in learned if not _calls_itself_synthetic(clip)))
-    yield from judge(SYNTHETIC, filter(_calls_itself_synthetic, learned))
+    yield from leaks_of(TRAINING, (clip for clip in learned if not _calls_itself_synthetic(clip)))
+    yield from leaks_of(SYNTHETIC, filter(_calls_itself_synthetic, learned))
     for clip in inputs.synthetic:
         if not _calls_itself_synthetic(clip):
             yield Leak(SYNTHETIC, clip.id, _UNKNOWN)
-    yield from judge(SELECTION, inputs.selection)
+    yield from leaks_of(SELECTION, inputs.selection)
     for name, clips in inputs.checkpoints.items():
         kind = f"{CHECKPOINT}: {name}"
         if clips is None:
             yield Leak(kind, "", "the clips that it was trained on are not known")
-        yield from judge(kind, clips or ())
+        yield from leaks_of(kind, clips or ())
     yield from _measured(inputs, ids, strangers)
 
 
@@ -234,20 +234,20 @@ def _measured(
     pretrained = (clip for clips in inputs.checkpoints.values() for clip in clips or ())
     learned = {clip.id for clip in (*inputs.real, *inputs.synthetic, *pretrained)}
 
-    def judge(kind: str, used: Iterable[str]) -> Iterator[Leak]:
+    def leaks_of(kind: str, used: Iterable[str]) -> Iterator[Leak]:
         for name in used:
             if name in ids:
                 yield Leak(kind, name, "is a test clip")
             elif name not in learned:
                 yield Leak(kind, name, "is not among the clips that this fold learns from")
 
-    yield from judge(STATISTICS, inputs.statistics)
-    yield from judge(WEIGHTS, inputs.class_weights)
+    yield from leaks_of(STATISTICS, inputs.statistics)
+    yield from leaks_of(WEIGHTS, inputs.class_weights)
     for name, bank in inputs.banks.items():
         kind = f"{BANK}: {name}"
         if not bank.clip_ids:
             yield Leak(kind, "", "it does not name its clips")
-        yield from judge(kind, bank.clip_ids)
+        yield from leaks_of(kind, bank.clip_ids)
         for clip, person in zip(bank.clip_ids, bank.subject_ids, strict=False):
             if person in people and clip in learned and clip not in ids:
                 yield Leak(kind, clip, f"shows {person}, who is tested")
@@ -280,14 +280,15 @@ def _synthetic_fault(clip: Clip, people: AbstractSet[str]) -> str | None:
     if clip.template is not None:
         # An id is source/subject/name, of which the name may hold a slash.
         if clip.template.count("/") < 2:
-            return f"follows {clip.template!r}, which is no clip id: nobody knows whose curve it is"
+            return (
+                f"follows {clip.template!r}, which is not a clip id: nobody knows whose curve it is"
+            )
         if followed := [name for name in people if clip.template.startswith(f"{name}/")]:
             return f"follows {clip.template}, a clip of {followed[0]}, who is tested"
     if not clip.unseen:
         return "the people that its generator never saw are not known"
     if seen := sorted(person for person in people if person not in clip.unseen):
-        more = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
-        return f"its generator is not known to have never seen {seen[0]}{more}, who is tested"
+        return f"its generator is not known to have never seen {listed(seen, 1)}, who is tested"
     return None
 
 
@@ -296,8 +297,7 @@ def _message(fold: str, leaks: Sequence[Leak]) -> str:
     for kind in dict.fromkeys(leak.kind for leak in leaks):
         found = [leak for leak in leaks if leak.kind == kind]
         lines.append(f"  {kind} ({len(found)}):")
-        lines += ["    " + f"{leak.clip} {leak.reason}".lstrip() for leak in found[:_SHOWN]]
-        if len(found) > _SHOWN:
-            lines.append(f"    and {len(found) - _SHOWN} more")
+        reasons = [f"{leak.clip} {leak.reason}".lstrip() for leak in found]
+        lines += listed_lines(reasons, _SHOWN, indent="    ")
         lines.append(f"    -> {_ADVICE[kind.partition(': ')[0]]}")
     return "\n".join(lines)

@@ -5,7 +5,7 @@ Expressions" (2022), eq. 9 to 11: TP_i, FP_i, FN_i true positives, false positiv
 negatives of class i, n_i its clips, C the number of classes. They are counted over the clips of
 *all* folds together, as MEGC2019 does, and never averaged over folds: most folds lack a class.
 
-A class that no clip of the pool truly has counts nothing: it is no part of C, in UF1 and UAR
+A class that no clip of the pool truly has counts nothing: it is not part of C, in UF1 and UAR
 alike, as its recall is 0 / 0 and MEGC2019's evaluation passes over it. A clip wrongly given to
 such a class still costs its true class a false negative. A class that clips have but nobody
 predicted counts 0 in both.
@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mersynth.checks import check_choice
 from recognizers.prediction_checks import check_classes, check_labels
 from recognizers.predictions import Predictions
 
@@ -128,7 +129,7 @@ def score(true: Sequence[str], predicted: Sequence[str], classes: Sequence[str])
         classes: names of the classes.
 
     Raises:
-        ValueError: if there is no label, the lengths differ, or a label is no class.
+        ValueError: if there is no label, the lengths differ, or a label is not a class.
     """
     classes = check_classes(classes)
     if len(true) != len(predicted):
@@ -232,8 +233,7 @@ def pooled(confusion: np.ndarray, statistic: Statistic) -> np.ndarray:
     Raises:
         ValueError: if there is no such statistic.
     """
-    if statistic not in STATISTICS:
-        raise ValueError(f"statistic must be one of {', '.join(STATISTICS)}, got {statistic!r}")
+    check_choice("statistic", statistic, STATISTICS)
     if statistic == "accuracy":
         return np.trace(confusion, axis1=-2, axis2=-1) / confusion.sum((-2, -1))
     recall, f1 = per_class(confusion)

@@ -141,24 +141,24 @@ def check_plans(
         if plan.pretraining is not None and pool is not None:
             rows = groups[plan.pretraining].clips
             checkpoints["pretraining"] = [pool.clips[i] for i in rows]
-        judges = [clips.clips[i] for i in plan.inner.chosen_on] if plan.inner else []
-        learned = told(clips, plan.learned)
+        validation = [clips.clips[i] for i in plan.inner.chosen_on] if plan.inner else []
+        learned = real_and_synthetic(clips, plan.learned)
         shown = [
             FoldInputs.of(
-                plan.fold, clips.clips, **learned, selection=judges, checkpoints=checkpoints
+                plan.fold, clips.clips, **learned, selection=validation, checkpoints=checkpoints
             )
         ]
         if plan.inner is not None:
-            learned = told(clips, plan.inner.learned)
+            learned = real_and_synthetic(clips, plan.inner.learned)
             name = f"{plan.fold.name} (choice of epochs)"
-            shown.append(FoldInputs(name=name, test=judges, **learned))
+            shown.append(FoldInputs(name=name, test=validation, **learned))
             shown.append(FoldInputs.of(plan.fold, clips.clips, **learned))
         found.append(tuple(leak for inputs in shown for leak in check_fold(inputs, habit)))
     logger.info("guard: %d folds checked, %d leaks let pass", len(plans), sum(map(len, found)))
     return found
 
 
-def told(clips: ClipArrays, rows: Sequence[int]) -> dict[str, Any]:
+def real_and_synthetic(clips: ClipArrays, rows: Sequence[int]) -> dict[str, Any]:
     """Clips to learn from, as the guard takes them."""
     chosen = [clips.clips[i] for i in rows]
     return {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mersynth.checks import listed
 from mersynth.names import clip_key, dataset_key, person_key
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def check_same_clips(
     for here, there, place, elsewhere in ((one, other, *names), (other, one, *names[::-1])):
         if alone := sorted("/".join(key) for key in here.keys() - there.keys()):
             raise ValueError(
-                f"{len(alone)} clips of {place} not in {elsewhere}: {shown(alone)}"
+                f"{len(alone)} clips of {place} not in {elsewhere}: {listed(alone, 5)}"
                 f"{_spelled_otherwise(here.keys() - there.keys(), there.keys() - here.keys())}"
             )
     differ = [
@@ -48,7 +49,7 @@ def check_same_clips(
     if differ:
         raise ValueError(
             f"{names[0]} and {names[1]} disagree on the true label of {len(differ)} clips: "
-            f"{shown(differ)}"
+            f"{listed(differ, 5)}"
         )
 
 
@@ -74,7 +75,7 @@ def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
     """The classes as a tuple.
 
     Raises:
-        ValueError: if there is none, one is no text or empty, or one comes twice.
+        ValueError: if there is none, one is not text or is empty, or one comes twice.
     """
     if isinstance(classes, str) or len(classes) == 0:
         raise ValueError(f"classes must be a sequence of one name or more, got {classes!r}")
@@ -86,10 +87,10 @@ def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_labels(labels: Collection[Any], classes: tuple[str, ...], column: str) -> None:
-    """Raise a ValueError that names the labels which are no class."""
+    """Raise a ValueError that names the labels that are not classes."""
     if unknown := sorted(repr(label) for label in set(labels) - set(classes)):
         raise ValueError(
-            f"labels in {column!r} that are no class: {shown(unknown)}; the classes are "
+            f"labels in {column!r} that are not classes: {listed(unknown, 5)}; the classes are "
             f"{', '.join(classes)}"
         )
 
@@ -101,7 +102,7 @@ def cleaned(frame: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     check_columns(frame.columns, needed, "predictions")
     if foreign := [c for c in frame.columns if str(c).startswith("p_") and c not in probabilities]:
         raise ValueError(
-            f"probability columns of no class: {shown(foreign)}; the classes are "
+            f"probability columns that belong to no class: {listed(foreign, 5)}; the classes are "
             f"{', '.join(classes)}"
         )
     if frame.empty:
@@ -132,14 +133,14 @@ def cleaned(frame: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     order = ["seed", *CLIP_KEY]
     if (twice := frame.duplicated(order)).any():
         rows = [_row(row) for _, row in frame[twice].iterrows()]
-        raise ValueError(f"{len(rows)} rows repeat a seed and clip: {shown(rows)}")
+        raise ValueError(f"{len(rows)} rows repeat a seed and clip: {listed(rows, 5)}")
     return frame.sort_values(order, ignore_index=True)
 
 
 def check_columns(columns: pd.Index, needed: Sequence[str], what: str) -> None:
     """Raise a ValueError that names the columns that a table lacks, or holds twice."""
     if missing := [name for name in needed if name not in columns]:
-        raise ValueError(f"{what} lack the columns {shown(missing)}; there are {list(columns)}")
+        raise ValueError(f"{what} lack the columns {listed(missing, 5)}; there are {list(columns)}")
     if not columns.is_unique:
         raise ValueError(f"{what} hold a column twice: {list(columns[columns.duplicated()])}")
 
@@ -153,11 +154,11 @@ def text_column(frame: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _numbers(frame: pd.DataFrame, column: str) -> pd.Series:
-    """A column as float64, exact; NaN and what is no number raise."""
+    """A column as float64, exact; NaN and what is not a number raise."""
     try:
         numbers = frame[column].astype(object).astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{column!r} holds what is no number: {error}") from error
+        raise ValueError(f"{column!r} holds what is not a number: {error}") from error
     if not np.isfinite(numbers).all():
         row = frame[~np.isfinite(numbers)].iloc[0]
         raise ValueError(f"{column!r} is {row[column]} for {_row(row)}; it must be a number")
@@ -166,9 +167,3 @@ def _numbers(frame: pd.DataFrame, column: str) -> pd.Series:
 
 def _row(row: pd.Series) -> str:
     return f"seed {row['seed']} {'/'.join(str(row[column]) for column in CLIP_KEY)}"
-
-
-def shown(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mersynth.checks import listed
 from mersynth.files import whole_file
 from recognizers.prediction_checks import (
     CLIP_KEY,
@@ -20,7 +21,6 @@ from recognizers.prediction_checks import (
     check_columns,
     check_same_clips,
     cleaned,
-    shown,
     text_column,
 )
 
@@ -167,14 +167,14 @@ def join(predictions: Predictions, table: pd.DataFrame) -> Predictions:
     check_columns(table.columns, (*CLIP_KEY, "true"), "the table of the truth")
     key, further = list(CLIP_KEY), [c for c in table.columns if c not in (*CLIP_KEY, "true")]
     if clash := [c for c in further if c in predictions.frame.columns]:
-        raise ValueError(f"the table and the predictions both have a column {shown(clash)}")
+        raise ValueError(f"the table and the predictions both have a column {listed(clash, 5)}")
     table = table.copy()
     for column in (*CLIP_KEY, "true"):
         table[column] = text_column(table, column)
     keys = list(table[key].itertuples(index=False, name=None))
     if len(set(keys)) < len(keys):
         twice = sorted("/".join(k) for k, count in Counter(keys).items() if count > 1)
-        raise ValueError(f"clips that come twice in the table of the truth: {shown(twice)}")
+        raise ValueError(f"clips that come twice in the table of the truth: {listed(twice, 5)}")
     check_same_clips(
         predictions.true_labels(),
         dict(zip(keys, table["true"], strict=True)),

@@ -162,7 +162,7 @@ def _check_model(request: Request, options: Mapping[str, Any], model: Recognizer
             )
     if "domain" in model.targets and not request.mix:
         logger.warning(
-            "%s tells the databases under test from clips mixed in, of which there are none; give "
+            "%s learns to tell the databases under test from clips mixed in, and none are; give "
             "a store of macro-expressions (--mix)",
             request.model,
         )

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mersynth.checks import listed
 from mersynth.clips import Clip
-from mersynth.logs import listed
 from recognizers.guard import usable_clips
 from recognizers.protocol import Fold
 

@@ -25,6 +25,7 @@ from typing import Literal
 
 import numpy as np
 
+from mersynth.checks import listed
 from mersynth.clips import Clip
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Fold:
                 raise ValueError(f"fold {self.name} has no clip to {side} on")
         if both := set(self.train) & set(self.test):
             raise ValueError(
-                f"fold {self.name} trains and tests on the clips at {sorted(both)[:10]}"
+                f"fold {self.name} trains and tests on the clips at {listed(sorted(both))}"
             )
 
     def subjects(self, clips: Sequence[Clip]) -> frozenset[str]:
@@ -142,7 +143,7 @@ def cross(train_clips: Sequence[Clip], test_clips: Sequence[Clip]) -> Fold:
     shared = sorted({clip.subject_id for clip in train_clips} & tested)
     if shared and not train:
         raise ValueError(
-            f"every person of the training clips is tested ({_some(shared)}): the stores hold the "
+            f"every person of the training clips is tested ({listed(shared)}): the stores hold the "
             "same people; use leave-one-subject-out"
         )
     if shared:
@@ -151,7 +152,7 @@ def cross(train_clips: Sequence[Clip], test_clips: Sequence[Clip]) -> Fold:
             "training clips are left out: %s",
             len(shared),
             len(train_clips) - len(train),
-            _some(shared),
+            listed(shared),
         )
     first = len(train_clips)
     name = f"{_sources(train_clips)}_to_{_sources(test_clips)}"
@@ -253,7 +254,7 @@ def _check_real(clips: Sequence[Clip]) -> None:
             )
     twice = [name for name, count in Counter(clip.id for clip in clips).items() if count > 1]
     if twice:
-        raise ValueError(f"clips come more than once: {_some(twice)}; give each store once")
+        raise ValueError(f"clips come more than once: {listed(twice)}; give each store once")
 
 
 def _generator_groups(people: Mapping[str, int], synthetic: Iterable[Clip]) -> list[list[str]]:
@@ -289,8 +290,3 @@ def _balanced(
 
 def _sources(clips: Sequence[Clip]) -> str:
     return "+".join(dict.fromkeys(clip.source for clip in clips))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + more

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from mersynth.checks import check_choice
 from mersynth.names import NameChoice
 from recognizers.guard import Habit
 
@@ -24,7 +25,7 @@ class Request:
         test: of ``cross``, stores and files to test on.
         pretrain: stores or files to pretrain on before every fold.
         mix: stores or files to learn from beside the training clips of every fold.
-        groups: test K groups of people in the place of single ones (``loso`` and ``cde``).
+        groups: test K groups of people instead of single ones (``loso`` and ``cde``).
         first_label: number of the first class in ``y`` of feature files; None: 0, and files without
             a clip of it are refused.
         classes: label scheme of the stores; None: ``three`` for ``cde``, else ``five``.
@@ -63,11 +64,7 @@ class Request:
             "names": (*get_args(NameChoice), None),
         }
         for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(map(str, values))}, got "
-                    f"{getattr(self, name)!r}"
-                )
+            check_choice(name, getattr(self, name), values)
         if self.seeds < 1 or self.seed < 0:
             raise ValueError(
                 f"seeds must be 1 or more and seed 0 or more, got {self.seeds}, {self.seed}"

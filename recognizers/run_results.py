@@ -1,4 +1,4 @@
-"""The result of a run: its folds' accounts pooled, scored and told."""
+"""The result of a run: its folds' records pooled, scored and reported."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
     """Write ``predictions.csv``, ``oracle.csv``, ``config.yaml`` and ``results.json``.
 
     Args:
-        folder: holds an account of every fold and seed.
+        folder: holds a record of every fold and seed.
         run: the run's preparation.
         seeds: to tell of.
 
     Raises:
-        RunError: if an account is damaged or missing.
+        RunError: if a record is damaged or missing.
     """
-    accounts = {
-        (seed, plan.index): _account(folder, plan.index, seed)
+    records = {
+        (seed, plan.index): _record(folder, plan.index, seed)
         for seed in seeds
         for plan in run.plans
     }
-    strict = _predictions(run, accounts, "probabilities")
-    oracle = _predictions(run, accounts, "oracle_probabilities")
+    strict = _predictions(run, records, "probabilities")
+    oracle = _predictions(run, records, "oracle_probabilities")
     strict.to_csv(folder.path / PREDICTIONS)
     oracle.to_csv(folder.path / ORACLE)
     folder.keep_config(OmegaConf.to_yaml(OmegaConf.create(dict(run.options))))
@@ -67,29 +67,29 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         "oracle": {name: scores.to_dict() for name, scores in by_dataset(oracle).items()},
         "intervals": {"strict": _intervals(strict), "oracle": _intervals(oracle)},
         "device": run.work.device,
-        "seconds": sum(account["seconds"] for account in accounts.values()),
+        "seconds": sum(record["seconds"] for record in records.values()),
     }
     # The last file: a folder that has it holds a whole run.
     write_json_atomically(folder.path / RESULTS, results)
 
 
-def _account(folder: RunFolder, index: int, seed: int) -> dict[str, Any]:
-    account = folder.fold(index, seed)
-    if account is None:
+def _record(folder: RunFolder, index: int, seed: int) -> dict[str, Any]:
+    record = folder.fold(index, seed)
+    if record is None:
         raise RunError(f"{folder.path} lacks fold {index} of seed {seed}; repeat the command")
-    return account
+    return record
 
 
 def _predictions(
-    run: Preparation, accounts: Mapping[tuple[int, int], Mapping[str, Any]], key: str
+    run: Preparation, records: Mapping[tuple[int, int], Mapping[str, Any]], key: str
 ) -> Predictions:
     import pandas as pd
 
     clips, classes = run.work.clips, run.work.clips.classes
     rows = []
-    for (seed, index), account in accounts.items():
+    for (seed, index), record in records.items():
         fold = run.plans[index].fold
-        for i, probabilities in zip(fold.test, account[key], strict=True):
+        for i, probabilities in zip(fold.test, record[key], strict=True):
             clip = clips.clips[i]
             rows.append(
                 {
@@ -107,7 +107,7 @@ def _predictions(
 
 
 def _marks(run: Preparation) -> list[str]:
-    """Why figures under published habits are none to be ranked."""
+    """Why figures under published habits are not ranked."""
     if run.request.habit == "strict":
         return []
     count = sum(len(leaks) for leaks in run.leaks)
@@ -139,12 +139,12 @@ def _pretraining(run: Preparation) -> list[dict[str, Any]]:
     if pool is None:
         return []
     stores = [card["path"] for card in run.data if card["role"] == "pretrain"]
-    told = []
+    unlike = []
     for group in run.groups:
         chosen = [pool.clips[i] for i in group.clips]
         counts = Counter(pool.classes[pool.label[i]] for i in group.clips)
         unseen = [frozenset(clip.unseen) for clip in chosen if clip.is_synthetic]
-        told.append(
+        unlike.append(
             {
                 "stores": stores,
                 "clips": len(chosen),
@@ -154,7 +154,7 @@ def _pretraining(run: Preparation) -> list[dict[str, Any]]:
                 "unseen": len(frozenset.intersection(*unseen)) if unseen else None,
             }
         )
-    return told
+    return unlike
 
 
 def _intervals(predictions: Predictions) -> dict[str, Any] | None:

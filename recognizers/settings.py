@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 
+from mersynth.checks import check_choice
 from mersynth.config import ConfigError
 
 Sampler = Literal["shuffle", "class_balanced", "subject_balanced"]
@@ -55,11 +56,7 @@ class TrainingSettings:
                 raise ConfigError(
                     f"model.training.{name} must be a whole number from 1, got {value!r}"
                 )
-        if self.sampler not in get_args(Sampler):
-            raise ConfigError(
-                f"model.training.sampler must be one of {', '.join(get_args(Sampler))}, got "
-                f"{self.sampler!r}"
-            )
+        check_choice("model.training.sampler", self.sampler, get_args(Sampler), ConfigError)
         if self.gradient_clip is not None and not self.gradient_clip > 0:
             raise ConfigError(
                 f"model.training.gradient_clip must be above 0, got {self.gradient_clip}"
@@ -162,17 +159,13 @@ _OTHER = ("LBFGS", "ReduceLROnPlateau", "Optimizer", "LRScheduler", "_LRSchedule
 
 
 def _named(what: str, block: Mapping[str, Any], room: Any, base: type) -> None:
-    """Refuse a block whose ``name`` is no class of torch's of that kind."""
+    """Refuse a block whose ``name`` is not a class of that kind in torch."""
     names = sorted(
         name
         for name, kind in vars(room).items()
         if isinstance(kind, type) and issubclass(kind, base) and name not in _OTHER
     )
-    if block.get("name") not in names:
-        raise ConfigError(
-            f"model.training.{what}.name must be one of {', '.join(names)}; got "
-            f"{block.get('name')!r}"
-        )
+    check_choice(f"model.training.{what}.name", block.get("name"), names, ConfigError)
 
 
 def _made(what: str, kind: Callable[..., Any], first: Any, options: Mapping[str, Any]) -> Any:

@@ -108,7 +108,7 @@ class Training:
 
         Raises:
             ConfigError: if an option of optimizer or scheduler does not fit.
-            TrainingError: if the loss is no number any more.
+            TrainingError: if the loss is not a number.
             ValueError: if the model needs a target that is not known here.
         """
         if self.model.fits_directly:
@@ -131,7 +131,7 @@ class Training:
         """(len(rows), C) float64, the probability of each class.
 
         Raises:
-            TrainingError: if the model gives something that is no number.
+            TrainingError: if the model gives something that is not a number.
         """
         self.model.eval()
         chosen = torch.tensor(rows, device=self.home)

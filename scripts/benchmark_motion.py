@@ -30,8 +30,9 @@ from mersynth import logs
 from mersynth.clips import Strength
 from mersynth.files import write_json_atomically
 from mersynth.motion.apex import measure_apex
-from mersynth.motion.flow import LUMA, dis, farneback, tvl1
+from mersynth.motion.flow import dis, farneback, tvl1
 from mersynth.motion.flow_images import DUAL_BRANCH_TVL1
+from mersynth.motion.luma import luma
 from mersynth.motion.magnify.checkpoint import MagNetError, load_magnet
 from mersynth.motion.magnify.evm import eulerian_pair
 from mersynth.motion.magnify.measure import magnifiers, measure_magnification
@@ -78,8 +79,7 @@ class Section:
 
 def scikit_image(first: Tensor, second: Tensor) -> Tensor:
     """scikit-image's TV-L1 at its defaults, pair by pair."""
-    weights = torch.tensor(LUMA)[:, None, None]
-    greys = [(frames * weights).sum(1).numpy() for frames in (first, second)]
+    greys = [luma(frames)[:, 0].numpy() for frames in (first, second)]
     flows = [optical_flow_tvl1(*pair)[::-1] for pair in zip(*greys, strict=True)]
     return torch.from_numpy(np.stack(flows))
 

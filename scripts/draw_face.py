@@ -15,7 +15,8 @@ import torch
 from skimage.data import astronaut
 
 from mersynth.face.align import alignment_of
-from mersynth.face.detect import Face, find_face
+from mersynth.face.detect import find_face
+from mersynth.face.face import Face
 from mersynth.face.template import five_points
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.sources.phantom.render import PhantomRenderer

@@ -23,7 +23,7 @@ from dataclasses import replace
 import pandas as pd
 import torch
 from reproduce_frl_dgt import CDE, OURS
-from reproduction.command import add_run_options, give, plan_of, require, told
+from reproduction.command import add_run_options, errors_shown, give, plan_of, require
 from reproduction.reframing import Move, moved, write_spotted
 from reproduction.runs import Filled, Plan, perform, remarks, value_of, values_of
 from reproduction.stores import Stores
@@ -147,7 +147,7 @@ def _probabilities(opened: OpenedRun, move: Move) -> dict[str, list[float]]:
     data = _inputs(opened, move)
     place = {clip.id: i for i, clip in enumerate(data.clips)}
     found: dict[str, list[float]] = {}
-    wanted = [i for i, told in enumerate(opened.accounts) if place.keys() & set(told["clips"])]
+    wanted = [i for i, fold in enumerate(opened.accounts) if place.keys() & set(fold["clips"])]
     for fold in opened.folds(wanted):
         ids = [opened.clips.clips[r].id for r in fold.rows]
         chosen = [i for i, clip in enumerate(ids) if clip in place]
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_run_options(parser, (COMPOSITE,), pretrained=False)
     options = parser.parse_args(arguments)
     logs.set_up()
-    with told(parser), plan_of(options, "frl_dgt", (COMPOSITE,), pretrained=False) as plan:
+    with errors_shown(parser), plan_of(options, "frl_dgt", (COMPOSITE,), pretrained=False) as plan:
         require(plan.stores.missing(OURS, CDE), options.study)
         filled = shifts(plan) if options.study == "shifts" else apexes(plan, options.method)
         filled.warnings.extend(remarks(plan))

@@ -27,7 +27,7 @@ from measuring.options import add_options
 from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
 from measuring.small_forms import GROUPS, Form
 from measuring.synthetic import synthetic_store
-from reproduction.command import told
+from reproduction.command import errors_shown
 
 from mersynth import logs
 from mersynth.dataset import to_uint8
@@ -147,7 +147,7 @@ def main() -> None:
     options = parser.parse_args()
     logs.set_up()
     form = Form("ststnet")
-    with told(parser):
+    with errors_shown(parser):
         real, made = make_stores(options)
         runs = {}
         for name, synthetic in {NONE: None, **made}.items():

@@ -234,8 +234,8 @@ def document(
         f"whose text explains the columns. {len(run.tested)} clips of {arguments.subjects} phantom "
         f"subjects in {len(EMOTIONS)} classes ({arguments.strength}-expressions, {side}), "
         f"{arguments.groups} groups of people, {arguments.epochs} epochs from random weights: a "
-        f"small budget, after which held-out clips are told with an accuracy of {accuracy:.3f}. A "
-        f"pixel belongs to the moving region if its true flow is longer than "
+        f"small budget, after which held-out clips are recognised with an accuracy of "
+        f"{accuracy:.3f}. A pixel belongs to the moving region if its true flow is longer than "
         f"{arguments.threshold:g} of the longest. Figures are means over clips, of the share ± the "
         "standard deviation.",
         table(figures),
@@ -286,11 +286,11 @@ def main() -> None:
     draw(run, explained, flows, arguments.threshold, image)
     text = document(arguments, run, figures, f"images/{image.name}")
     arguments.out.write_text(text)
-    told = {
+    record = {
         name: {key: float(np.nanmean(v)) for key, v in rows.items() if np.isfinite(v).any()}
         for name, rows in figures.items()
     }
-    write_json_atomically(arguments.work / "explanations.json", told)
+    write_json_atomically(arguments.work / "explanations.json", record)
     logger.info("stored in %s; pictures: %s", arguments.out, explain(run.path, "au-cam"))
 
 

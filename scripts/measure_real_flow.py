@@ -32,7 +32,7 @@ from measuring.flow_comparison import compared, statistic_tables
 from measuring.flow_pairs import write_pairs
 from measuring.flow_sets import FLOW, FlowSet, by_database, rendered_file
 from omegaconf import OmegaConf
-from reproduction.command import told
+from reproduction.command import errors_shown
 
 from mersynth import __version__, config, logs
 from mersynth.files import checksum_of, write_json_atomically
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="config values to change in every run")
     options = parser.parse_args()
     logs.set_up()
-    with told(parser):
+    with errors_shown(parser):
         folder = options.work / "features"
         real = by_database(options.real, folder)
         sets = stores_of(options)

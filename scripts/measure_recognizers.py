@@ -22,7 +22,7 @@ from measuring.documents import command, document, machine, paragraph, table
 from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
 from measuring.small_forms import EPOCHS, Form, describe
 from measuring.synthetic import synthetic_store
-from reproduction.command import told
+from reproduction.command import errors_shown
 
 from mersynth import logs
 from mersynth.facs.emotions import classes
@@ -195,7 +195,7 @@ def main() -> None:
     options = parser.parse_args()
     logs.set_up()
     found: dict[Form, list[Run]] = {}
-    with told(parser):
+    with errors_shown(parser):
         stores = make_stores(options.work / "stores", options.per_class, options.seed)
         runs = options.work / "runs"
         for system in options.system or sorted(EPOCHS):

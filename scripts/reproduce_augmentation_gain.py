@@ -39,7 +39,7 @@ from measuring.options import add_options
 from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
 from measuring.small_forms import Form, describe
 from measuring.synthetic import synthetic_store
-from reproduction.command import told
+from reproduction.command import errors_shown
 
 from mersynth import __version__, logs
 from mersynth.feature_kinds import has
@@ -221,7 +221,7 @@ def main() -> None:
     if untimed := [s for s in options.longer if Form(s, options.full).epochs is None]:
         parser.error(f"--longer needs the epochs of a small form, which {untimed[0]} has not here")
     logs.set_up()
-    with told(parser):
+    with errors_shown(parser):
         stores = real_stores(options)
         cells = [
             fill(Form(system, options.full), name, store, options)

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mersynth import logs
+from mersynth.files import whole_file
 from mersynth.motion.magnify.checkpoint import SHIPPED, save_magnet
 from mersynth.motion.magnify.magnet import MagNet
 from mersynth.motion.magnify.pairs import Pairs, perturb
@@ -45,9 +46,8 @@ def rendered(path: Path, first: int, subjects: int, settings: MagNetTraining) ->
             name: (values * 255).round().byte() if values.dim() == 4 else values
             for name, values in pairs._asdict().items()
         }
-        temporary = path.with_name(f".{path.name}.tmp")
-        save_file(stored, temporary)
-        temporary.replace(path)
+        with whole_file(path) as partial:
+            save_file(stored, partial)
     tensors = load_file(path)
     return Pairs(**{k: v / 255 if v.dim() == 4 else v for k, v in tensors.items()})
 

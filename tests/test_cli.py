@@ -43,7 +43,7 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def replace(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Puts a recorder of the same signature in the place of the function behind a command."""
+    """Puts a recorder of the same signature instead of the function behind a command."""
 
     def replace(command: str, does: Any = None) -> Any:
         module = importlib.import_module(FUNCTIONS[command][0])
@@ -256,18 +256,18 @@ OF_MERSYNTH = {
         *((recognizers_app, command, name) for command, name in OF_RECOGNIZERS.items()),
     ],
 )
-def test_the_override_that_help_shows_is_one_that_the_command_takes(
+def test_the_overrides_that_help_shows_are_those_that_the_command_takes(
     application: typer.Typer, command: str, composed: str
 ) -> None:
-    (argument,) = (
-        parameter
-        for parameter in typer.main.get_command(application).commands[command].params
-        if parameter.name == "overrides"
-    )
+    shown = typer.main.get_command(application).commands[command]
+    (argument,) = (parameter for parameter in shown.params if parameter.name == "overrides")
     (example,) = re.findall(r"\S+=\w+", argument.help)
     key, _, value = example.partition("=")
     assert str(OmegaConf.select(config.load(composed, [example]), key)).lower() == value
     assert str(OmegaConf.select(config.load(composed), key)).lower() != value
+    for key, values in re.findall(r"([\w.]+)=([\w.|]*\w)", shown.help):
+        for value in values.split("|"):  # geometry=align|crop|resize
+            config.load(composed, [f"{key}={value}"])
 
 
 def test_a_zero_is_passed_on_and_not_taken_for_a_flag_that_was_left_out(

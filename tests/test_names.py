@@ -141,7 +141,9 @@ def test_published_habits_are_warned(caplog: pytest.LogCaptureFixture) -> None:
     spelling = reconcile([Named("a", clips)], strict=False)
     assert spelling.clips(clips) == tuple(clips)
     assert "people of samm: '1' (a), '01' (a)" in caplog.text
-    with pytest.raises(ValueError, match="names must be 'same', 'distinct' or None, got 'one'"):
+    with pytest.raises(
+        ValueError, match=r"names must be one of same, distinct, null \(None in Python\), got 'one'"
+    ):
         reconcile([Named("a", clips)], "one")  # type: ignore[arg-type]
 
 

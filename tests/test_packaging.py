@@ -42,6 +42,7 @@ HEAVY = {
         "from mersynth.cli import app; app(['quality', '--help'], standalone_mode=False)",
         "import mersynth.quality",
         "from recognizers.cli import app; app(['--help'], standalone_mode=False)",
+        "from recognizers.cli import app; app(['list'], standalone_mode=False)",
         "from recognizers.cli import app; app(['loso', '--help'], standalone_mode=False)",
     ],
 )

@@ -373,7 +373,7 @@ def test_wrong_folders_are_told_apart(tmp_path: Path) -> None:
         ({"offset": 3}, "offset 3 lies before onset 10"),
         ({"apex": 99}, "apex 99 lies outside"),
         ({"fps": 0.0}, "fps must be positive"),
-        ({"strength": "huge"}, "'micro' or 'macro', got 'huge'"),
+        ({"strength": "huge"}, "must be one of micro, macro, got 'huge'"),
     ],
 )
 def test_impossible_clips_are_refused(change: dict, message: str) -> None:

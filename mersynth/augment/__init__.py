@@ -1,7 +1,7 @@
 """Augmentations for micro-expression recognition: modules over pure functions, to import.
 
 They need no generator, checkpoint or store: tensors go in and come out. What all share, and the
-mapping that keeps AUs, landmarks and indices consistent with the frames, is told in
+mapping that keeps AUs, landmarks and indices consistent with the frames, is described in
 :mod:`mersynth.augment.base`.
 """
 

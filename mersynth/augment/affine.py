@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from mersynth.augment.base import Augmentation, Batch, Params
 from mersynth.augment.checks import around, span
 from mersynth.augment.vectors import FlowChannels, turn_vectors
+from mersynth.checks import check_choice
 
 Padding = Literal["zeros", "border", "reflection"]
 
@@ -115,11 +116,7 @@ class RandomAffine(Augmentation):
             )
         self.translate = (shift[0], shift[1])
         self.scale = span(self, "scale", scale, 1e-3, math.inf)
-        if padding_mode not in get_args(Padding):
-            raise ValueError(
-                f"RandomAffine: padding_mode must be one of {get_args(Padding)}, got "
-                f"{padding_mode!r}"
-            )
+        check_choice("RandomAffine: padding_mode", padding_mode, get_args(Padding))
         self.padding_mode = padding_mode
         self.flow_channels = flow_channels
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from mersynth.augment.au_fields import SIZE, AverageFace, average_face
 from mersynth.sources.phantom.eyes import slide
-from mersynth.sources.phantom.muscles import lid_motion
+from mersynth.sources.phantom.muscles import lid_openings
+from mersynth.sources.phantom.warp import undo
 
-_ITERATIONS = 5  # of the inversion: a micro-expression's error falls below 0.01 pixels
 _STIFFNESS = 1e-2  # of the thin plate: evens out what detected landmarks err, and parts equal ones
 
 # Parting lips show the line between them, stretched; it darkens with the distance from both, to
@@ -82,7 +82,7 @@ class Motion:
             stretch.repeat_interleave(frames, 0),
             move(average.upper),
             move(average.lower),
-            _lids(curves.flatten(0, 1)),
+            lid_openings(curves.flatten(0, 1)).permute(1, 2, 0),
         )
 
     def flow(self) -> Tensor:
@@ -121,15 +121,13 @@ class Motion:
         return self._colour(face, origin, box) * shade
 
     def _look_up(self, motion: Tensor, box: _Box = _WHOLE) -> tuple[Tensor, Tensor]:
-        """Where the pixels of a box come from, by the fixed point of place = pixel - motion.
+        """Where the pixels of a box come from.
 
         Returns:
             (N, 2, H, W) in pixels, and (N, 1, H, W) how far that lies below the lips' line, cells.
         """
-        here = self.here[_of_one(box)]
-        origin = here.expand(len(motion), -1, -1, -1)
-        for _ in range(_ITERATIONS):
-            origin = here - _sample(motion, origin)
+        here = self.here[_of_one(box)].expand(len(motion), -1, -1, -1)
+        origin = undo(here, lambda place: _sample(motion, place))
         return origin, self._below(_sample(self.place, origin))
 
     def _below(self, place: Tensor) -> Tensor:
@@ -171,12 +169,6 @@ class Motion:
             within = ((x >= left) & (x <= right) & (y >= top) & (y <= bottom)).any(0)
             boxes.append((slice(None), slice(None), _span(within.any(1)), _span(within.any(0))))
         return boxes
-
-
-def _lids(aus: Tensor) -> Tensor:
-    """(2, 2, N) closing and rise of the lids of the right and left eye by AUs (N, 20, 2)."""
-    closing, rise = torch.einsum("nas,al->lsn", aus, lid_motion().to(aus)).flip(1)
-    return torch.stack([closing.clamp(-0.7, 1.0), rise.clamp(0.0, 0.8)], 1)
 
 
 def _slide(y: Tensor, before: Tensor, after: Tensor) -> Tensor:

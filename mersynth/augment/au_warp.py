@@ -68,7 +68,7 @@ def au_warp(face: Tensor, landmarks: Tensor | None, curves: Tensor) -> Tensor:
         (B, T, 3, H, W) in [0, 1]; a frame whose AUs are all 0 is the face itself.
 
     Raises:
-        ValueError: as :func:`au_flow`; or if faces have another shape, are no float, or leave
+        ValueError: as :func:`au_flow`; or if faces have another shape, are not float, or leave
             [0, 1].
 
     Example:

@@ -90,7 +90,7 @@ class Augmentation(nn.Module, ABC):
             The same kind as ``inputs``; what is passed in is not changed.
 
         Raises:
-            ValueError: if shapes do not fit together, frames are no float, or leave [0, 1] where
+            ValueError: if shapes do not fit together, frames are not float, or leave [0, 1] where
                 they must not; if AUs leave [0, 1] (NaN, not measured, is allowed); or if ``params``
                 are for another number of samples.
         """

@@ -68,7 +68,7 @@ def unpack(
     """Inputs as a batch of clips, and the function that gives a batch their form again.
 
     Raises:
-        ValueError: if a shape is wrong or frames are no float.
+        ValueError: if a shape is wrong or frames are not float.
     """
     if isinstance(inputs, Tensor):
         return _unpack_tensor(inputs)

@@ -18,7 +18,7 @@ def span(
         high: highest number allowed.
 
     Raises:
-        ValueError: if ``value`` is no range within [low, high].
+        ValueError: if ``value`` is not a range within [low, high].
     """
     pair = (value, value) if isinstance(value, int | float) else tuple(value)
     if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:

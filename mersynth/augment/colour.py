@@ -11,15 +11,9 @@ from torch import Tensor
 
 from mersynth.augment.base import Augmentation, Batch, Params
 from mersynth.augment.checks import around
+from mersynth.motion.luma import luma
 
-_LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision weighs
-
-
-def grey(frames: Tensor) -> Tensor:
-    """Luma (..., 1, H, W) of RGB frames (..., 3, H, W); grey ones (..., 1, H, W) as they are."""
-    if frames.shape[-3] == 1:
-        return frames
-    return (frames * frames.new_tensor(_LUMA)[:, None, None]).sum(-3, keepdim=True)
+_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R BT.601, rounded as torchvision does
 
 
 def blend(frames: Tensor, other: Tensor, factor: Tensor) -> Tensor:
@@ -53,10 +47,10 @@ def adjust_colour(
     if channels not in (1, 3):
         raise ValueError(f"colours need 3 channels, or 1 for grey, got {channels}")
     frames = blend(frames, torch.zeros_like(frames[:1, :1]), brightness)
-    frames = blend(frames, grey(frames).mean(dim=(1, 2, 3, 4), keepdim=True), contrast)
+    frames = blend(frames, luma(frames, _WEIGHTS).mean(dim=(1, 2, 3, 4), keepdim=True), contrast)
     if channels == 1:
         return frames
-    frames = blend(frames, grey(frames), saturation)
+    frames = blend(frames, luma(frames, _WEIGHTS), saturation)
     return _shift_hue(frames, hue)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mersynth.augment.base import Augmentation, Batch, Params
+from mersynth.checks import check_choice
 
 CropPadding = Literal["constant", "edge"]
 
@@ -79,10 +80,7 @@ class RandomCrop(Augmentation):
             raise ValueError(f"RandomCrop: padding must be 0 or more, got {padding}")
         if size is not None and (len(size) != 2 or min(size) < 1):
             raise ValueError(f"RandomCrop: size must be a height and a width, got {size}")
-        if padding_mode not in ("constant", "edge"):
-            raise ValueError(
-                f"RandomCrop: padding_mode must be 'constant' or 'edge', got {padding_mode!r}"
-            )
+        check_choice("RandomCrop: padding_mode", padding_mode, ("constant", "edge"))
         self.padding, self.size, self.padding_mode = padding, size, padding_mode
 
     def draw(self, batch: Batch) -> Params:

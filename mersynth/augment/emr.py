@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mersynth.augment.base import Batch, Params
 from mersynth.augment.emr_inputs import CLIP_KEYS, INDEX_KEYS, pair_of, read_inputs
+from mersynth.checks import check_choice
 from mersynth.motion.flow import METHODS, magnitude, optical_flow
 from mersynth.motion.magnify import eulerian_pair, load_magnet
 
@@ -19,7 +20,7 @@ Magnifier = Callable[[Tensor, Tensor, Tensor], Tensor]
 Reduction = Literal["paper", "nearest"]
 
 _PAPER_FRACTION = 0.5
-_STILL = 1e-6  # pixels; a motion below it is none
+_STILL = 1e-6  # pixels; a shorter motion counts as none
 
 
 class EMR(nn.Module):
@@ -276,7 +277,6 @@ def _check_options(
         raise ValueError(f"EMR: alpha_max must be 1 or more, got {alpha_max}")
     if refinements < 0:
         raise ValueError(f"EMR: refinements must be 0 or more, got {refinements}")
-    if flow not in METHODS:
-        raise ValueError(f"EMR: flow must be one of {', '.join(METHODS)}, got {flow!r}")
+    check_choice("EMR: flow", flow, METHODS)
     if not 0 < share <= 1:
         raise ValueError(f"EMR: share must lie in (0, 1], got {share}")

@@ -1,4 +1,4 @@
-"""Half-face mirroring: one half of the face, and its mirror image in the place of the other."""
+"""Half-face mirroring: one half of the face, and its mirror image instead of the other."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from mersynth.augment.au_sets import ORDER, SIDEWAYS_ROWS
 from mersynth.augment.base import Augmentation, Batch, Params
 from mersynth.augment.vectors import FlowChannels, check_flow_channels
+from mersynth.checks import check_choice
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import MIRROR, NUM_LANDMARKS
 
@@ -141,10 +142,8 @@ class HalfFaceMirror(Augmentation):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(p, generator)
-        if side not in get_args(Side):
-            raise ValueError(f"HalfFaceMirror: side must be one of {get_args(Side)}, got {side!r}")
-        if axis not in get_args(Axis):
-            raise ValueError(f"HalfFaceMirror: axis must be one of {get_args(Axis)}, got {axis!r}")
+        check_choice("HalfFaceMirror: side", side, get_args(Side))
+        check_choice("HalfFaceMirror: axis", axis, get_args(Axis))
         self.side, self.axis, self.flow_channels = side, axis, flow_channels
 
     def draw(self, batch: Batch) -> Params:

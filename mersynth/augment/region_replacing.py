@@ -12,6 +12,7 @@ from mersynth.augment.au_sets import rows_of
 from mersynth.augment.bank import ClipBank
 from mersynth.augment.base import Augmentation, Batch, Params
 from mersynth.augment.halves import Region, in_region, region_mask, seam_of
+from mersynth.checks import check_choice
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS
 
 Mixing = Literal["halves", "union"]
@@ -88,11 +89,7 @@ class RegionReplacing(Augmentation):
             ("mixing", mixing, Mixing),
             ("boundary", boundary, Boundary),
         ):
-            if value not in get_args(kind):
-                raise ValueError(
-                    f"RegionReplacing: {name} must be one of {', '.join(get_args(kind))}, got "
-                    f"{value!r}"
-                )
+            check_choice(f"RegionReplacing: {name}", value, get_args(kind))
         if not 0 <= feather <= 1:
             raise ValueError(
                 "RegionReplacing: feather is a share of the image's height and must lie in [0, 1], "

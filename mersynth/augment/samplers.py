@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from mersynth.checks import listed
+
 
 def balanced_order(
     groups: Sequence[Hashable] | Tensor, num_samples: int, generator: torch.Generator | None = None
@@ -136,7 +138,7 @@ def class_weights(
     Args:
         labels: class of each training sample, (N,) integers from 0.
         num_classes: C; None: up to the largest label.
-        counts: n_1..n_C themselves, in the place of ``labels``.
+        counts: n_1..n_C themselves, instead of ``labels``.
 
     Returns:
         (C,) float32, 1 for the largest class. A class without samples, for which the equation has
@@ -158,7 +160,7 @@ def class_weights(
         if not known.numel() or known.min() < 0 or known.max() >= top:
             raise ValueError(
                 f"class_weights: labels must be one or more numbers in 0..{top - 1}, got "
-                f"{known.tolist()[:10]}"
+                f"{listed(known.tolist()) or 'none'}"
             )
         counts = torch.bincount(known, minlength=top)
     n = torch.as_tensor(counts, dtype=torch.float32)

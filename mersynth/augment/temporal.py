@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mersynth.augment.base import Augmentation, Batch, Params
 from mersynth.augment.checks import span
+from mersynth.checks import check_choice
 
 Jitter = Literal["mmnet", "mmnet-published", "frl-dgt"]
 
@@ -101,10 +102,7 @@ class OnsetApexPair(Augmentation):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(p, generator)
-        if jitter not in get_args(Jitter):
-            raise ValueError(
-                f"OnsetApexPair: jitter must be one of {get_args(Jitter)}, got {jitter!r}"
-            )
+        check_choice("OnsetApexPair: jitter", jitter, get_args(Jitter))
         self.jitter = jitter
 
     def draw(self, batch: Batch) -> Params:
@@ -200,11 +198,7 @@ class TemporalResample(Augmentation):
         super().__init__(p, generator)
         if num_frames is not None and num_frames < 2:
             raise ValueError(f"TemporalResample: num_frames must be 2 or more, got {num_frames}")
-        if interpolation not in ("linear", "nearest"):
-            raise ValueError(
-                "TemporalResample: interpolation must be 'linear' or 'nearest', got "
-                f"{interpolation!r}"
-            )
+        check_choice("TemporalResample: interpolation", interpolation, ("linear", "nearest"))
         self.num_frames, self.interpolation = num_frames, interpolation
         self.keep = span(self, "keep", keep, 1e-3, 1)
 

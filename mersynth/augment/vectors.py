@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 FlowChannels = tuple[int, int] | None
-"""The channels that hold a flow's x and y displacement in pixels; None: frames are no flow."""
+"""The channels that hold a flow's x and y displacement in pixels; None: frames are not flow."""
 
 
 def turn_vectors(frames: Tensor, linear: Tensor, flow_channels: FlowChannels) -> Tensor:

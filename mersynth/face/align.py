@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from mersynth.face.face import Face
 from mersynth.face.template import (
     CASCADE_BOX,
     FACE_BOX,
@@ -26,9 +26,6 @@ from mersynth.face.template import (
     misplacement,
 )
 from mersynth.facs.landmarks import NUM_LANDMARKS
-
-if TYPE_CHECKING:
-    from mersynth.face.detect import Face
 
 _SHRUNK_AT_MOST = 32  # a face of 32 times the store's size is a mistake, not a face
 

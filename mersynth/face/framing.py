@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from mersynth import logs
+from mersynth.checks import check_choice
 from mersynth.clips import Clip
 from mersynth.face.align import Alignment, alignment_from_landmarks, what_is_odd
 from mersynth.face.clip_alignment import AlignedClip, Aligner
@@ -132,8 +133,7 @@ def frame_clips(
             frames of a raw release are not aligned.
         WeightsMissingError: if the detector was asked for by name and its weights are not there.
     """
-    if geometry not in GEOMETRIES:
-        raise ValueError(f"geometry must be one of {', '.join(GEOMETRIES)}, got {geometry!r}")
+    check_choice("geometry", geometry, GEOMETRIES)
     if geometry == "auto":
         geometry = "align" if scan.release == "raw" else "resize"
     framing = choice.framing(HEAD if scan.release == "raw" else TIGHT)
@@ -188,7 +188,7 @@ def _align(scan: Scan, image_size: int, detector: str, framing: Framing) -> Fram
 def _by_published(
     files: ClipFiles, image_size: int, framing: Framing, problems: list[Problem]
 ) -> FramedClip:
-    """A clip aligned by its own landmarks: what they say is kept, and told where it is odd."""
+    """A clip aligned by its own landmarks: what they say is kept, and reported where it is odd."""
     assert files.landmarks is not None
     alignment = alignment_from_landmarks(files.landmarks[0], image_size, framing)
     off = what_is_odd(files.landmarks[0], image_size, framing)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mersynth.checks import check_choice
 from mersynth.facs.landmarks import NUM_LANDMARKS, PARTS
 
 # x, y as shares of the square's side; pixel p's centre lies at (p + 0.5) / side.
@@ -165,9 +166,7 @@ class FramingChoice:
     aspect: float | None = None
 
     def __post_init__(self) -> None:
-        known = ("auto", *FRAMINGS)
-        if self.name not in known:
-            raise ValueError(f"framing must be one of {', '.join(known)}, got {self.name!r}")
+        check_choice("framing", self.name, ("auto", *FRAMINGS))
         # With automatic ones both defaults are possible; numbers must fit one of them.
         bases = [self.name] if self.name in FRAMINGS else list(FRAMINGS)
         errors = []

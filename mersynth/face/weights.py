@@ -82,7 +82,7 @@ ARCFACE = Weights(
     "FEAT_ARCFACE_R50_PATH",
 )
 
-# py-feat's svm_au is left out: it answers yes or no, which is no intensity.
+# py-feat's svm_au is left out: it answers yes or no, which is not an intensity.
 FEAT_WEIGHTS = (RETINAFACE, MULTITASK, ARCFACE, MOBILEFACENET, XGB_AU)
 """All that ``mersynth doctor`` looks for."""
 

@@ -182,7 +182,7 @@ class AUCell:
     Attributes:
         groups: a group an AU that moved; a group of several events is a choice between them
             (``R14A or 17A``): the coder saw one of them.
-        remarks: words that are no AU, for instance ``soft focus``.
+        remarks: words that name no AU, for instance ``soft focus``.
         unclear: the cell holds a ``?``: the coder could not name an AU or its end.
         unread: fragments that are neither; nothing of a cell is dropped.
     """

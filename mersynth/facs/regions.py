@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from mersynth.checks import check_choice
+
 
 def half_rows(half: Literal["eyes", "mouth"], height: int) -> slice:
     """Rows of the eyes half or the mouth half of an aligned face image.
@@ -24,8 +26,5 @@ def half_rows(half: Literal["eyes", "mouth"], height: int) -> slice:
     """
     if height < 2:
         raise ValueError(f"an image of {height} rows has no halves")
-    if half == "eyes":
-        return slice(0, height // 2)
-    if half == "mouth":
-        return slice(height // 2, height)
-    raise ValueError(f"half must be 'eyes' or 'mouth', got {half!r}")
+    check_choice("half", half, ("eyes", "mouth"))
+    return slice(0, height // 2) if half == "eyes" else slice(height // 2, height)

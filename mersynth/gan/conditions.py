@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mersynth.checks import listed
 from mersynth.facs.action_units import CONDITION_AUS, condition_vector, parse_au_cell
-from mersynth.logs import listed
 from mersynth.store import StoredClip
 
 logger = logging.getLogger(__name__)
@@ -160,11 +160,16 @@ def _take_sides(curve: np.ndarray, cell: str) -> np.ndarray:
 def movement(curve: np.ndarray) -> np.ndarray:
     """What a curve (T, ...) adds to its first frame; NaN and what falls below that are 0.
 
-    A face follows another face's movement, not its resting state: added to the intensities that
-    the moved face rests at, this is the condition to ask for.
+    A face follows another face's movement, not its resting state: :func:`added_to_rest` gives the
+    condition to ask for.
     """
     known = np.nan_to_num(curve)
     return np.maximum(known - known[:1], 0).astype(np.float32)
+
+
+def added_to_rest(curve: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """A movement (K, ...) on top of a curve's (T, ...) first frame, kept in [0, 1]; NaN is 0."""
+    return np.clip(np.nan_to_num(curve[:1]) + moved, 0, 1)
 
 
 def resample(curve: np.ndarray, num_frames: int) -> np.ndarray:

@@ -56,7 +56,7 @@ class ImageCritic(nn.Module):
         - image, start: (B, 3, image_size, image_size) in [0, 1].
 
     Raises:
-        ValueError: if ``image_size`` is no multiple of ``2 ** depth``.
+        ValueError: if ``image_size`` is not a multiple of ``2 ** depth``.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ from torch import Tensor
 from mersynth.dataset import to_float
 from mersynth.gan.conditions import (
     ConditionSettings,
+    added_to_rest,
     clip_curve,
     jitter,
     movement,
@@ -160,8 +161,8 @@ class TrainingClips:
             targets = curve[others] if own else self._targets_of_others(i, rng, noise, each)
             truth = np.stack([item.frames[b] for b in others])
             flow = self._true_motion(i, a, others)
-            told = (np.array(own), np.array(self.noise[i]), flow)
-            drawn.append((item.frames[a], curve[a], truth, curve[others], targets, *told))
+            of_face = (np.array(own), np.array(self.noise[i]), flow)
+            drawn.append((item.frames[a], curve[a], truth, curve[others], targets, *of_face))
         return drawn
 
     def _true_motion(self, i: int, a: int, others: np.ndarray) -> np.ndarray:
@@ -206,7 +207,7 @@ class TrainingClips:
             clips.append(np.asarray(frames[chosen]))
             labels.append(self.emotions.index(self.clips[i].emotion))
             curve = jitter(resample(movement(self.curves[j]), num_frames), rng, self.settings)
-            curves.append(np.clip(np.nan_to_num(self.curves[i][:1]) + curve, 0, 1))
+            curves.append(added_to_rest(self.curves[i], curve))
             curve_labels.append(self.emotions.index(self.clips[j].emotion))
             noise.append(self.noise[i])
         return VideoBatch(

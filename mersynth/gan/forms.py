@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mersynth.checks import check_choice
 from mersynth.gan.generator import Generator
 from mersynth.gan.motion_generator import MotionGenerator
 
@@ -27,8 +28,7 @@ def make_generator(image_size: int, form: str = PAINT, **options: Any) -> AnyGen
         ValueError: if the form is unknown.
         TypeError: if an option does not belong to the form.
     """
-    if form not in FORMS:
-        raise ValueError(f"the generator's form must be one of {', '.join(FORMS)}, got {form!r}")
+    check_choice("the generator's form", form, FORMS)
     if form == MOTION:
         return MotionGenerator(working_size=image_size, **options)
     return Generator(**options)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mersynth.checks import listed
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import CheckpointError, load_tensors
 from mersynth.gan.generator import Generator
@@ -53,7 +54,7 @@ def init_from_ganimation(generator: Generator, path: Path) -> tuple[int, ...]:
     if differing:
         raise CheckpointError(
             f"{path} is not a GANimation generator of this size: "
-            + "; ".join(differing[:3])
+            + listed(differing, 3, "; ")
             + " (change gan.generator, or leave gan.init_from empty)"
         )
     weight = own[first].clone()  # (C, 3 + 20, 7, 7)

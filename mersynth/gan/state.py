@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mersynth.checks import listed
 from mersynth.files import differences
 from mersynth.gan.checkpoint import CheckpointError
 from mersynth.gan.trainer import Trainer
@@ -90,6 +91,6 @@ def _check_same_run(path: Path, stored: dict[str, Any], wanted: Mapping[str, Any
         else ""
     )
     raise CheckpointError(
-        f"{path} is of another run: {'; '.join(differing[:5])}{hint}; repeat the command that "
+        f"{path} is of another run: {listed(differing, 5, '; ')}{hint}; repeat the command that "
         "began it, or choose another --out"
     )

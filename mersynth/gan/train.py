@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from mersynth.checks import listed
 from mersynth.config import ConfigError
 from mersynth.devices import choose_device, choose_precision
 from mersynth.facs.action_units import CONDITION_AUS
@@ -223,7 +224,7 @@ def _check_unseen(start: Start, unseen: tuple[str, ...], source: str) -> set[str
     if known := sorted(set(start.subjects) & set(unseen)):
         raise CheckpointError(
             f"gan.init_from={source} was trained on people whom this generator must not have seen: "
-            f"{', '.join(known[:5])}{' ...' if len(known) > 5 else ''}; start from another one, or "
+            f"{listed(known, 5)}; start from another one, or "
             "from none"
         )
     return set(start.subjects)

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mersynth.motion.flow import LUMA, farneback, magnitude, optical_strain
+from mersynth.checks import check_choice
+from mersynth.motion.flow import farneback, magnitude, optical_strain
 from mersynth.motion.lbp import histogram_difference, lbp_histograms
+from mersynth.motion.luma import luma
 
 Reference = Literal["ends", "onset"]
 
@@ -111,7 +113,7 @@ def apex_signal(
 ) -> Tensor:
     """How far the face has moved in each frame, as a method sees it.
 
-    Frames are first brought to one brightness, so that light that flickers is no movement, and
+    Frames are first brought to one brightness, so that flickering light does not count, and
     smoothed in time. The methods are
 
     * ``"strain"``: mean optical strain of the flow from the onset (Shreve et al. 2011; Liong et
@@ -142,10 +144,8 @@ def apex_signal(
         ValueError: if the clip has another shape, under 3 frames, sides under 32 pixels, values
             outside [0, 1] or frames that are all the same, or an argument is unknown or negative.
     """
-    if method not in _SIGNALS:
-        raise ValueError(f"apex method must be one of {', '.join(APEX_METHODS)}, got {method!r}")
-    if reference not in ("ends", "onset"):
-        raise ValueError(f"reference must be 'ends' or 'onset', got {reference!r}")
+    check_choice("apex method", method, APEX_METHODS)
+    check_choice("reference", reference, ("ends", "onset"))
     if not 0 <= smoothing < 1:
         raise ValueError(f"smoothing must lie in [0, 1), a share of the clip, got {smoothing}")
     _check(clip)
@@ -210,7 +210,7 @@ def measure_apex(
 
     Returns:
         The error of each method; and of ``"middle"``, which takes the middle frame without looking
-        at the clip: a method that is no better has told nothing.
+        at the clip: a method that does no better has found nothing.
 
     Raises:
         ValueError: if there is no clip, or as :func:`spot_apex`.
@@ -263,13 +263,9 @@ def _check(clip: Tensor) -> None:
 
 def _evenly_lit(clip: Tensor) -> Tensor:
     """Grey frames (T, H, W) in [0, 1] of one mean brightness."""
-    grey = clip[:, 0] if clip.shape[1] == 1 else torch.einsum("tchw,c->thw", clip, _luma(clip))
+    grey = luma(clip)[:, 0]
     level = _inner(grey).mean((1, 2), keepdim=True)
     return (grey * (level.mean() / level.clamp(min=1e-6))).clamp(0, 1)
-
-
-def _luma(clip: Tensor) -> Tensor:
-    return torch.tensor(LUMA, device=clip.device)
 
 
 def _smoothed(frames: Tensor, sigma: float) -> Tensor:

@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mersynth.checks import check_choice
+
 Pooling = Literal["means", "frames"]
 Normalization = Literal["minmax", "channel_minmax", "symmetric", "none"]
 
@@ -45,10 +47,7 @@ def dynamic_image(
         >>> dynamic_image(torch.rand(2, 10, 3, 64, 64)).shape
         torch.Size([2, 3, 64, 64])
     """
-    if normalization not in NORMALIZATIONS:
-        raise ValueError(
-            f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}"
-        )
+    check_choice("normalization", normalization, NORMALIZATIONS)
     if clip.dim() != 5 or not clip.numel():
         raise ValueError(f"clip must have shape (B, T, C, H, W), got {tuple(clip.shape)}")
     if not clip.is_floating_point():
@@ -83,13 +82,12 @@ def rank_pooling_weights(num_frames: int, pooling: Pooling = "means") -> Tensor:
     Raises:
         ValueError: if there are fewer than 2 frames, or the pooling is unknown.
     """
+    check_choice("pooling", pooling, POOLINGS)
     if num_frames < 2:
         raise ValueError(f"ranking needs 2 frames or more, got {num_frames}")
     t = torch.arange(1, num_frames + 1, dtype=torch.float64)
     if pooling == "frames":
         return 2 * t - num_frames - 1
-    if pooling != "means":
-        raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
     harmonic_rest = (1 / t).flip(0).cumsum(0).flip(0)  # H_T - H_{t-1}
     return 2 * (num_frames - t + 1) - (num_frames + 1) * harmonic_rest
 

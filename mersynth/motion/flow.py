@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mersynth.checks import check_choice
+from mersynth.motion.luma import luma
 from mersynth.motion.tvl1 import Scheme, coarse_to_fine
 
 _MIN_SIZE = 16  # pixels; below it neither a pyramid nor DIS's patches have room
-LUMA = (0.299, 0.587, 0.114)
-"""What red, green and blue count for in a grey image: ITU-R BT.601, as OpenCV."""
 _TOLERANCE = 1e-3  # how far frames may lie outside [0, 1]: rounding, not another range
 # To start from; DIS takes even zeros for a guess. OpenCV's type stubs want an array.
 _NO_GUESS: Any = None
@@ -139,8 +139,7 @@ def dis(first: Tensor, second: Tensor, *, preset: str = "medium", finest_scale: 
     Raises:
         ValueError: as :func:`tvl1`, for the frames; or if the preset is unknown.
     """
-    if preset not in _DIS_PRESETS:
-        raise ValueError(f"dis: preset must be one of {', '.join(_DIS_PRESETS)}, got {preset!r}")
+    check_choice("dis: preset", preset, _DIS_PRESETS)
     dense = cv2.DISOpticalFlow.create(_DIS_PRESETS[preset])
     dense.setFinestScale(finest_scale)
 
@@ -169,8 +168,7 @@ def optical_flow(first: Tensor, second: Tensor, method: str = "tvl1", **options:
     Raises:
         ValueError: if there is no such method, or as the method's function does.
     """
-    if method not in METHODS:
-        raise ValueError(f"flow method must be one of {', '.join(METHODS)}, got {method!r}")
+    check_choice("flow method", method, METHODS)
     return METHODS[method](first, second, **options)
 
 
@@ -256,10 +254,7 @@ def _grey(name: str, frames: Tensor) -> Tensor:
         )
     frames = frames.detach()
     frames = frames if frames.dtype == torch.float64 else frames.float()
-    if frames.shape[1] == 1:
-        return frames[:, 0].contiguous()
-    red, green, blue = frames.unbind(1)
-    return red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]
+    return luma(frames)[:, 0].contiguous()
 
 
 def _by_opencv(

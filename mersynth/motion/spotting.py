@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mersynth import logs
+from mersynth.checks import listed
 from mersynth.dataset import to_float
 from mersynth.face.framing import FramedClip
 from mersynth.motion.apex import APEX_METHODS, spot_apex
@@ -115,7 +116,7 @@ def _tell_doubts(clips: Sequence[FramedClip], doubts: Mapping[int, str], doubtfu
 
 
 def _tell(clips: Sequence[FramedClip], chosen: Sequence[int], what: str, advice: str) -> None:
-    names = logs.listed([clips[i].clip.id for i in chosen])
+    names = listed([clips[i].clip.id for i in chosen])
     logger.warning("%d of %d clips %s: %s; %s", len(chosen), len(clips), what, names, advice)
 
 

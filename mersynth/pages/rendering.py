@@ -38,7 +38,7 @@ def render(folder: Path, template: str, path: Path, **content: Any) -> Path:
 def _environment(folder: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    from mersynth.logs import listed
+    from mersynth.checks import listed
 
     environment = Environment(
         loader=FileSystemLoader([folder, _SHARED]),

@@ -72,7 +72,7 @@ def measure_distribution(
     real_onsets: np.ndarray,
     synthetic: np.ndarray,
     subjects: np.ndarray,
-    worn: np.ndarray,
+    face_rows: np.ndarray,
     settings: Mapping[str, Any],
     seed: int,
 ) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def measure_distribution(
         real_onsets: (M, D) of their clips' onsets: those, too, a generator may have copied.
         synthetic: (N, D) of the synthetic apex frames.
         subjects: (M,) whose the real ones are.
-        worn: (N,) rows of the real clips whose faces the synthetic ones wear; -1 for none.
+        face_rows: (N,) rows of the real clips whose faces the synthetic ones wear; -1 for none.
         settings: ``distribution`` of ``configs/quality.yaml``.
         seed: of subsets and halves.
 
@@ -106,7 +106,7 @@ def measure_distribution(
     count = min([len(synthetic), *(min(len(a), len(b)) for a, b in halves["clips"])])
     drawn = [rng.permutation(rows)[:count] for rows in (len(real), len(synthetic))]
     fids = [fid(a[:count], b[:count]) for a, b in halves["clips"]]
-    nearest = copying(synthetic, real, real_onsets, subjects, worn, settings["copy_quantile"])
+    nearest = copying(synthetic, real, real_onsets, subjects, face_rows, settings["copy_quantile"])
     return {
         "kid": {
             "synthetic": mean,

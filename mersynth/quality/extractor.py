@@ -73,7 +73,7 @@ def choose_extractor(
 
     Raises:
         NotMeasuredError: if Inception was asked for and is not here, or the real store shows one
-            subject, whom nobody could be told from.
+            subject, so that nobody could be told apart.
     """
     kind = settings["kind"]
     weights = find_inception() if kind in ("auto", "inception") else None

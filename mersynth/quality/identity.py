@@ -55,20 +55,20 @@ def measure_identity(
     Raises:
         NotMeasuredError: if no clip wears the face of a real subject.
     """
-    worn = faces >= 0
-    if not worn.any():
+    wears = faces >= 0
+    if not wears.any():
         raise NotMeasuredError(
             "no synthetic clip wears the face of a subject of the real store; give the store that "
             "it was generated from (or its --faces) as --real"
         )
-    face = extractor.features(onsets[faces[worn]])
-    onset = cosine(extractor.features(synthetic.frames[worn, 0]), face)
-    apex = cosine(extractor.features(synthetic.apex_frames[worn]), face)
+    face = extractor.features(onsets[faces[wears]])
+    onset = cosine(extractor.features(synthetic.frames[wears, 0]), face)
+    apex = cosine(extractor.features(synthetic.apex_frames[wears]), face)
     same, other = baselines(real, extractor, seed)
     per_clip = np.full(len(synthetic), np.nan)
-    per_clip[worn] = apex
+    per_clip[wears] = apex
     return {
-        "clips": int(worn.sum()),
+        "clips": int(wears.sum()),
         "onset": float(onset.mean()),
         "apex": float(apex.mean()),
         "apex_lowest": float(apex.min()),

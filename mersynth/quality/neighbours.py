@@ -45,7 +45,7 @@ def copying(
     real: np.ndarray,
     real_onsets: np.ndarray,
     subjects: np.ndarray,
-    worn: np.ndarray,
+    face_rows: np.ndarray,
     quantile: float,
 ) -> dict[str, Any]:
     """How near synthetic apex frames come to real frames, beside how near real clips come.
@@ -59,7 +59,7 @@ def copying(
         real: (M, D) of the real ones.
         real_onsets: (M, D) of the real clips' onsets.
         subjects: (M,) whose the real ones are.
-        worn: (N,) row of the real clip whose face each synthetic one wears; -1 for none.
+        face_rows: (N,) row of the real clip whose face each synthetic one wears; -1 for none.
         quantile: a synthetic frame counts as near if it is nearer than this share of the real ones
             are; as many would be by chance.
 
@@ -69,7 +69,7 @@ def copying(
     bank = np.concatenate([real, real_onsets])
     clip, owner = np.tile(np.arange(len(real)), 2), np.tile(subjects, 2)
     from_made = cdist(synthetic, bank)
-    own = np.where(clip[None] == worn[:, None], np.inf, from_made).min(1)
+    own = np.where(clip[None] == face_rows[:, None], np.inf, from_made).min(1)
     distances = cdist(real, bank)
     another = clip[None] != np.arange(len(real))[:, None]
     same = owner[None] == subjects[:, None]

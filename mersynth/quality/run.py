@@ -181,13 +181,13 @@ class _Work:
         onsets = _onsets(self.stores[0], self.made.frames.shape[2])
         owners = np.array([clip.subject_id for clip in self.stores[0].clips])
         faces = find_faces(onsets, owners, self.made)
-        # A real clip moves its own onset; what it resembles is no face that it began with.
+        # A real clip moves its own onset: the face that it resembles most is not where it began.
         animated = (faces >= 0) & np.array([clip.is_synthetic for clip in self.made.clips])
-        worn = np.where(animated[:, None, None, None], onsets[faces], 0)
+        own_faces = np.where(animated[:, None, None, None], onsets[faces], 0)
         motion = self.settings["motion"]
         framings = [store.framing or HEAD for store in self.stores]
         ours = find_motion(self.real, motion, self.device, framing=framings[0])
-        theirs = find_motion(self.made, motion, self.device, worn, framings[1])
+        theirs = find_motion(self.made, motion, self.device, own_faces, framings[1])
         return {
             "au_control": _attempt(self._control),
             **self._by_features(onsets, faces),
@@ -254,13 +254,13 @@ class _Work:
     def _distribution(self, extractor: Extractor, faces: np.ndarray) -> dict[str, Any]:
         place = {clip.id: row for row, clip in enumerate(self.real.clips)}
         ids = [clip.id for clip in self.stores[0].clips]
-        worn = np.array([place.get(ids[face], -1) if face >= 0 else -1 for face in faces])
+        face_rows = np.array([place.get(ids[face], -1) if face >= 0 else -1 for face in faces])
         return measure_distribution(
             extractor.features(self.real.apex_frames),
             extractor.features(self.real.frames[:, 0]),
             extractor.features(self.made.apex_frames),
             self.real.subjects,
-            worn,
+            face_rows,
             self.settings["distribution"],
             self.seed,
         )

@@ -16,7 +16,7 @@ from mersynth.synthesis.gallery import DIFFERENCE_GAIN
 
 _TILE = 96  # pixels of a picture on the page
 _GAP = 3
-_SHOWN = 0.03  # an AU asked for less is not told
+_SHOWN = 0.03  # an AU asked for less is not shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def images_of_list(
         box, landmarks = None, None
         try:
             if not path or ".." in Path(path).parts or Path(path).is_absolute():
-                raise ValueError(f"{path!r} is no image in Manually_Annotated_Images")
+                raise ValueError(f"{path!r} is not an image in Manually_Annotated_Images")
             name = "-".join((split, *Path(path).with_suffix("").parts))
             first = seen.setdefault(name, row.number)
             if first != row.number:
@@ -203,7 +203,7 @@ def _points(values: Sequence[object]) -> np.ndarray:
     try:
         points = np.array([float(str(value)) for value in values], np.float32)
     except ValueError as error:
-        raise ValueError("the landmarks are no numbers") from error
+        raise ValueError("the landmarks are not numbers") from error
     if points.size != 2 * NUM_LANDMARKS or not np.isfinite(points).all():
         raise ValueError(f"these are not {NUM_LANDMARKS} landmarks")
     return points.reshape(NUM_LANDMARKS, 2)

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from mersynth import paths
+from mersynth.checks import listed
 from mersynth.clips import Clip
 from mersynth.sources.errors import Problem, SourceError
 from mersynth.sources.frames import check_frame, read_frame
@@ -180,7 +181,7 @@ def frames_by_number(
 
     Returns:
         The files; and the problems: a number that comes twice, and, which costs no clip, files that
-        are called as frames and are no images.
+        are named as frames and are not images.
     """
     inside = files_of(folder)
     files: dict[int, Path] = {}
@@ -210,6 +211,4 @@ def folders(path: Path) -> list[Path]:
 
 
 def _numbers(missing: list[int]) -> str:
-    shown = ", ".join(str(number) for number in missing[:5])
-    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-    return f"{'frame' if len(missing) == 1 else 'frames'} {shown}{more}"
+    return f"{'frame' if len(missing) == 1 else 'frames'} {listed(missing, 5)}"

@@ -56,5 +56,5 @@ class CASME2(TableSource):
         return int(match[1]) if match else None
 
     def release(self, file: str, width: int, height: int) -> Release:
-        """Told by the name alone: the cropped release prefixes ``reg_``."""
+        """By the name alone: the cropped release prefixes ``reg_``."""
         return "cropped" if file.startswith("reg_") else "raw"

@@ -24,7 +24,7 @@ _SUBJECT = re.compile(r"spNO\.\d+")
 
 @dataclass(frozen=True, slots=True)
 class DepthFiles(ClipFiles):
-    """A clip of depth images of 16 bits, whose values are millimetres; 0 is no measurement."""
+    """A clip of depth images of 16 bits, whose values are millimetres; 0 is not measured."""
 
     def read(self) -> Iterator[np.ndarray]:
         """The frames in their order, each (H, W, 3) uint8, grey: nearer is brighter.
@@ -85,8 +85,8 @@ class CASME3(TableSource):
     (``a_355``). What the table calls happy and sad is stored as happiness and sadness. The paper
     counts 943 micro-expressions of part A, published code 860 rows in the table's second version.
     Some rows are known to be wrong (an onset behind the apex, a frame 0 that is not there), some
-    name the onset as the apex, and recordings miss frames; all of it is told. The layout is known
-    as far as published code reads it.
+    name the onset as the apex, and recordings miss frames; all of it is reported. The layout is
+    known as far as published code reads it.
     """
 
     name = "casme3"
@@ -144,7 +144,7 @@ class CASME3(TableSource):
         return int(file) if file.isdecimal() else None
 
     def release(self, file: str, width: int, height: int) -> Release:
-        """Told by the shape: a recording is 1280x720, a face cut out nearly as high as wide."""
+        """By the shape: a recording is 1280x720, a face cut out nearly as high as wide."""
         return "raw" if width > 1.5 * height else "cropped"
 
     def clip_folders(self, root: Path) -> dict[tuple[str, str], Path]:

@@ -214,7 +214,7 @@ def _read_numbers(file: Path, columns: int) -> np.ndarray:
     """A file of numbers, (rows, columns) float64.
 
     Raises:
-        ValueError: if it is none; the message names no path.
+        ValueError: if it holds anything else; the message names no path.
     """
     try:
         rows = [

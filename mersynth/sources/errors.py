@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from mersynth.checks import listed_lines
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -51,10 +53,12 @@ class PrepareError(SourceError):
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         fatal = [problem for problem in problems if problem.fatal]
-        lines = [f"  {problem}" for problem in fatal[:_SHOWN]]
-        if len(fatal) > _SHOWN:
-            lines.append(f"  and {len(fatal) - _SHOWN} more")
         super().__init__(
-            "\n".join([f"{source}: problems: {len(fatal)}; nothing was written", *lines])
-            + "\nMend the files, or leave out what cannot be read with --skip-bad."
+            "\n".join(
+                [
+                    f"{source}: problems: {len(fatal)}; nothing was written",
+                    *listed_lines(fatal, _SHOWN, indent="  "),
+                    "Mend the files, or leave out what cannot be read with --skip-bad.",
+                ]
+            )
         )

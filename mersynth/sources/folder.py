@@ -32,8 +32,8 @@ class Folder(Source):
     Photos are whatever Pillow opens (.jpg, .png, .webp, .tif ...; .heic with the package
     pillow-heif) and become clips of one frame; videos are whatever OpenCV opens (.mp4, .mov, .avi
     ...) and become clips of all their frames. Other files, and folders within a person's, are left
-    out and told. They have neither emotion nor AUs: they lend their faces to synthesis (``mersynth
-    generate --faces STORE``).
+    out and reported. They have neither emotion nor AUs: they lend their faces to synthesis
+    (``mersynth generate --faces STORE``).
 
     Args:
         images: photos to take instead of a folder, each of a subject called as the file.
@@ -70,8 +70,8 @@ class Folder(Source):
                 for subject, path in _pictures(root, problems)
             ]
         if not found:
-            told = "".join(f"\n  {problem}" for problem in problems)
-            raise SourceError(f"{root} holds neither photos nor videos.{told}\n\n{self.tree}")
+            reasons = "".join(f"\n  {problem}" for problem in problems)
+            raise SourceError(f"{root} holds neither photos nor videos.{reasons}\n\n{self.tree}")
         clips: list[ClipFiles] = []
         places: dict[str, str] = {}
         with logs.progress("checking folder", total=len(found), unit="files") as advance:
@@ -120,7 +120,7 @@ class Folder(Source):
 def _pictures(root: Path, problems: list[Problem]) -> Iterator[tuple[str, Path]]:
     """Photos and videos of the folder and of the folders in it, each with its subject.
 
-    What is left out is added to the problems; what operating systems leave behind is not told.
+    What is left out is added to the problems; what operating systems leave behind is not reported.
     """
     for folder in (root, *folders(root)):
         files = files_of(folder)

@@ -18,7 +18,7 @@ _ORIENTATION = 0x0112  # the EXIF tag: how the camera was held
 _BITS = 0x0102  # the TIFF tag: bits of a sample
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
-# Formats whose further images are no previews or layers, but a movement or pages.
+# Formats whose further images are a movement or pages, not previews or layers.
 _SEVERAL = ("GIF", "WEBP", "PNG", "AVIF", "TIFF")
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 

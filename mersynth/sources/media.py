@@ -10,6 +10,7 @@ from typing import Literal
 
 from PIL import Image, UnidentifiedImageError
 
+from mersynth.checks import listed
 from mersynth.sources.errors import Problem
 
 Kind = Literal["image", "video", "system", "other"]
@@ -31,7 +32,7 @@ a preview, often the size of a stamp."""
 _FURTHER_SUFFIXES = frozenset((".heic", ".heif", ".hif", ".avif", ".jxl"))
 # Pillow knows these formats without showing their pixels, or they are drawings and no photos.
 _NO_PHOTOS = frozenset(("BUFR", "GRIB", "HDF5", "MPEG", "WMF", "EPS"))
-# Whatever their ending: these formats are told by their first bytes, without a mistake.
+# Whatever their ending: these formats are recognised by their first bytes, without a mistake.
 _TOLD_BY_CONTENT = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
 _SYSTEM_NAMES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
 
@@ -84,9 +85,8 @@ def left_out(files: Sequence[Path], place: str, wanted: str = "images") -> list[
     """
     if not files:
         return []
-    shown = ", ".join(file.name for file in files[:5])
-    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
-    return [Problem(place, f"left out, being no {wanted}: {shown}{more}", fatal=False)]
+    names = listed([file.name for file in files], 5)
+    return [Problem(place, f"left out, not {wanted}: {names}", fatal=False)]
 
 
 @cache

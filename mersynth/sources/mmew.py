@@ -33,7 +33,7 @@ _CLIP = re.compile(r"(S\d+)-\d+-\d+")
 
 
 def _release(width: int, height: int) -> Release:
-    """Told by the shape: a recording is 1920x1080, a face cut out nearly as high as wide."""
+    """By the shape: a recording is 1920x1080, a face cut out nearly as high as wide."""
     return "raw" if width > 1.5 * height else "cropped"
 
 
@@ -56,7 +56,7 @@ class MMEW(TableSource):
     database's page describes it. The clip's folder alone counts: the emotion is the table's, which
     calls ``others`` what the page's folders call ``repression``. Frame numbers of the table are
     those of the files. The layout is known as far as the page and published code tell it; the same
-    code says that 16 rows have a wrong apex and offset, which are told where they are impossible.
+    code says that 16 rows have a wrong apex and offset, which are reported where impossible.
     """
 
     name = "mmew"
@@ -77,7 +77,7 @@ class MMEW(TableSource):
         return int(file) if file.isdecimal() else None
 
     def release(self, file: str, width: int, height: int) -> Release:
-        """Told by the shape: a recording is 1920x1080, a face cut out nearly as high as wide."""
+        """By the shape: a recording is 1920x1080, a face cut out nearly as high as wide."""
         return _release(width, height)
 
     def clip_folders(self, root: Path) -> dict[tuple[str, str], Path]:

@@ -54,5 +54,5 @@ class SAMM(TableSource):
         return int(match[1]) if match else None
 
     def release(self, file: str, width: int, height: int) -> Release:
-        """Told by the shape: a raw frame is 2040x1088, a cropped face nearly as high as wide."""
+        """By the shape: a raw frame is 2040x1088, a cropped face nearly as high as wide."""
         return "raw" if width > 1.5 * height else "cropped"

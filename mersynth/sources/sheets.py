@@ -1,4 +1,4 @@
-"""Tables as people hand them over, .xlsx or .csv: one reader, told the columns' names."""
+"""Tables as people hand them over, .xlsx or .csv: one reader, given the columns' names."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def read_table(
         sheet: title of the sheet to read, where the table has one of that title.
 
     Raises:
-        SourceError: if the file is no readable table, has not the columns, or one of them twice, or
-            a row of a .csv is longer than the header.
+        SourceError: if the file is not a readable table, lacks a column or has one twice, or a row
+            of a .csv is longer than the header.
     """
     optional = optional or {}
     nearest, lacking = "", list(columns.values())
@@ -118,7 +118,7 @@ def read_table(
                     where = f"sheet {title}, row {number}" if title else f"row {number}"
                     nearest, lacking = f"; {where}, lacks {', '.join(missing)}", missing
         except UnicodeError as error:
-            reason = f"{table} is no readable .csv table: {error}; save it in UTF-8"
+            reason = f"{table} is not a readable .csv table: {error}; save it in UTF-8"
             raise SourceError(reason) from error
         except csv.Error as error:  # a stray quotation mark
             logger.debug("%s: %s", table, error)
@@ -147,7 +147,7 @@ def _rows(
             if any(map(cell_text, found.values())):
                 yield TableRow(file, sheet, number, found, places)
     except csv.Error as error:
-        reason = f"{file} is no readable .csv table: behind row {number}: {error}"
+        reason = f"{file} is not a readable .csv table: behind row {number}: {error}"
         raise SourceError(f"{reason}; mend its quotes") from error
 
 
@@ -170,7 +170,7 @@ def cell_text(value: Any) -> str:
 
 
 def cell_integer(value: Any) -> int | None:
-    """A cell as a whole number (``46``, ``46.0``, ``46,0``), None where it is none."""
+    """A cell as a whole number (``46``, ``46.0``, ``46,0``), None where it is not one."""
     match = re.fullmatch(r"(\d+)(?:,0{1,2})?", cell_text(value))
     return int(match[1]) if match else None
 
@@ -224,7 +224,7 @@ def _pages(table: Path, sheet: str) -> Iterator[_Page]:
         raise SourceError(f"{table} cannot be read: {error.strerror}") from error
     if head == _OLD_WORKBOOK:
         raise SourceError(
-            f"{table} is no readable .xlsx table: it is an .xls table under this name, or has a "
+            f"{table} is not a readable .xlsx table: it is an .xls table under this name, or has a "
             "password; save it as .xlsx or .csv, without a password"
         )
     if head.startswith(b"PK") or table.suffix.lower() in (".xlsx", ".xlsm"):
@@ -241,7 +241,7 @@ def _workbook(table: Path, sheet: str) -> Iterator[_Page]:
         formulas = openpyxl.load_workbook(table) if _has_formulas(table) else book
     # On damaged files openpyxl lets through whatever zipfile, zlib and the XML parser raise.
     except Exception as error:
-        raise SourceError(f"{table} is no readable .xlsx table: {error}") from error
+        raise SourceError(f"{table} is not a readable .xlsx table: {error}") from error
     for page in [book[sheet]] if sheet in book.sheetnames else book.worksheets:
         values = page.iter_rows(values_only=True)
         written = formulas[page.title].iter_rows(values_only=True)

@@ -59,7 +59,7 @@ class SMIC(TableSource):
     numbers of two digits (``s03/s03_ne_02``), whatever the release writes; those of VIS and NIR end
     in ``_vis`` and ``_nir``, and a subject is the same in all subsets. Where the table or the
     folder and the clip's name disagree on the emotion (the table calls s18_sur_03 negative), the
-    name is believed, as the challenge does, and it is told.
+    name is believed, as the challenge does, and reported.
     """
 
     name = "smic"
@@ -125,7 +125,7 @@ class SMIC(TableSource):
         return int(match[1]) if match else None
 
     def release(self, file: str, width: int, height: int) -> Release:
-        """Told by the shape: a raw frame is 640x480, a cropped face about 140x170."""
+        """By the shape: a raw frame is 640x480, a cropped face about 140x170."""
         return "raw" if width > height else "cropped"
 
     def tables(self, root: Path) -> list[Path]:
@@ -150,8 +150,10 @@ class SMIC(TableSource):
             clip = row.clip
             if clip is not None and row.written is not None:
                 clip, reason = _named_emotion(clip)
-                told = {"emotion": reason, "last": _outside(row)}
-                problems += [row.written.problem(r, what, False) for what, r in told.items() if r]
+                reasons = {"emotion": reason, "last": _outside(row)}
+                problems += [
+                    row.written.problem(r, what, False) for what, r in reasons.items() if r
+                ]
             checked.append(replace(row, clip=clip))
         return checked, problems
 

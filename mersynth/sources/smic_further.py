@@ -68,7 +68,7 @@ def _not_a_span(
 ) -> str:
     """Why two cells are not onset and offset of a further micro-expression; empty if they are."""
     if onset is None or offset is None or offset < onset:
-        return f"{onset}..{offset} are no onset and offset"
+        return f"{onset}..{offset} are not an onset and an offset"
     if (onset, offset) in spans:
         return f"{onset}..{offset} stands there already"
     first, last = cell_integer(row.cell("first")), cell_integer(row.cell("last"))

@@ -73,7 +73,7 @@ class TableFormat:
         columns: the columns, by what they hold; see :data:`COLUMNS`.
         optional: columns that the table may lack; a missing column gives None.
         sheet: title of the sheet to read, where the table has one of that title.
-        clip_name: from the file name and the onset (None if it is no number) to the clip's name,
+        clip_name: from the file name and the onset (None if it is not a number) to the clip's name,
             for databases with several expressions in a file.
         spellings: labels that the table writes in another way, in lower case, by native label.
     """
@@ -98,10 +98,10 @@ def read_annotations(table: Path, form: TableFormat) -> tuple[list[Row], list[Pr
 
     Returns:
         The rows in their order, and what is wrong with them. An apex that the table does not give
-        (``/``) and an AU cell that cannot be read in full are told, and the clip is kept.
+        (``/``) and an AU cell that cannot be read in full are reported, and the clip is kept.
 
     Raises:
-        SourceError: if the file is no readable table, or has not the columns.
+        SourceError: if the file is not a readable table, or lacks the columns.
     """
     rows: list[Row] = []
     problems: list[Problem] = []
@@ -178,4 +178,4 @@ def _why_no_number(what: str, text: str) -> str:
         return f"{what} is empty"
     if text.startswith("="):
         return f"{what} {text!r} was never computed; save the table in a spreadsheet program"
-    return f"{what} {text!r} is no frame number"
+    return f"{what} {text!r} is not a frame number"

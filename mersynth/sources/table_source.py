@@ -80,7 +80,7 @@ class TableSource(Source):
         tables = self.tables(root)
         if not tables:
             others = sorted(root.glob(self.table_pattern.replace(".xlsx", ".*")))
-            found = f" ({others[0].name} is none: save it as .xlsx or .csv)" if others else ""
+            found = f" ({others[0].name} is not one: save it as .xlsx or .csv)" if others else ""
             raise SourceError(
                 f"no annotation table {self.table_pattern} in {root}{found}; it comes with "
                 f"{self.name}: put it there.\n\n{self.tree}"

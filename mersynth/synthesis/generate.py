@@ -24,6 +24,7 @@ from mersynth.facs.emotions import classes as label_classes
 from mersynth.facs.emotions import label
 from mersynth.gan.conditions import (
     ConditionSettings,
+    added_to_rest,
     clip_curve,
     jitter,
     movement,
@@ -126,13 +127,13 @@ def generate(
         if not dry_run:
             check_target(target, resume)
         clips = real_clips(real_folder)
-        worn = face_clips(faces) if faces is not None else None
-        read = [(real_folder, clips), *([(faces, worn)] if faces and worn else [])]
+        face_sources = face_clips(faces) if faces is not None else None
+        read = [(real_folder, clips), *([(faces, face_sources)] if faces and face_sources else [])]
         spelling = reconcile_names(names, read, generators)
-        clips, worn = spelling.clips(clips), worn and spelling.clips(worn)
-        _check_classes(clips, worn or (), classes)
+        clips, face_sources = spelling.clips(clips), face_sources and spelling.clips(face_sources)
+        _check_classes(clips, face_sources or (), classes)
         hidden = [each.unseen_subjects for each in generators]
-        plan = make_plan(clips, classes, per_class, seed, hidden, worn)
+        plan = make_plan(clips, classes, per_class, seed, hidden, face_sources)
         show_plan(summarise(plan, _count(clips, classes)))
         if dry_run:
             return None
@@ -211,8 +212,8 @@ def _plan_work(
             template = real[by_id[item.template.clip]]
             model = template.clip
             curve = resample(movement(clip_curve(template, settings)), config.num_frames)
-        rest = np.nan_to_num(clip_curve(face, settings)[:1])
-        curve = np.clip(rest + jitter(config.strength * curve, rng, settings), 0, 1)
+        varied = jitter(config.strength * curve, rng, settings)
+        curve = added_to_rest(clip_curve(face, settings), varied)
         clip = Clip(
             source=face.clip.source,
             subject=face.clip.subject,
@@ -237,7 +238,7 @@ def _plan_work(
 def _apex(curve: np.ndarray, aus: str) -> int:
     """The frame at which the AUs that the clip is annotated with are strongest.
 
-    The curve of a real clip may hold more, such as a blink, which is no part of the expression.
+    The curve of a real clip may hold more, such as a blink, which is not part of the expression.
     """
     numbers = parse_au_cell(aus).numbers
     columns = [i for i, number in enumerate(CONDITION_AUS) if number in numbers]
@@ -321,10 +322,10 @@ def _tell_versions(faces: ClipStore, generators: Sequence[ClipGenerator]) -> Non
     )
 
 
-def _check_classes(clips: Sequence[Clip], worn: Sequence[Clip], scheme: str) -> None:
+def _check_classes(clips: Sequence[Clip], face_sources: Sequence[Clip], scheme: str) -> None:
     """Check that the faces' databases know the classes that their clips will show."""
     names = dict.fromkeys(name for clip in clips for name in label_classes(clip.source, scheme))
-    for source in sorted({clip.source for clip in worn}):
+    for source in sorted({clip.source for clip in face_sources}):
         try:
             unknown = [name for name in names if label(source, name, scheme) != name]
         except ValueError as error:

@@ -77,8 +77,8 @@ class IcganGenerator(ClipGenerator):
     """AU-ICGAN's generator: the paper's sequence I_out = [G(I_in | Y_1), ..., G(I_in | Y_K)].
 
     Y_1 are the face's own intensities. The form that moves then gives back the face as it is. The
-    one that paints alone never does, and as that difference is no expression, it is taken out of
-    every frame:
+    one that paints alone never does, and as that difference is not an expression, it is taken out
+    of every frame:
 
         I_k = I_in + G(I_in | Y_k) - G(I_in | Y_1).
 

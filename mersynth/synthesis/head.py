@@ -48,7 +48,7 @@ class HeadMotions:
 
         Args:
             frames: (K, 3, H, W) in [0, 1], of which the first stays as it is.
-            people: ids of the subjects of whom one lends: those whose face is worn and whose AU
+            people: ids of the subjects, one of which lends: those whose face is worn and whose AU
                 curve is followed, so that nobody else's motion gets into the clip.
             rng: draws the clip and the variation.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mersynth import paths
+from mersynth.checks import check_choice
 from mersynth.clips import Clip
 from mersynth.face.template import HEAD, Framing, FramingChoice
 from mersynth.files import checksum_of, sha256_of_file
@@ -65,8 +66,7 @@ def find_generators(
         ValueError: if the name is not one of :data:`GENERATORS`, or it takes no checkpoint.
         CheckpointError: if there is none, with the command that makes it, or some are missing.
     """
-    if name not in GENERATORS:
-        raise ValueError(f"--generator must be one of {', '.join(GENERATORS)}, got {name!r}")
+    check_choice("--generator", name, GENERATORS)
     if name == WarpGenerator.name:
         if checkpoint is not None:
             raise ValueError(

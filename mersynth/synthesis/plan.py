@@ -91,15 +91,15 @@ def make_plan(
         hidden = set(subjects)
         rng = np.random.default_rng([seed, group])
         templates = [clip for clip in clips if clip.subject_id not in hidden]
-        worn = clips if faces is None else faces
-        worn = [clip for clip in worn if clip.subject_id not in hidden]
-        plan += _plan_set(templates, worn, scheme, per_class, rng, group, len(plan))
+        face_sources = clips if faces is None else faces
+        face_sources = [clip for clip in face_sources if clip.subject_id not in hidden]
+        plan += _plan_set(templates, face_sources, scheme, per_class, rng, group, len(plan))
     return plan
 
 
 def _plan_set(
     clips: Sequence[Clip],
-    worn: Sequence[Clip],
+    face_sources: Sequence[Clip],
     scheme: str,
     per_class: int,
     rng: np.random.Generator,
@@ -107,7 +107,7 @@ def _plan_set(
     first: int,
 ) -> list[PlannedClip]:
     faces: dict[str, list[str]] = {}
-    for clip in worn:
+    for clip in face_sources:
         faces.setdefault(clip.subject_id, []).append(clip.id)
     templates = templates_of(clips, scheme)
     if not faces:
@@ -139,8 +139,8 @@ def templates_of(clips: Sequence[Clip], scheme: str) -> dict[str, list[Template]
     """The clips to take AU curves from, for each class of the scheme, in the scheme's order.
 
     A clip whose annotation names no condition AU (``?``, or only AUs such as 38), or that is a
-    single picture, shows no movement that the generator could be asked for, and is no template;
-    such clips are counted in the log.
+    single picture, shows no movement that the generator could be asked for, and is not used as a
+    template; such clips are counted in the log.
 
     Raises:
         ValueError: if there are no clips, or their database has no such scheme.
@@ -161,7 +161,8 @@ def templates_of(clips: Sequence[Clip], scheme: str) -> dict[str, list[Template]
             silent += 1
     if silent:
         logger.info(
-            "%d clips show no movement of the 20 condition AUs and are no templates", silent
+            "%d clips show no movement of the 20 condition AUs and are not used as templates",
+            silent,
         )
     return found
 

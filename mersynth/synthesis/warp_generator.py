@@ -14,6 +14,7 @@ from mersynth.augment.au_warp import au_flow, au_warp, template_landmarks
 from mersynth.dataset import to_float
 from mersynth.face.detect import DETECTORS, FaceFinder, landmarks_of
 from mersynth.face.template import HEAD, Framing
+from mersynth.gan.conditions import movement
 from mersynth.store import StoredClip
 from mersynth.synthesis.generators import ClipGenerator, stillness
 
@@ -55,8 +56,8 @@ class WarpGenerator(ClipGenerator):
     def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
         """1 less the length of the motion, relative to the longest."""
         size = face.frames.shape[1:3]
-        movement = _movement(curve).to(self._device)[:, frame : frame + 1]
-        flow = au_flow(self._landmarks(face), movement, (size[0], size[1]))
+        at_frame = _movement(curve).to(self._device)[:, frame : frame + 1]
+        flow = au_flow(self._landmarks(face), at_frame, (size[0], size[1]))
         return stillness(flow[0, 0])
 
     def _animate(self, face: StoredClip, curve: np.ndarray) -> Tensor:
@@ -97,5 +98,5 @@ class WarpGenerator(ClipGenerator):
 
 
 def _movement(curve: np.ndarray) -> Tensor:
-    """(1, K, 20, 2): what a curve (K, 20, 2) adds to its first frame."""
-    return torch.from_numpy(np.clip(curve - curve[:1], 0, 1))[None]
+    """(1, K, 20, 2) of a curve (K, 20, 2)."""
+    return torch.from_numpy(movement(curve))[None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mersynth.checks import check_choice
 from mersynth.config import ConfigError
 from recognizers.executors.base import Executor, ExecutorError
 from recognizers.executors.local import LocalExecutor
@@ -34,8 +35,7 @@ def make_executor(settings: Mapping[str, Any]) -> Executor:
     """
     options = {str(key): value for key, value in settings.items()}
     name = options.pop("name", None)
-    if name not in _EXECUTORS:
-        raise ConfigError(f"executor.name must be one of {', '.join(_EXECUTORS)}, got {name!r}")
+    check_choice("executor.name", name, _EXECUTORS, ConfigError)
     executor, known = _EXECUTORS[name]
     if unknown := sorted(set(options) - set(known)):
         raise ConfigError(

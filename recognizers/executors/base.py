@@ -78,7 +78,7 @@ class Executor(Protocol):
 
 
 def check_number(name: str, value: Any, low: float, whole: bool = True) -> None:
-    """Raises ConfigError if a setting is no number from ``low``."""
+    """Raises ConfigError if a setting is not a number from ``low``."""
     number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if not number or not low <= value < float("inf"):
         kind = "whole number" if whole else "number"

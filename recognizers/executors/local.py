@@ -242,17 +242,17 @@ class _Pool:
                 f"a worker died as it started ({_exit(died[0])}); what it wrote stands above. A "
                 "script needs `if __name__ == '__main__':` around what it runs"
             )
-        told = [
+        reasons = [
             f"worker {process.pid}, {_exit(process)}"
             + (f", at call {self._begun[process.pid]}" if process.pid in self._begun else "")
             for process in died
         ]
-        return f"a worker died ({'; '.join(told) or 'ended from outside'}); {advice}"
+        return f"a worker died ({'; '.join(reasons) or 'ended from outside'}); {advice}"
 
 
 @contextmanager
 def _main_without_missing_file() -> Iterator[None]:
-    """Keep workers from running a main file that is none: of standard input it is ``<stdin>``."""
+    """Keep workers from running a main file that does not exist, such as ``<stdin>``."""
     main = sys.modules["__main__"]
     file = getattr(main, "__file__", None)
     if file is None or Path(file).exists():

@@ -79,7 +79,7 @@ def start(reports: Reports, lifeline: Connection, levels: dict[str, int], thread
 
 
 def _exit_at_the_end_of(lifeline: Connection) -> None:
-    """Break off a call when the parent wants it, or is no more.
+    """Break off a call when the parent wants it, or has died.
 
     A process killed while it sends a result would leave the parent waiting for the rest of it:
     between calls a worker of a living parent ends with its pool instead.

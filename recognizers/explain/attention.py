@@ -1,4 +1,4 @@
-"""Attention maps: where a model looks by its own account."""
+"""Attention maps: where a model looks, by its own weights."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _MOST_SETS = 11  # with a colour of their own
 _REST = "other sets"
 _NO_AU = "no AU"
 _GREY = "#8b939c"
-# Told apart by those who see few colours, too (Okabe and Ito), on light and on dark paper.
+# Distinguished by those who see few colours, too (Okabe and Ito), on light and on dark paper.
 _CLASS_COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#a08600", "#7b5ea7"),
 )
@@ -43,7 +43,7 @@ class Point:
     x: float
     y: float
     clip: str
-    told: str
+    text: str
     held_out: bool
     class_colour: str
     set_colour: str
@@ -77,7 +77,7 @@ def write_embedding_page(run: OpenedRun, embeddings: Sequence[Embedding], page: 
     set_keys = _set_keys(sets)
     colours = {key.name: key.colour for key in class_keys}
     set_colours = {key.name: key.colour for key in set_keys}
-    told = [(colours[c], set_colours.get(s, _GREY)) for c, s in zip(labels, sets, strict=True)]
+    styles = [(colours[c], set_colours.get(s, _GREY)) for c, s in zip(labels, sets, strict=True)]
     return render(
         "embedding.html.j2",
         page,
@@ -88,7 +88,7 @@ def write_embedding_page(run: OpenedRun, embeddings: Sequence[Embedding], page: 
         seed=run.seed,
         count=len(rows),
         folds=len(run.accounts),
-        drawings=[_drawing(run, embedding, labels, told) for embedding in embeddings],
+        drawings=[_drawing(run, embedding, labels, styles) for embedding in embeddings],
         keys={"class": class_keys, "AU set": set_keys},
         side=_SIDE,
     )

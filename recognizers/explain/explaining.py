@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from mersynth.checks import check_choice, listed
 from mersynth.files import whole_file
 from mersynth.lock import hold
 from mersynth.logs import progress
@@ -64,14 +65,13 @@ def explain(
         (N, h, w) a map, or of ``tsne`` ``clip``, ``fold``, ``held_out``, ``points``.
 
     Raises:
-        RunError: if the folder is no finished run, its folds kept no weights, what it was made of
-            is gone or has changed, or its model has no such explanation.
+        RunError: if the folder is not a finished run, its folds kept no weights, what it was made
+            of is gone or has changed, or its model has no such explanation.
         InUseError: if another process draws the same page.
         ValueError: if there is no such method, target or clip.
     """
     for name, value, allowed in (("method", method, Method), ("target", target, Target)):
-        if value not in get_args(allowed):
-            raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}")
+        check_choice(name, value, get_args(allowed))
     path = Path(run)
     opened = OpenedRun(path, seed, device)
     wanted = _wanted(opened, clips)
@@ -123,8 +123,8 @@ def _wanted(run: OpenedRun, clips: Sequence[str] | None) -> list[int]:
         raise ValueError("clips: name one at least, or leave it out for all")
     if unknown := sorted(set(clips) - set(tested)):
         raise ValueError(
-            f"clips: {', '.join(unknown[:5])} are not tested by the run {run.path}; it tests "
-            f"{', '.join(tested[:3])} ..., as its predictions.csv names them: "
+            f"clips: {listed(unknown, 5)} are not tested by the run {run.path}; it tests "
+            f"{listed(tested, 3)}, as its predictions.csv names them: "
             "dataset/subject/clip"
         )
     return [run.row[clip] for clip in dict.fromkeys(clips)]

@@ -54,7 +54,7 @@ class CamLayer:
 def cam_layers(name: str, model: Recognizer) -> tuple[CamLayer, ...]:
     """The layers that Grad-CAM looks at.
 
-    A system that is none of the package's names its own in an attribute ``cam_layers``, a tuple of
+    A system from outside the package names its own in an attribute ``cam_layers``, a tuple of
     names of modules that see the whole face.
 
     Args:

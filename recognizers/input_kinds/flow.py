@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mersynth.motion.flow import LUMA
+from mersynth.motion.luma import luma
 from mersynth.store import StoredClip
 from recognizers.input_kinds.registry import register_input
 from recognizers.models.base import InputSpec
@@ -61,6 +61,4 @@ def magnified_on_off(
     The amplified apex frame in grey, then the magnitudes of the flow from onset to apex and from
     offset to apex (:func:`mersynth.motion.flow_images.on_apex_off_magnitudes`).
     """
-    magnified = features["magnified"]
-    grey = (magnified * magnified.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return torch.cat([grey, features["on_off"]], dim=1).clamp(0, 1)
+    return torch.cat([luma(features["magnified"]), features["on_off"]], dim=1).clamp(0, 1)

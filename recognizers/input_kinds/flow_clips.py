@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from mersynth.motion.flow import optical_flow, optical_strain
+from mersynth.motion.luma import luma
 from mersynth.store import StoredClip
-from recognizers.input_kinds.grey_clips import luma
 from recognizers.input_kinds.registry import register_input
 from recognizers.models.base import InputSpec
 

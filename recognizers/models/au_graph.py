@@ -16,7 +16,7 @@ def check_aus(aus: Sequence[int]) -> tuple[int, ...]:
     """AU numbers of a graph's nodes, in order.
 
     Raises:
-        ValueError: if there are none, one comes twice, or is no code of FACS.
+        ValueError: if there are none, one comes twice, or is not a code of FACS.
     """
     numbers = tuple(aus)
     unknown = [number for number in numbers if number not in ACTION_UNITS]

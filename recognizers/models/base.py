@@ -45,7 +45,7 @@ class InputSpec:
             tensor: (B, ...) with ``shape`` behind the batch, floating point.
 
         Raises:
-            TypeError: if it is no tensor of floating point numbers.
+            TypeError: if it is not a tensor of floating point numbers.
             ValueError: if the shape differs, a value is not finite or lies outside of ``range``.
         """
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
@@ -129,7 +129,7 @@ class Recognizer(nn.Module):
         """Refuse inputs that do not fit ``inputs``.
 
         Raises:
-            TypeError: if one is no tensor of floating point numbers.
+            TypeError: if one is not a tensor of floating point numbers.
             ValueError: if names, shapes, values or batch sizes do not fit.
         """
         if set(tensors) != set(self.inputs):

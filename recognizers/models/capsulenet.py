@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mersynth.checks import check_choice
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.frames import draw_frame
 from recognizers.models.imagenet import Weights, resnet18_layers
-from recognizers.models.options import check_choice, check_counts
+from recognizers.models.options import check_counts
 from recognizers.models.registry import register_model
 
 _TRUNK = ("conv1", "bn1", "relu", "layer1", "layer2", "layer3")  # no max-pooling

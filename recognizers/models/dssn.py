@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mersynth.checks import check_choice
 from recognizers.models.base import Output
 from recognizers.models.imagenet import Weights
-from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 from recognizers.models.shallow_alexnet import ShallowAlexNet, Trunk, alexnet_trunk
 
@@ -40,7 +40,7 @@ class DSSN(ShallowAlexNet):
     Shape:
         - flow_magnitude: (B, 3, image_size, image_size): u and v, from onset to apex, and their
           length; any unit, since training brings them to one scale
-        - flow_strain: likewise, with the optical strain in the place of the length
+        - flow_strain: likewise, with the optical strain instead of the length
         - output: ``logits`` (B, C), ``features`` (B, 57600 of the original trunk at 227 pixels;
           twice as many if concatenated)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mersynth.checks import check_choice
 from mersynth.facs.regions import half_rows
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.dual_branch_layers import (
@@ -26,7 +27,6 @@ from recognizers.models.dual_branch_layers import (
 )
 from recognizers.models.dual_branch_losses import Form, au_similarity, classification_loss, wscl
 from recognizers.models.imagenet import MEAN, STD, Weights, imagenet_weights
-from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 
 _Region = Literal["face", "eyes", "mouth"]

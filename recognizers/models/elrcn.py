@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mersynth.checks import check_choice
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.elrcn_encoder import FrameEncoder
 from recognizers.models.imagenet import Weights
-from recognizers.models.options import check_choice, check_counts
+from recognizers.models.options import check_counts
 from recognizers.models.registry import register_model
 
 Enrichment = Literal["none", "spatial", "temporal"]

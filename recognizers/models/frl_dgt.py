@@ -8,12 +8,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from mersynth.checks import check_choice
 from recognizers.models.base import InputSpec, Output
 from recognizers.models.frl_dgt_base import Regions, SelfSupervised, boxes_in, displace
 from recognizers.models.frl_dgt_dgm import DisplacementGenerator, ScaleGradient, normalise
 from recognizers.models.frl_dgt_fusion import Fusion, Sizes, TransformerFusion, classifier
 from recognizers.models.frl_dgt_regions import REGIONS
-from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 
 Displacement = Literal["learned", "flow", "normalised_flow", "dynamic_image"]

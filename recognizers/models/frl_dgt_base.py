@@ -7,10 +7,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from mersynth.checks import check_choice
 from recognizers.models.base import Output, Recognizer
 from recognizers.models.frl_dgt_dgm import DisplacementGenerator, dgm_losses, draw_pairs
 from recognizers.models.frl_dgt_regions import boxes_of, even_boxes
-from recognizers.models.options import check_choice
 
 Regions = Literal["au", "patches"]
 

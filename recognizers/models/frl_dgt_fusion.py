@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mersynth.checks import check_choice
 from recognizers.models.frl_dgt_regions import crop
-from recognizers.models.options import check_choice, check_dropout
+from recognizers.models.options import check_dropout
 
 Fusion = Literal["before", "after"]
 
@@ -209,7 +210,7 @@ class TransformerFusion(nn.Module):
         width: D of what it returns: 2 C, or C without full-face fusion.
 
     Raises:
-        ValueError: if a side is no multiple of the patch's.
+        ValueError: if a side is not a multiple of the patch's.
     """
 
     def __init__(

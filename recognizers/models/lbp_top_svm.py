@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mersynth.motion.flow import LUMA
+from mersynth.checks import check_choice
+from mersynth.motion.luma import luma
 from recognizers.models.base import InputSpec
 from recognizers.models.lbp_top_svm_histograms import lbp_top, num_labels
 from recognizers.models.one_vs_rest import DescriptorSVM, Kernel
@@ -65,8 +66,7 @@ class LBPTOPSVM(DescriptorSVM):
     ) -> None:
         if len(radii) != 3 or min(radii) < 1:
             raise ValueError(f"radii must be R_x, R_y and R_t of 1 or more, got {list(radii)}")
-        if neighbours not in (4, 8):
-            raise ValueError(f"neighbours must be 4 or 8, got {neighbours}")
+        check_choice("neighbours", neighbours, (4, 8))
         if blocks < 1:
             raise ValueError(f"blocks must be 1 or more, got {blocks}")
         least = blocks + 2 * max(radii[0], radii[1])
@@ -90,15 +90,8 @@ class LBPTOPSVM(DescriptorSVM):
     def descriptor(self, **inputs: Tensor) -> Tensor:
         """LBP-TOP (B, 3 * blocks^2 * labels), a few clips at a time."""
         clips = inputs["tim"]
-        weights = clips.new_tensor(LUMA)
         histograms = [
-            lbp_top(
-                torch.einsum("btchw,c->bthw", few, weights),
-                self.blocks,
-                self.radii,
-                self.neighbours,
-                self.uniform,
-            )
+            lbp_top(luma(few)[:, :, 0], self.blocks, self.radii, self.neighbours, self.uniform)
             for few in clips.split(_AT_ONCE)
         ]
         return torch.cat(histograms).flatten(1)

@@ -13,11 +13,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from mersynth.checks import check_choice
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.frames import draw_frame
 from recognizers.models.imagenet import MEAN, STD
 from recognizers.models.mmnet_layers import Blocks, CABlock, PCModule, PlainBlock
-from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 
 TrainingFrames = Literal["paper", "published", "annotated"]

@@ -60,7 +60,7 @@ class CABlock(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """A building block of ResNet18 in the place of a CA block: Table 3's baseline.
+    """A building block of ResNet18 instead of a CA block: Table 3's baseline.
 
     Arguments as those of :class:`CABlock`.
     """

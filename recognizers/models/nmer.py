@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mersynth.checks import check_choice
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.imagenet import Weights, resnet18_layers
-from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 
 Discriminator = Literal["paper", "published"]
@@ -182,9 +182,9 @@ class NMER(Recognizer):
             "joined": F.cross_entropy(output.logits, labels),
         }
         if self.discriminator is not None:
-            told = output.extras["domain_logits"]
-            wanted = _check_domain(domain, len(labels)).to(told)
-            losses["domain"] = F.binary_cross_entropy_with_logits(told, wanted)
+            domains = output.extras["domain_logits"]
+            wanted = _check_domain(domain, len(labels)).to(domains)
+            losses["domain"] = F.binary_cross_entropy_with_logits(domains, wanted)
         # L = L_t + L_b + L_c - lambda L_adv, whose last term is in the reversed gradient: the
         # discriminator lowers L_adv, what lies before it raises it by lambda.
         return {"loss": torch.stack(list(losses.values())).sum(), **losses}

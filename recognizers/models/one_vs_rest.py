@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mersynth.checks import check_choice
 from recognizers.models.base import Output, Recognizer
-from recognizers.models.options import check_choice
 
 Kernel = Literal["linear", "poly"]
 

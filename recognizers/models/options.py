@@ -2,19 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-
-def check_choice(option: str, value: object, allowed: Iterable[str]) -> None:
-    """Refuse what is not one of a few words.
-
-    Raises:
-        ValueError: with the option, the value and the words allowed.
-    """
-    words = tuple(allowed)
-    if value not in words:
-        raise ValueError(f"{option} must be one of {', '.join(words)}, got {value!r}")
-
 
 def check_counts(**counts: int) -> None:
     """Refuse numbers of layers, channels and the like below 1.

@@ -6,7 +6,7 @@ from typing import Literal, cast, get_args
 
 from torch import Tensor, nn
 
-from recognizers.models.options import check_choice
+from mersynth.checks import check_choice
 
 Order = Literal["A", "B", "C"]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mersynth.checks import listed
 from mersynth.files import read_tensors, tensors_by_name
 
 
@@ -61,13 +62,13 @@ def load_renamed(
         for n, tensor in needed.items()
         if n in published and published[n].shape != tensor.shape
     ]
-    told = [
-        f"{what} ({len(found)}): {', '.join(found[:3])}{', ...' if len(found) > 3 else ''}"
+    differing = [
+        f"{what} ({len(found)}): {listed(found, 3)}"
         for what, found in (("missing", missing), ("unknown", unknown), ("shape", shapes))
         if found
     ]
-    if told:
+    if differing:
         raise PublishedError(
-            f"these are not {type(model).__name__}'s published weights: {'; '.join(told)}"
+            f"these are not {type(model).__name__}'s published weights: {'; '.join(differing)}"
         )
     model.load_state_dict({o: published.get(names[o], tensor) for o, tensor in own.items()})

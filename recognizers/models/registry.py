@@ -67,7 +67,7 @@ def register_model(name: str) -> Callable[[_Model], _Model]:
 
     Raises:
         ValueError: if the name is taken.
-        TypeError: if the class is no ``Recognizer`` or names no paper.
+        TypeError: if the class is not a ``Recognizer`` or names no paper.
     """
 
     def register(model: _Model) -> _Model:
@@ -156,7 +156,7 @@ def outline(name: str, num_classes: int, **options: Any) -> Recognizer:
     """
     device = "cpu" if _registered(name).fits_directly else "meta"
     with torch.random.fork_rng(devices=[]), torch.device(device), warnings.catch_warnings():
-        # Weights to start from are read, so that missing ones are told, and then left out.
+        # Weights to start from are read, so that missing ones are reported, and then left out.
         warnings.filterwarnings("ignore", ".* copying from a non-meta parameter")
         return create_model(name, num_classes, **options)
 

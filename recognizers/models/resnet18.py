@@ -8,9 +8,9 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from mersynth.checks import check_choice
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.imagenet import MEAN, STD, Weights, imagenet_weights
-from recognizers.models.options import check_choice
 from recognizers.models.registry import register_model
 
 _RANGES = {"apex_minus_onset": (-1.0, 1.0), "apex": (0.0, 1.0)}

@@ -8,9 +8,10 @@ from typing import Literal, get_args
 import torchvision
 from torch import Tensor, nn
 
+from mersynth.checks import check_choice
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.models.imagenet import Weights, imagenet_weights
-from recognizers.models.options import check_choice, check_dropout
+from recognizers.models.options import check_dropout
 
 Trunk = Literal["original", "torchvision"]
 Image = Literal["flow_magnitude", "flow_strain"]

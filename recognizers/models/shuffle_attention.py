@@ -16,7 +16,7 @@ class ShuffleAttention(nn.Module):
     SA-Net (Zhang and Yang, ICASSP 2021) cuts the channels into groups and each group into halves.
     The one half is gated by its channels' means, the other by its own normalised values, and all
     groups share the gates' weights. Ruan et al. (3.3) give every group its own. As in their code,
-    the gate is a softmax over the groups in the place of the sigmoid, so that for each channel of
+    the gate is a softmax over the groups instead of the sigmoid, so that for each channel of
     a group the groups compete; two groups of channels are shuffled at the end.
 
     Args:

@@ -2,9 +2,8 @@
 
 from recognizers.report.layout import RunError
 from recognizers.report.page import write_report
-from recognizers.report.ranking import Entry, Ranking, compare_runs
+from recognizers.report.ranking import Entry, Ranking, compare_runs, ranking_table
 from recognizers.report.run import Run
-from recognizers.report.terminal import ranking_table
 
 __all__ = [
     "Entry",

@@ -94,7 +94,7 @@ def read_json(path: Path, layout: object) -> Mapping[str, Any]:
     """Read a JSON file and hold it against a layout; parts that the layout lacks are let be.
 
     Raises:
-        RunError: if the file is no JSON, or a part is missing or of another type.
+        RunError: if the file is not JSON, or a part is missing or of another type.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

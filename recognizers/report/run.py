@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from mersynth.checks import check_choice
 from recognizers.comparison import Interval
 from recognizers.metrics import FULL, STATISTICS, SeedScores, Statistic, by_dataset
 from recognizers.predictions import Predictions
@@ -73,7 +74,7 @@ class Run:
             raise RunError(f"there is no folder {path}; name the folder of a run")
         if not (path / "results.json").is_file():
             raise RunError(
-                f"{path} is no finished run: it has no results.json; {_REPEAT} (it goes on with "
+                f"{path} is not a finished run: it has no results.json; {_REPEAT} (it goes on with "
                 "the missing folds), or name the folder of another run"
             )
         results = read_json(path / "results.json", RESULTS)
@@ -86,8 +87,8 @@ class Run:
             predictions=predictions,
             scores={name: _scores(path, name, results, predictions[name]) for name in chosen},
             config=_read_text(path / "config.yaml"),
-            folds=_accounts(path / "folds", FOLD, results),
-            pretrained=_accounts(path / "pretrained", PRETRAINED, results),
+            folds=_records(path / "folds", FOLD, results),
+            pretrained=_records(path / "pretrained", PRETRAINED, results),
         )
 
     @property
@@ -111,18 +112,17 @@ class Run:
         return Interval(**intervals[statistic]) if intervals else None
 
 
-def _accounts(
+def _records(
     folder: Path, layout: Mapping[str, Any], results: Mapping[str, Any]
 ) -> list[Mapping[str, Any]]:
-    """The accounts of the seeds that the results tell of; the folder may hold more."""
-    accounts = [read_json(file, layout) for file in sorted(folder.glob("*.json"))]
-    return [account for account in accounts if account["seed"] in results["seeds"]]
+    """The records of the seeds that the results cover; the folder may hold more."""
+    records = [read_json(file, layout) for file in sorted(folder.glob("*.json"))]
+    return [record for record in records if record["seed"] in results["seeds"]]
 
 
 def _check_habit(results: Mapping[str, Any], path: Path) -> None:
     for key, allowed in (("habit", ("strict", "paper")), ("headline", SELECTIONS)):
-        if results[key] not in allowed:
-            raise RunError(f"{path}: {key} must be {' or '.join(allowed)}, got {results[key]!r}")
+        check_choice(f"{path}: {key}", results[key], allowed, RunError)
     if results[results["headline"]] is None:
         raise RunError(f"{path} holds no {results['headline']} figures; {_REPEAT}")
     if results["habit"] == "strict" and (results["marked"] or results["headline"] == "oracle"):

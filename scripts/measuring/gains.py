@@ -105,7 +105,7 @@ def summaries(cells: Sequence[Cell], generator: str) -> dict[str, dict[str, floa
 
 def verdict(cells: Sequence[Cell], generators: Sequence[str]) -> str:
     """The claim, tested, as a list."""
-    told = []
+    lines = []
     for generator in generators:
         found = summaries(cells, generator)
         learns = sum(cell.above_chance(generator) for cell in cells)
@@ -116,10 +116,10 @@ def verdict(cells: Sequence[Cell], generators: Sequence[str]) -> str:
         ):
             if found[key]["cells"]:
                 line += f". {words}: {_said(found[key])}"
-        told.append(f"{line}. Above chance: {learns} of {len(cells)} pairs.")
+        lines.append(f"{line}. Above chance: {learns} of {len(cells)} pairs.")
     alone = sum(cell.above_chance(NONE) for cell in cells)
-    told.append(f"- Real clips alone: above chance in {alone} of {len(cells)} pairs.")
-    return "\n".join(told)
+    lines.append(f"- Real clips alone: above chance in {alone} of {len(cells)} pairs.")
+    return "\n".join(lines)
 
 
 def _said(found: Mapping[str, float | None]) -> str:

@@ -16,7 +16,7 @@ def pretraining(form: Form, real: Path, synthetic: Path) -> list[str]:
     """Overrides: the rates of fine-tuning and, for small forms, the epochs of pretraining.
 
     A fold learns from the real clips of all groups of people but one; a synthetic clip shows two
-    people, both of whom must be in these groups.
+    people, and both must be in these groups.
     """
     factor = f"fine_tuning.lr_factor={LR_FACTOR}"
     if form.epochs is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from mersynth.checks import listed
 from mersynth.config import load
 from mersynth.files import differences
 from mersynth.gan.checkpoint import SHIPPED, find_groups, load_card
@@ -75,7 +76,7 @@ def synthetic_store(
     }
     if differing := differences(found, wanted):
         raise StoreError(
-            f"{out} was made otherwise: {'; '.join(differing[:5])}; remove it and the runs that "
+            f"{out} was made otherwise: {listed(differing, 5, '; ')}; remove it and the runs that "
             "used it, or choose another --work"
         )
     return out

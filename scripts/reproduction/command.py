@@ -37,7 +37,7 @@ def main(text: str, tables: Mapping[str, Table], arguments: Sequence[str] | None
 
     from reproduction.runs import fill, lacking
 
-    with told(parser):
+    with errors_shown(parser):
         rows = _rows(table, options.row)
         with plan_of(options, table.paper, databases([table]), _pretrained(table)) as plan:
             if not options.partial:
@@ -129,7 +129,7 @@ def plan_of(
 
 
 @contextmanager
-def told(parser: argparse.ArgumentParser) -> Iterator[None]:
+def errors_shown(parser: argparse.ArgumentParser) -> Iterator[None]:
     """Errors that are meant for the user end the script with one message."""
     try:
         yield

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from measuring import documents
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -72,16 +73,16 @@ def write(filled: Filled, quick: bool, path: Path, facts: Mapping[str, Any]) -> 
 def as_markdown(filled: Filled, quick: bool) -> str:
     """The table as a document."""
     heads = [f"{column.head} {column.metric}" for column in filled.table.columns]
-    rows = [["method", "", *heads], ["---", "---", *("---:" for _ in heads)]]
+    rows = []
     last = None
     for number, kind, cells in lines(filled):
         rows.append([_label(filled, number) if number != last else "", kind, *cells])
         last = number
-    body = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
-    parts = [f"# {filled.table.title}", *heading(quick), body.rstrip("\n")]
-    if told := notes(filled):
-        parts.append("\n".join(f"- {note}" for note in told))
-    return "\n\n".join(parts) + "\n"
+    body = documents.table(["method", "", *heads], rows, words=(0, 1))
+    parts = [f"# {filled.table.title}", *heading(quick), body]
+    if remarks := notes(filled):
+        parts.append("\n".join(f"- {note}" for note in remarks))
+    return documents.document(parts)
 
 
 def as_json(filled: Filled, quick: bool) -> dict[str, Any]:
@@ -132,12 +133,12 @@ def lines(filled: Filled) -> Iterator[tuple[int, str, list[str]]]:
         ours = [filled.values.get((number, place), {}) for place in range(len(table.columns))]
         digits = [_digits(filled, place) for place in range(len(table.columns))]
         columns = list(zip(table.columns, ours, digits, strict=True))
-        told = {
+        figures = {
             "strict": [_mean(c, v, "strict", d) for c, v, d in columns],
             "95 %": [_interval(c, v, d) for c, v, d in columns],
             "oracle": [_mean(c, v, "oracle", d) for c, v, d in columns],
         }
-        for kind, cells in told.items():
+        for kind, cells in figures.items():
             if any(cells):
                 yield number, kind, cells
 

@@ -12,7 +12,7 @@ from mersynth.face.align import (
     alignment_from_landmarks,
     alignment_of,
 )
-from mersynth.face.detect import Face
+from mersynth.face.face import Face
 from mersynth.face.template import (
     CASCADE_BOX,
     FACE_BOX,

@@ -143,7 +143,7 @@ def test_the_choice_of_detector_is_said(
 ) -> None:
     assert choose_detector() == choose_detector("mtcnn") == "mtcnn"
     assert choose_detector("lbp") == "lbp"
-    with pytest.raises(ValueError, match="'auto' or one of mtcnn, feat, lbp, got 'hog'"):
+    with pytest.raises(ValueError, match="must be one of auto, mtcnn, feat, lbp, got 'hog'"):
         choose_detector("hog")
     with pytest.raises(WeightsMissingError, match="retinaface_r34"):
         FaceFinder("feat")

@@ -14,7 +14,8 @@ from skimage import data
 
 from mersynth.augment.au_warp import au_flow
 from mersynth.face.align import alignment_of
-from mersynth.face.detect import Face, FaceFinder, landmarks_of
+from mersynth.face.detect import FaceFinder, landmarks_of
+from mersynth.face.face import Face
 from mersynth.face.template import (
     TEMPLATE,
     five_points,

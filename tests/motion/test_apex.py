@@ -202,7 +202,7 @@ _CLIP = torch.rand(5, 3, 32, 32)
         (torch.full_like(_CLIP, torch.nan), {}, r"must lie in \[0, 1\]"),
         ((_CLIP * 255).byte(), {}, "divide uint8 by 255"),
         (_CLIP, {"method": "middle"}, "strain, flow, lbp, difference, got 'middle'"),
-        (_CLIP, {"reference": "offset"}, "'ends' or 'onset', got 'offset'"),
+        (_CLIP, {"reference": "offset"}, "must be one of ends, onset, got 'offset'"),
         (_CLIP, {"smoothing": -0.1}, r"\[0, 1\), a share of the clip, got -0.1"),
     ],
 )

@@ -23,6 +23,7 @@ from mersynth.motion.flow import (
     tvl1,
 )
 from mersynth.motion.flow_images import flow_to_hsv, hsv_to_rgb, on_apex_off_magnitudes
+from mersynth.motion.luma import luma
 from mersynth.motion.measure_flow import flow_pairs, measure_flow
 from mersynth.motion.warp import warp
 from mersynth.sources.phantom.population import clip_specs, render_clip
@@ -329,3 +330,14 @@ def test_between_two_frames_that_are_the_same_nothing_flows(method: str) -> None
     assert torch.equal(flow[1:], optical_flow(pair[0][1:], pair[1][1:], method))
     assert flow_to_hsv(flow, pair[1])[0, 2].max() == 0
     assert on_apex_off_magnitudes(*pair, pair[1], method=method)[0].max() == 0
+
+
+def test_luma_is_the_grey_of_opencv() -> None:
+    frames = np.random.default_rng(0).random((2, 3, 8, 9, 3), np.float32)
+    grey = luma(torch.from_numpy(frames).movedim(-1, -3))
+    assert grey.shape == (2, 3, 1, 8, 9)
+    wanted = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames.reshape(6, 8, 9, 3)]
+    np.testing.assert_allclose(grey.numpy().reshape(6, 8, 9), wanted, atol=1e-6)
+    assert torch.equal(luma(grey), grey)
+    with pytest.raises(ValueError, match=r"\(\.\.\., 1 or 3, H, W\), got shape \(2, 8, 9\)"):
+        luma(torch.rand(2, 8, 9))

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from mersynth.augment import au_sets
 from mersynth.config import config_folder
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
-from mersynth.motion.flow import LUMA, optical_strain
+from mersynth.motion.flow import optical_strain
+from mersynth.motion.luma import LUMA
 from mersynth.sources.phantom.population import clip_specs, render_clip
 from mersynth.sources.phantom.render import PhantomRenderer
 from mersynth.sources.phantom.subject import PhantomSubject

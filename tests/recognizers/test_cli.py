@@ -64,8 +64,34 @@ def test_mistakes_are_told_in_a_line(data: Path, arguments: list[str], message: 
     assert re.search(message, done.output), done.output
 
 
-def test_the_list_names_every_system() -> None:
+def test_the_list_has_a_line_a_system_within_80_columns() -> None:
     done = call("list")
     assert done.exit_code == 0, done.output
-    for name in list_models():
-        assert name[:8] in done.output
+    head, *lines = done.output.splitlines()
+    assert re.fullmatch(r"system +paper +reads +parameters", head)
+    assert [line.split()[0] for line in lines] == list_models()
+    assert all(re.search(r" (19|20)\d\d ", line) for line in lines)
+    assert max(map(len, lines)) <= 80
+    (frl_dgt,) = (line for line in lines if line.startswith("frl_dgt "))
+    assert re.fullmatch(
+        r"frl_dgt +Zhai et al\. 2023 +onset, apex and 4 more +28\.4 M", frl_dgt.strip()
+    )
+    assert "Zhao, Pietikainen 2007" in done.output
+
+
+def test_the_list_tells_all_about_one_system() -> None:
+    done = call("list", "ststnet")
+    assert done.exit_code == 0, done.output
+    words = " ".join(done.output.split())
+    for part in (
+        "Liong, Gan, See, Khor, Huang: Shallow Triple Stream Three-dimensional CNN (STSTNet)",
+        "flow_strain: flow_strain, 3 x 28 x 28 (u, v, strain), no bounds",
+        "parameters 1,683 multiply-adds 339,888 (one clip, forward)",
+        'recognizers.load_published("ststnet", FILE, NUM_CLASSES)',
+        "model.options image_size=28 padding=1 dropout=0.5",
+    ):
+        assert part in words
+    assert "published weights no" in " ".join(call("list", "dssn").output.split())
+    wrong = call("list", "ststnett")
+    assert wrong.exit_code == 1
+    assert "no system 'ststnett'; `recognizers list` shows them: au_gacn, " in wrong.output

@@ -34,8 +34,8 @@ def test_numbers_that_start_at_1_are_refused_and_read_with_the_first_label(tmp_p
     with pytest.raises(FeatureFileError) as caught:
         read_features(path, SPECS)
     assert str(caught.value) == (
-        f"{path}: y holds [1, 2, 3] and no 0, and classes are numbered from 0: class 0 would be "
-        "nobody's. Where they are numbered from 1, say so: --first-label 1; where no clip has "
+        f"{path}: y holds 1, 2, 3 and no 0, and classes are numbered from 0: no clip would have "
+        "class 0. Where they are numbered from 1, say so: --first-label 1; where no clip has "
         "class 0, --first-label 0; or name all classes in the array 'classes', the first for 0"
     )
     data = read_features(path, SPECS, first_label=1)
@@ -62,12 +62,12 @@ def test_the_first_label_goes_with_named_classes_and_any_type_of_number(tmp_path
         (
             {"y": features()["y"] + 1},
             None,
-            r"in 0\.\.2, .*it holds \[1, 2, 3\].* start at 1, say so: --first-label 1$",
+            r"in 0\.\.2, .*it holds 1, 2, 3 .* start at 1, say so: --first-label 1$",
         ),
         (
             {"y": features()["y"]},
             1,
-            r"y must be whole numbers \(int\) in 1\.\.3.*holds \[0, 1, 2\]",
+            r"y must be whole numbers \(int\) in 1\.\.3.*holds 0, 1, 2 ",
         ),
         ({"y": [0, 1] * 15, "classes": None}, 1, "2 or more different names, got"),
         ({"y": [2, 4] * 15, "classes": None}, None, "--first-label 2"),

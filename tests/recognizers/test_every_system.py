@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 
+from recognizers import listing
 from recognizers.models import Recognizer, create_model, describe, list_models, outline
 from tests.recognizers.handful import (
     CELLS,
@@ -18,6 +19,7 @@ from tests.recognizers.handful import (
 )
 
 SYSTEMS = list_models()
+SLOWLY_COUNTED = {"dual_branch", "frl_dgt", "frl_dgt_s"}  # a second each, and more
 BY_GRADIENTS = [name for name in SYSTEMS if not name.endswith("_svm")]
 
 
@@ -52,6 +54,16 @@ def test_it_says_what_it_is(made: Recognizer, request: pytest.FixtureRequest) ->
     assert told.multiply_adds > told.parameters  # convolutions use a weight more than once
     assert told.published == (name in list_models(published=True))
     assert told.published != (name in list_models(published=False))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOWLY_COUNTED)) for n in SYSTEMS],
+)
+def test_the_list_records_what_is_counted(name: str) -> None:
+    recorded = listing.recorded()
+    assert list(recorded) == SYSTEMS, "call recognizers.listing.record()"
+    assert recorded[name] == listing.measured(name), "call recognizers.listing.record()"
 
 
 @of_every_system

@@ -84,7 +84,7 @@ def test_classes_by_name_and_inputs_by_name(tmp_path: Path) -> None:
         ({"subject": None}, r"lacks the array 'subject'; it has x, y"),
         ({"x": None}, r"lacks the array 'x'"),
         ({"subject": ["00"]}, r"subject has the shape \(1,\), y has 30 rows"),
-        ({"y": [0, 1, 3] * 10}, r"y must be whole numbers \(int\) in 0\.\.2.*it holds \[0, 1, 3\]"),
+        ({"y": [0, 1, 3] * 10}, r"y must be whole numbers \(int\) in 0\.\.2.*it holds 0, 1, 3 "),
         ({"y": ["negative", "fear", "fear"] * 10}, r"of the classes negative.*'fear'"),
         ({"y": np.arange(30) / 2}, r"y must be whole numbers"),
         ({"classes": ["a", "a", "b"]}, "classes must be 2 or more different names"),
@@ -125,7 +125,7 @@ def test_a_missing_and_a_damaged_file(tmp_path: Path) -> None:
         read_features(tmp_path / "nothing.npz", {"flow_strain": SPEC})
     path = write(tmp_path / "f.npz")
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(FeatureFileError, match=r"f\.npz is no readable npz file"):
+    with pytest.raises(FeatureFileError, match=r"f\.npz is not a readable npz file"):
         read_features(path, {"flow_strain": SPEC})
     np.savez(path, **{**features(), "y": np.array([object()] * 30)})
     with pytest.raises(FeatureFileError, match="without objects"):

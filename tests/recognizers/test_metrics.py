@@ -156,7 +156,7 @@ def test_scores_go_into_json():
         ([], [], CLASSES, "no prediction"),
         (["negative"], [], CLASSES, "1 true labels, but 0 predicted"),
         (["happy"], ["negative"], CLASSES, "'happy'.*the classes are negative"),
-        (["negative"], ["happy"], CLASSES, "'predicted' that are no class"),
+        (["negative"], ["happy"], CLASSES, "'predicted' that are not classes"),
         (["negative"], ["negative"], (), "one name or more"),
         (["negative"], ["negative"], "negative", "one name or more"),
         (["negative"], ["negative"], ("negative", "negative"), "comes twice"),

@@ -101,7 +101,7 @@ REFUSED: dict[str, Refused] = {
     "lbp_top_svm": [
         ({"radii": [1, 1]}, r"radii must be R_x, R_y and R_t of 1 or more, got \[1, 1\]"),
         ({"radii": [1, 0, 4]}, r"of 1 or more, got \[1, 0, 4\]"),
-        ({"neighbours": 6}, "neighbours must be 4 or 8, got 6"),
+        ({"neighbours": 6}, "neighbours must be one of 4, 8, got 6"),
         ({"blocks": 0}, "blocks must be 1 or more, got 0"),
         ({"image_size": 3}, r"image_size must be 4 or more of 2 blocks and radii \[1, 1, 4\]"),
         ({"num_frames": 8}, "num_frames must be 9 or more of R_t = 4, got 8"),

@@ -99,7 +99,7 @@ def test_terminal_table_tells_the_same(several):
     assert "not comparable" in text
     assert text.count("oracle, not a result") == 4
     assert text.count("strict, not a result") == 1
-    assert "is not ranked, since it is no result" in " ".join(text.split())
+    assert "is not ranked, since it is not a result" in " ".join(text.split())
 
 
 def test_a_run_alone_is_printed_with_its_oracle_beside(several):

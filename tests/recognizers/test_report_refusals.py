@@ -55,7 +55,7 @@ def spoil_predictions(run: Path) -> None:
         (shutil.rmtree, r"there is no folder .*run; name the folder of a run"),
         (
             lambda run: (run / "results.json").unlink(),
-            r"no finished run: it has no results.json; repeat the command that made",
+            r"not a finished run: it has no results.json; repeat the command that made",
         ),
         (
             lambda run: (run / "results.json").write_text("{"),
@@ -66,13 +66,13 @@ def spoil_predictions(run: Path) -> None:
         (lambda run: lacking(run, "folds", "1", "tested"), r"lacks folds\[1\].tested"),
         (lambda run: change(run, seconds="long"), r"seconds must be a whole number or a number"),
         (lambda run: change(run, seeds=[0, True]), r"seeds\[1\] must be a whole number, got True"),
-        (lambda run: change(run, habit="lax"), r"habit must be strict or paper, got 'lax'"),
+        (lambda run: change(run, habit="lax"), r"habit must be one of strict, paper, got 'lax'"),
         (lambda run: change(run, headline="oracle"), r"the habit is strict, yet its headline"),
         (lambda run: change(run, marked=["a leak"]), r"only habit paper may have marks"),
         (lambda run: change(run, seeds=[0, 7]), r"holds the seeds \[0, 1\], .* names \[0, 7\]"),
         (
             lambda run: change(run, classes=list(FIVE[:4])),
-            r"predictions.csv: probability columns of no class: p_surprise",
+            r"predictions.csv: probability columns that belong to no class: p_surprise",
         ),
         (lambda run: (run / "predictions.csv").unlink(), r"has no predictions.csv; repeat"),
         (spoil_predictions, r"strict figures of results.json are not those of predictions.csv"),

@@ -138,7 +138,7 @@ class FrameCase(FakeSource):
         frame.with_name("Thumbs.db").write_text("no image")
         frame.with_name(f"._{frame.name}").write_text("no image")
         assert "missing" in self.assert_told(tree, self.folder(self.clips[0]), fatal=True)
-        left_out = f"left out, being no images: {frame.stem}.dat"
+        left_out = f"left out, not images: {frame.stem}.dat"
         assert left_out in self.assert_told(tree, self.folder(self.clips[0]), fatal=False)
 
     @pytest.mark.parametrize("suffix", [".webp", ".TIF", ".gif", ".jp2", ""])

@@ -70,7 +70,7 @@ class TreeCase(FrameCase):
 
     def test_onset_that_is_no_number(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, onset="early")
-        self.assert_stops(tree, self.table_name, "onset 'early' is no frame number", lost=[0])
+        self.assert_stops(tree, self.table_name, "onset 'early' is not a frame number", lost=[0])
 
     @pytest.mark.parametrize(("cell", "reason"), [(None, "is empty"), ("=40+6", "never computed")])
     def test_onset_without_a_value(self, tree: FakeTree, cell: str | None, reason: str) -> None:
@@ -89,7 +89,7 @@ class TreeCase(FrameCase):
         header = len(self.sheet([]))
         column = next(i for i, cell in enumerate(rows[header]) if cell == self.clips[0].onset)
         cell = f"{openpyxl.utils.get_column_letter(column + 1)}{header + 1}"
-        told = f"{self.table_name}, sheet Sheet, cell {cell}: onset 'early' is no frame number"
+        told = f"{self.table_name}, sheet Sheet, cell {cell}: onset 'early' is not a frame number"
         assert told in str(caught.value)
 
     @pytest.mark.parametrize("kind", ["xlsx", "csv"])
@@ -149,7 +149,7 @@ class TreeCase(FrameCase):
     def test_a_table_of_another_kind_is_named(self, tree: FakeTree) -> None:
         old = tree.table.rename(tree.table.with_suffix(".xls"))
         with pytest.raises(
-            SourceError, match=r"\.xls is none: save it as \.xlsx or \.csv"
+            SourceError, match=r"\.xls is not one: save it as \.xlsx or \.csv"
         ) as caught:
             self.prepare(tree)
         assert old.name in str(caught.value)
@@ -163,7 +163,7 @@ class TreeCase(FrameCase):
     @pytest.mark.parametrize("content", [b"", b"no workbook"])
     def test_damaged_table(self, tree: FakeTree, content: bytes) -> None:
         tree.table.write_bytes(content)
-        with pytest.raises(SourceError, match=r"is no readable \.xlsx table"):
+        with pytest.raises(SourceError, match=r"is not a readable \.xlsx table"):
             self.prepare(tree)
 
     @pytest.mark.parametrize("damage", ["cut sheet", "spoilt bytes"])
@@ -178,7 +178,7 @@ class TreeCase(FrameCase):
             middle = len(whole) // 2
             spoilt = bytes(255 - byte for byte in whole[100:middle])
             tree.table.write_bytes(whole[:100] + spoilt + whole[middle:])
-        with pytest.raises(SourceError, match=r"is no readable \.xlsx table"):
+        with pytest.raises(SourceError, match=r"is not a readable \.xlsx table"):
             self.prepare(tree)
 
     def test_table_without_the_columns(self, tree: FakeTree) -> None:

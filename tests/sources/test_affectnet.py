@@ -192,8 +192,8 @@ def test_truncated_image(lists: Path) -> None:
         ({"expression": ""}, "expression '' is not"),
         ({"face_x": "NULL"}, "box is not four whole numbers: NULL, 3, 20, 18"),
         ({"face_width": 0}, "box is empty: 5, 3, 0, 18"),
-        ({"subDirectory_filePath": ""}, "'' is no image"),
-        ({"subDirectory_filePath": "../x.jpg"}, "'../x.jpg' is no image"),
+        ({"subDirectory_filePath": ""}, "'' is not an image"),
+        ({"subDirectory_filePath": "../x.jpg"}, "'../x.jpg' is not an image"),
     ],
 )
 def test_damaged_row(lists: Path, changes: Mapping[str, object], reason: str) -> None:
@@ -229,7 +229,7 @@ def test_damaged_lists(lists: Path) -> None:
     file = lists / "Manually_Annotated_file_lists/training.csv"
     for content in (b"", b"no,list\n1,2\n", b"\xff\xfe\x00"):
         file.write_bytes(content)
-        with pytest.raises(SourceError, match=r"training\.csv (has no row|is no readable)"):
+        with pytest.raises(SourceError, match=r"training\.csv (has no row|is not a readable)"):
             _scan(lists)
 
 

@@ -135,7 +135,7 @@ def test_no_photo_vanishes(tmp_path: Path) -> None:
     found = {item.clip.subject: int(item.frames[0, 4, 4, 0]) for item in store}
     assert found == pytest.approx({Path(n).stem: shade for n, shade in shades.items()}, abs=2)
     assert store.meta["header"]["warnings"] == [
-        Problem("faces", "left out, being no photos or videos: notes.txt", fatal=False).as_dict()
+        Problem("faces", "left out, not photos or videos: notes.txt", fatal=False).as_dict()
     ]
 
 

@@ -181,7 +181,7 @@ def test_a_raw_release_shows_the_head_and_what_is_around_it(tmp_path: Path) -> N
     eyes = (five_points(np.array(store[0].landmarks[0]))[:2] + 0.5) / 64
     assert np.ptp(eyes[:, 0]) == pytest.approx(HEAD.apart, abs=0.04)
     assert eyes[:, 1].mean() == pytest.approx(HEAD.eyes, abs=0.04)
-    with pytest.raises(ValueError, match="release must be cropped or raw, got 'roh'"):
+    with pytest.raises(ValueError, match="release must be one of cropped, raw, got 'roh'"):
         write_tree(table, "casme2", tmp_path / "s", release="roh")  # type: ignore[arg-type]
 
 

@@ -99,7 +99,7 @@ def test_a_formula_without_its_value_is_not_an_empty_cell(tmp_path: Path) -> Non
 def test_a_quote_out_of_place_swallows_no_rows(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('filename,onsetframe\na,1\nb,"2\nc,3\n')
     with pytest.raises(
-        SourceError, match=r"t\.csv is no readable \.csv table: behind row 2: .*quo"
+        SourceError, match=r"t\.csv is not a readable \.csv table: behind row 2: .*quo"
     ):
         read(tmp_path / "t.csv")
 

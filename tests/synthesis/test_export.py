@@ -146,7 +146,11 @@ def test_what_is_wrong_is_said(store: ClipStore, tmp_path: Path) -> None:
         ("imagefolder", "flow=dis", "flow goes with npz, not with imagefolder"),
         ("npz", "naming=raw", "naming goes with casme2, samm, not with npz"),
         ("samm", "naming=aligned", "naming must be one of raw, cropped, got 'aligned'"),
-        ("samm", "format=gif", "format must be one of null, png, bmp, jpg, got 'gif'"),
+        (
+            "samm",
+            "format=gif",
+            r"format must be one of null \(None in Python\), png, bmp, jpg, got 'gif'",
+        ),
         ("samm", "quality=0", r"quality must lie in 1\.\.100, got 0"),
         ("webdataset", "shard_clips=0", "shard_clips must be 1 or more, got 0"),
         ("imagefolder", "frames=onset", "frames must be one of all, apex"),

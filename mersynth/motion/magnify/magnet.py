@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mersynth.checks import check_choice
 from mersynth.motion.magnify.alpha import alpha_of
 
 Reference = Literal["onset", "previous"]
@@ -168,10 +169,7 @@ def magnify_clip(
     Raises:
         ValueError: if the clip's shape does not fit, alpha is below 1, or the reference unknown.
     """
-    if reference not in get_args(Reference):
-        raise ValueError(
-            f"reference must be one of {', '.join(get_args(Reference))}, got {reference!r}"
-        )
+    check_choice("reference", reference, get_args(Reference))
     if clip.dim() != 5 or clip.shape[1] < 1:
         raise ValueError(f"clip must have shape (B, T, 3, H, W), got {tuple(clip.shape)}")
     factor = alpha_of(alpha, clip)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mersynth.checks import check_choice
 from mersynth.clips import Clip
 from mersynth.facs.emotions import native_labels, prototypes
 from mersynth.sources.base import Release
@@ -146,8 +147,7 @@ def choose_layout(table: Path, name: str) -> Layout:
     Raises:
         ValueError: if the database has no layout here, or the table's name is not one of its.
     """
-    if name not in LAYOUTS:
-        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {name!r}")
+    check_choice("layout", name, LAYOUTS)
     fitting = [
         layout
         for layout in LAYOUTS[name]
@@ -177,7 +177,7 @@ def _listed(row: TableRow) -> Clip:
     subject, name, label = (cell_text(row.cells[what]) for what in ("subject", "clip", "label"))
     if label not in emotions or not SMIC_NAME.fullmatch(name):
         known = ", ".join(f"{k} ({v})" for k, v in emotions.items())
-        reason = f"clip {name!r} of label {label!r} is none of SMIC's; labels are {known}"
+        reason = f"clip {name!r} of label {label!r} is not one of SMIC's; labels are {known}"
         raise SourceError(str(row.problem(reason, "clip")))
     return Clip(
         source="smic",

@@ -205,6 +205,20 @@ def lid_motion() -> Tensor:
     return torch.tensor([LID_MOTION.get(au, (0.0, 0.0)) for au in CONDITION_AUS])
 
 
+def lid_openings(aus: Tensor) -> Tensor:
+    """How AUs move the lids.
+
+    Args:
+        aus: (N, 20, 2) in [0, 1].
+
+    Returns:
+        (N, 2, 2) the subject's right and left eye; closing of the upper lid and rise of the lower,
+        as shares of the eye's opening.
+    """
+    moved = torch.einsum("nas,al->nsl", aus, lid_motion().to(aus)).flip(1)
+    return torch.stack([moved[..., 0].clamp(-0.7, 1.0), moved[..., 1].clamp(0.0, 0.8)], -1)
+
+
 def mouth_share(x: Tensor) -> Tensor:
     """How freely the lips part at a place: 1 at the middle, 0 at the corners and beyond."""
     return (1 - (x / MOUTH_CORNER).abs() ** 3).clamp(min=0.0)

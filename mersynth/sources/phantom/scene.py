@@ -203,7 +203,7 @@ def _openness(depth: Tensor, facing: Tensor, camera: Camera) -> Tensor:
     for reach, strength in ((0.45, 0.9), (1.1, 0.4), (2.4, 0.16)):
         behind = blur(near, reach * camera.pixels_per_cm) - near
         total = total + strength * behind.clamp(min=0.0)
-    steep = ((facing - 0.15) * 2.5).clamp(0, 1)  # at the outline the surroundings are no hollow
+    steep = ((facing - 0.15) * 2.5).clamp(0, 1)  # at the outline the surroundings form no hollow
     return torch.exp(-total[0] * steep).clamp(min=0.4)
 
 

@@ -1,6 +1,6 @@
 """A rendered tree in a real database's layout: a dress rehearsal for a lab that has the labels.
 
-Every clip of the annotation table is rendered, by phantom subjects in the place of the real ones,
+Every clip of the annotation table is rendered, by phantom subjects instead of the real ones,
 into the folders and file names that the database publishes, beside a copy of the table.
 """
 
@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from mersynth import __version__, logs
+from mersynth.checks import check_choice
 from mersynth.clips import Clip, Strength
 from mersynth.face.template import AUTO, HEAD, TIGHT, Framing, FramingChoice
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
@@ -97,8 +98,7 @@ def write_tree(
     out = Path(out)
     if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise ValueError(f"limit must be a whole number, 1 or more, or left out, got {limit!r}")
-    if release not in ("cropped", "raw"):
-        raise ValueError(f"release must be cropped or raw, got {release!r}")
+    check_choice("release", release, ("cropped", "raw"))
     chosen = choose_layout(table, layout)
     shot = _Shot.of(chosen, release, framing, image_size, population, capture)
     with hold(out):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,10 +10,23 @@ from torch import Tensor
 
 from mersynth.sources.phantom.camera import SPAN, sample
 from mersynth.sources.phantom.eyes import slide
-from mersynth.sources.phantom.muscles import lid_motion
+from mersynth.sources.phantom.muscles import lid_openings
 from mersynth.sources.phantom.scene import Scene
 
-_ITERATIONS = 5
+_ITERATIONS = 5  # a micro-expression's error falls below 0.01 pixels
+
+
+def undo(target: Tensor, motion: Callable[[Tensor], Tensor]) -> Tensor:
+    """Where places come from: the fixed point of ``place = target - motion(place)``.
+
+    Args:
+        target: places after the motion.
+        motion: how far what was at a place has moved, of as many places.
+    """
+    place = target
+    for _ in range(_ITERATIONS):
+        place = target - motion(place)
+    return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +57,17 @@ class Motion:
         upper, lower = (
             torch.einsum("tk,kchw->tchw", weights, field) for field in (scene.upper, scene.lower)
         )
-        lids = torch.einsum("tas,al->tsl", aus, lid_motion().to(aus)).flip(1)  # right, left
-        closing = lids[..., 0].clamp(-0.7, 1.0)
+        closing, rise = lid_openings(aus).unbind(-1)
         closing = closing + blink[:, None] * (1 - closing)
-        rising = lids[..., 1].clamp(0.0, 0.8)
-        return cls(scene, upper, lower, pose, torch.stack([closing, rising], -1))
+        return cls(scene, upper, lower, pose, torch.stack([closing, rise], -1))
 
     def invert(self) -> tuple[Tensor, Tensor]:
-        """Places (T, 2, S, S) on the face that the picture shows, lids apart: upper, lower side.
-
-        The fixed point of ``place = pixel - motion(place)``.
-        """
+        """Places (T, 2, S, S) on the face that the picture shows, lids apart: upper, lower side."""
         target = self._unpose(self._pixels())
-        places = []
-        for field in (self.upper, self.lower):
-            place = target
-            for _ in range(_ITERATIONS):
-                place = target - sample(field, place, self.scene.camera.size)
-            places.append(place)
-        return places[0], places[1]
+        size = self.scene.camera.size
+        upper = undo(target, lambda place: sample(self.upper, place, size))
+        lower = undo(target, lambda place: sample(self.lower, place, size))
+        return upper, lower
 
     def behind(self, depth: float | Tensor) -> Tensor:
         """Places (T, 2, S, S) in the neutral image of what has no muscle.

@@ -117,7 +117,7 @@ def write_samm_table(path: Path, rows: Sequence[TableRow], card: Mapping[str, An
 
 
 def _number(aus: str) -> int | str | None:
-    """A lone AU is a number in both tables, and an empty cell is none."""
+    """A lone AU is a number in both tables; None for an empty cell."""
     return int(aus) if aus.isdecimal() else aus or None
 
 

@@ -18,7 +18,8 @@ from mersynth.clips import Clip
 from mersynth.dataset import to_float
 from mersynth.devices import choose_device
 from mersynth.feature_kinds import tell_still
-from mersynth.motion.flow import LUMA, magnitude, optical_flow, optical_strain
+from mersynth.motion.flow import magnitude, optical_flow, optical_strain
+from mersynth.motion.luma import luma
 from mersynth.store import StoredClip
 from mersynth.synthesis.export.images import lacks_apex
 from mersynth.synthesis.export.job import ExportError, ExportSettings, Job, Written, provenance
@@ -46,11 +47,6 @@ class Feature:
     moves: bool = False
 
 
-def _grey(frames: Tensor) -> Tensor:
-    weights = torch.tensor(LUMA, dtype=frames.dtype, device=frames.device)
-    return (frames * weights.view(3, 1, 1)).sum(dim=1, keepdim=True)
-
-
 def _rgb(name: str) -> tuple[str, ...]:
     return tuple(f"{name}_{colour}" for colour in "rgb")
 
@@ -67,10 +63,10 @@ FEATURES: Mapping[str, Feature] = {
     "onset": Feature(lambda o, a, f: o, _rgb("onset"), "RGB in [0, 1]"),
     "apex": Feature(lambda o, a, f: a, _rgb("apex"), "RGB in [0, 1]"),
     "difference": Feature(lambda o, a, f: a - o, _rgb("difference"), f"RGB, {_CHANGE}"),
-    "onset_grey": Feature(lambda o, a, f: _grey(o), ("onset_grey",), "luma in [0, 1]"),
-    "apex_grey": Feature(lambda o, a, f: _grey(a), ("apex_grey",), "luma in [0, 1]"),
+    "onset_grey": Feature(lambda o, a, f: luma(o), ("onset_grey",), "luma in [0, 1]"),
+    "apex_grey": Feature(lambda o, a, f: luma(a), ("apex_grey",), "luma in [0, 1]"),
     "difference_grey": Feature(
-        lambda o, a, f: _grey(a - o), ("difference_grey",), f"luma, {_CHANGE}"
+        lambda o, a, f: luma(a - o), ("difference_grey",), f"luma, {_CHANGE}"
     ),
 }
 """What x can be made of, by name."""

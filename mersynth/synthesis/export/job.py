@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mersynth.checks import check_choice
 from mersynth.clips import Clip
 from mersynth.dataset import ClipDataset
 from mersynth.store import ClipStore
@@ -70,9 +71,7 @@ class ExportSettings:
             "device": ("auto", "cpu", "cuda"),
         }
         for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                shown = ", ".join("null" if value is None else value for value in allowed)
-                raise ValueError(f"{name} must be one of {shown}, got {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), allowed)
         if not 1 <= self.quality <= 100:
             raise ValueError(f"quality must lie in 1..100, got {self.quality}")
         for name, low in (("first_frame", 0), ("shard_clips", 1), ("size", 1)):

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from mersynth import __version__
 from mersynth import config as configs
+from mersynth.checks import check_choice, listed
 from mersynth.clips import Clip
 from mersynth.dataset import ClipDataset
 from mersynth.files import whole_file, whole_folder, write_json_atomically
@@ -117,10 +118,9 @@ def export(
         ConfigError, ValueError: if the layout or an option is unknown or wrong, or the layout does
             not read it.
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
-    listed = f"[{features}]" if features is not None else None
-    flags = {"naming": naming, "classes": classes, "features": listed, "size": size}
+    check_choice("layout", layout, LAYOUTS)
+    channels = f"[{features}]" if features is not None else None
+    flags = {"naming": naming, "classes": classes, "features": channels, "size": size}
     given = [f"{name}={value}" for name, value in flags.items() if value is not None]
     given = [*overrides, *given, *(["skip_bad=true"] if skip_bad else [])]
     settings = _settings(layout, given)
@@ -211,17 +211,12 @@ def _report(faults: Mapping[str, str], data: ClipDataset, skip_bad: bool) -> Non
     by_reason: dict[str, list[str]] = {}
     for clip, why in faults.items():
         by_reason.setdefault(why, []).append(clip)
-    told = "\n".join(f"  {_some(clips)}: {why}" for why, clips in by_reason.items())
+    reasons = "\n".join(f"  {listed(clips, _SHOWN)}: {why}" for why, clips in by_reason.items())
     count = f"{len(faults)} of {len(data)} clips cannot be exported"
     if len(faults) == len(data) or not skip_bad:
         hint = "" if len(faults) == len(data) else "\nOr leave them out with --skip-bad."
-        raise ExportError(f"{count}; nothing was written\n{told}{hint}")
-    logger.warning("%s and are left out:\n%s", count, told)
-
-
-def _some(clips: Sequence[str]) -> str:
-    more = [f"{len(clips) - _SHOWN} more"] if len(clips) > _SHOWN else []
-    return ", ".join([*clips[:_SHOWN], *more])
+        raise ExportError(f"{count}; nothing was written\n{reasons}{hint}")
+    logger.warning("%s and are left out:\n%s", count, reasons)
 
 
 def _terms(header: Mapping[str, Any], key: str) -> Iterator[str]:

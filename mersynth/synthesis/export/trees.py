@@ -143,7 +143,7 @@ class Tree:
                 )
 
     def _unnamed(self, job: Job) -> dict[str, str]:
-        """Emotions that the database has no label for, and what the table writes; told."""
+        """Emotions that the database has no label for, and what the table writes; reported."""
         labels = native_labels(self.database.name)
         chosen = read_emotions(job.settings.emotions, self.database.name)
         counts = Counter(clip.emotion for clip in job.store.clips)
@@ -207,7 +207,7 @@ def read_emotions(pairs: Sequence[str], database: str) -> dict[str, str]:
     """Labels for classes that a database cannot name, from ``class:label`` pairs.
 
     Raises:
-        ValueError: if a pair is none, or its label is not the database's.
+        ValueError: if a pair is not one, or its label is not the database's.
     """
     labels = native_labels(database)
     chosen = {}

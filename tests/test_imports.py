@@ -1,0 +1,128 @@
+"""Who may import whom: no circles, and no room imports one that stands above it."""
+
+from __future__ import annotations
+
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+# From the ground up, a line a floor: a module imports its own room and those before it. A name
+# stands for a module and all below it; where two names fit, the longer one counts.
+ROOMS = [
+    "mersynth.checks mersynth.config mersynth.devices mersynth.files mersynth.lock mersynth.logs "
+    "mersynth.paths mersynth.space mersynth.state_files mersynth.verdict",
+    "mersynth.facs",
+    "mersynth.clips mersynth.face.template",
+    "mersynth.store mersynth.store_writer mersynth.dataset",
+    "mersynth.names mersynth.loading",
+    "mersynth.sources.phantom",
+    "mersynth.sources",
+    "mersynth.sources.phantom.layouts mersynth.sources.phantom.tree",
+    "mersynth.face",
+    "mersynth.motion",
+    "mersynth.feature_kinds mersynth.features",
+    "mersynth.prepare mersynth.prepare_database",
+    "mersynth.augment",
+    "mersynth.gan",
+    "mersynth.synthesis",
+    "mersynth.synthesis.export",
+    "mersynth.pages",
+    "mersynth.quality",
+    "mersynth.doctor mersynth.cli_options mersynth.cli mersynth.__main__",
+    "recognizers.models",
+    "recognizers.input_kinds recognizers.inputs recognizers.clip_arrays recognizers.feature_files "
+    "recognizers.gather",
+    "recognizers.protocol recognizers.guard recognizers.inner recognizers.pretraining "
+    "recognizers.plan",
+    "recognizers.prediction_checks recognizers.predictions recognizers.metrics "
+    "recognizers.comparison",
+    "recognizers.augmenting recognizers.settings recognizers.training recognizers.fold_work",
+    "recognizers.executors",
+    "recognizers.report",
+    "recognizers",  # from the request to the run's folder
+    "recognizers.explain",
+    "recognizers.listing recognizers.cli",
+]
+# The packages themselves offer what lies deeper, which they import when it is asked for.
+FACES = {"mersynth", "recognizers"}
+# Of files that ruff has formatted: a syntax tree of each would take seconds.
+IMPORT = re.compile(
+    r"^ *(?:from ((?:mersynth|recognizers)[\w.]*) import (\([^)]*\)|.+)"
+    r"|import ((?:mersynth|recognizers)[\w.]*))",
+    re.MULTILINE,
+)
+
+
+def _modules() -> dict[str, Path]:
+    files = [
+        path for package in sorted(FACES) for path in sorted((REPOSITORY / package).rglob("*.py"))
+    ]
+    names = (".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in files)
+    return {name.removesuffix(".__init__"): path for name, path in zip(names, files, strict=True)}
+
+
+def _imported(path: Path, modules: dict[str, Path]) -> set[str]:
+    """Also within functions, and for types alone."""
+    found = set()
+    for module, names, whole in IMPORT.findall(path.read_text(encoding="utf-8")):
+        named = {f"{module}.{name}" for name in re.findall(r"(\w+)(?: as \w+)?", names)}
+        found |= named if named <= set(modules) else {*named, module}
+        found.add(whole)
+    return found & set(modules)
+
+
+@pytest.fixture(scope="module", name="imports")
+def _imports() -> dict[str, set[str]]:
+    modules = _modules()
+    return {
+        name: _imported(path, modules) - {name}
+        for name, path in modules.items()
+        if name not in FACES
+    }
+
+
+def _circle(imports: dict[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def _floor(module: str) -> int:
+    names = {name: floor for floor, line in enumerate(ROOMS) for name in line.split()}
+    while module not in names:
+        module = module.rpartition(".")[0]
+    return names[module]
+
+
+def _upward(imports: dict[str, set[str]]) -> list[str]:
+    return [
+        f"{name} imports {other}"
+        for name, others in imports.items()
+        for other in sorted(others - FACES)
+        if _floor(other) > _floor(name)
+    ]
+
+
+def test_no_modules_import_each_other_in_a_circle(imports: dict[str, set[str]]) -> None:
+    assert _circle(imports) == []
+
+
+def test_no_room_imports_one_above_it(imports: dict[str, set[str]]) -> None:
+    assert _upward(imports) == []
+
+
+def test_circles_and_upward_imports_are_seen() -> None:
+    assert len(imports := _imported(REPOSITORY / "mersynth/cli.py", _modules())) > 5
+    assert {"mersynth.paths", "mersynth.cli_options", "mersynth.gan.train"} <= imports
+    circle = _circle({"mersynth.facs": {"mersynth.clips"}, "mersynth.clips": {"mersynth.facs"}})
+    assert set(circle) == {"mersynth.facs", "mersynth.clips"}
+    assert _upward({"mersynth.store": {"mersynth.face.detect", "mersynth.face.template"}}) == [
+        "mersynth.store imports mersynth.face.detect"
+    ]
+    assert _upward({"mersynth.gan.train": {"recognizers.metrics"}}) != []
