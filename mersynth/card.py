@@ -18,7 +18,7 @@ from mersynth.files import read_tensors, sha256_of_file, whole_file, write_json_
 
 def write_card(
     path: Path, weights: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
-) -> Path:
+) -> dict[str, Any]:
     """Write weights, then their card, which therefore always names a whole file.
 
     Args:
@@ -28,7 +28,7 @@ def write_card(
         facts: JSON-able; ``weights`` and ``sha256`` are added.
 
     Returns:
-        The file of the weights.
+        The whole card.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.with_name(weights)
@@ -37,8 +37,9 @@ def write_card(
     with whole_file(file) as partial:
         partial.write_bytes(save(plain))
         sha256 = sha256_of_file(partial)
-    write_json_atomically(path, {**facts, "weights": weights, "sha256": sha256})
-    return file
+    card = {**facts, "weights": weights, "sha256": sha256}
+    write_json_atomically(path, card)
+    return card
 
 
 def read_card(path: Path) -> dict[str, Any]:

@@ -57,7 +57,9 @@ def save_magnet(folder: Path, state: Mapping[str, Tensor], facts: Mapping[str, A
         The file of the weights.
     """
     half = {k: v.detach().half() for k, v in state.items()}
-    return write_card(folder / CARD, "magnet.safetensors", half, facts)
+    name = "magnet.safetensors"
+    write_card(folder / CARD, name, half, facts)
+    return folder / name
 
 
 def _load_folder(folder: Path) -> MagNet:
