@@ -1,4 +1,4 @@
-"""Where data, stores, checkpoints and runs lie unless the user says otherwise: the only place."""
+"""Where data, stores, models and runs lie unless the user says otherwise: the only place."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ def checkpoint_path(name: str, out: str | Path | None = None) -> Path:
 def run_path(name: str, out: str | Path | None = None) -> Path:
     """Folder of a recognizer's run: ``out``, else ``./runs/<name>``."""
     return Path(out) if out is not None else Path("runs") / name
+
+
+def model_path(name: str, out: str | Path | None = None) -> Path:
+    """Folder of a trained recognizer: ``out``, else ``./models/<name>``."""
+    return Path(out) if out is not None else Path("models") / name
+
+
+def predictions_path(name: str, out: str | Path | None = None) -> Path:
+    """Folder of what a recognizer predicted: ``out``, else ``./predictions/<name>``."""
+    return Path(out) if out is not None else Path("predictions") / name
 
 
 def quality_path(name: str, out: str | Path | None = None) -> Path:

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recognizers.models import create_model, describe, list_models, load_published
+    from recognizers.trained import load
 
-__all__ = ["create_model", "describe", "list_models", "load_published"]
+__all__ = ["create_model", "describe", "list_models", "load", "load_published"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the models, and torch, when they are asked for: ``import recognizers`` is light."""
+    if name == "load":
+        from recognizers.trained import load
+
+        return load
     if name in __all__:
         from recognizers import models
 

@@ -171,6 +171,94 @@ def cross(
 
 
 @app.command()
+def fit(
+    model: Model,
+    overrides: Annotated[list[str] | None, config_values("model.training.epochs=100")] = None,
+    store: Annotated[
+        list[Path] | None, typer.Option("--store", help="Store to learn from; repeatable.")
+    ] = None,
+    data: Data = None,
+    pretrain: Pretrain = None,
+    pretrain_data: PretrainData = None,
+    mix: Mix = None,
+    first_label: FirstLabel = None,
+    classes: Annotated[
+        Scheme | None, typer.Option(help="Label scheme of the stores. [five]", show_default=False)
+    ] = None,
+    same_person: SamePerson = False,
+    distinct: Distinct = False,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder of the recognizer. [./models/<model>]")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Train a recognizer on all clips, for use by `recognizers predict` and `recognizers.load`.
+
+    It trains as a fold does, for model.training.epochs. How good it is, loso tells. For instance
+    `recognizers fit --model ststnet --store stores/samm --classes three`.
+    """
+    from recognizers.fitting import fit as fit_recognizer
+    from recognizers.request import Request
+
+    request = Request(
+        protocol="fit",
+        model=model,
+        data=_all(store, data),
+        pretrain=_all(pretrain, pretrain_data),
+        mix=_all(mix),
+        first_label=first_label,
+        classes=classes,
+        names=name_choice(same_person, distinct),
+        seed=seed,
+        overrides=overrides or [],
+    )
+    fit_recognizer(request, out)
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        Path,
+        typer.Option(help="Folder that fit wrote, or a fold of a run made with keep_weights=true."),
+    ],
+    store: Annotated[Path | None, typer.Option(help="Store to predict.")] = None,
+    clip: Annotated[Path | None, typer.Option(help="Folder of a clip's frames.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Video of a clip.")] = None,
+    data: Annotated[Path | None, typer.Option(help="FILE.npz of features.")] = None,
+    onset: Annotated[int | None, typer.Option(help="Frame in which it begins. [first]")] = None,
+    apex: Annotated[int | None, typer.Option(help="Strongest frame. [it is spotted]")] = None,
+    offset: Annotated[int | None, typer.Option(help="Frame in which it ends. [last]")] = None,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="Frames are cut to the face as the model's were.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="New folder. [./predictions/<model>_<clips>]")
+    ] = None,
+) -> None:
+    """Predict clips of a store, a folder of frames or a video, by a trained recognizer.
+
+    Frames are counted as their file names say, those of a video from 0; the face is found and
+    brought to where the model's training had it. For instance `recognizers predict --model
+    models/ststnet --video clip.mp4`, or `--model runs/loso_ststnet_samm/folds/0_0003 --store
+    stores/smic`.
+    """
+    from rich.console import Console
+
+    from recognizers.predicting import predict as predict_clips
+    from recognizers.predicting import terminal_table
+
+    if clip is not None and video is not None:
+        raise typer.BadParameter("--clip and --video exclude each other")
+    place = clip if clip is not None else video
+    moments = {"onset": onset, "apex": apex, "offset": offset}
+    prediction, _ = predict_clips(
+        model, out, store=store, clip=place, data=data, aligned=aligned, device=device, **moments
+    )
+    Console().print(terminal_table(prediction))
+
+
+@app.command()
 def explain(
     run: Annotated[Path, typer.Option(help="Folder of a run made with keep_weights=true.")],
     method: Annotated[

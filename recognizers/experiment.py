@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mersynth import config, paths
+from mersynth import paths
 from mersynth.lock import hold
 from mersynth.logs import progress
 from recognizers.executors import Executor, make_executor
-from recognizers.fold_work import learn_fold, pretrain
-from recognizers.preparation import Preparation, prepare
+from recognizers.fitting import card_of
+from recognizers.fold_work import FoldResult, learn_fold, pretrain, pretraining_seed
+from recognizers.plan import FoldPlan
+from recognizers.preparation import Preparation, load_settings, prepare
 from recognizers.report import write_report
 from recognizers.request import Request
 from recognizers.run_folder import RunFolder
 from recognizers.run_results import write_results
+from recognizers.trained_card import RecognizerCard
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ def evaluate(request: Request, out: Path | None = None) -> Path:
         TrainingError, ExecutorError: if a training goes astray or a worker dies; what ended is
             kept, and the same command goes on.
     """
-    _check_model_name(request.model)
-    settings = config.load("evaluate", [f"model={request.model}", *request.overrides])
-    config.check_choice(settings, "selection", ("fixed", "inner"))
+    if request.protocol == "fit":
+        raise ValueError("protocol fit tests nobody: recognizers.fitting.fit makes its recognizer")
+    settings = load_settings(request)
     place = paths.run_path(request.name, out)
     with hold(place):
         run = prepare(request, settings)
@@ -59,17 +59,6 @@ def evaluate(request: Request, out: Path | None = None) -> Path:
         write_results(folder, run, seeds)
         logger.info("report: %s", write_report(folder.path))
     return folder.path
-
-
-def _check_model_name(name: str) -> None:
-    names = sorted(file.stem for file in (config.config_folder() / "model").glob("*.yaml"))
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=4)
-        hint = f"did you mean {', '.join(near)}? " if near else ""
-        raise config.ConfigError(
-            f"there is no model {name!r}; {hint}`recognizers list` shows the systems, and their "
-            f"forms are {', '.join(names)}"
-        )
 
 
 def _train(run: Preparation, folder: RunFolder, seeds: Sequence[int]) -> None:
@@ -99,8 +88,17 @@ def _train(run: Preparation, folder: RunFolder, seeds: Sequence[int]) -> None:
             for position, result in executor.run(learn_fold, calls):
                 plan, seed = missing[position]
                 clips = [run.work.clips.clips[i].id for i in plan.fold.test]
-                folder.keep_fold(plan.index, seed, plan.fold.name, clips, result)
+                card = _card(run, plan, seed, result) if keep_weights else None
+                folder.keep_fold(plan.index, seed, plan.fold.name, clips, result, card)
                 advance(1)
+
+
+def _card(run: Preparation, plan: FoldPlan, seed: int, result: FoldResult) -> RecognizerCard:
+    """What the fold's recognizer is, and whom it has seen."""
+    before = None if plan.pretraining is None else run.groups[plan.pretraining].clips
+    return card_of(
+        run, plan.learned, before, result.statistics, result.epoch, seed, fold=plan.fold.name
+    )
 
 
 def _pretrain(
@@ -112,7 +110,9 @@ def _pretrain(
 ) -> dict[tuple[int | None, int], Any]:
     """Shared weights by pretraining and seed; what is in the folder is not trained again."""
     missing = [key for key in needed if not folder.has_pretrained(*key)]
-    calls = [(work, run.groups[group].clips, _seed(seed, group)) for group, seed in missing]
+    calls = [
+        (work, run.groups[group].clips, pretraining_seed(seed, group)) for group, seed in missing
+    ]
     if calls:
         with progress("pretraining", total=len(calls), unit="pretrainings") as advance:
             for position, result in executor.run(pretrain, calls):
@@ -128,8 +128,3 @@ def _executor(run: Preparation) -> dict[str, Any]:
     if settings["name"] == "local" and settings["workers"] is None and run.work.device == "cuda":
         settings["workers"] = 1
     return settings
-
-
-def _seed(seed: int, group: int) -> int:
-    """Pretrainings draw apart from each other and from the folds."""
-    return int(np.random.SeedSequence([seed, group, 1]).generate_state(1)[0])

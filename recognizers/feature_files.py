@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from mersynth.augment import au_sets
 from mersynth.checks import listed
 from mersynth.clips import Clip
+from mersynth.sources.folder import UNLABELLED
 from mersynth.sources.sheets import cell_text
 from recognizers.inputs import ModelData
 from recognizers.models.base import InputSpec
@@ -73,25 +74,8 @@ def read_features(
     path = Path(path)
     arrays = _load(path)
     names = _input_names(path, arrays, specs)
-    count = len(arrays["y"]) if "y" in arrays else 0
     needed = ("y", "subject", *names.values(), *(() if alone else ("dataset",)))
-    for key in needed:
-        if key not in arrays:
-            why = (
-                ", by which people of several files are told apart: give the name of the database "
-                "for each clip, alike where files show the same people"
-            )
-            raise FeatureFileError(
-                f"{path} lacks the array {key!r}{why * (key == 'dataset')}; it has "
-                f"{', '.join(arrays)}"
-            )
-    for key in ("y", "subject", *_TEXT, *names.values()):
-        if key in arrays and (arrays[key].ndim < 1 or len(arrays[key]) != count):
-            raise FeatureFileError(
-                f"{path}: {key} has the shape {arrays[key].shape}, y has {count} rows"
-            )
-    if not count:
-        raise FeatureFileError(f"{path} holds no clip")
+    _check_rows(path, arrays, needed)
     if ignored := sorted(set(arrays) - {*_KNOWN, *names.values()}):
         known = ", ".join((*names.values(), *_KNOWN))
         logger.warning("%s: %s is not read; known are %s", path, ", ".join(ignored), known)
@@ -104,6 +88,51 @@ def read_features(
         clips=clips,
         classes=classes,
     )
+
+
+def read_clips(
+    path: str | Path, specs: Mapping[str, InputSpec]
+) -> tuple[dict[str, torch.Tensor], tuple[Clip, ...]]:
+    """Read the inputs of a feature file, labelled or not.
+
+    Args:
+        path: the file, as :func:`read_features` takes it, but for ``y``, which is not read.
+        specs: ``Recognizer.inputs``.
+
+    Returns:
+        The inputs (N, ...) float32 by name, and the N clips.
+
+    Raises:
+        FileNotFoundError, FeatureFileError: as :func:`read_features`.
+    """
+    path = Path(path)
+    arrays = _load(path)
+    names = _input_names(path, arrays, specs)
+    _check_rows(path, arrays, ("subject", *names.values()))
+    inputs = {name: _input(path, arrays, key, specs[name]) for name, key in names.items()}
+    return inputs, _clips(path, arrays, [UNLABELLED] * len(arrays["subject"]))
+
+
+def _check_rows(path: Path, arrays: Mapping[str, np.ndarray], needed: Sequence[str]) -> None:
+    """Refuse a file without the arrays needed, or in which they have not a row a clip."""
+    for key in needed:
+        if key not in arrays:
+            why = (
+                ", by which people of several files are told apart: give the name of the database "
+                "for each clip, alike where files show the same people"
+            )
+            raise FeatureFileError(
+                f"{path} lacks the array {key!r}{why * (key == 'dataset')}; it has "
+                f"{', '.join(arrays)}"
+            )
+    count = len(arrays[needed[0]]) if arrays[needed[0]].ndim else 0
+    for key in dict.fromkeys((*needed, *_TEXT)):
+        if key in arrays and (arrays[key].ndim < 1 or len(arrays[key]) != count):
+            raise FeatureFileError(
+                f"{path}: {key} has the shape {arrays[key].shape}, {needed[0]} has {count} rows"
+            )
+    if not count:
+        raise FeatureFileError(f"{path} holds no clip")
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:

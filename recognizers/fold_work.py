@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,6 +22,8 @@ from recognizers.settings import TrainingSettings
 from recognizers.training import Epoch, Training
 
 Weights = Mapping[str, np.ndarray]
+ChannelStatistics = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""By standardised input, mean and deviation of each channel, (C,) float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,18 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Pretrained:
-    """Weights to start folds from.
+class Learned:
+    """What a training without test clips gave.
 
     Attributes:
         weights: the model's state.
+        statistics: of the clips that were learned from.
         curve: a mapping an epoch, the fields of :class:`recognizers.training.Epoch`.
         seconds: it took.
     """
 
     weights: Weights
+    statistics: ChannelStatistics
     curve: list[dict[str, Any]]
     seconds: float
 
@@ -80,6 +84,7 @@ class FoldResult:
         oracle_epoch: that epoch.
         curve: a mapping an epoch: :class:`recognizers.training.Epoch` and ``test_accuracy``.
         weights: the model's state at ``epoch``, if it is to be kept.
+        statistics: of the clips that were learned from.
         seconds: it took.
     """
 
@@ -89,24 +94,61 @@ class FoldResult:
     oracle_epoch: int
     curve: list[dict[str, Any]]
     weights: Weights | None
+    statistics: ChannelStatistics
     seconds: float
 
 
-def pretrain(work: Work, rows: Sequence[int], seed: int) -> Pretrained:
+def pretrain(work: Work, rows: Sequence[int], seed: int) -> Learned:
     """Train a fresh model on clips of the pool.
 
     Raises:
         TrainingError: if the loss is not a number.
     """
     assert work.pool is not None
+    return _learn(work, work.pool, rows, work.pretraining, None, seed)
+
+
+def learn_all(
+    work: Work, weights: Weights | None, seed: int, after_epoch: Callable[[Epoch], None]
+) -> Learned:
+    """Train on all clips of the work, for as many epochs as its settings say.
+
+    Args:
+        work: the clips and settings.
+        weights: pretrained ones to start from; None for fresh ones.
+        seed: of this training.
+        after_epoch: called at the end of every epoch.
+
+    Raises:
+        TrainingError: if the loss is no number any more.
+    """
+    rows = range(len(work.clips.clips))
+    settings = _settings(work, weights)
+    return _learn(work, work.clips, rows, settings, weights, _fold_seed(seed, 0), after_epoch)
+
+
+def _learn(
+    work: Work,
+    clips: ClipArrays,
+    rows: Sequence[int],
+    settings: TrainingSettings,
+    weights: Weights | None,
+    seed: int,
+    after_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Learned:
     start = time.monotonic()
     device = choose_device(work.device)
     curve: list[dict[str, Any]] = []
+
+    def note(epoch: Epoch) -> None:
+        curve.append(asdict(epoch))
+        after_epoch(epoch)
+
     with _seeded(seed, device):
-        model = _model(work, None, device)
-        training = Training(model, work.pool, rows, work.pretraining, work.augment, device)
-        training.run(lambda epoch: curve.append(asdict(epoch)))
-    return Pretrained(_state(model), curve, time.monotonic() - start)
+        model = _model(work, weights, device)
+        training = Training(model, clips, rows, settings, work.augment, device)
+        training.run(note)
+    return Learned(_state(model), _statistics(training), curve, time.monotonic() - start)
 
 
 def learn_fold(
@@ -152,7 +194,8 @@ def learn_fold(
                 kept.update(probabilities=probabilities, epoch=epoch.epoch, weights=state)
 
         training.run(after_epoch)
-    return FoldResult(curve=curve, seconds=time.monotonic() - start, **kept)
+    seconds = time.monotonic() - start
+    return FoldResult(curve=curve, statistics=_statistics(training), seconds=seconds, **kept)
 
 
 def _chosen_epoch(
@@ -214,6 +257,18 @@ def _model(work: Work, weights: Weights | None, device: torch.device) -> Recogni
 
 def _state(model: Recognizer) -> Weights:
     return {name: value.cpu().numpy().copy() for name, value in model.state_dict().items()}
+
+
+def _statistics(training: Training) -> ChannelStatistics:
+    return {
+        name: (mean.flatten().cpu().numpy(), deviation.flatten().cpu().numpy())
+        for name, (mean, deviation) in training.statistics.items()
+    }
+
+
+def pretraining_seed(seed: int, group: int) -> int:
+    """Pretrainings draw apart from each other and from the folds."""
+    return int(np.random.SeedSequence([seed, group, 1]).generate_state(1)[0])
 
 
 def _fold_seed(seed: int, index: int) -> int:

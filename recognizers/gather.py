@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from mersynth.dataset import tell_empty_classes
+from mersynth.face.template import Framing
 from mersynth.files import sha256_of_file
 from mersynth.names import NameChoice, Named, Spelling, reconcile
 from mersynth.sources.phantom.version import tell_versions, version_of
@@ -33,12 +34,16 @@ class Part:
         role: what it is for: ``"real"``, ``"train"``, ``"test"``, ``"mix"`` or ``"pretrain"``.
         checksum: of the store's files, or of the file.
         data: its clips as the model reads them.
+        image_size: side of a store's frames, in pixels; None of a file.
+        framing: where faces lie in them; None where it is not known.
     """
 
     path: Path
     role: str
     checksum: str
     data: ModelData
+    image_size: int | None = None
+    framing: Framing | None = None
 
     def card(self) -> dict[str, Any]:
         """What it is, as JSON takes it."""
@@ -51,6 +56,8 @@ class Part:
             "clips": len(names),
             "subjects": len({clip.subject_id for clip in self.data.clips}),
             "classes": {name: counts[name] for name in self.data.classes},
+            "image_size": self.image_size,
+            "framing": None if self.framing is None else self.framing.as_dict(),
         }
 
 
@@ -106,12 +113,13 @@ def read_parts(
     for role, several in paths.items():
         for path in several:
             if path in stores:
-                data = build_inputs(stores[path], specs, scheme, device, features=features)
-                checksum = stores[path].checksum
+                store = stores[path]
+                data = build_inputs(store, specs, scheme, device, features=features)
+                part = Part(path, role, store.checksum, data, store.image_size, store.framing)
             else:
                 data = read_features(path, specs, alone, first_label)
-                checksum = sha256_of_file(path)
-            parts.append(Part(path, role, checksum, data))
+                part = Part(path, role, sha256_of_file(path), data)
+            parts.append(part)
             tell_empty_classes(f"{path} ({role})", data.classes, data.label.tolist())
             people = len({clip.subject_id for clip in data.clips})
             logger.info("%s (%s): %d clips of %d people", path, role, len(data.clips), people)

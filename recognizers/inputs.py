@@ -79,24 +79,58 @@ def build_inputs(
             wrong or of a feature that no input needs, or no clip is left.
         FeatureError: if a feature is unknown or its file is damaged.
     """
-    device = choose_device(device)
-    needed = _needed_features(specs, features or {})
     named = ClipDataset(store, scheme=scheme)
-    needs = _needs(specs, needed)
-    kept = _usable(named.store, needs)
-    items = [named.store[i] for i in kept]
-    if "apex" in needs:
-        tell_still(items, str(store.path))
+    inputs, kept = make_inputs(named.store, specs, device, features=features)
+    clips = tuple(named.store.clips[i] for i in kept)
     return ModelData(
-        inputs={
-            name: _build(name, spec, store, items, needed[name], device)
-            for name, spec in specs.items()
-        },
+        inputs=inputs,
         label=torch.tensor([named.labels[i] for i in kept]),
-        au_set=au_sets([item.clip.aus for item in items]),
-        clips=tuple(item.clip for item in items),
+        au_set=au_sets([clip.aus for clip in clips]),
+        clips=clips,
         classes=named.classes,
     )
+
+
+def make_inputs(
+    store: ClipStore,
+    specs: Mapping[str, InputSpec],
+    device: str | torch.device = "cpu",
+    *,
+    features: FeatureOptions | None = None,
+) -> tuple[dict[str, Tensor], list[int]]:
+    """Make the tensors that a model reads of every clip that has what they need, labelled or not.
+
+    Args:
+        store: any store, or a view of one.
+        specs: as :func:`build_inputs` takes them.
+        device: likewise.
+        features: likewise.
+
+    Returns:
+        The inputs (n, ...) float32 by name, and the positions of these n clips in the store.
+
+    Raises:
+        ValueError, FeatureError: as :func:`build_inputs`.
+    """
+    device = choose_device(device)
+    needed = _needed_features(specs, features or {})
+    needs = _needs(specs, needed)
+    kept = _usable(store, needs)
+    items = [store[i] for i in kept]
+    if "apex" in needs:
+        tell_still(items, str(store.path))
+    return {
+        name: _build(name, spec, store, items, needed[name], device) for name, spec in specs.items()
+    }, kept
+
+
+def needs_of(specs: Mapping[str, InputSpec], features: FeatureOptions | None = None) -> set[Need]:
+    """What a clip must have for these inputs, with these options of their features.
+
+    Raises:
+        ValueError: as :func:`build_inputs`.
+    """
+    return _needs(specs, _needed_features(specs, features or {}))
 
 
 def _needed_features(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from mersynth import __version__
+from mersynth import __version__, config
 from mersynth.devices import choose_device
 from mersynth.names import Spelling
 from recognizers.augmenting import Augmenting
@@ -20,7 +21,7 @@ from recognizers.fold_work import Work
 from recognizers.gather import read_parts, reconcile_parts
 from recognizers.guard import Leak
 from recognizers.models import outline
-from recognizers.models.base import Recognizer
+from recognizers.models.base import InputSpec, Recognizer
 from recognizers.plan import FoldPlan, check_plans, plan_folds, plan_pretraining
 from recognizers.pretraining import PretrainingGroup
 from recognizers.protocol import Fold, cde, cross, grouped, loso, lovo, missing_classes
@@ -40,6 +41,7 @@ class Preparation:
         data: the stores and files, as :meth:`recognizers.gather.Part.card` tells them.
         spelling: of the names that look alike in them.
         model: paper and size of the model, as ``results.json`` tells them.
+        inputs: the tensors that the model reads, by name.
         plans: what each fold learns from.
         missing: classes that a fold cannot learn, by its name.
         leaks: of each fold, those that were let pass.
@@ -52,6 +54,7 @@ class Preparation:
     data: Sequence[Mapping[str, Any]]
     spelling: Spelling
     model: Mapping[str, Any]
+    inputs: Mapping[str, InputSpec]
     plans: Sequence[FoldPlan]
     missing: Mapping[str, tuple[str, ...]]
     leaks: Sequence[tuple[Leak, ...]]
@@ -84,6 +87,26 @@ class Preparation:
             **({"fine_tuning": dataclasses.asdict(work.fine_tuning)} if own_rates else {}),
             **({} if request.first_label is None else {"first_label": request.first_label}),
         }
+
+
+def load_settings(request: Request) -> DictConfig:
+    """The config ``evaluate``, as the request's overrides change it.
+
+    Raises:
+        ConfigError: if there is no such model, or an override does not fit.
+    """
+    folder = config.config_folder() / "model"
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    if request.model not in names:
+        near = difflib.get_close_matches(request.model, names, n=4)
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise config.ConfigError(
+            f"there is no model {request.model!r}; {hint}`recognizers list` shows the systems, and "
+            f"their forms are {', '.join(names)}"
+        )
+    settings = config.load("evaluate", [f"model={request.model}", *request.overrides])
+    config.check_choice(settings, "selection", ("fixed", "inner"))
+    return settings
 
 
 def prepare(request: Request, settings: DictConfig) -> Preparation:
@@ -140,9 +163,10 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         data=[part.card() for part in parts],
         spelling=spelling,
         model=_card(request, block, model),
+        inputs=model.inputs,
         plans=plans,
         missing=missing_classes(learned, clips.labels),
-        leaks=check_plans(plans, clips, pool, groups, habit),
+        leaks=check_plans(plans, clips, pool, groups, habit) if plans else [],
         groups=groups,
         work=work,
     )
@@ -172,6 +196,8 @@ def _folds(
     request: Request, clips: ClipArrays, pool: ClipArrays | None, num_train: int
 ) -> list[Fold]:
     """Over the clips of the databases under test, of which ``cross`` learns from the first."""
+    if request.protocol == "fit":
+        return []
     tested = [clip for clip, domain in zip(clips.clips, clips.domain, strict=True) if not domain]
     if request.protocol == "cross":
         return [cross(tested[:num_train], tested[num_train:])]

@@ -11,7 +11,7 @@ from mersynth.checks import check_choice
 from mersynth.names import NameChoice
 from recognizers.guard import Habit
 
-ProtocolName = Literal["loso", "lovo", "cde", "cross"]
+ProtocolName = Literal["loso", "lovo", "cde", "cross", "fit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,8 @@ class Request:
     """What is to be run.
 
     Attributes:
-        protocol: how clips are divided (:mod:`recognizers.protocol`).
+        protocol: how clips are divided (:mod:`recognizers.protocol`); ``"fit"``: they are not, all
+            are learned from.
         model: name of a config in ``configs/model``.
         data: stores (folders) and feature files (``.npz``) under test; of ``cross``, to learn from.
         test: of ``cross``, stores and files to test on.

@@ -14,12 +14,14 @@ from safetensors.numpy import load_file, save_file
 from mersynth.files import (
     checksum_of,
     differences,
+    remove,
     sha256_of_file,
     whole_file,
     write_json_atomically,
 )
-from recognizers.fold_work import FoldResult, Pretrained, Weights
+from recognizers.fold_work import FoldResult, Learned, Weights
 from recognizers.report.layout import RunError
+from recognizers.trained_card import CARD, RecognizerCard, save_recognizer
 
 RUN = "run.json"
 PREDICTIONS = "predictions.csv"
@@ -87,7 +89,7 @@ class RunFolder:
                 "again"
             ) from error
 
-    def keep_pretrained(self, group: int, seed: int, result: Pretrained) -> None:
+    def keep_pretrained(self, group: int, seed: int, result: Learned) -> None:
         """Write a pretraining's weights and its account, in this order."""
         file = self._pretrained(group, seed)
         account = {
@@ -100,9 +102,9 @@ class RunFolder:
         write_json_atomically(file.with_suffix(".json"), account)
 
     def has_fold(self, index: int, seed: int, with_weights: bool) -> bool:
-        """Whether a fold has ended and, if they are wanted, its weights were kept."""
+        """Whether a fold has ended and, if it is wanted, its recognizer was kept."""
         file = self._fold(index, seed)
-        return file.exists() and (not with_weights or file.with_suffix(".safetensors").exists())
+        return file.exists() and (not with_weights or (file.with_suffix("") / CARD).exists())
 
     def keep_config(self, text: str) -> None:
         """Write ``config.yaml``."""
@@ -127,9 +129,15 @@ class RunFolder:
         return account
 
     def keep_fold(
-        self, index: int, seed: int, name: str, clips: Sequence[str], result: FoldResult
+        self,
+        index: int,
+        seed: int,
+        name: str,
+        clips: Sequence[str],
+        result: FoldResult,
+        card: RecognizerCard | None,
     ) -> None:
-        """Write a fold's account, and before it the weights, if there are any.
+        """Write a fold's account, and before it its recognizer, if that is kept.
 
         Args:
             index: the fold's number.
@@ -137,11 +145,14 @@ class RunFolder:
             name: the fold's name.
             clips: ids of the test clips, in the order of the result's rows.
             result: what the fold gave.
+            card: of its recognizer, where the result has weights.
         """
         file = self._fold(index, seed)
         sha256 = None
-        if result.weights is not None:
-            sha256 = _save_weights(file.with_suffix(".safetensors"), result.weights)
+        if result.weights is not None and card is not None:
+            remove(file.with_suffix(""))  # of a writing that was killed before the account
+            sha256 = save_recognizer(file.with_suffix(""), result.weights, card)
+            file.with_suffix(".safetensors").unlink(missing_ok=True)  # where they once lay
         account = {
             "weights": sha256,
             "fold": name,

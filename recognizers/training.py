@@ -30,12 +30,48 @@ from recognizers.settings import TrainingSettings
 logger = logging.getLogger(__name__)
 
 _ADVICE = "lower model.training.optimizer.lr"
-_PREDICTED_AT_ONCE = 64
+PREDICTED_AT_ONCE = 64
+"""Clips of a batch that is predicted."""
+
 _SHARE_OF_DEVICE = 0.5  # of its free memory; models and batches need the rest
+
+
+Statistics = Mapping[str, tuple[Tensor, Tensor]]
+"""By input, mean and deviation of each channel, (C, 1, 1), that bring it to mean 0, deviation 1."""
 
 
 class TrainingError(Exception):
     """A training went astray."""
+
+
+def standardised(inputs: Mapping[str, Tensor], statistics: Statistics) -> dict[str, Tensor]:
+    """Inputs (B, ...) by name, those that have statistics less the mean, over the deviation."""
+    brought = {
+        name: (inputs[name] - mean) / deviation for name, (mean, deviation) in statistics.items()
+    }
+    return {**inputs, **brought}
+
+
+@torch.no_grad()
+def class_probabilities(model: Recognizer, batches: Iterable[Mapping[str, Tensor]]) -> np.ndarray:
+    """What a model, put into evaluation mode, predicts.
+
+    Args:
+        model: the model.
+        batches: its inputs, standardised, on its device; one batch at least.
+
+    Returns:
+        (N, C) float64, the probability of each class for all clips of the batches.
+
+    Raises:
+        TrainingError: if the model gives something that is no number.
+    """
+    model.eval()
+    logits = [model(**batch).logits for batch in batches]
+    probabilities = torch.cat(logits).double().softmax(1)
+    if not probabilities.isfinite().all():
+        raise TrainingError(f"the model's weights have left all bounds; {_ADVICE}")
+    return probabilities.cpu().numpy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +162,16 @@ class Training:
                 scheduler.step()
             after_epoch(Epoch(number, loss, accuracy, rate))
 
-    @torch.no_grad()
     def predict(self, rows: Sequence[int]) -> np.ndarray:
         """(len(rows), C) float64, the probability of each class.
 
         Raises:
             TrainingError: if the model gives something that is not a number.
         """
-        self.model.eval()
         chosen = torch.tensor(rows, device=self.home)
-        logits = [
-            self.model(**self._inputs(self._batch(part, self.model.inputs))).logits
-            for part in chosen.split(_PREDICTED_AT_ONCE)
-        ]
-        probabilities = torch.cat(logits).double().softmax(1)
-        if not probabilities.isfinite().all():
-            raise TrainingError(f"the model's weights have left all bounds; {_ADVICE}")
-        return probabilities.cpu().numpy()
+        parts = chosen.split(PREDICTED_AT_ONCE)
+        batches = (self._inputs(self._batch(part, self.model.inputs)) for part in parts)
+        return class_probabilities(self.model, batches)
 
     def _epoch(self, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
         """Mean loss and accuracy of one pass."""
@@ -181,10 +210,7 @@ class Training:
         return {name: self.tensors[name][rows].to(self.device) for name in chosen}
 
     def _inputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        inputs = {name: batch[name] for name in self.model.inputs}
-        for name, (mean, deviation) in self.statistics.items():
-            inputs[name] = (inputs[name] - mean) / deviation
-        return inputs
+        return standardised({name: batch[name] for name in self.model.inputs}, self.statistics)
 
     def _targets(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the model's loss needs besides the labels."""

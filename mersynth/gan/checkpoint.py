@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
+from mersynth.card import read_card, read_weights, write_card
 from mersynth.face.template import HEAD, Framing, framing_in
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import read_tensors, sha256_of_file, whole_file, write_json_atomically
+from mersynth.files import read_tensors
 from mersynth.gan.forms import MOTION, PAINT, AnyGenerator, make_generator
 
 CARD = "generator.json"
@@ -86,14 +84,9 @@ def save_generator(folder: Path, state: Mapping[str, Tensor], card: CheckpointCa
             being far below what 8-bit frames show.
         card: facts to store; ``weights`` and ``sha256`` are filled in here.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"generator-{card.step:06d}.safetensors"
-    # Not save_file, which makes files that only their owner can read.
-    half = {k: v.detach().half().contiguous().cpu() for k, v in state.items()}
-    with whole_file(folder / name) as partial:
-        partial.write_bytes(save(half))
-        sha256 = sha256_of_file(partial)
-    write_json_atomically(folder / CARD, {**asdict(card), "weights": name, "sha256": sha256})
+    half = {k: v.detach().half() for k, v in state.items()}
+    write_card(folder / CARD, name, half, asdict(card))
     for old in folder.glob("generator-*.safetensors"):
         if old.name != name:
             old.unlink()
@@ -109,7 +102,7 @@ def load_card(folder: Path) -> CheckpointCard:
     if not path.exists():
         raise CheckpointError(f"no generator at {folder} (no {CARD}); `mersynth train` makes one")
     try:
-        values = json.loads(path.read_text())
+        values = read_card(path)
         tuples = {k: tuple(values[k]) for k in ("aus", "training_subjects", "unseen_subjects")}
         known: dict[str, Any] = {"framing": framing_in(values), "phantom": _phantom_in(values)}
         gains = values.get("gains")
@@ -159,17 +152,16 @@ def load_generator(
             f"the generator in {folder} was trained for AUs {list(card.aus)}, wanted are "
             f"{list(aus)}; train it again"
         )
-    path = folder / card.weights
-    if not path.exists() or sha256_of_file(path) != card.sha256:
-        raise CheckpointError(
-            f"{path} is missing or damaged (its SHA-256 is not the one in {CARD}); train it again"
-        )
+    try:
+        tensors = read_weights(folder / CARD, asdict(card))
+    except ValueError as error:
+        raise CheckpointError(f"{error}; train it again") from error
     try:
         generator = make_generator(card.image_size, **_options(card))
-        generator.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        generator.load_state_dict({k: v.float() for k, v in tensors.items()})
+    except (TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} does not fit the sizes in {CARD} ({error}); train it again"
+            f"{folder / card.weights} does not fit the sizes in {CARD} ({error}); train it again"
         ) from error
     return generator.eval(), card
 

@@ -1,4 +1,4 @@
-"""Images that stand within a page."""
+"""Pictures of clips, and images that stand within a page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ import cv2
 import numpy as np
 
 _QUALITY = 88
+
+DIFFERENCE_GAIN = 5
+"""By how much :func:`difference` exaggerates."""
+
+
+def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """What changes between two frames (H, W, 3) uint8, magnified, on grey; likewise uint8."""
+    change = after.astype(float) - before
+    return np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
 
 
 def data_url(image: np.ndarray) -> str:

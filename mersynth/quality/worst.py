@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 
 from mersynth.facs.action_units import CONDITION_AUS, SIDES
-from mersynth.pages.pictures import data_url
+from mersynth.pages.pictures import data_url, difference
 from mersynth.quality.sample import Sample
-from mersynth.synthesis.gallery import DIFFERENCE_GAIN
 
 _TILE = 96  # pixels of a picture on the page
 _GAP = 3
@@ -83,9 +82,8 @@ def strip(sample: Sample, row: int) -> str:
     apex, last = int(sample.apex[row]), sample.frames.shape[1] - 1
     moments = [0, apex // 2, apex, (apex + last) // 2, last]
     frames = sample.frames[row]
-    change = frames[apex].astype(float) - frames[0]
-    difference = np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
-    tiles = [_enlarged(frames[i]) for i in moments] + [_enlarged(difference)]
+    tiles = [_enlarged(frames[i]) for i in moments]
+    tiles.append(_enlarged(difference(frames[0], frames[apex])))
     gap = np.full((_TILE, _GAP, 3), 255, np.uint8)
     parts = [part for tile in tiles for part in (tile, gap)][:-1]
     return data_url(np.concatenate(parts, axis=1))

@@ -15,11 +15,11 @@ from mersynth.sources.base import ClipFiles
 
 @dataclass(frozen=True, slots=True)
 class VideoFile(ClipFiles):
-    """A clip of one video file, the only one of ``frames``, from its onset (counted from 0) on."""
+    """A clip of one video file, the only one of ``frames``; its frames are counted from 0."""
 
     def read(self) -> Iterator[np.ndarray]:
         """The frames in their order, each (H, W, 3) uint8, RGB."""
-        return islice(video_frames(self.frames[0]), self.clip.onset, None)
+        return islice(video_frames(self.frames[0]), self.clip.onset, self.clip.offset + 1)
 
 
 def video_frames(path: Path) -> Iterator[np.ndarray]:

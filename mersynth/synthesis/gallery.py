@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.pages.pictures import DIFFERENCE_GAIN, difference
 from mersynth.store import ClipStore, StoredClip
 from mersynth.synthesis.generators import ClipGenerator
 
@@ -19,8 +20,6 @@ _GAP = 6
 _MARGIN = 132
 _HEAD = 34
 _INK, _PAPER, _GREY = (32, 33, 36), (255, 255, 255), (110, 113, 120)
-#: How much the picture of the difference exaggerates.
-DIFFERENCE_GAIN = 5
 _COLUMNS = ("onset", "apex", f"difference x{DIFFERENCE_GAIN}", "mask")
 
 
@@ -117,11 +116,10 @@ def _strongest(store: ClipStore, emotion: str, count: int) -> list[StoredClip]:
 def _tiles(item: StoredClip, generator: ClipGenerator, face: StoredClip) -> list[np.ndarray]:
     apex = item.clip.apex_index or 0
     onset_frame, apex_frame = item.frames[0], item.frames[apex]
-    change = apex_frame.astype(float) - onset_frame
-    difference = np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
     mask = generator.mask(face, np.array(item.intensities), apex).cpu().numpy()
     grey = np.repeat((255 * mask).astype(np.uint8)[..., None], 3, axis=-1)
-    return [np.array(onset_frame), np.array(apex_frame), difference, grey]
+    change = difference(onset_frame, apex_frame)
+    return [np.array(onset_frame), np.array(apex_frame), change, grey]
 
 
 def _file_name(item: StoredClip) -> str:

@@ -28,7 +28,9 @@ from recognizers.report.layout import FOLD, RunError, read_json
 from recognizers.report.run import Run
 from recognizers.run_folder import check_weights
 from recognizers.settings import TrainingSettings
-from recognizers.training import Training
+from recognizers.trained import load
+from recognizers.trained_card import CARD, RecognizerError
+from recognizers.training import Statistics, Training, standardised
 
 logger = logging.getLogger(__name__)
 
@@ -152,18 +154,25 @@ class OpenedRun:
         for index in chosen:
             account = self.accounts[index]
             rows = tuple(self.row[clip] for clip in account["clips"])
-            model = self._load(index)
-            scales = self._scales(index, rows, model)
+            if self._kept(index).exists():
+                model, statistics = self._open(index)
+            else:
+                model = self._load(index)
+                statistics = self._scales(index, rows, model)
             yield FoldModel(
                 account["fold"],
                 rows,
                 model,
                 np.array(account["probabilities"]),
-                partial(self._inputs, scales=scales),
+                partial(self._inputs, statistics=statistics),
             )
 
     def _file(self, index: int, suffix: str) -> Path:
         return self.path / "folds" / f"{self.seed}_{index:04}{suffix}"
+
+    def _kept(self, index: int) -> Path:
+        """The card of a fold's recognizer; runs of before kept bare weights beside the account."""
+        return self._file(index, "") / CARD
 
     def _read_options(self) -> dict[str, Any]:
         file = self.path / "config.yaml"
@@ -178,7 +187,7 @@ class OpenedRun:
         missing = [
             fold["name"]
             for i, fold in enumerate(self.results["folds"])
-            if not self._file(i, ".safetensors").exists()
+            if not (self._kept(i).exists() or self._file(i, ".safetensors").exists())
         ]
         if not missing:
             return
@@ -221,6 +230,13 @@ class OpenedRun:
                 f"({', '.join(wrong[:5]) or 'other classes'}); make the run again"
             )
 
+    def _open(self, index: int) -> tuple[Recognizer, Statistics]:
+        try:
+            opened = load(self._file(index, ""), self.device)
+        except RecognizerError as error:
+            raise RunError(str(error)) from error
+        return opened.model, opened.statistics
+
     def _load(self, index: int) -> Recognizer:
         file = self._file(index, ".safetensors")
         model = create_model(self.model_name, len(self.classes), **self.options["model"]["options"])
@@ -233,10 +249,8 @@ class OpenedRun:
             ) from error
         return model.to(self.device).eval()
 
-    def _scales(
-        self, index: int, rows: Sequence[int], model: Recognizer
-    ) -> Mapping[str, tuple[Tensor, Tensor]]:
-        """Mean and deviation by which the fold's training brought inputs to one scale."""
+    def _scales(self, index: int, rows: Sequence[int], model: Recognizer) -> Statistics:
+        """Of bare weights: measured on the fold's training clips again, planned as the run did."""
         block = self.options["model"].get("training") or {}
         if not block.get("standardise"):
             return {}
@@ -266,13 +280,9 @@ class OpenedRun:
             )
         return plan.learned
 
-    def _inputs(
-        self, rows: Sequence[int], scales: Mapping[str, tuple[Tensor, Tensor]]
-    ) -> dict[str, Tensor]:
+    def _inputs(self, rows: Sequence[int], statistics: Statistics) -> dict[str, Tensor]:
         inputs = {
             name: torch.from_numpy(array[list(rows)]).to(self.device)
             for name, array in self.clips.inputs.items()
         }
-        for name, (mean, deviation) in scales.items():
-            inputs[name] = (inputs[name] - mean) / deviation
-        return inputs
+        return standardised(inputs, statistics)

@@ -8,6 +8,7 @@ A run is a folder::
         oracle.csv            those at each fold's best epoch on its own test clips
         config.yaml           the resolved config
         folds/*.json          for each fold and seed: epochs and learning curve
+        folds/*/              its recognizer, if it was kept (recognizers.trained_card)
         pretrained/*.json     for each pretraining and seed: learning curve
 
 :mod:`recognizers.report.layout` says what the JSON files hold.

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("hear")
         ),
         ({}, {"test": [Path("x.npz")]}, "needed by cross, and by it alone"),
         ({}, {"seeds": 0}, "seeds must be 1 or more"),
-        ({}, {"protocol": "loo"}, "protocol must be one of loso, lovo, cde, cross, got 'loo'"),
+        ({}, {"protocol": "loo"}, "protocol must be one of loso, lovo, cde, cross, fit, got 'loo'"),
         ({}, {"groups": 7}, r"number of groups must lie in 2\.\.6 \(the people\), got 7"),
     ],
 )

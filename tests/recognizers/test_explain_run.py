@@ -81,6 +81,18 @@ def accounts(run: Path, seed: int = 0) -> list[dict[str, Any]]:
     return [json.loads(f.read_text()) for f in sorted((run / "folds").glob(f"{seed}_*.json"))]
 
 
+def weights_of(run: Path, fold: str) -> Path:
+    return run / "folds" / fold / "recognizer.safetensors"
+
+
+def with_bare_weights(run: Path) -> Path:
+    """As runs were before recognizers had cards: a file of weights beside each fold's account."""
+    for card in (run / "folds").glob("*/recognizer.json"):
+        shutil.move(card.with_suffix(".safetensors"), card.parent.with_suffix(".safetensors"))
+        shutil.rmtree(card.parent)
+    return run
+
+
 def test_each_clip_is_explained_by_the_model_that_did_not_learn_from_it(
     dual: Path, page: Path, store: Path
 ) -> None:
@@ -91,7 +103,7 @@ def test_each_clip_is_explained_by_the_model_that_did_not_learn_from_it(
     image = {clip.id: x for clip, x in zip(built.clips, built.inputs["image"], strict=True)}
     assert sorted(found["clip"]) == sorted(image)
     for index, account in enumerate(accounts(dual)):
-        model.load_state_dict(load_file(dual / "folds" / f"0_{index:04}.safetensors"))
+        model.load_state_dict(load_file(weights_of(dual, f"0_{index:04}")))
         batch = torch.stack([image[clip] for clip in account["clips"]])
         rows = [list(found["clip"]).index(clip) for clip in account["clips"]]
         assert set(found["fold"][rows]) == {account["fold"]}
@@ -143,7 +155,7 @@ def test_attention_of_either_seed(mmnet: Path, store: Path, tmp_path: Path) -> N
     assert not np.allclose(first["map_attention_2"], second["map_attention_2"])
     config = json.loads((mmnet / "results.json").read_text())["model"]
     model = create_model("mmnet", 5, **config["options"]).eval()
-    model.load_state_dict(load_file(mmnet / "folds" / "1_0000.safetensors"))
+    model.load_state_dict(load_file(weights_of(mmnet, "1_0000")))
     built = build_inputs(ClipStore.open(store), model.inputs, "five")
     ids = [clip.id for clip in built.clips]
     clip = accounts(mmnet, 1)[0]["clips"][0]
@@ -187,7 +199,7 @@ def test_tsne_keeps_clusters_apart() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["grouped", "lovo", "cross", "mix", "paper"])
-def test_inputs_are_scaled_as_the_fold_scaled_them(
+def test_inputs_of_bare_weights_are_scaled_as_the_fold_scaled_them(
     protocol: str, data: Path, shallow: Path, tmp_path: Path
 ) -> None:
     """A model that predicts otherwise than the run says is refused: this is what is tested."""
@@ -199,16 +211,21 @@ def test_inputs_are_scaled_as_the_fold_scaled_them(
         "mix": {"groups": 3, "mix": [made]},
         "paper": {"groups": 3, "mix": [made], "habit": "paper"},
     }
-    run = shallow
     if protocol != "grouped":
         request = ask(data, "ststnet_tiny", *KEPT, *SHALLOW, **changes[protocol])
         run = evaluate(request, tmp_path / "run")
+    else:
+        run = copy(shallow, tmp_path)
+        of_cards = arrays(explain(run, "grad-cam"))["map_grad_cam"]
+    run = with_bare_weights(run)
     page = explain(run, "grad-cam", tmp_path / "out")
     table = Predictions.from_csv(run / "predictions.csv").frame
     predicted = {f"{r.dataset}/{r.subject}/{r.clip}": r.predicted for r in table.itertuples()}
     found = arrays(page)
     assert dict(zip(found["clip"], found["predicted"], strict=True)) == predicted
     assert found["map_grad_cam"].shape[1:] == (8, 8)
+    if protocol == "grouped":
+        np.testing.assert_allclose(found["map_grad_cam"], of_cards, atol=1e-6)
     assert "Feature files hold no frames" in told(page)
     assert ("Paper habit" in told(page)) == (protocol == "paper")
 
@@ -234,7 +251,7 @@ def copy(run: Path, place: Path) -> Path:
 
 
 def test_weights_that_are_not_the_runs_are_refused(shallow: Path, tmp_path: Path) -> None:
-    run = copy(shallow, tmp_path)
+    run = with_bare_weights(copy(shallow, tmp_path))
     file = run / "folds" / "0_0001.safetensors"
     account = file.with_suffix(".json")
     weights = load_file(file)

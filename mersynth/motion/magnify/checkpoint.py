@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import Tensor
 
-from mersynth.files import read_tensors, sha256_of_file, whole_file, write_json_atomically
+from mersynth.card import read_card, read_weights, write_card
+from mersynth.files import read_tensors
 from mersynth.motion.magnify.convert import convert_published, is_published
 from mersynth.motion.magnify.magnet import MagNet
 
@@ -36,8 +35,7 @@ def load_magnet(path: str | Path | None = None) -> MagNet:
     """
     place = SHIPPED if path is None else Path(path)
     if place.is_dir() or not place.suffix:
-        place, options = _checked(place)
-        return _build(_load_tensors(place), options, place)
+        return _load_folder(place)
     tensors = _load_tensors(place)
     if not is_published(tensors):
         return _build(tensors, {}, place)
@@ -58,19 +56,13 @@ def save_magnet(folder: Path, state: Mapping[str, Tensor], facts: Mapping[str, A
     Returns:
         The file of the weights.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "magnet.safetensors"
-    half = {k: v.detach().half().contiguous().cpu() for k, v in state.items()}
-    # Not save_file, which makes files that only their owner can read.
-    with whole_file(path) as partial:
-        partial.write_bytes(save(half))
-        sha256 = sha256_of_file(partial)
-    write_json_atomically(folder / CARD, {**facts, "weights": path.name, "sha256": sha256})
-    return path
+    half = {k: v.detach().half() for k, v in state.items()}
+    name = "magnet.safetensors"
+    write_card(folder / CARD, name, half, facts)
+    return folder / name
 
 
-def _checked(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The file of the weights, once its checksum was found right, and the model's options."""
+def _load_folder(folder: Path) -> MagNet:
     card_path = folder / CARD
     if not card_path.exists():
         raise MagNetError(
@@ -78,16 +70,15 @@ def _checked(folder: Path) -> tuple[Path, dict[str, Any]]:
             "one, scripts/train_magnet_checkpoint.py trains one"
         )
     try:
-        card = json.loads(card_path.read_text())
-        path, sha256 = folder / card["weights"], card["sha256"]
+        card = read_card(card_path)
         options = dict(card.get("options", {}))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise MagNetError(f"{card_path} is damaged ({error}); make it again") from error
-    if not path.exists() or sha256_of_file(path) != sha256:
-        raise MagNetError(
-            f"{path} is missing or damaged (its SHA-256 is not the one in {CARD}); make it again"
-        )
-    return path, options
+    try:
+        tensors = read_weights(card_path, card)
+    except ValueError as error:
+        raise MagNetError(f"{error}; make it again") from error
+    return _build(tensors, options, folder / card["weights"])
 
 
 def _build(tensors: Mapping[str, Tensor], options: dict[str, Any], path: Path) -> MagNet:
