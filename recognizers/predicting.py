@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mersynth import paths
+from mersynth.checks import listed
 from mersynth.files import whole_folder
 from mersynth.lock import hold
-from mersynth.logs import listed
 from mersynth.store import ClipStore
 from recognizers.prediction_sheet import MOST, draw_sheet
 from recognizers.raw_clips import prepared_clip

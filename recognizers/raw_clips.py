@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -20,10 +20,8 @@ from mersynth.sources.errors import SourceError
 from mersynth.sources.one_clip import OneClip
 from mersynth.store import ClipStore
 from recognizers.inputs import needs_of
-from recognizers.trained_card import RecognizerError
-
-if TYPE_CHECKING:
-    from recognizers.trained import TrainedRecognizer
+from recognizers.models.base import InputSpec
+from recognizers.trained_card import RecognizerCard, RecognizerError
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +33,32 @@ _ADVICE = {
 }
 
 
+class ForWhom(Protocol):
+    """What :class:`recognizers.trained.TrainedRecognizer` says of the clips that it takes."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        ...
+
+    @property
+    def card(self) -> RecognizerCard:
+        """Size, framing and features of what it learned from."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, InputSpec]:
+        """Its inputs by name."""
+        ...
+
+    def check_takes_frames(self, what: str) -> None:
+        """Refuse frames where it learned from arrays."""
+        ...
+
+
 @contextmanager
 def prepared_clip(
-    recognizer: TrainedRecognizer,
+    recognizer: ForWhom,
     frames: np.ndarray | str | Path,
     *,
     onset: int | None = None,

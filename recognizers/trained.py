@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from mersynth.card import read_weights
+from mersynth.checks import listed
 from mersynth.clips import Clip
 from mersynth.devices import choose_device
-from mersynth.logs import listed
 from mersynth.names import dataset_key, person_key
 from mersynth.store import ClipStore, tell_framings
 from recognizers.feature_files import read_clips
 from recognizers.inputs import make_inputs
 from recognizers.models import create_model
 from recognizers.models.base import InputSpec, Recognizer
+from recognizers.raw_clips import prepared_clip
 from recognizers.trained_card import (
     AGAIN,
     CARD,
@@ -191,8 +192,6 @@ class TrainedRecognizer:
         Raises:
             RecognizerError: if it learned from arrays, or the clip cannot be read or brought there.
         """
-        from recognizers.raw_clips import prepared_clip
-
         with prepared_clip(
             self, frames, onset=onset, apex=apex, offset=offset, aligned=aligned
         ) as store:

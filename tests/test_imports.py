@@ -13,8 +13,8 @@ REPOSITORY = Path(__file__).parents[1]
 # From the ground up, a line a floor: a module imports its own room and those before it. A name
 # stands for a module and all below it; where two names fit, the longer one counts.
 ROOMS = [
-    "mersynth.checks mersynth.config mersynth.devices mersynth.files mersynth.lock mersynth.logs "
-    "mersynth.paths mersynth.space mersynth.state_files mersynth.verdict",
+    "mersynth.card mersynth.checks mersynth.config mersynth.devices mersynth.files mersynth.lock "
+    "mersynth.logs mersynth.paths mersynth.space mersynth.state_files mersynth.verdict",
     "mersynth.facs",
     "mersynth.clips mersynth.face.template",
     "mersynth.store mersynth.store_writer mersynth.dataset",
@@ -27,10 +27,10 @@ ROOMS = [
     "mersynth.feature_kinds mersynth.features",
     "mersynth.prepare mersynth.prepare_database",
     "mersynth.augment",
+    "mersynth.pages",
     "mersynth.gan",
     "mersynth.synthesis",
     "mersynth.synthesis.export",
-    "mersynth.pages",
     "mersynth.quality",
     "mersynth.doctor mersynth.cli_options mersynth.cli mersynth.__main__",
     "recognizers.models",
@@ -95,9 +95,11 @@ def _circle(imports: dict[str, set[str]]) -> list[str]:
 
 def _floor(module: str) -> int:
     names = {name: floor for floor, line in enumerate(ROOMS) for name in line.split()}
-    while module not in names:
-        module = module.rpartition(".")[0]
-    return names[module]
+    room = module
+    while room not in names:
+        room = room.rpartition(".")[0]
+        assert room, f"{module} is in no room; give it one in ROOMS"
+    return names[room]
 
 
 def _upward(imports: dict[str, set[str]]) -> list[str]:
