@@ -136,7 +136,7 @@ def _sittings(number: int, image_size: int, seed: int) -> list[tuple[np.ndarray,
         assert rendered.flow is not None
         grain = subject.noise * rng.standard_normal((3, image_size, image_size))
         frames = (rendered.frames + torch.from_numpy(grain)).clamp(0, 1)
-        landmarks, field = rendered.landmarks.numpy(), where_from(rendered.flow)
+        landmarks, field = rendered.landmarks.numpy(), where_from(rendered.flow, rendered.frames)
         found.append((to_uint8(frames), aus, landmarks, field))
     return found
 

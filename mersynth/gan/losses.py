@@ -115,13 +115,17 @@ def flow_loss(motion: Tensor, flow: Tensor, counts: Tensor) -> Tensor:
 
     Args:
         motion: (B, 2, H, W) d in pixels, where each pixel comes from.
-        flow: (B, 2, h, w) d* in shares of the longer side; samples with NaN count nothing.
+        flow: (B, 2, h, w) d* in shares of the longer side; places with NaN count nothing.
         counts: (B,) bool, samples that count.
     """
     small = F.interpolate(motion / max(motion.shape[-2:]), flow.shape[-2:], mode="area")
-    counts = counts & ~flow.flatten(1).isnan().any(1)
-    flow = flow.nan_to_num()
-    off, whole = ((each).abs().mean((1, 2, 3)) for each in (small - flow, flow))
+    known = ~flow.isnan()
+    places = known.sum((1, 2, 3)).clamp(min=1)
+    off, whole = (
+        (each.abs() * known).sum((1, 2, 3)) / places
+        for each in (small - flow.nan_to_num(), flow.nan_to_num())
+    )
+    counts = counts & known.flatten(1).any(1)
     return (off / (whole + RESTING_MOTION) * counts).sum() / counts.sum().clamp(min=1)
 
 

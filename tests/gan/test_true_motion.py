@@ -29,14 +29,16 @@ def test_frames_come_from_where_it_says() -> None:
         aus, torch.zeros(3, 5), flow=True
     )
     assert rendered.flow is not None
-    fields = torch.from_numpy(where_from(rendered.flow)).float()
+    fields = torch.from_numpy(where_from(rendered.flow, rendered.frames)).float()
     assert fields.shape == (3, 2, SIZE, SIZE)
     assert not fields[0].any()
-    large = 96 * F.interpolate(fields, (96, 96), mode="bilinear")
+    unknown = fields.isnan().any(1)
+    assert 0.01 < unknown[1:].float().mean() < 0.2  # folds, and what lips cover
+    large = 96 * F.interpolate(fields.nan_to_num(), (96, 96), mode="bilinear")
     start = rendered.frames[:1].expand(3, -1, -1, -1)
     off = (warp(start, large) - rendered.frames).abs().mean((1, 2, 3))
     unmoved = (start - rendered.frames).abs().mean((1, 2, 3))
-    assert (off[1:] < 0.75 * unmoved[1:]).all()  # folds and teeth are no movement
+    assert (off[1:] < 0.8 * unmoved[1:]).all()
 
 
 def test_pairs_from_the_first_frame_have_it(tmp_path: Path) -> None:
@@ -79,3 +81,7 @@ def test_the_loss_is_the_share_of_motion_that_is_missed() -> None:
     assert flow_loss(0 * motion, flow, every) == pytest.approx(whole)
     assert flow_loss(motion * 0.5, flow, every[[0]].expand(3)) == pytest.approx(0.5 * whole)
     assert flow_loss(0 * motion, flow, ~every) == 0
+    flow[:, :, :4] = torch.nan  # places that are not known count nothing
+    motion[..., :8, :] = 7.0
+    assert flow_loss(motion, flow, every) == pytest.approx(0, abs=1e-6)
+    assert flow_loss(0 * motion, flow, every) == pytest.approx(whole)
