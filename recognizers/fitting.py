@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 def fit(request: Request, out: Path | None = None) -> Path:
     """Train a recognizer on all clips, with the settings that folds have, and keep it.
 
-    Synthetic clips may be all that it learns from; its card says of whom and of how many.
+    Synthetic clips may be all that it learns from; its card names the stores and counts the clips.
 
     Args:
         request: of the protocol ``"fit"``.

@@ -120,7 +120,7 @@ def learn_all(
         after_epoch: called at the end of every epoch.
 
     Raises:
-        TrainingError: if the loss is no number any more.
+        TrainingError: if the loss is not a number.
     """
     rows = range(len(work.clips.clips))
     settings = _settings(work, weights)

@@ -62,7 +62,7 @@ def predict(
         at most.
 
     Raises:
-        RecognizerError: if the recognizer cannot be read, the clips are none for it, or the folder
+        RecognizerError: if the recognizer cannot be read, it cannot take the clips, or the folder
             exists.
         StoreError, FeatureFileError, FileNotFoundError: if clips cannot be read.
         ValueError: if not one of store, clip and data is given, or no clip is left.

@@ -210,7 +210,7 @@ def _spec(range: list[float] | None, **values: Any) -> InputSpec:
 
 
 def _why_none(folder: Path) -> str:
-    """What lies in the place of a trained recognizer, and what to do about it."""
+    """What is there instead of a trained recognizer, and what to do about it."""
     if (folder / "results.json").exists():
         kept = sorted(path.parent for path in folder.glob(f"folds/*/{CARD}"))
         if kept:
