@@ -211,7 +211,7 @@ def _leaks(inputs: FoldInputs) -> Iterator[Leak]:
             if (reason := _fault(clip, ids, tested)) is not None:
                 yield Leak(kind, clip.id, reason)
 
-    # A clip is checked by what it is, not by the list that it was put on.
+    # Real or synthetic is read from the clip itself, not from the list that holds it.
     learned = (*inputs.real, *inputs.synthetic)
     yield from leaks_of(TRAINING, (clip for clip in learned if not _calls_itself_synthetic(clip)))
     yield from leaks_of(SYNTHETIC, filter(_calls_itself_synthetic, learned))

@@ -95,7 +95,7 @@ class Trainer:
         with torch.no_grad():
             fake = _grained(self._generate(images).image, images.noise, randomness)
         start = images.start
-        one = slice(None, None, images.each)  # condition an input: a double backward is dear
+        one = slice(None, None, images.each)  # one condition an input: a double backward is dear
         real_verdict = self._ask_image(images.truth, start)
         fake_verdict = self._ask_image(fake, start)
         figures = {
