@@ -67,6 +67,7 @@ def test_documents_are_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert documents.document(["one", "two"]) == "one\n\ntwo\n"
 
 
+@pytest.mark.slow
 def test_a_gain_is_the_difference_to_real_clips_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,14 @@ from mersynth.face.intensity import (
     measure_intensities,
 )
 from mersynth.face.template import five_points
-from mersynth.face.weights import MOBILEFACENET, MULTITASK, RETINAFACE, XGB_AU, WeightsMissingError
+from mersynth.face.weights import (
+    MOBILEFACENET,
+    MULTITASK,
+    RETINAFACE,
+    XGB_AU,
+    WeightsMissingError,
+    cache_folder,
+)
 from mersynth.facs.action_units import CONDITION_AUS
 from tests.face import random_weights
 
@@ -324,3 +331,12 @@ def test_the_difference_is_taken_to_the_first_frame() -> None:
     difference = difference_to_onset(intensities)
     assert difference.dtype == np.float32
     np.testing.assert_allclose(difference, expected, atol=1e-7)
+
+
+def test_py_feat_s_own_folder_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    import feat
+    from feat.utils.io import get_resource_path
+
+    assert feat.__version__
+    monkeypatch.delenv("MERSYNTH_WEIGHTS", raising=False)
+    assert cache_folder() == Path(get_resource_path())

@@ -29,15 +29,6 @@ def test_without_a_current_revision_any_will_do(no_weights: Path) -> None:
     assert weights.locate(weights.XGB_AU) == file
 
 
-def test_py_feat_s_own_folder_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    import feat
-    from feat.utils.io import get_resource_path
-
-    assert feat.__version__
-    monkeypatch.delenv("MERSYNTH_WEIGHTS", raising=False)
-    assert weights.cache_folder() == Path(get_resource_path())
-
-
 def test_an_override_is_followed_and_its_mistakes_are_told(
     no_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

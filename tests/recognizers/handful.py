@@ -36,13 +36,18 @@ DOMAIN = torch.tensor([0, 0, 0, 1, 1, 1])
 
 def model_config(name: str) -> dict[str, Any]:
     """The whole of ``configs/model/<name>.yaml``, resolved."""
-    return copy.deepcopy(_compose(name))
+    return copy.deepcopy(_compose(name.partition("_")[0])[name])
 
 
+# Hydra takes more than 0.1 s for a composition, however many configs it is of.
 @functools.cache
-def _compose(name: str) -> Any:
+def _compose(start: str) -> dict[str, dict[str, Any]]:
+    names = [name for name in model_configs() if name.partition("_")[0] == start]
+    groups = [f"+model@number_{i}={name}" for i, name in enumerate(names)]
     with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
-        return OmegaConf.to_container(compose(f"model/{name}").model, resolve=True)
+        composed = OmegaConf.to_container(compose(overrides=groups), resolve=True)
+    assert isinstance(composed, dict)
+    return {name: composed[f"number_{i}"] for i, name in enumerate(names)}
 
 
 def model_configs() -> list[str]:
@@ -117,6 +122,20 @@ def standardised(images: Tensor) -> Tensor:
 
 
 # --- models --------------------------------------------------------------------------------------
+
+
+def made(name: str, **options: Any) -> Recognizer:
+    """``create_model`` for three classes, from one seed; a copy, where one was just made alike."""
+    model = copy.deepcopy(_made(name, tuple(sorted(options.items()))))
+    torch.manual_seed(0)
+    return model
+
+
+# To draw the numbers of a large network takes ten times as long as to copy them.
+@functools.lru_cache(maxsize=1)
+def _made(name: str, options: tuple[tuple[str, Any], ...]) -> Recognizer:
+    torch.manual_seed(0)
+    return create_model(name, 3, **dict(options))
 
 
 def small_model(config: str) -> Recognizer:

@@ -13,18 +13,24 @@ from torch.nn import functional as F
 
 from mersynth.augment import RegionReplacing, au_sets, class_weights
 from recognizers.input_kinds import INPUT_KINDS
-from recognizers.models import create_model
+from recognizers.models import outline
 from recognizers.models.dual_branch import DualBranch
 from recognizers.models.dual_branch_layers import AreaWeightedModule
 from recognizers.models.dual_branch_losses import au_similarity
-from tests.recognizers.handful import CELLS, LABELS, learn_by_heart, model_config, model_configs
+from tests.recognizers.handful import (
+    CELLS,
+    LABELS,
+    learn_by_heart,
+    made,
+    model_config,
+    model_configs,
+)
 
 SIZE = 64
 
 
 def small(**options: Any) -> DualBranch:
-    torch.manual_seed(0)
-    model = create_model("dual_branch", 3, image_size=SIZE, **options)
+    model = made("dual_branch", image_size=SIZE, **options)
     assert isinstance(model, DualBranch)
     return model
 
@@ -133,7 +139,7 @@ def test_alignment_alone_trains_everything_but_the_heads() -> None:
 
 def test_its_image_is_grey_frame_and_magnitudes() -> None:
     magnified, on_off = pictures(2), pictures(2)[:, :2]
-    spec = create_model("dual_branch", 3).inputs["image"]
+    spec = outline("dual_branch", 3).inputs["image"]
     kind = INPUT_KINDS[spec.made_of]
     image = kind.build([], {"magnified": magnified, "on_off": on_off}, spec)
     frame = magnified[1].permute(1, 2, 0).numpy()

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mersynth.augment import ORDER, au_sets, class_weights
-from recognizers.models import create_model
 from recognizers.models.dual_branch import DualBranch
 from recognizers.models.dual_branch_losses import au_similarity, wscl
+from tests.recognizers.handful import made
 
 SIZE = 64
 CELLS = ["1+2", "4+12", "R12A", "4+7", "1+2+5", "", "17", "4+7+17"]
@@ -22,8 +22,7 @@ LABELS = torch.tensor([0, 1, 1, 2, 0, 2, 1, 2])
 
 
 def small(**options: Any) -> DualBranch:
-    torch.manual_seed(0)
-    model = create_model("dual_branch", 3, image_size=SIZE, **options)
+    model = made("dual_branch", image_size=SIZE, **options)
     assert isinstance(model, DualBranch)
     return model
 

@@ -17,14 +17,13 @@ from mersynth.motion.flow import farneback
 from mersynth.motion.flow_images import flow_to_hsv, hsv_to_rgb
 from recognizers.models import create_model, describe, load_published
 from recognizers.models.nmer import NMER, ReverseGradient
-from tests.recognizers.handful import DOMAIN, LABELS, learn_by_heart, phantom_clips
+from tests.recognizers.handful import DOMAIN, LABELS, learn_by_heart, made, phantom_clips
 
 SIZE = 64
 
 
 def small(**options: Any) -> NMER:
-    torch.manual_seed(0)
-    model = create_model("nmer", 3, image_size=SIZE, **options)
+    model = made("nmer", image_size=SIZE, **options)
     assert isinstance(model, NMER)
     return model
 

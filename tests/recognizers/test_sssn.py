@@ -82,7 +82,8 @@ def test_forward_is_the_chain_of_layers() -> None:
 @pytest.mark.parametrize("trunk", ["original", "torchvision"])
 @pytest.mark.parametrize("size", [35, 36, 63, 64, 127, 224, 227])
 def test_sides_of_the_trunk_are_as_counted(trunk: Any, size: int) -> None:
-    maps = alexnet_trunk(trunk, "none")(torch.zeros(1, 3, size, size))
+    with torch.device("meta"):
+        maps = alexnet_trunk(trunk, "none")(torch.zeros(1, 3, size, size))
     assert maps.shape[2:] == (trunk_side(trunk, size), trunk_side(trunk, size))
 
 
