@@ -35,10 +35,11 @@ def measure_gains(
     f_p the flow from the first to the true frame, e_p that to the generated one, and w_pk the share
     of the generator's motion that is AU k's,
 
-        s_p = <f_p, e_p> / <e_p, e_p>,
-        g = argmin sum_p |e_p|^2 (sum_k w_pk g_k - s_p)^2 + b sum_k (g_k - 1)^2.
+        s_p = <f_p, e_p> / <f_p, f_p>,
+        g = argmin sum_p |f_p|^2 (s_p sum_k w_pk g_k - 1)^2 + b sum_k (g_k - 1)^2.
 
-    So an AU that no clip shows keeps the gain 1. Source: own.
+    s_p is how far a face goes along the true motion, of 1. An AU that no clip shows keeps the
+    gain 1. Source: own.
 
     Args:
         generator: what to measure.
@@ -60,7 +61,7 @@ def measure_gains(
             fields = generator.study(image)
             made = generator.move(image, fields, change.to(image).unflatten(0, (-1, 1))).image
             true, own = (farneback(batch.image, x.cpu(), **_FLOW) for x in (batch.truth, made))
-            energy = own.square().sum((1, 2, 3))
+            energy = true.square().sum((1, 2, 3))
             strengths.append((true * own).sum((1, 2, 3)) / energy.clamp(min=1e-9))
             weights.append(energy)
             shares.append(_shares(fields.motion.cpu(), change))
@@ -80,10 +81,11 @@ def _shares(motion: Tensor, change: Tensor) -> Tensor:
 
 
 def _solve(shares: np.ndarray, strengths: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    weighted = shares * weights[:, None]
-    normal = weighted.T @ shares
+    reached = shares * strengths[:, None]
+    weighted = reached * weights[:, None]
+    normal = weighted.T @ reached
     shown = np.diag(normal)
     belief = _BELIEF * (shown[shown > 0].mean() if (shown > 0).any() else 1.0)
-    right = weighted.T @ strengths + belief
+    right = weighted.sum(0) + belief
     gains = np.linalg.solve(normal + belief * np.eye(len(normal)), right)
     return np.clip(gains, *BOUNDS)
