@@ -136,7 +136,7 @@ def _sittings(number: int, image_size: int, seed: int) -> list[tuple[np.ndarray,
         assert rendered.flow is not None
         grain = subject.noise * rng.standard_normal((3, image_size, image_size))
         frames = (rendered.frames + torch.from_numpy(grain)).clamp(0, 1)
-        landmarks, field = rendered.landmarks.numpy(), where_from(rendered.flow, rendered.frames)
+        landmarks, field = rendered.landmarks.numpy(), where_from(rendered.flow)
         found.append((to_uint8(frames), aus, landmarks, field))
     return found
 
@@ -145,24 +145,35 @@ def steps_within(seconds: float, store: Path, seed: int, overrides: Sequence[str
     """Overrides by which a training takes so long, its stages sharing the steps as they do now."""
     config = load_settings(overrides)
     share = config.true_frame_steps / config.steps
+    reads = config.au_reading_steps / config.steps if share < 1 else 0
 
-    def pace(true_frames: bool) -> float:
+    def pace(stage: str) -> float:
         """Seconds a step."""
         taken = []
         for steps in (10, 40):
-            few = [f"steps={steps}", f"true_frame_steps={steps if true_frames else 0}"]
-            few += ["au_reading_steps=0", "gain_pairs=0", "checkpoint_every=1000"]
+            few = {
+                "steps": 1 if stage == "au_reading_steps" else steps,
+                "true_frame_steps": 0,
+                "au_reading_steps": 0,
+                stage: steps,
+                "gain_pairs": 0,
+                "checkpoint_every": 1000,
+            }
             with TemporaryDirectory() as folder:
                 begun = time.perf_counter()
                 out = Path(folder) / "pace"
-                train(store_path=store, out=out, seed=seed, overrides=[*overrides, *few])
+                quick = [f"{name}={value}" for name, value in few.items()]
+                train(store_path=store, out=out, seed=seed, overrides=[*overrides, *quick])
                 taken.append(time.perf_counter() - begun)
         return (taken[1] - taken[0]) / 30
 
-    each = share * pace(True) + ((1 - share) * pace(False) if share < 1 else 0)
+    each = share * pace("true_frame_steps") if share else 0.0
+    each += (1 - share) * pace("steps") if share < 1 else 0
+    each += reads * pace("au_reading_steps") if reads else 0
     steps = max(10, int(seconds / each))
     logger.info("%d steps, %.3f s each, take %.1f minutes", steps, each, steps * each / 60)
-    return [f"steps={steps}", f"true_frame_steps={round(share * steps)}"]
+    found = {"steps": steps, "true_frame_steps": share * steps, "au_reading_steps": reads * steps}
+    return [f"{name}={round(value)}" for name, value in found.items()]
 
 
 def main() -> None:
@@ -187,7 +198,7 @@ def main() -> None:
     elif load_true_motion(ClipStore.open(macro)) is None:
         parser.error(f"{macro} was not finished; remove it")
     store = macro
-    if config.true_frame_steps < config.steps:  # critics learn from expressions that unfold too
+    if config.true_frame_steps < config.steps and config.video_every:  # it sees faces that move
         store, overrides = moving, [*overrides, f"macro_store={macro}", "macro_share=1.0"]
         if not moving.exists():
             write_store(

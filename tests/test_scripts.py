@@ -64,7 +64,7 @@ def test_the_shipped_generator_is_trained_in_the_time_given(
     for name, value in few.items():
         monkeypatch.setattr(module, name, value)
     quick = ["gan=tiny_motion", "batch_size=2", "conditions_each=2", "gain_pairs=8"]
-    stages = ["steps=100", "true_frame_steps=50", "au_reading_steps=2", "critic_steps=1"]
+    stages = ["steps=100", "true_frame_steps=50", "au_reading_steps=50", "video_every=1"]
     command = ["x", "--work", tmp_path / "w", "--out", tmp_path / "c", "--workers", 1]
     argv = [*map(str, [*command, "--minutes", 0.05]), *quick, *stages]
     monkeypatch.setattr(sys, "argv", argv)
@@ -74,6 +74,7 @@ def test_the_shipped_generator_is_trained_in_the_time_given(
     card = load_card(tmp_path / "c")
     assert card.unfinished is None
     assert card.config["true_frame_steps"] == round(card.step / 2)
+    assert card.config["au_reading_steps"] == round(card.step / 2)
     kept = ClipStore.open(tmp_path / "w" / "moving")
     assert set(card.training_subjects) >= set(kept.subjects)
     module.main()  # nothing is left to do

@@ -19,7 +19,7 @@ _RANGES = {
     "steps": _ONE,
     "batch_size": _ONE,
     "video_batch_size": _ONE,
-    "video_every": _ONE,
+    "video_every": (0, inf),
     "critic_steps": _ONE,
     "au_reading_steps": (0, inf),
     "true_frame_steps": (0, inf),

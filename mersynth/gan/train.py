@@ -295,7 +295,7 @@ class _Run:
             monitor.log(trainer.true_frame_step(images, step), step + 1)
             return images
         randomness = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        with_video = step % config.video_every == 0
+        with_video = config.video_every > 0 and step % config.video_every == 0
         for _ in range(config.critic_steps):
             images, video = self._draw_images(rng), self._draw_video(rng, with_video)
             critic = trainer.critic_step(images, video, randomness)

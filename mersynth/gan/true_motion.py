@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,36 +17,22 @@ FILE = "true_motion.npy"
 SIZE = 48
 """Side of the fields in pixels: a generator finds its own at half of its working size."""
 _STEPS = 8  # of the fixed point; displacements differ little between neighbours
-# A field does not explain what differs by more than this share of what differs without it, the mean
-# over 3 x 3 pixels, where that can be seen.
-_WRONG, _SEEN = 0.5, 0.01
 
 
-def where_from(flow: Tensor, frames: Tensor) -> np.ndarray:
+def where_from(flow: Tensor) -> np.ndarray:
     """Where each place of a frame comes from in the first frame: d(x) = -f(x + d(x)).
-
-    It is known where the first frame, moved so, looks as the frame does. Where something appears or
-    is covered, as at lids, lips and the outline of a jaw, no movement explains the frame.
 
     Args:
         flow: (T, 2, H, W) x, y in pixels, f from the first frame to each.
-        frames: (T, 3, H, W) in [0, 1].
 
     Returns:
-        (T, 2, SIZE, SIZE) float16, in shares of the side; NaN where not known.
+        (T, 2, SIZE, SIZE) float16, in shares of the side.
     """
     found = -flow
     for _ in range(_STEPS):
         found = -warp(flow, found)
-    start = frames[:1].expand_as(frames)
-    off, unmoved = (
-        F.avg_pool2d((image - frames).abs().mean(1, keepdim=True), 3, 1, 1)
-        for image in (warp(start, found), start)
-    )
-    wrong = (off > _SEEN) & (off > _WRONG * unmoved)
-    unknown = F.adaptive_max_pool2d(wrong.float(), SIZE) > 0
     small = F.interpolate(found, (SIZE, SIZE), mode="area") / flow.shape[-1]
-    return small.masked_fill(unknown, torch.nan).half().cpu().numpy()
+    return small.half().cpu().numpy()
 
 
 def save_true_motion(store: ClipStore, fields: Sequence[np.ndarray]) -> None:

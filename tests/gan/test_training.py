@@ -344,6 +344,19 @@ def scalars(folder: Path, name: str) -> list:
     return accumulator.Scalars(name)
 
 
+def test_a_video_critic_may_be_left_out(tmp_path: Path) -> None:
+    write_tiny_store(tmp_path / "s")
+    states = []
+    for steps in (1, 2):
+        out = tmp_path / str(steps)
+        train(store_path=tmp_path / "s", out=out, overrides=[*quick(steps), "video_every=0"])
+        states.append(load_file(out / STATE))
+    same = [name for name in states[0] if states[0][name].equal(states[1][name])]
+    critics = [name for name in states[0] if name.startswith("video_critic/")]
+    assert critics
+    assert same == critics
+
+
 @pytest.mark.parametrize("name", ["cpu"])
 @pytest.mark.parametrize("true_frame_steps", [1, 2])
 def test_experiments_compose_and_run(

@@ -29,12 +29,10 @@ def test_frames_come_from_where_it_says() -> None:
         aus, torch.zeros(3, 5), flow=True
     )
     assert rendered.flow is not None
-    fields = torch.from_numpy(where_from(rendered.flow, rendered.frames)).float()
+    fields = torch.from_numpy(where_from(rendered.flow)).float()
     assert fields.shape == (3, 2, SIZE, SIZE)
     assert not fields[0].any()
-    unknown = fields.isnan().any(1)
-    assert 0.01 < unknown[1:].float().mean() < 0.2  # folds, and what lips cover
-    large = 96 * F.interpolate(fields.nan_to_num(), (96, 96), mode="bilinear")
+    large = 96 * F.interpolate(fields, (96, 96), mode="bilinear")
     start = rendered.frames[:1].expand(3, -1, -1, -1)
     off = (warp(start, large) - rendered.frames).abs().mean((1, 2, 3))
     unmoved = (start - rendered.frames).abs().mean((1, 2, 3))
