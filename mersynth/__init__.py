@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mersynth.loading import load_clips
+    from mersynth.store.loading import load_clips
 
 __version__ = "0.1.0"
 
@@ -15,7 +15,7 @@ __all__ = ["__version__", "load_clips"]
 def __getattr__(name: str) -> Any:
     """Import what needs torch when it is asked for, so that ``import mersynth`` stays light."""
     if name == "load_clips":
-        from mersynth.loading import load_clips
+        from mersynth.store.loading import load_clips
 
         return load_clips
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -70,7 +70,7 @@ def phantom(
     flags = {"limit": limit, "image_size": size, "strength": strength}
     options = _options("phantom", overrides, flags)
 
-    from mersynth.sources.phantom.tree import write_tree
+    from mersynth.phantom.tree import write_tree
 
     write_tree(like, layout, out, seed=seed, **options)
 
@@ -135,8 +135,8 @@ def prepare(
     ):
         raise typer.BadParameter("with --store only --features and their options have a meaning")
 
-    from mersynth.prepare import add_features
-    from mersynth.prepare import prepare as prepare_source
+    from mersynth.prepare.command import add_features
+    from mersynth.prepare.command import prepare as prepare_source
 
     wanted = {name: options["feature"].get(name, {}) for name in options.pop("features")}
     del options["feature"]
@@ -296,7 +296,7 @@ def export(
     seed: Seed = 0,
 ) -> None:
     """Write a store in a layout that other people's code reads."""
-    from mersynth.synthesis.export import export as export_store
+    from mersynth.export import export as export_store
 
     export_store(
         store,
@@ -335,8 +335,8 @@ def _options(name: str, overrides: list[str] | None, flags: Mapping[str, Any]) -
     if "framing" in options:
         options["framing"] = FramingChoice(**options["framing"])
     if name == "phantom":
-        from mersynth.sources.phantom.capture import Capture
-        from mersynth.sources.phantom.variety import Population
+        from mersynth.phantom.capture import Capture
+        from mersynth.phantom.variety import Population
 
         options["population"] = Population.of(options["population"])
         options["capture"] = Capture.of(options["capture"])

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from mersynth import __version__, logs
-from mersynth.names import NameChoice
+from mersynth.store.names import NameChoice
 
 Scheme = Literal["three", "four", "five", "seven", "eight", "native"]
 Source = Annotated[

@@ -247,7 +247,7 @@ def _generators() -> Iterator[Finding]:
 
 
 def _stores() -> Iterator[Finding]:
-    from mersynth.store import ClipStore, StoreError
+    from mersynth.store.clip_store import ClipStore, StoreError
 
     # None that begins with a dot: a store that is being written.
     folders = sorted(file.parent for file in paths.store_path("").glob("[!.]*/store.json"))

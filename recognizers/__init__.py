@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recognizers.models import create_model, describe, list_models, load_published
-    from recognizers.trained import load
+    from recognizers.trained.recognizer import load
 
 __all__ = ["create_model", "describe", "list_models", "load", "load_published"]
 
@@ -14,7 +14,7 @@ __all__ = ["create_model", "describe", "list_models", "load", "load_published"]
 def __getattr__(name: str) -> Any:
     """Import the models, and torch, when they are asked for: ``import recognizers`` is light."""
     if name == "load":
-        from recognizers.trained import load
+        from recognizers.trained.recognizer import load
 
         return load
     if name in __all__:

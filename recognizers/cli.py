@@ -197,8 +197,8 @@ def fit(
     It trains as a fold does, for model.training.epochs. How good it is, loso tells. For instance
     `recognizers fit --model ststnet --store stores/samm --classes three`.
     """
-    from recognizers.fitting import fit as fit_recognizer
-    from recognizers.request import Request
+    from recognizers.experiment.request import Request
+    from recognizers.trained.fitting import fit as fit_recognizer
 
     request = Request(
         protocol="fit",
@@ -245,8 +245,8 @@ def predict(
     """
     from rich.console import Console
 
-    from recognizers.predicting import predict as predict_clips
-    from recognizers.predicting import terminal_table
+    from recognizers.trained.predicting import predict as predict_clips
+    from recognizers.trained.predicting import terminal_table
 
     if clip is not None and video is not None:
         raise typer.BadParameter("--clip and --video exclude each other")
@@ -309,8 +309,8 @@ def _all(*given: list[Path] | None) -> list[Path]:
 def _evaluate(out: Path | None, **options: Any) -> None:
     from rich.console import Console
 
-    from recognizers.experiment import evaluate
+    from recognizers.experiment.evaluate import evaluate
+    from recognizers.experiment.request import Request
     from recognizers.report import compare_runs
-    from recognizers.request import Request
 
     Console().print(compare_runs([evaluate(Request(**options), out)]))

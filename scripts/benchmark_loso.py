@@ -48,8 +48,8 @@ def main() -> None:
     options = parser.parse_args()
     logs.set_up()
     # Here, for each worker reads this file anew.
-    from recognizers.experiment import evaluate
-    from recognizers.request import Request
+    from recognizers.experiment.evaluate import evaluate
+    from recognizers.experiment.request import Request
 
     overrides = [f"model.training.epochs={options.epochs}", "device=cpu"]
     if options.workers:

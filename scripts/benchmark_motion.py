@@ -21,6 +21,14 @@ import cv2
 import numpy as np
 import torch
 from measuring import documents
+from measuring.flow_accuracy import (
+    REGION_SHARE,
+    FlowMethod,
+    flow_pairs,
+    measure_flow,
+    plan_clips,
+)
+from measuring.magnification import magnifiers, measure_magnification
 from rich.console import Console
 from rich.table import Table
 from skimage.registration import optical_flow_tvl1
@@ -35,15 +43,7 @@ from mersynth.motion.flow_images import DUAL_BRANCH_TVL1
 from mersynth.motion.luma import luma
 from mersynth.motion.magnify.checkpoint import MagNetError, load_magnet
 from mersynth.motion.magnify.evm import eulerian_pair
-from mersynth.motion.magnify.measure import magnifiers, measure_magnification
-from mersynth.motion.measure_flow import (
-    REGION_SHARE,
-    FlowMethod,
-    flow_pairs,
-    measure_flow,
-    plan_clips,
-)
-from mersynth.sources.phantom.population import ClipSpec, render_clip
+from mersynth.phantom.population import ClipSpec, render_clip
 
 logger = logging.getLogger("mersynth.scripts.benchmark_motion")
 

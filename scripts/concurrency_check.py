@@ -34,7 +34,7 @@ from rich.table import Column, Table
 
 from mersynth import logs
 from mersynth.files import partials_of, write_json_atomically
-from mersynth.store import ClipStore, StoreError
+from mersynth.store.clip_store import ClipStore, StoreError
 
 logger = logging.getLogger("mersynth.scripts.concurrency_check")
 
@@ -385,12 +385,12 @@ def _import_everything() -> None:
     import pyarrow.parquet  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401
 
+    import mersynth.export
     import mersynth.gan.train
-    import mersynth.prepare
-    import mersynth.sources.phantom.tree
-    import mersynth.synthesis.export
+    import mersynth.phantom.tree
+    import mersynth.prepare.command
     import mersynth.synthesis.generate  # noqa: F401
-    import recognizers.experiment
+    import recognizers.experiment.evaluate
     import recognizers.models
     import recognizers.report  # noqa: F401
 

@@ -19,8 +19,8 @@ from mersynth.face.detect import find_face
 from mersynth.face.face import Face
 from mersynth.face.template import five_points
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 
 IMAGE_SIZE = 128
 PANEL = 384

@@ -17,8 +17,8 @@ from mersynth.face.align import alignment_of
 from mersynth.face.detect import find_face
 from mersynth.face.template import FRAMINGS, Framing
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 
 SIZE = 192
 SUBJECTS = (701, 703, 704, 707)

@@ -15,12 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from measuring.magnification import magnifiers
 
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.motion.magnify.checkpoint import load_magnet
-from mersynth.motion.magnify.measure import magnifiers
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 
 SUBJECTS = (6003, 6010)
 SIZE = 128  # pixels, as measure_magnification renders by default

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.sensor import to_bytes
-from mersynth.sources.phantom.subject import PhantomSubject
-from mersynth.sources.phantom.variety import WIDE
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.sensor import to_bytes
+from mersynth.phantom.subject import PhantomSubject
+from mersynth.phantom.variety import WIDE
 
 SUBJECTS = range(10)
 SUBJECT_SIZE = 256

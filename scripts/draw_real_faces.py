@@ -21,13 +21,13 @@ from PIL import Image
 from skimage.data import astronaut
 
 from mersynth import logs
-from mersynth.dataset import to_uint8
 from mersynth.face.template import HEAD
 from mersynth.facs.action_units import condition_vector, parse_au_cell
 from mersynth.gan.checkpoint import SHIPPED
-from mersynth.prepare import prepare
+from mersynth.prepare.command import prepare
 from mersynth.sources.media import kind_of
-from mersynth.store import StoredClip
+from mersynth.store.clip_store import StoredClip
+from mersynth.store.dataset import to_uint8
 from mersynth.synthesis.generators import ClipGenerator, IcganGenerator
 from mersynth.synthesis.warp_generator import WarpGenerator
 

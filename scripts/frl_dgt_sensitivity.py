@@ -32,11 +32,11 @@ from reproduction.tables import Table, columns, row
 from mersynth import logs
 from mersynth.motion.apex import APEX_METHODS
 from mersynth.sources.composite import COMPOSITE
-from mersynth.store import ClipStore
+from mersynth.store.clip_store import ClipStore
+from recognizers.data.inputs import ModelData, build_inputs
+from recognizers.evaluation.predictions import Predictions
 from recognizers.explain import OpenedRun
-from recognizers.inputs import ModelData, build_inputs
 from recognizers.models import outline
-from recognizers.predictions import Predictions
 from recognizers.report import Run
 
 PART = "casme2"  # the database that the paper shifts frames of

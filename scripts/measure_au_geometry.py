@@ -29,12 +29,12 @@ import torch
 from measuring.documents import command, document, paragraph, table
 
 from mersynth import logs
-from mersynth.dataset import to_uint8
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
+from mersynth.phantom.layouts import LAYOUTS, choose_layout
+from mersynth.phantom.render import LANDMARK_VERTICES, PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 from mersynth.sources.errors import SourceError
-from mersynth.sources.phantom.layouts import LAYOUTS, choose_layout
-from mersynth.sources.phantom.render import LANDMARK_VERTICES, PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.store.dataset import to_uint8
 
 logger = logging.getLogger("mersynth.scripts.measure_au_geometry")
 

@@ -30,16 +30,16 @@ from measuring.synthetic import synthetic_store
 from reproduction.command import errors_shown
 
 from mersynth import logs
-from mersynth.dataset import to_uint8
-from mersynth.prepare import prepare
+from mersynth.phantom.motion import clip_motion
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
+from mersynth.prepare.command import prepare
 from mersynth.sources import PHANTOM
-from mersynth.sources.phantom.motion import clip_motion
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
-from mersynth.store import ClipStore, StoredClip
-from mersynth.store_writer import StoreWriter
-from recognizers.comparison import compare
-from recognizers.experiment import evaluate
+from mersynth.store.clip_store import ClipStore, StoredClip
+from mersynth.store.dataset import to_uint8
+from mersynth.store.writer import StoreWriter
+from recognizers.evaluation.comparison import compare
+from recognizers.experiment.evaluate import evaluate
 from recognizers.report import Run
 
 logger = logging.getLogger("recognizers.scripts.capture")

@@ -31,10 +31,11 @@ from torch.nn import functional as F
 from mersynth import logs
 from mersynth.facs.regions import half_rows
 from mersynth.files import write_json_atomically
-from mersynth.sources.phantom.population import ClipSpec, clip_specs, render_clip
-from mersynth.store import ClipStore
-from mersynth.store_writer import StoreWriter
-from recognizers.experiment import evaluate
+from mersynth.phantom.population import ClipSpec, clip_specs, render_clip
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.writer import StoreWriter
+from recognizers.experiment.evaluate import evaluate
+from recognizers.experiment.request import Request
 from recognizers.explain import (
     ExplainedClips,
     OpenedRun,
@@ -45,7 +46,6 @@ from recognizers.explain import (
     moving_region,
 )
 from recognizers.explain.pictures import backgrounds, overlay, picture
-from recognizers.request import Request
 
 logger = logging.getLogger("mersynth.scripts.measure_explanations")
 

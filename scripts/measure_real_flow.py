@@ -36,10 +36,10 @@ from reproduction.command import errors_shown
 
 from mersynth import __version__, config, logs
 from mersynth.files import checksum_of, write_json_atomically
-from mersynth.sources.phantom.capture import Capture
-from mersynth.sources.phantom.layouts import LAYOUTS
-from mersynth.sources.phantom.variety import Population
-from recognizers.metrics import FULL
+from mersynth.phantom.capture import Capture
+from mersynth.phantom.layouts import LAYOUTS
+from mersynth.phantom.variety import Population
+from recognizers.evaluation.metrics import FULL
 
 logger = logging.getLogger("recognizers.scripts.real_flow")
 

@@ -27,12 +27,12 @@ from reproduction.command import errors_shown
 from mersynth import logs
 from mersynth.facs.emotions import classes
 from mersynth.gan.checkpoint import SHIPPED, load_card
-from mersynth.prepare import prepare
+from mersynth.phantom.population import write_store
+from mersynth.prepare.command import prepare
 from mersynth.sources import PHANTOM
-from mersynth.sources.phantom.population import write_store
-from mersynth.store import ClipStore
-from recognizers.comparison import compare
-from recognizers.experiment import evaluate
+from mersynth.store.clip_store import ClipStore
+from recognizers.evaluation.comparison import compare
+from recognizers.experiment.evaluate import evaluate
 from recognizers.report import Run
 
 logger = logging.getLogger("recognizers.scripts.measure_recognizers")

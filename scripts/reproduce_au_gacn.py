@@ -14,8 +14,8 @@ from __future__ import annotations
 from reproduction.command import main
 from reproduction.tables import Column, Setting, Table, columns, row
 
-from recognizers.metrics import Statistic
-from recognizers.request import ProtocolName
+from recognizers.evaluation.metrics import Statistic
+from recognizers.experiment.request import ProtocolName
 
 _NATIVE = {"casme2": "seven", "samm": "eight"}  # classes: all labels of the database
 _METRICS: dict[str, Statistic] = {"ACC": "accuracy", "F1-score": "uf1"}

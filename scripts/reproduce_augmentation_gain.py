@@ -42,14 +42,14 @@ from measuring.synthetic import synthetic_store
 from reproduction.command import errors_shown
 
 from mersynth import __version__, logs
-from mersynth.feature_kinds import has
+from mersynth.features.kinds import has
 from mersynth.files import write_json_atomically
 from mersynth.gan.checkpoint import SHIPPED, load_card
-from mersynth.prepare import prepare
-from mersynth.sources.phantom.tree import write_tree
-from mersynth.store import ClipStore
-from recognizers.comparison import compare
-from recognizers.experiment import evaluate
+from mersynth.phantom.tree import write_tree
+from mersynth.prepare.command import prepare
+from mersynth.store.clip_store import ClipStore
+from recognizers.evaluation.comparison import compare
+from recognizers.experiment.evaluate import evaluate
 from recognizers.report import Run
 
 logger = logging.getLogger("recognizers.scripts.augmentation_gain")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from reproduction.command import main
 from reproduction.tables import Column, Row, Setting, Table, columns, row
 
-from recognizers.metrics import Statistic
+from recognizers.evaluation.metrics import Statistic
 
 # Section 4.3: On-A and Off-A are of the apex frame on CASME II, of the amplified one on SAMM.
 _AMPLIFIED = {"samm": ("model.features.on_off.alpha=6.0",)}

@@ -28,7 +28,6 @@ from joblib import Parallel, delayed
 
 from mersynth import logs
 from mersynth.clips import Clip
-from mersynth.dataset import to_uint8
 from mersynth.face.template import HEAD, TIGHT, Framing
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS
 from mersynth.files import write_json_atomically
@@ -36,14 +35,15 @@ from mersynth.gan.checkpoint import CARD, SHIPPED, load_card
 from mersynth.gan.settings import load_settings
 from mersynth.gan.train import train
 from mersynth.gan.true_motion import load_true_motion, save_true_motion, where_from
-from mersynth.sources.phantom.capture import STILL
-from mersynth.sources.phantom.population import write_store
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import subject_name
-from mersynth.sources.phantom.variety import PLAIN, WIDE
-from mersynth.sources.phantom.version import VERSION
-from mersynth.store import ClipStore
-from mersynth.store_writer import StoreWriter
+from mersynth.phantom.capture import STILL
+from mersynth.phantom.population import write_store
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import subject_name
+from mersynth.phantom.variety import PLAIN, WIDE
+from mersynth.phantom.version import VERSION
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.dataset import to_uint8
+from mersynth.store.writer import StoreWriter
 
 logger = logging.getLogger("mersynth.scripts.train_phantom_checkpoint")
 

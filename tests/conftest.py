@@ -16,12 +16,12 @@ import openpyxl
 import pytest
 from PIL import Image
 
-from mersynth.store import ClipStore
+from mersynth.store.clip_store import ClipStore
 
 # The cases that every source inherits are no test module; their asserts shall explain themselves.
 pytest.register_assert_rewrite("tests.sources.frame_case", "tests.sources.source_case")
 
-RENDERER = "mersynth.sources.phantom.render"
+RENDERER = "mersynth.phantom.render"
 ANNOTATIONS = Path(__file__).resolve().parents[2] / "shared" / "annotations"
 
 
@@ -34,7 +34,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def _build_scene(*arguments: Any) -> Any:
-    return importlib.import_module("mersynth.sources.phantom.scene").build_scene(*arguments)
+    return importlib.import_module("mersynth.phantom.scene").build_scene(*arguments)
 
 
 _build_scene_once = functools.lru_cache(maxsize=32)(_build_scene)

@@ -19,17 +19,17 @@ from mersynth import __version__, config
 from mersynth.cli import app
 from mersynth.face.template import FramingChoice
 from mersynth.facs.emotions import classes
-from mersynth.sources.phantom.capture import LAB
-from mersynth.sources.phantom.variety import WIDE
-from mersynth.store import StoreError
+from mersynth.phantom.capture import LAB
+from mersynth.phantom.variety import WIDE
+from mersynth.store.clip_store import StoreError
 from recognizers.cli import app as recognizers_app
 
 FUNCTIONS = {
-    "phantom": ("mersynth.sources.phantom.tree", "write_tree"),
-    "prepare": ("mersynth.prepare", "prepare"),
+    "phantom": ("mersynth.phantom.tree", "write_tree"),
+    "prepare": ("mersynth.prepare.command", "prepare"),
     "train": ("mersynth.gan.train", "train"),
     "generate": ("mersynth.synthesis.generate", "generate"),
-    "export": ("mersynth.synthesis.export", "export"),
+    "export": ("mersynth.export", "export"),
 }
 
 

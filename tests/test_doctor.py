@@ -20,7 +20,7 @@ from mersynth.gan import checkpoint
 from mersynth.gan.checkpoint import CheckpointCard, save_generator
 from mersynth.gan.generator import Generator
 from mersynth.sources import SOURCES
-from mersynth.store_writer import StoreWriter
+from mersynth.store.writer import StoreWriter
 
 
 @pytest.fixture(autouse=True)

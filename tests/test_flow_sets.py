@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from mersynth.clips import Clip
-from mersynth.sources.phantom.layouts import LAYOUTS
-from recognizers.guard import usable_clips
+from mersynth.phantom.layouts import LAYOUTS
+from recognizers.folds.guard import usable_clips
 from recognizers.models.registry import create_model
 from tests.script_modules import SCRIPTS, script
 from tests.tiny_store import tiny_clips, write_tiny_store

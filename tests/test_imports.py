@@ -14,36 +14,33 @@ REPOSITORY = Path(__file__).parents[1]
 # stands for a module and all below it; where two names fit, the longer one counts.
 ROOMS = [
     "mersynth.card mersynth.checks mersynth.config mersynth.devices mersynth.files mersynth.lock "
-    "mersynth.logs mersynth.paths mersynth.space mersynth.state_files mersynth.verdict",
+    "mersynth.logs mersynth.paths mersynth.space mersynth.state_files",
     "mersynth.facs",
     "mersynth.clips mersynth.face.template",
-    "mersynth.store mersynth.store_writer mersynth.dataset",
-    "mersynth.names mersynth.loading",
-    "mersynth.sources.phantom",
+    "mersynth.store",
+    "mersynth.curves",
+    "mersynth.phantom",
     "mersynth.sources",
-    "mersynth.sources.phantom.layouts mersynth.sources.phantom.tree",
+    "mersynth.phantom.layouts mersynth.phantom.tree",
     "mersynth.face",
     "mersynth.motion",
-    "mersynth.feature_kinds mersynth.features",
-    "mersynth.prepare mersynth.prepare_database",
+    "mersynth.features",
+    "mersynth.prepare",
     "mersynth.augment",
     "mersynth.pages",
     "mersynth.gan",
     "mersynth.synthesis",
-    "mersynth.synthesis.export",
+    "mersynth.export",
     "mersynth.quality",
     "mersynth.doctor mersynth.cli_options mersynth.cli mersynth.__main__",
     "recognizers.models",
-    "recognizers.input_kinds recognizers.inputs recognizers.clip_arrays recognizers.feature_files "
-    "recognizers.gather",
-    "recognizers.protocol recognizers.guard recognizers.inner recognizers.pretraining "
-    "recognizers.plan",
-    "recognizers.prediction_checks recognizers.predictions recognizers.metrics "
-    "recognizers.comparison",
-    "recognizers.augmenting recognizers.settings recognizers.training recognizers.fold_work",
+    "recognizers.data",
+    "recognizers.folds",
+    "recognizers.evaluation",
+    "recognizers.training",
     "recognizers.executors",
     "recognizers.report",
-    "recognizers",  # from the request to the run's folder
+    "recognizers.runs recognizers.trained recognizers.experiment",
     "recognizers.explain",
     "recognizers.listing recognizers.cli",
 ]
@@ -124,7 +121,20 @@ def test_circles_and_upward_imports_are_seen() -> None:
     assert {"mersynth.paths", "mersynth.cli_options", "mersynth.gan.train"} <= imports
     circle = _circle({"mersynth.facs": {"mersynth.clips"}, "mersynth.clips": {"mersynth.facs"}})
     assert set(circle) == {"mersynth.facs", "mersynth.clips"}
-    assert _upward({"mersynth.store": {"mersynth.face.detect", "mersynth.face.template"}}) == [
-        "mersynth.store imports mersynth.face.detect"
-    ]
-    assert _upward({"mersynth.gan.train": {"recognizers.metrics"}}) != []
+    assert _upward(
+        {"mersynth.store.clip_store": {"mersynth.face.detect", "mersynth.face.template"}}
+    ) == ["mersynth.store.clip_store imports mersynth.face.detect"]
+    assert _upward({"mersynth.gan.train": {"recognizers.evaluation.metrics"}}) != []
+
+
+def test_the_map_shows_every_room() -> None:
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    rooms = {
+        path.parent.name
+        for package in FACES
+        for path in (REPOSITORY / package).glob("*/__init__.py")
+    }
+    assert shown == rooms
+    for file in re.findall(r"`(\w+/\w+\.py)`", text):
+        assert any((REPOSITORY / place / file).exists() for place in (*FACES, ".")), file

@@ -17,8 +17,8 @@ import pytest
 
 from mersynth.files import partials_of
 from mersynth.lock import InUseError, hold
-from mersynth.store import ClipStore
-from mersynth.store_writer import StoreWriter
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.writer import StoreWriter
 from tests.tiny_store import HEADER, tiny_clips, write_tiny_store
 
 _HOLD = """
@@ -30,7 +30,7 @@ with hold(sys.argv[1]):
 """
 _WRITE = """
 import sys
-from mersynth.store_writer import StoreWriter
+from mersynth.store.writer import StoreWriter
 from tests.tiny_store import HEADER, tiny_clips
 with StoreWriter(sys.argv[1], tiny_clips(), 32, HEADER):
     print("held", flush=True)

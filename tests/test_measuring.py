@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 from mersynth.config import load
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import SHIPPED
-from mersynth.sources.phantom.version import VERSION
-from mersynth.store import ClipStore, StoreError
+from mersynth.phantom.version import VERSION
+from mersynth.store.clip_store import ClipStore, StoreError
 from recognizers.models import create_model, list_models
 from tests.script_modules import SCRIPTS, run_script, script
 from tests.tiny_store import tiny_clips, write_tiny_store

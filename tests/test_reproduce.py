@@ -12,12 +12,12 @@ import pytest
 from mersynth import config
 from mersynth.facs.emotions import classes, native_labels
 from mersynth.sources.composite import PARTS
-from mersynth.store import ClipStore, StoreError
-from recognizers.metrics import FULL
+from mersynth.store.clip_store import ClipStore, StoreError
+from recognizers.evaluation.metrics import FULL
+from recognizers.evaluation.predictions import Predictions
 from recognizers.models import list_models
-from recognizers.predictions import Predictions
-from tests.recognizers.handful import model_configs
-from tests.recognizers.tiny_predictions import CLASSES, frame_of
+from tests.recognizers.evaluation.tiny_predictions import CLASSES, frame_of
+from tests.recognizers.models.handful import model_configs
 from tests.script_modules import script
 from tests.tiny_store import tiny_clips, write_tiny_store
 
@@ -83,7 +83,7 @@ def test_configs_and_overrides_compose() -> None:
         if row.config
     }
     assert len(asked) > 40
-    # tests/recognizers/test_configs.py composes and builds each config.
+    # tests/recognizers/models/test_configs.py composes and builds each config.
     assert {name for name, _ in asked} <= set(model_configs())
     of_system = {
         (max((s for s in list_models() if name.startswith(s)), key=len), overrides): name
@@ -123,7 +123,7 @@ def test_a_folder_stands_for_one_run(paper: str) -> None:
 )
 def test_quick_makes_any_form_of_a_system_tiny(name: str, epochs: int | None) -> None:
     quick = script("reproduction.quick")
-    request = script("recognizers.request").Request(
+    request = script("recognizers.experiment.request").Request(
         protocol="loso", model=name, data=[Path("store")]
     )
     made = quick.quick_request(request)

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from mersynth.clips import Clip
-from mersynth.store import ClipStore, StoreError
-from mersynth.store_writer import StoreWriter
-from recognizers.comparison import Interval
+from mersynth.store.clip_store import ClipStore, StoreError
+from mersynth.store.writer import StoreWriter
+from recognizers.evaluation.comparison import Interval
 from tests.script_modules import SCRIPTS, script
 from tests.tiny_store import tiny_clips, write_tiny_store
 

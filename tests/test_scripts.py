@@ -12,7 +12,7 @@ import pytest
 
 from mersynth.gan.checkpoint import load_card
 from mersynth.gan.train import train
-from mersynth.store import ClipStore
+from mersynth.store.clip_store import ClipStore
 from tests.script_modules import SCRIPTS, run_script, script
 from tests.tiny_store import tiny_clips, write_tiny_store
 

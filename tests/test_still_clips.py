@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from mersynth.config import load
-from mersynth.feature_kinds import FEATURES
-from mersynth.features import FeatureError, compute_features, load_feature
-from mersynth.gan.conditions import ConditionSettings
+from mersynth.curves import ConditionSettings
+from mersynth.export import export
+from mersynth.features.cache import FeatureError, compute_features, load_feature
+from mersynth.features.kinds import FEATURES
 from mersynth.gan.data import TrainingClips
 from mersynth.quality.sample import take_sample
-from mersynth.store import ClipStore
-from mersynth.store_writer import StoreWriter
-from mersynth.synthesis.export import export
-from recognizers.input_kinds import INPUT_KINDS
-from recognizers.inputs import build_inputs
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.writer import StoreWriter
+from recognizers.data.input_kinds import INPUT_KINDS
+from recognizers.data.inputs import build_inputs
 from recognizers.models import InputSpec
 from tests.tiny_store import HEADER, tiny_clips
 

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import mersynth
-from mersynth.store import ClipStore, StoreError
+from mersynth.store.clip_store import ClipStore, StoreError
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 KEYS = ("clip", "aus", "landmarks", "label", "subject", "apex_index", "strength", "index")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mersynth.clips import Clip
-from mersynth.store import ClipStore
-from mersynth.store_writer import StoreWriter
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.writer import StoreWriter
 
 EMOTIONS = {
     "anger": "4+7",

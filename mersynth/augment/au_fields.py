@@ -1,6 +1,6 @@
 """The average face, and where every Action Unit moves it: the phantom's fields as maps.
 
-The phantom's displacement fields (:mod:`mersynth.sources.phantom.muscles`) are functions of the
+The phantom's displacement fields (:mod:`mersynth.phantom.muscles`) are functions of the
 place on the canonical head. Here the average head is seen once, from the front, and the fields are
 kept as maps over that picture, from which any face takes them by its landmarks
 (:mod:`mersynth.augment.au_warp`).
@@ -16,14 +16,14 @@ from torch import Tensor
 
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.files import checksum_of
-from mersynth.sources.phantom.camera import Camera, blur, fill_holes
-from mersynth.sources.phantom.eyes import Eyes, make_eyes
-from mersynth.sources.phantom.lights import Lights
-from mersynth.sources.phantom.mesh import LANDMARK_VERTICES, UPPER_INNER_LIP, head_mesh
-from mersynth.sources.phantom.muscles import au_fields, lid_motion
-from mersynth.sources.phantom.raster import rasterize
-from mersynth.sources.phantom.subject import APERTURE, NUM_SHAPE_MODES, PhantomSubject, deform
-from mersynth.sources.phantom.version import VERSION
+from mersynth.phantom.camera import Camera, blur, fill_holes
+from mersynth.phantom.eyes import Eyes, make_eyes
+from mersynth.phantom.lights import Lights
+from mersynth.phantom.mesh import LANDMARK_VERTICES, UPPER_INNER_LIP, head_mesh
+from mersynth.phantom.muscles import au_fields, lid_motion
+from mersynth.phantom.raster import rasterize
+from mersynth.phantom.subject import APERTURE, NUM_SHAPE_MODES, PhantomSubject, deform
+from mersynth.phantom.version import VERSION
 
 SIZE = 256
 """Side of the maps, in cells; the narrowest muscle's pull spans 18 of them."""

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mersynth.augment.au_fields import SIZE, AverageFace, average_face
-from mersynth.sources.phantom.eyes import slide
-from mersynth.sources.phantom.muscles import lid_openings
-from mersynth.sources.phantom.warp import undo
+from mersynth.phantom.eyes import slide
+from mersynth.phantom.muscles import lid_openings
+from mersynth.phantom.warp import undo
 
 _STIFFNESS = 1e-2  # of the thin plate: evens out what detected landmarks err, and parts equal ones
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mersynth.augment.au_sets import au_sets
 from mersynth.augment.base import Batch, unpack
-from mersynth.dataset import ClipDataset
-from mersynth.loading import own_scheme
-from mersynth.store import ClipStore
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.dataset import ClipDataset
+from mersynth.store.loading import own_scheme
 
 _ANNOTATIONS = ("aus", "au_set", "landmarks")  # what goes along with frames
 
@@ -84,11 +84,11 @@ class ClipBank:
             store: real or synthetic.
             num_frames: frames of a clip, as many as the batches' clips have.
             scheme: label scheme; clips without a class in it are left out. None: the store's own
-                (``mersynth.loading.own_scheme``).
+                (``mersynth.store.loading.own_scheme``).
             device: where the bank is kept: uint8, N * T * 3 * H * W bytes.
 
         Raises:
-            ValueError: see :class:`mersynth.dataset.ClipDataset`.
+            ValueError: see :class:`mersynth.store.dataset.ClipDataset`.
         """
         data = ClipDataset(store, num_frames, own_scheme(store) if scheme is None else scheme)
         clips = data.store.clips

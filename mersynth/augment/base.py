@@ -5,8 +5,8 @@ An augmentation is an ``nn.Module`` over a pure function. It takes
 - a tensor: images (B, C, H, W) or (C, H, W), or clips (B, T, C, H, W); or
 - a mapping with ``"image"`` (B, C, H, W) or ``"clip"`` (B, T, C, H, W) and whatever of
   :class:`Batch` is known, which then stays consistent with the frames; other keys pass through
-  untouched. A sample of a :class:`mersynth.dataset.ClipDataset`, alone (without B) or collated, is
-  such a mapping;
+  untouched. A sample of a :class:`mersynth.store.dataset.ClipDataset`, alone (without B) or
+  collated, is such a mapping;
 
 and returns the same. Parameters are drawn apart from being applied and kept in ``params``, so that
 ``augment(other, params=augment.params)`` does the same to other frames, on any device. A clip's

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mersynth.dataset import to_float
-from mersynth.gan.conditions import (
+from mersynth.curves import (
     ConditionSettings,
     added_to_rest,
     clip_curve,
@@ -22,7 +21,8 @@ from mersynth.gan.conditions import (
 from mersynth.gan.motion_generator import shrink
 from mersynth.gan.true_motion import SIZE, load_true_motion
 from mersynth.motion.camera_noise import camera_noise
-from mersynth.store import ClipStore
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.dataset import to_float
 
 #: A clip whose AU intensities change by less, of 1, shows no movement to learn from.
 LEAST_CHANGE = 0.01

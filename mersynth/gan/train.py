@@ -14,11 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from mersynth.checks import listed
 from mersynth.config import ConfigError
+from mersynth.curves import ConditionSettings
 from mersynth.devices import choose_device, choose_precision
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.calibration import measure_gains
 from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
-from mersynth.gan.conditions import ConditionSettings
 from mersynth.gan.data import ImageBatch, TrainingClips, VideoBatch, draw_image_batch
 from mersynth.gan.forms import MOTION
 from mersynth.gan.monitor import Monitor
@@ -30,9 +30,9 @@ from mersynth.gan.trainer import Trainer
 from mersynth.gan.warm_start import Start
 from mersynth.lock import hold
 from mersynth.logs import progress
-from mersynth.names import NameChoice, reconcile_stores
-from mersynth.sources.phantom.version import tell_versions, version_of
-from mersynth.store import ClipStore, StoreError, require_real, tell_framings
+from mersynth.phantom.version import tell_versions, version_of
+from mersynth.store.clip_store import ClipStore, StoreError, require_real, tell_framings
+from mersynth.store.names import NameChoice, reconcile_stores
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def train(
             subjects, in ``out/group_0`` and so on.
         resume: continue a run of the same command that was stopped.
         names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
-            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.names`).
+            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.store.names`).
         seed: of initialisation, subject groups and sampling.
         overrides: Hydra overrides of ``configs/train.yaml``.
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mersynth.files import whole_file
 from mersynth.motion.warp import warp
-from mersynth.store import ClipStore, StoreError
+from mersynth.store.clip_store import ClipStore, StoreError
 
 FILE = "true_motion.npy"
 SIZE = 48

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from mersynth import logs
 from mersynth.checks import listed
-from mersynth.dataset import to_float
 from mersynth.face.framing import FramedClip
 from mersynth.motion.apex import APEX_METHODS, spot_apex
 from mersynth.sources.errors import Problem
+from mersynth.store.dataset import to_float
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ import torch
 from mersynth.face.intensity import IntensityMeter, choose_backend, difference_to_onset
 from mersynth.face.template import HEAD, Framing, face_box
 from mersynth.facs.action_units import CONDITION_AUS, on_both_sides
+from mersynth.phantom.subject import subject_name
+from mersynth.phantom.version import VERSION, tell_versions, version_of
 from mersynth.quality.reader import BATCH, Pairs, Reader, fit, reading
 from mersynth.quality.rendered import FIRST_SUBJECT, rendered_pairs
 from mersynth.quality.sample import NotMeasuredError, Sample
-from mersynth.sources.phantom.subject import subject_name
-from mersynth.sources.phantom.version import VERSION, tell_versions, version_of
-from mersynth.store import ClipStore
+from mersynth.store.clip_store import ClipStore
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from mersynth import logs
 from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 from mersynth.quality.reader import Pairs
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
 
 FIRST_SUBJECT = 2000
 """Number of the first phantom subject that AU readers are trained on."""

@@ -18,9 +18,8 @@ from mersynth.face.template import HEAD
 from mersynth.facs.action_units import SIDES
 from mersynth.facs.emotions import label
 from mersynth.files import whole_folder, write_json_atomically
-from mersynth.loading import own_scheme
 from mersynth.lock import hold
-from mersynth.names import NameChoice, reconcile_stores
+from mersynth.phantom.version import tell_versions, version_of
 from mersynth.quality.au_control import measure_control
 from mersynth.quality.balance import balance
 from mersynth.quality.choose_reader import choose_reader
@@ -34,8 +33,9 @@ from mersynth.quality.sample import NotMeasuredError, Sample, take_sample
 from mersynth.quality.separability import measure_separability
 from mersynth.quality.settings import load_settings
 from mersynth.quality.worst import find_worst
-from mersynth.sources.phantom.version import tell_versions, version_of
-from mersynth.store import ClipStore, StoreError, require_real, tell_framings
+from mersynth.store.clip_store import ClipStore, StoreError, require_real, tell_framings
+from mersynth.store.loading import own_scheme
+from mersynth.store.names import NameChoice, reconcile_stores
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def measure_quality(
             which tells what the figures are worth.
         out: new folder; default ``./quality/<name of the synthetic store>``.
         names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
-            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.names`).
+            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.store.names`).
         seed: of samples, trainings and splits.
         overrides: Hydra overrides of ``configs/quality.yaml``.
 

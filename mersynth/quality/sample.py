@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from mersynth.clips import Clip
+from mersynth.curves import movement
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell, stronger_side
 from mersynth.facs.emotions import label
-from mersynth.feature_kinds import tell_still
-from mersynth.gan.conditions import movement
-from mersynth.store import ClipStore, StoredClip
+from mersynth.features.kinds import tell_still
+from mersynth.store.clip_store import ClipStore, StoredClip
 
 logger = logging.getLogger(__name__)
 

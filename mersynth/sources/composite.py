@@ -13,9 +13,9 @@ from mersynth import __version__, paths
 from mersynth.clips import Clip
 from mersynth.facs.emotions import label
 from mersynth.lock import hold
-from mersynth.names import Named, find_alike
-from mersynth.store import ClipStore, StoreError, require_real, tell_framings
-from mersynth.store_writer import merge
+from mersynth.store.clip_store import ClipStore, StoreError, require_real, tell_framings
+from mersynth.store.names import Named, find_alike
+from mersynth.store.writer import merge
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.pages.pictures import DIFFERENCE_GAIN, difference
-from mersynth.store import ClipStore, StoredClip
+from mersynth.store.clip_store import ClipStore, StoredClip
 from mersynth.synthesis.generators import ClipGenerator
 
 _TILE = 160

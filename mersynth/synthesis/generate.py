@@ -16,13 +16,7 @@ from omegaconf import DictConfig
 from mersynth import config as configs
 from mersynth import paths
 from mersynth.clips import Clip
-from mersynth.dataset import to_uint8
-from mersynth.devices import choose_device
-from mersynth.face.template import AUTO, HEAD, FramingChoice
-from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
-from mersynth.facs.emotions import classes as label_classes
-from mersynth.facs.emotions import label
-from mersynth.gan.conditions import (
+from mersynth.curves import (
     ConditionSettings,
     added_to_rest,
     clip_curve,
@@ -32,14 +26,20 @@ from mersynth.gan.conditions import (
     resample,
     tell_assumed_apexes,
 )
+from mersynth.devices import choose_device
+from mersynth.face.template import AUTO, HEAD, FramingChoice
+from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
+from mersynth.facs.emotions import classes as label_classes
+from mersynth.facs.emotions import label
 from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
-from mersynth.names import NameChoice
+from mersynth.phantom.version import tell_versions, version_of
 from mersynth.sources import PHANTOM
-from mersynth.sources.phantom.version import tell_versions, version_of
-from mersynth.store import ClipStore, StoredClip, tell_framings
-from mersynth.store_writer import StoreWriter, check_target
+from mersynth.store.clip_store import ClipStore, StoredClip, tell_framings
+from mersynth.store.dataset import to_uint8
+from mersynth.store.names import NameChoice
+from mersynth.store.writer import StoreWriter, check_target
 from mersynth.synthesis.gallery import draw_gallery
 from mersynth.synthesis.generators import ClipGenerator
 from mersynth.synthesis.head import HeadMotions
@@ -102,7 +102,7 @@ def generate(
         dry_run: only show the plan; nothing is written.
         resume: go on with an interrupted generation of the same plan.
         names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
-            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.names`).
+            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.store.names`).
         seed: of plan, curves and the motion of heads.
         overrides: Hydra overrides of ``configs/generate.yaml``.
 

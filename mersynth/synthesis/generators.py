@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mersynth.dataset import to_float
 from mersynth.face.template import HEAD, Framing
 from mersynth.gan.checkpoint import load_card, load_generator
 from mersynth.gan.generator import Generated
-from mersynth.store import StoredClip
+from mersynth.store.clip_store import StoredClip
+from mersynth.store.dataset import to_float
 
 
 class ClipGenerator(ABC):

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from mersynth.augment.affine import warp_affine
-from mersynth.gan.conditions import resample
+from mersynth.curves import resample
 from mersynth.motion.head import HeadMotionError, head_motion, scale_maps
-from mersynth.store import ClipStore, StoredClip
+from mersynth.store.clip_store import ClipStore, StoredClip
 
 logger = logging.getLogger(__name__)
 

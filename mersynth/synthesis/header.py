@@ -10,8 +10,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mersynth import __version__
-from mersynth.sources.phantom.version import version_of
-from mersynth.store import ClipStore
+from mersynth.phantom.version import version_of
+from mersynth.store.clip_store import ClipStore
 from mersynth.synthesis.generators import ClipGenerator
 
 

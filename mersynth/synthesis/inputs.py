@@ -20,12 +20,12 @@ from mersynth.gan.checkpoint import (
     load_generator,
 )
 from mersynth.lock import hold
-from mersynth.names import NameChoice, Named, Spelling, reconcile
-from mersynth.prepare import check_source, prepare
+from mersynth.phantom.population import clip_specs
+from mersynth.prepare.command import check_source, prepare
 from mersynth.sources import PHANTOM, PrepareError
 from mersynth.sources.folder import Folder
-from mersynth.sources.phantom.population import clip_specs
-from mersynth.store import ClipStore, StoreError, require_real
+from mersynth.store.clip_store import ClipStore, StoreError, require_real
+from mersynth.store.names import NameChoice, Named, Spelling, reconcile
 from mersynth.synthesis.generators import ClipGenerator, IcganGenerator
 from mersynth.synthesis.warp_generator import WarpGenerator
 

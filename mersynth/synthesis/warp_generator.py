@@ -11,11 +11,11 @@ from torch import Tensor
 
 from mersynth.augment.au_fields import checksum
 from mersynth.augment.au_warp import au_flow, au_warp, template_landmarks
-from mersynth.dataset import to_float
+from mersynth.curves import movement
 from mersynth.face.detect import DETECTORS, FaceFinder, landmarks_of
 from mersynth.face.template import HEAD, Framing
-from mersynth.gan.conditions import movement
-from mersynth.store import StoredClip
+from mersynth.store.clip_store import StoredClip
+from mersynth.store.dataset import to_float
 from mersynth.synthesis.generators import ClipGenerator, stillness
 
 logger = logging.getLogger(__name__)

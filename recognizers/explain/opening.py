@@ -16,21 +16,21 @@ from torch import Tensor
 
 from mersynth.devices import choose_device
 from mersynth.files import read_tensors
-from recognizers.clip_arrays import ClipArrays, join
+from recognizers.data.clip_arrays import ClipArrays, join
+from recognizers.data.gather import Part, read_parts, reconcile_parts
 from recognizers.explain.repeating import command_with_weights
 from recognizers.explain.run_data import check_data
-from recognizers.gather import Part, read_parts, reconcile_parts
+from recognizers.folds.plan import plan_folds
+from recognizers.folds.protocol import Fold, HeldOut
 from recognizers.models import create_model, outline
 from recognizers.models.base import Recognizer
-from recognizers.plan import plan_folds
-from recognizers.protocol import Fold, HeldOut
 from recognizers.report.layout import FOLD, RunError, read_json
 from recognizers.report.run import Run
-from recognizers.run_folder import check_weights
-from recognizers.settings import TrainingSettings
-from recognizers.trained import load
-from recognizers.trained_card import CARD, RecognizerError
-from recognizers.training import Statistics, Training, standardised
+from recognizers.runs.folder import check_weights
+from recognizers.trained.card import CARD, RecognizerError
+from recognizers.trained.recognizer import load
+from recognizers.training.settings import TrainingSettings
+from recognizers.training.trainer import Statistics, Training, standardised
 
 logger = logging.getLogger(__name__)
 

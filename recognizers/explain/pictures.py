@@ -27,7 +27,7 @@ def backgrounds(run: OpenedRun, rows: Sequence[int]) -> list[np.ndarray]:
     Returns:
         (H, W, 3) uint8 RGB each.
     """
-    from mersynth.store import ClipStore
+    from mersynth.store.clip_store import ClipStore
 
     wanted = set(rows)
     found: dict[int, np.ndarray] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mersynth.files import sha256_of_file
-from mersynth.store import ClipStore
+from mersynth.store.clip_store import ClipStore
 from recognizers.report.layout import RunError
 
 

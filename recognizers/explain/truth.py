@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from mersynth.sources.phantom.motion import clip_motion, peak_intensities
-from mersynth.sources.phantom.population import ClipSpec
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.motion import clip_motion, peak_intensities
+from mersynth.phantom.population import ClipSpec
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 
 THRESHOLD = 0.25
 """A pixel belongs to the moving region if its flow is longer than this share of the longest."""
@@ -21,7 +21,7 @@ def apex_flow(spec: ClipSpec, image_size: int) -> np.ndarray:
     movement of the face; a blink does not count either.
 
     Args:
-        spec: which clip, as :func:`mersynth.sources.phantom.population.clip_specs` plans it.
+        spec: which clip, as :func:`mersynth.phantom.population.clip_specs` plans it.
         image_size: side of the frames in pixels.
 
     Returns:

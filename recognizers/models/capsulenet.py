@@ -104,8 +104,8 @@ class CapsuleNet(Recognizer):
     Args:
         num_classes: number of classes C.
         training_frames: from how many frames, the nearest to the apex and itself among them, one is
-            drawn (:func:`recognizers.input_kinds.near_frames.near_apex`); 1: always the apex frame,
-            and the input is an image.
+            drawn (:func:`recognizers.data.input_kinds.near_frames.near_apex`); 1: always the apex
+            frame, and the input is an image.
         image_size: side of the apex frame in pixels; 224 leaves 6 x 6 places of primary capsules.
         width: channels of the convolution behind the trunk.
         kernel_size: of this convolution and the primary capsules'.

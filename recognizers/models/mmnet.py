@@ -49,7 +49,7 @@ class MMNet(Recognizer):
             generator for each sample anew: ``"paper"``: one of the four nearest to each (3.2);
             ``"published"``: one within 0.15 of a quarter of the way between them, as the authors'
             code; ``"annotated"``: always these two, so that the inputs are images.
-            (:mod:`recognizers.input_kinds.near_frames`.)
+            (:mod:`recognizers.data.input_kinds.near_frames`.)
         stem_width: channels of the first convolution.
         widths: channels behind the second one, and of the four blocks; the last one is the width of
             the PC module, too.

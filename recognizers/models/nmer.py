@@ -45,7 +45,7 @@ class NMER(Recognizer):
         ramp: N of lambda = 2 / (1 + exp(-10 i / N)) - 1, by which the gradient of iteration i is
             reversed. (The published code counts on from fold to fold; here a model begins at 0.)
         emr: whether the flow image is one after expression magnification and reduction
-            (:mod:`recognizers.input_kinds.flow_rgb`).
+            (:mod:`recognizers.data.input_kinds.flow_rgb`).
         weights: ``"imagenet"`` or ``"none"``, random, of the trunk.
         image_size: height and width of the input, 64 or more.
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recognizers.comparison import Interval
-from recognizers.metrics import FULL, STATISTICS, Scores, SeedScores, Statistic
-from recognizers.predictions import Predictions
+from recognizers.evaluation.comparison import Interval
+from recognizers.evaluation.metrics import FULL, STATISTICS, Scores, SeedScores, Statistic
+from recognizers.evaluation.predictions import Predictions
 from recognizers.report.run import SELECTIONS, Run, Selection
 
 

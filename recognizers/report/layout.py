@@ -8,7 +8,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, cast
 
-from recognizers.metrics import STATISTICS
+from recognizers.evaluation.metrics import STATISTICS
 
 # A layout is a type, a tuple of layouts to choose from, a list of what each item is, a dict of
 # named parts, or a dict from ``str`` to what each value is.

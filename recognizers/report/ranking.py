@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mersynth.pages.rendering import figure, signed
-from recognizers.comparison import Comparison, compare
-from recognizers.metrics import FULL, Statistic
+from recognizers.evaluation.comparison import Comparison, compare
+from recognizers.evaluation.metrics import FULL, Statistic
 from recognizers.report.figures import Figure, headline
 from recognizers.report.layout import RunError
 from recognizers.report.page import describe_protocol
@@ -75,8 +75,8 @@ def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> R
     """Rank finished runs by strict UF1, each compared with the first strict run named.
 
     Differences are paired over clips and resampled over subjects
-    (:func:`recognizers.comparison.compare`), and only where both runs test the same clips with the
-    same labels. Runs of habit paper are listed apart.
+    (:func:`recognizers.evaluation.comparison.compare`), and only where both runs test the same
+    clips with the same labels. Runs of habit paper are listed apart.
 
     Args:
         runs: folders of finished runs.

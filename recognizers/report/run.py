@@ -8,7 +8,7 @@ A run is a folder::
         oracle.csv            those at each fold's best epoch on its own test clips
         config.yaml           the resolved config
         folds/*.json          for each fold and seed: epochs and learning curve
-        folds/*/              its recognizer, if it was kept (recognizers.trained_card)
+        folds/*/              its recognizer, if it was kept (recognizers.trained.card)
         pretrained/*.json     for each pretraining and seed: learning curve
 
 :mod:`recognizers.report.layout` says what the JSON files hold.
@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mersynth.checks import check_choice
-from recognizers.comparison import Interval
-from recognizers.metrics import FULL, STATISTICS, SeedScores, Statistic, by_dataset
-from recognizers.predictions import Predictions
+from recognizers.evaluation.comparison import Interval
+from recognizers.evaluation.metrics import FULL, STATISTICS, SeedScores, Statistic, by_dataset
+from recognizers.evaluation.predictions import Predictions
 from recognizers.report.layout import FOLD, PRETRAINED, RESULTS, RunError, read_json
 
 Selection = Literal["strict", "oracle"]

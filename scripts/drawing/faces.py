@@ -6,15 +6,15 @@ from functools import cache
 from typing import Any
 
 import torch
+from measuring.flow_accuracy import plan_clips
 from torch import Tensor
 
 from mersynth import augment
 from mersynth.clips import Strength
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.motion.measure_flow import plan_clips
-from mersynth.sources.phantom.population import render_clip
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.population import render_clip
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 
 SIZE = 128  # pixels of a rendered face
 Sample = dict[str, Any]

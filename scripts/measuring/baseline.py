@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from recognizers.metrics import score
-from recognizers.predictions import Predictions
+from recognizers.evaluation.metrics import score
+from recognizers.evaluation.predictions import Predictions
 
 
 def most_frequent(predictions: Predictions) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 def command() -> str:
     """The command line of the script that runs, as a block to copy, and what faces it ran on."""
-    from mersynth.sources.phantom.version import VERSION
+    from mersynth.phantom.version import VERSION
 
     words = ["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]
     return f"```\n{shlex.join(words)}\n```\n\non version {VERSION} of the phantom."

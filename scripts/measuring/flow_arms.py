@@ -10,11 +10,11 @@ from pathlib import Path
 from statistics import fmean
 
 from measuring.flow_sets import FlowSet
-from recognizers.comparison import Comparison, compare
-from recognizers.experiment import evaluate
-from recognizers.metrics import FULL
+from recognizers.evaluation.comparison import Comparison, compare
+from recognizers.evaluation.metrics import FULL
+from recognizers.experiment.evaluate import evaluate
+from recognizers.experiment.request import Request
 from recognizers.report import Run
-from recognizers.request import Request
 
 logger = logging.getLogger("recognizers.scripts.real_flow")
 

@@ -13,11 +13,11 @@ from mersynth import __version__, logs
 from mersynth.clips import Clip
 from mersynth.face.template import TIGHT
 from mersynth.facs.emotions import label
-from mersynth.sources.phantom.capture import LAB, Capture
-from mersynth.sources.phantom.layouts import Layout, choose_layout, with_prototype
-from mersynth.sources.phantom.population import ClipSpec, render_clip
-from mersynth.sources.phantom.variety import WIDE, Population
-from mersynth.store_writer import StoreWriter
+from mersynth.phantom.capture import LAB, Capture
+from mersynth.phantom.layouts import Layout, choose_layout, with_prototype
+from mersynth.phantom.population import ClipSpec, render_clip
+from mersynth.phantom.variety import WIDE, Population
+from mersynth.store.writer import StoreWriter
 
 
 def write_pairs(
@@ -44,7 +44,7 @@ def write_pairs(
         capture: what clips hold beside the expression.
 
     Raises:
-        ValueError, SourceError: as ``mersynth.sources.phantom.tree.write_tree``.
+        ValueError, SourceError: as ``mersynth.phantom.tree.write_tree``.
     """
     if out.exists():
         return out

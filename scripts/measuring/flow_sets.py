@@ -11,9 +11,9 @@ import numpy as np
 from measuring.flow_statistics import stretch
 from mersynth.files import checksum_of, whole_file
 from mersynth.motion.flow_images import DUAL_BRANCH_TVL1
-from mersynth.store import ClipStore
-from recognizers.feature_files import read_features
-from recognizers.inputs import ModelData, build_inputs
+from mersynth.store.clip_store import ClipStore
+from recognizers.data.feature_files import read_features
+from recognizers.data.inputs import ModelData, build_inputs
 from recognizers.models import outline
 
 INPUT = "flow_strain"

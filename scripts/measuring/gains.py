@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from recognizers.comparison import Comparison
+from recognizers.evaluation.comparison import Comparison
 from recognizers.report import Run
 
 NONE = "none"

@@ -13,14 +13,14 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from mersynth.clips import Clip
-from mersynth.dataset import to_float, to_uint8
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS, SIDES
 from mersynth.gan.motion_generator import shrink
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject, subject_name
 from mersynth.quality.reader import Estimator
 from mersynth.quality.rendered import noise
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject, subject_name
-from mersynth.store import StoredClip
+from mersynth.store.clip_store import StoredClip
+from mersynth.store.dataset import to_float, to_uint8
 from mersynth.synthesis.generators import ClipGenerator
 
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from measuring.small_forms import GROUPS, Form
-from mersynth.store import ClipStore
+from mersynth.store.clip_store import ClipStore
 
 # Chosen for STSTNet on the phantom's own store.
 LR_FACTOR = 0.1  # of fine-tuning

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recognizers.request import Request
+from recognizers.experiment.request import Request
 
 EPOCHS: Mapping[str, int | None] = {
     "au_gacn": 10,

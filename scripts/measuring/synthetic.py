@@ -11,7 +11,7 @@ from mersynth.checks import listed
 from mersynth.config import load
 from mersynth.files import differences
 from mersynth.gan.checkpoint import SHIPPED, find_groups, load_card
-from mersynth.store import ClipStore, StoreError
+from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.synthesis.generate import generate
 from mersynth.synthesis.warp_generator import WarpGenerator
 

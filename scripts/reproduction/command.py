@@ -180,11 +180,11 @@ def give(filled: Filled, plan: Plan, options: argparse.Namespace) -> None:
 def _messages() -> tuple[type[Exception], ...]:
     """Errors whose text tells the user what to do."""
     from mersynth.config import ConfigError
-    from mersynth.features import FeatureError
-    from mersynth.store import StoreError
+    from mersynth.features.cache import FeatureError
+    from mersynth.store.clip_store import StoreError
     from recognizers.executors import ExecutorError
-    from recognizers.guard import LeakageError
-    from recognizers.training import TrainingError
+    from recognizers.folds.guard import LeakageError
+    from recognizers.training.trainer import TrainingError
 
     ours = (ConfigError, ExecutorError, FeatureError, LeakageError, StoreError, TrainingError)
     return (*ours, OSError, ValueError)

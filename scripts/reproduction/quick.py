@@ -13,12 +13,12 @@ from omegaconf import OmegaConf
 
 from mersynth import config, logs
 from mersynth.clips import Strength
+from mersynth.phantom.cells import CELLS
+from mersynth.phantom.population import clip_specs, render_clip
 from mersynth.sources.composite import COMPOSITE, PARTS
-from mersynth.sources.phantom.cells import CELLS
-from mersynth.sources.phantom.population import clip_specs, render_clip
-from mersynth.store import ClipStore
-from mersynth.store_writer import StoreWriter, merge
-from recognizers.request import Request
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.writer import StoreWriter, merge
+from recognizers.experiment.request import Request
 from reproduction.stores import Stores
 
 IMAGE_SIZE = 64

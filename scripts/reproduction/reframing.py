@@ -11,10 +11,10 @@ import numpy as np
 
 from mersynth import logs
 from mersynth.clips import Clip
-from mersynth.dataset import to_float
 from mersynth.motion.apex import spot_apex
-from mersynth.store import ClipStore, StoreError
-from mersynth.store_writer import merge
+from mersynth.store.clip_store import ClipStore, StoreError
+from mersynth.store.dataset import to_float
+from mersynth.store.writer import merge
 
 logger = logging.getLogger("recognizers.scripts.reproduction")
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recognizers.comparison import Interval, bootstrap_subjects
-from recognizers.experiment import evaluate
-from recognizers.metrics import FULL, Statistic, score_seeds
-from recognizers.predictions import Predictions
+from recognizers.evaluation.comparison import Interval, bootstrap_subjects
+from recognizers.evaluation.metrics import FULL, Statistic, score_seeds
+from recognizers.evaluation.predictions import Predictions
+from recognizers.experiment.evaluate import evaluate
+from recognizers.experiment.request import Request
 from recognizers.report import Run
 from recognizers.report.run import SELECTIONS, Selection
-from recognizers.request import Request
 from reproduction.quick import quick_request
 from reproduction.stores import Stores, foreign
 from reproduction.tables import Column, Row, Setting, Table
@@ -123,7 +123,7 @@ def perform(row: Row, setting: Setting, plan: Plan) -> Path:
 
 
 def request(row: Row, setting: Setting, plan: Plan) -> Request:
-    """What is asked of :func:`recognizers.experiment.evaluate`."""
+    """What is asked of :func:`recognizers.experiment.evaluate.evaluate`."""
     assert row.config is not None
     stores = plan.stores
     start = stores.pretraining(setting.database) if row.pretrained else None

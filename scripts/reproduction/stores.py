@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mersynth.sources.composite import COMPOSITE, PARTS
-from mersynth.store import ClipStore, StoreError
-from mersynth.store_writer import merge
+from mersynth.store.clip_store import ClipStore, StoreError
+from mersynth.store.writer import merge
 from reproduction.tables import Row, Setting, Table
 
 logger = logging.getLogger("recognizers.scripts.reproduction")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from recognizers.metrics import FULL, Statistic
-from recognizers.request import ProtocolName
+from recognizers.evaluation.metrics import FULL, Statistic
+from recognizers.experiment.request import ProtocolName
 
 MISSING = "-"
 """A figure that a table leaves out."""

@@ -14,8 +14,8 @@ from mersynth.augment import au_fields
 from mersynth.augment.au_warp import AUWarp, au_flow, au_warp, template_landmarks
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.motion.warp import warp
-from mersynth.sources.phantom.render import PhantomRenderer, Rendered
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer, Rendered
+from mersynth.phantom.subject import PhantomSubject
 
 SIZE = 96
 SUBJECTS = (3000, 3001, 3002, 3003)

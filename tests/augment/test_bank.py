@@ -14,9 +14,9 @@ from mersynth.augment.au_sets import au_sets
 from mersynth.augment.bank import ClipBank
 from mersynth.augment.region_replacing import RegionReplacing
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS
-from mersynth.loading import load_clips
-from mersynth.sources.phantom.population import write_store
-from mersynth.store import ClipStore
+from mersynth.phantom.population import write_store
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.loading import load_clips
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 

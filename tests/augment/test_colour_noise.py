@@ -11,8 +11,8 @@ from torchvision.transforms.v2 import functional as tv
 
 from mersynth.augment import ColorJitter, RandomJPEG, SensorNoise
 from mersynth.augment.noise import hashed_normal
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 from tests.augment.samples import clips
 
 

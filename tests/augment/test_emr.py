@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mersynth.augment.emr import EMR, apex_motion
 from mersynth.motion.magnify.checkpoint import SHIPPED
-from mersynth.sources.phantom.population import clip_specs, render_clip
+from mersynth.phantom.population import clip_specs, render_clip
 
 SIZE = 48
 

@@ -8,8 +8,8 @@ from mersynth.augment import ORDER, RandomHorizontalFlip, au_sets
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import mirror
 from mersynth.motion.warp import warp
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 from tests.augment.samples import clips, images, same
 
 

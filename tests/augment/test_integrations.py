@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mersynth import augment
-from mersynth.sources.phantom.population import write_store
+from mersynth.phantom.population import write_store
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "augment.md"
 

@@ -8,8 +8,8 @@ from mersynth.augment.flip import flip_landmarks
 from mersynth.augment.mirror import MIDLINE, SUBJECT_RIGHT
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import MIRROR
-from mersynth.sources.phantom.render import PhantomRenderer, Rendered
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer, Rendered
+from mersynth.phantom.subject import PhantomSubject
 from tests.augment.samples import clips
 
 

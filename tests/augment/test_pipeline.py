@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, default_collate
 from torchvision.transforms import v2
 
 from mersynth import augment
-from mersynth.dataset import ClipDataset
+from mersynth.store.dataset import ClipDataset
 from tests.tiny_store import write_tiny_store
 
 

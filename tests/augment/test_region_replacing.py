@@ -14,8 +14,8 @@ from mersynth.augment.bank import ClipBank
 from mersynth.augment.region_replacing import RegionReplacing, pick
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS
 from mersynth.facs.regions import half_rows
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 
 LABELS = torch.tensor([0, 0, 0, 1, 1, 2])
 SUBJECTS = torch.tensor([7, 7, 8, 8, 9, 9])

@@ -23,8 +23,8 @@ from mersynth.face.template import (
 )
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import MIRROR
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 
 SIDE = 128
 RENDERED = 160

@@ -15,8 +15,8 @@ from mersynth.face.detect import FaceError, FaceFinder, choose_detector, find_fa
 from mersynth.face.template import TEMPLATE
 from mersynth.face.weights import WeightsMissingError
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 

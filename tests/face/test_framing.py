@@ -28,8 +28,8 @@ from mersynth.face.template import (
     five_points,
     framing_in,
 )
-from mersynth.prepare import prepare
-from mersynth.store import StoreError
+from mersynth.prepare.command import prepare
+from mersynth.store.clip_store import StoreError
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 OTHER = Framing(eyes=0.3, apart=0.4, aspect=1.1)

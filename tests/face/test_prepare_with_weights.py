@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mersynth.curves import ConditionSettings
 from mersynth.facs.landmarks import NUM_LANDMARKS
-from mersynth.features import load_feature
-from mersynth.gan.conditions import ConditionSettings
+from mersynth.features.cache import load_feature
 from mersynth.gan.data import TrainingClips
-from mersynth.prepare import prepare
-from mersynth.sources.phantom.population import clip_specs, render_clip
-from mersynth.store import ClipStore
+from mersynth.phantom.population import clip_specs, render_clip
+from mersynth.prepare.command import prepare
+from mersynth.store.clip_store import ClipStore
 
 
 @pytest.mark.parametrize("backend", ["auto", "v1"])

@@ -23,7 +23,7 @@ from mersynth.face.template import (
     misplacement,
 )
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.prepare import prepare
+from mersynth.prepare.command import prepare
 from mersynth.sources.errors import PrepareError
 
 # Eyes, nose tip and mouth corners by MediaPipe's face landmarker (mediapipe 1.2), in pixels.

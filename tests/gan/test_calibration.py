@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from mersynth.curves import ConditionSettings
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.calibration import measure_gains
-from mersynth.gan.conditions import ConditionSettings
 from mersynth.gan.data import TrainingClips
 from mersynth.gan.motion_generator import Fields, MotionGenerator
-from mersynth.store_writer import StoreWriter
+from mersynth.store.writer import StoreWriter
 from tests.tiny_store import HEADER, tiny_clips
 
 SIZE = 64

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from mersynth.clips import Clip
-from mersynth.gan.conditions import ConditionSettings
+from mersynth.curves import ConditionSettings
 from mersynth.gan.data import TrainingClips, draw_image_batch
 from mersynth.gan.signal import check_signal
 from mersynth.gan.train import train
-from mersynth.store import ClipStore
-from mersynth.store_writer import StoreWriter
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.writer import StoreWriter
 from tests.tiny_store import EMOTIONS, HEADER, tiny_clips, write_tiny_store
 
 QUICK = ["gan=tiny", "batch_size=4", "critic_steps=1", "au_reading_steps=1", "steps=2"]

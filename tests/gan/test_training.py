@@ -26,9 +26,9 @@ from mersynth.gan.motion_generator import MotionGenerator
 from mersynth.gan.state import STATE
 from mersynth.gan.train import split_subjects, train
 from mersynth.gan.trainer import Trainer, TrainingError
-from mersynth.sources.phantom.population import write_store
+from mersynth.phantom.population import write_store
 from mersynth.state_files import load_state_file, save_state_file
-from mersynth.store import StoreError
+from mersynth.store.clip_store import StoreError
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 QUICK = ["gan=tiny", "batch_size=4", "critic_steps=1", "au_reading_steps=2", "device=cpu"]

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from mersynth.curves import ConditionSettings
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.gan.conditions import ConditionSettings
 from mersynth.gan.data import TrainingClips, draw_image_batch
 from mersynth.gan.losses import RESTING_MOTION, flow_loss
 from mersynth.gan.true_motion import FILE, SIZE, load_true_motion, save_true_motion, where_from
 from mersynth.motion.warp import warp
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
-from mersynth.store import StoreError
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
+from mersynth.store.clip_store import StoreError
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from mersynth.dataset import to_float
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.motion.apex import (
     APEX_METHODS,
@@ -17,9 +16,10 @@ from mersynth.motion.apex import (
     spot_apex,
 )
 from mersynth.motion.lbp import histogram_difference, lbp_histograms
-from mersynth.sources.phantom.population import clip_specs, render_clip
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.population import clip_specs, render_clip
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
+from mersynth.store.dataset import to_float
 
 _APEX, _LENGTH = 7, 21
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from mersynth.dataset import to_uint8
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
-from mersynth.sources.phantom.capture import LAB
-from mersynth.sources.phantom.population import clip_specs, render_clip
+from mersynth.phantom.capture import LAB
+from mersynth.phantom.population import clip_specs, render_clip
+from mersynth.store.dataset import to_uint8
 
 
 @pytest.mark.parametrize("size", [0.004, 0.01, 0.03])

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mersynth.motion.magnify.evm import eulerian, eulerian_pair
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 
 SIZE = 96
 

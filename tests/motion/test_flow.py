@@ -11,7 +11,6 @@ import torch
 from skimage.registration import optical_flow_tvl1
 from torch import Tensor
 
-from mersynth.dataset import to_float, to_uint8
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.motion.flow import (
     METHODS,
@@ -24,11 +23,14 @@ from mersynth.motion.flow import (
 )
 from mersynth.motion.flow_images import flow_to_hsv, hsv_to_rgb, on_apex_off_magnitudes
 from mersynth.motion.luma import luma
-from mersynth.motion.measure_flow import flow_pairs, measure_flow
 from mersynth.motion.warp import warp
-from mersynth.sources.phantom.population import clip_specs, render_clip
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.population import clip_specs, render_clip
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
+from mersynth.store.dataset import to_float, to_uint8
+from tests.script_modules import script
+
+flow_accuracy = script("measuring.flow_accuracy")
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
 
@@ -144,15 +146,15 @@ def test_the_phantom_moves_as_it_truly_moves(
 
 
 def test_flow_errors_are_those_of_the_definition() -> None:
-    measured = flow_pairs(2, "micro", 64)
-    again = flow_pairs(2, "micro", 64)
+    measured = flow_accuracy.flow_pairs(2, "micro", 64)
+    again = flow_accuracy.flow_pairs(2, "micro", 64)
     assert torch.equal(measured.apex, again.apex)
     methods = {
         "truth": lambda first, second: measured.flow,
         "nothing": lambda first, second: torch.zeros_like(measured.flow),
         "off": lambda first, second: measured.flow + torch.tensor([3.0, 4.0])[:, None, None],
     }
-    errors = measure_flow(methods, measured)
+    errors = flow_accuracy.measure_flow(methods, measured)
     assert errors["truth"].pixels == 0
     assert errors["nothing"].relative == pytest.approx(1)
     assert errors["nothing"].pixels == pytest.approx(errors["nothing"].motion)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mersynth.motion.head import HeadMotionError, head_motion, scale_maps
-from mersynth.sources.phantom.population import clip_specs, render_clip
+from mersynth.phantom.population import clip_specs, render_clip
 
 NOISE = np.random.default_rng(0).integers(0, 255, (128, 128, 3))
 

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from mersynth.motion.magnify.checkpoint import CARD, SHIPPED, MagNetError, load_magnet, save_magnet
 from mersynth.motion.magnify.convert import convert_published
 from mersynth.motion.magnify.magnet import MagNet, magnify_clip
-from mersynth.motion.magnify.measure import magnifiers, measure_magnification
 from mersynth.motion.magnify.pairs import Pairs, perturb, texture_pairs
 from mersynth.motion.magnify.phantom_pairs import phantom_pairs
 from mersynth.motion.magnify.train_magnet import MagNetTrainer, MagNetTraining
+from tests.script_modules import script
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -306,10 +306,11 @@ def test_a_killed_training_goes_on_unchanged(
 def test_shipped_weights_magnify_subjects_that_they_never_saw() -> None:
     card = json.loads((SHIPPED / CARD).read_text())
     assert (SHIPPED / card["weights"]).stat().st_size < 2.5e6
-    both = magnifiers(load_magnet())
+    magnification = script("measuring.magnification")
+    both = magnification.magnifiers(load_magnet())
     rows = {
         row.magnifier: row
-        for row in measure_magnification(
+        for row in magnification.measure_magnification(
             {name: both[name] for name in ("none", "magnet")},
             alphas=[4.0],
             subjects=3,

@@ -9,9 +9,9 @@ import pytest
 from openpyxl import Workbook
 from PIL import Image
 
-from mersynth.prepare import prepare
-from mersynth.sources.phantom.population import clip_specs, render_clip
-from mersynth.store import StoreError
+from mersynth.phantom.population import clip_specs, render_clip
+from mersynth.prepare.command import prepare
+from mersynth.store.clip_store import StoreError
 
 # By clip: onset, apex and offset in a recording whose frames 0 to 20 show a rise and a fall that is
 # strongest at 10; of "frozen" the frames up to 12 are the same.

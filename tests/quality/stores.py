@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from mersynth.clips import Clip
-from mersynth.dataset import to_uint8
+from mersynth.curves import expression_course
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.gan.conditions import expression_course
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject, subject_name
 from mersynth.quality.sample import Sample
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject, subject_name
-from mersynth.store import ClipStore
-from mersynth.store_writer import StoreWriter
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.dataset import to_uint8
+from mersynth.store.writer import StoreWriter
 
 QUICK = [
     "moments=5",

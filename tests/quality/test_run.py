@@ -16,8 +16,8 @@ from mersynth.cli import app
 from mersynth.config import ConfigError
 from mersynth.quality import measure_quality
 from mersynth.quality.sample import take_sample
-from mersynth.store import ClipStore, StoreError
-from mersynth.store_writer import StoreWriter
+from mersynth.store.clip_store import ClipStore, StoreError
+from mersynth.store.writer import StoreWriter
 from tests.quality.stores import CELLS, FRAMES, QUICK, phantom_store
 
 # Without the reader, whose training takes longest.

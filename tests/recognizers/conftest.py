@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recognizers.tiny_features import GROUPS, synthetic, write
+from tests.recognizers.data.tiny_features import GROUPS, synthetic, write
 
 
 @pytest.fixture(name="data", scope="session")

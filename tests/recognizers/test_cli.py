@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from recognizers.cli import app
 from recognizers.models import list_models
-from tests.recognizers.tiny_features import write
+from tests.recognizers.data.tiny_features import write
 
 QUICK = ["executor.workers=1", "model.options.image_size=8", "model.training.epochs=2"]
 

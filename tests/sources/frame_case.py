@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mersynth.prepare import prepare
+from mersynth.prepare.command import prepare
 from mersynth.sources import get_source
 from mersynth.sources.errors import PrepareError
-from mersynth.store import ClipStore
+from mersynth.store.clip_store import ClipStore
 from tests.conftest import FakeSource, FakeTree, told_by_source
 
 

@@ -14,11 +14,11 @@ import openpyxl.utils
 import pytest
 from PIL import Image
 
-from mersynth.prepare import prepare
+from mersynth.prepare.command import prepare
 from mersynth.sources import get_source
 from mersynth.sources.errors import PrepareError, SourceError
 from mersynth.sources.table import Row
-from mersynth.store import ClipStore, StoreError
+from mersynth.store.clip_store import ClipStore, StoreError
 from tests.conftest import FakeClip, FakeTree, told_by_source
 from tests.sources.frame_case import FrameCase
 from tests.sources.one_image import decoded_once

@@ -19,8 +19,8 @@ from mersynth.clips import Clip
 from mersynth.facs.emotions import label
 from mersynth.sources import get_source
 from mersynth.sources.composite import PARTS, make_composite
-from mersynth.store import ClipStore, StoreError
-from mersynth.store_writer import StoreWriter
+from mersynth.store.clip_store import ClipStore, StoreError
+from mersynth.store.writer import StoreWriter
 from tests.sources.one_image import decoded_once
 
 TABLES = {

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mersynth.facs.emotions import classes, label
-from mersynth.prepare import prepare
+from mersynth.prepare.command import prepare
 from mersynth.sources.base import Scan
 from mersynth.sources.errors import PrepareError, Problem, SourceError
 from mersynth.sources.folder import Folder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mersynth.prepare import prepare
+from mersynth.prepare.command import prepare
 from mersynth.sources import SOURCES, get_source, register
 
 

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from mersynth.facs.emotions import label
-from mersynth.prepare import prepare
+from mersynth.prepare.command import prepare
 from mersynth.sources import get_source
 from mersynth.sources.errors import PrepareError, SourceError
 from mersynth.sources.table import Row
 from mersynth.sources.table_source import TableSource
-from mersynth.store import ClipStore
+from mersynth.store.clip_store import ClipStore
 from tests.conftest import FakeClip, FakeTree, told_by_source
 from tests.sources.source_case import TreeCase
 

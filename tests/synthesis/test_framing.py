@@ -14,8 +14,8 @@ from mersynth.config import ConfigError
 from mersynth.face.template import HEAD, TIGHT, Framing, five_points
 from mersynth.gan.checkpoint import CARD, CheckpointError, load_card
 from mersynth.gan.train import train
-from mersynth.sources.phantom.population import clip_specs, write_store
-from mersynth.store import ClipStore
+from mersynth.phantom.population import clip_specs, write_store
+from mersynth.store.clip_store import ClipStore
 from mersynth.synthesis import inputs
 from mersynth.synthesis.generate import generate
 from tests.tiny_store import tiny_clips, write_tiny_store

@@ -18,15 +18,15 @@ import torch
 from PIL import Image
 
 from mersynth.config import ConfigError
-from mersynth.dataset import ClipDataset
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.gan.checkpoint import CARD, SHIPPED, CheckpointError, load_card, load_generator
 from mersynth.gan.train import train
 from mersynth.lock import InUseError
-from mersynth.prepare import prepare
+from mersynth.phantom.population import clip_specs, render_clip, write_store
+from mersynth.prepare.command import prepare
 from mersynth.sources.composite import make_composite
-from mersynth.sources.phantom.population import clip_specs, render_clip, write_store
-from mersynth.store import ClipStore, StoredClip, StoreError
+from mersynth.store.clip_store import ClipStore, StoredClip, StoreError
+from mersynth.store.dataset import ClipDataset
 from mersynth.synthesis.generate import generate
 from mersynth.synthesis.generators import IcganGenerator
 from mersynth.synthesis.inputs import face_clips, find_generators, open_faces

@@ -14,8 +14,8 @@ from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import CARD, load_card
 from mersynth.gan.train import train
 from mersynth.motion.camera_noise import camera_noise
-from mersynth.sources.phantom.population import write_store
-from mersynth.store import ClipStore
+from mersynth.phantom.population import write_store
+from mersynth.store.clip_store import ClipStore
 from mersynth.synthesis.generate import generate
 from tests.tiny_store import tiny_clips, write_tiny_store
 

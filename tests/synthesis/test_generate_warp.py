@@ -12,10 +12,10 @@ import torch
 from mersynth.augment.au_fields import checksum
 from mersynth.augment.au_warp import au_warp
 from mersynth.config import ConfigError
-from mersynth.dataset import to_float, to_uint8
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.sources.phantom.population import DEFAULT_COUNTS, write_store
-from mersynth.store import ClipStore, StoreError
+from mersynth.phantom.population import DEFAULT_COUNTS, write_store
+from mersynth.store.clip_store import ClipStore, StoreError
+from mersynth.store.dataset import to_float, to_uint8
 from mersynth.synthesis.generate import generate
 from tests.tiny_store import tiny_clips, write_tiny_store
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from mersynth.dataset import to_float
 from mersynth.motion.head import head_motion
-from mersynth.sources.phantom.population import write_store
-from mersynth.store import ClipStore, StoredClip
-from mersynth.store_writer import StoreWriter
+from mersynth.phantom.population import write_store
+from mersynth.store.clip_store import ClipStore, StoredClip
+from mersynth.store.dataset import to_float
+from mersynth.store.writer import StoreWriter
 from mersynth.synthesis.generate import generate
 from mersynth.synthesis.head import HeadMotions
 

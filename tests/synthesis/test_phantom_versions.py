@@ -10,9 +10,9 @@ import pytest
 
 from mersynth.gan.checkpoint import CARD, SHIPPED, load_card
 from mersynth.gan.train import train
+from mersynth.phantom.version import VERSION, version_of
 from mersynth.quality.run import open_stores
-from mersynth.sources.phantom.version import VERSION, version_of
-from mersynth.store import ClipStore
+from mersynth.store.clip_store import ClipStore
 from mersynth.synthesis.generate import generate
 from tests.tiny_store import tiny_clips, write_tiny_store
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from mersynth import logs
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.motion.magnify.pairs import Pairs
-from mersynth.sources.phantom.render import PhantomRenderer
-from mersynth.sources.phantom.subject import PhantomSubject
+from mersynth.phantom.render import PhantomRenderer
+from mersynth.phantom.subject import PhantomSubject
 
 #: An eye that closes hides and uncovers: no displacement field says what its frame shows.
 MOVING_AUS = tuple(au for au in CONDITION_AUS if au != 43)

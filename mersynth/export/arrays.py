@@ -1,0 +1,188 @@
+"""The layout ``npz``: one file of arrays, as recognizers eat them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from mersynth import logs
+from mersynth.clips import Clip
+from mersynth.devices import choose_device
+from mersynth.export.images import lacks_apex
+from mersynth.export.job import ExportError, ExportSettings, Job, Written, provenance
+from mersynth.features.kinds import tell_still
+from mersynth.motion.flow import magnitude, optical_flow, optical_strain
+from mersynth.motion.luma import luma
+from mersynth.store.clip_store import StoredClip
+from mersynth.store.dataset import to_float
+
+_BATCH = 16  # clips at once; a pair's flow does not depend on what else is in the batch
+_OF_ONSET = {"onset", "onset_grey"}  # features that look at no apex
+_PROVENANCE = ("face", "template", "generator", "unseen")
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Channels of x that are computed from a clip's onset and apex frame.
+
+    Attributes:
+        compute: from onset and apex, (B, 3, H, W) in [0, 1], and the flow between them,
+            (B, 2, H, W), to (B, C, H, W).
+        channels: names of the C channels.
+        unit: what the values are.
+        moves: whether it needs the flow.
+    """
+
+    compute: Callable[[Tensor, Tensor, Tensor], Tensor]
+    channels: tuple[str, ...]
+    unit: str
+    moves: bool = False
+
+
+def _rgb(name: str) -> tuple[str, ...]:
+    return tuple(f"{name}_{colour}" for colour in "rgb")
+
+
+_DISPLACEMENT = "pixels of the store's frames, onset to apex"
+_CHANGE = "apex less onset, in [-1, 1]"
+FEATURES: Mapping[str, Feature] = {
+    "u": Feature(lambda o, a, f: f[:, :1], ("u",), f"{_DISPLACEMENT}, to the right", True),
+    "v": Feature(lambda o, a, f: f[:, 1:], ("v",), f"{_DISPLACEMENT}, down", True),
+    "strain": Feature(
+        lambda o, a, f: optical_strain(f), ("strain",), "optical strain, pixels a pixel", True
+    ),
+    "magnitude": Feature(lambda o, a, f: magnitude(f), ("magnitude",), _DISPLACEMENT, True),
+    "onset": Feature(lambda o, a, f: o, _rgb("onset"), "RGB in [0, 1]"),
+    "apex": Feature(lambda o, a, f: a, _rgb("apex"), "RGB in [0, 1]"),
+    "difference": Feature(lambda o, a, f: a - o, _rgb("difference"), f"RGB, {_CHANGE}"),
+    "onset_grey": Feature(lambda o, a, f: luma(o), ("onset_grey",), "luma in [0, 1]"),
+    "apex_grey": Feature(lambda o, a, f: luma(a), ("apex_grey",), "luma in [0, 1]"),
+    "difference_grey": Feature(
+        lambda o, a, f: luma(a - o), ("difference_grey",), f"luma, {_CHANGE}"
+    ),
+}
+"""What x can be made of, by name."""
+
+
+def npz_fault(clip: Clip, settings: ExportSettings) -> str | None:
+    """Why a clip has no features; None if it has."""
+    if set(settings.features) <= _OF_ONSET:
+        return None
+    return lacks_apex(clip)
+
+
+def write_npz(job: Job, file: Path) -> Written:
+    """One compressed ``.npz``, to be read by ``numpy.load``, without pickles.
+
+    ============  ===========  =====================================================================
+    name          shape        what
+    ============  ===========  =====================================================================
+    x             N, C, H, W   float32, the features' channels one after another
+    y             N            int64, index in ``classes``
+    subject       N            the store's own name of the subject, unique within ``dataset``
+    dataset       N            the clip's source
+    clip          N            name of the clip, unique within its subject
+    classes       K            names of the classes
+    channels      C            names of the channels, for instance ``u`` or ``apex_r``
+    face          N            id of the subject whose face is shown
+    template      N            id of the clip whose AU curve is followed; empty for a real clip
+    generator     N            SHA-256 of the generator; empty for a real clip
+    unseen        N            ids of the subjects it never saw, joined by ``;``
+    card          none         the export's card, JSON
+    ============  ===========  =====================================================================
+
+    Flow is computed on the store's frames, and only then is each channel brought to ``size`` by
+    averaging areas: u, v and magnitude stay displacements in pixels of the *store's* frames, to be
+    divided by ``card["image_size"] / size`` for pixels of x.
+
+    Raises:
+        ExportError: if ``size`` is above that of the frames.
+        ValueError: if a feature is unknown or named twice, or an option of the flow is wrong.
+    """
+    settings = job.settings
+    features = _chosen(settings.features)
+    side = job.store.image_size
+    if settings.size > side:
+        raise ExportError(
+            f"size {settings.size} lies above the frames' {side} pixels, which would invent "
+            f"detail; prepare the store with --image-size {settings.size}"
+        )
+    if not set(settings.features) <= _OF_ONSET:
+        tell_still(job.store, str(job.store.path))
+    channels = [channel for feature in features for channel in feature.channels]
+    x = np.empty((len(job.store), len(channels), settings.size, settings.size), np.float32)
+    device = choose_device(settings.device)
+    with logs.progress("computing features", total=len(x), unit="clips") as advance:
+        for first in range(0, len(x), _BATCH):
+            rows = range(first, min(first + _BATCH, len(x)))
+            values = _compute([job.store[i] for i in rows], features, settings.flow, device)
+            x[first : rows.stop] = _shrink(values, settings.size)
+            advance(len(rows))
+    units = {channel: feature.unit for feature in features for channel in feature.channels}
+    facts = {
+        "channels": units,
+        "image_size": side,
+        "size": settings.size,
+        "resized": "by averaging areas, after the flow was computed",
+        "flow": dict(settings.flow) if any(feature.moves for feature in features) else None,
+        "device": device.type,
+    }
+    table = provenance(job)
+    arrays: dict[str, Any] = {
+        "x": x,
+        "y": np.asarray(job.data.labels, np.int64),
+        "classes": np.asarray(job.data.classes),
+        "channels": np.asarray(channels),
+        "card": np.asarray(json.dumps({**job.card, **facts}, sort_keys=True)),
+    }
+    for name in ("subject", "dataset", "clip", *_PROVENANCE):
+        arrays[name] = np.asarray([row[name] for row in table], str)
+    with file.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+    return Written([], facts)
+
+
+def _chosen(names: Sequence[str]) -> list[Feature]:
+    known = ", ".join(FEATURES)
+    for name in names:
+        if name not in FEATURES:
+            raise ValueError(f"no feature {name!r}; known are {known}")
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"features must name some of {known}, each once, got {list(names)}")
+    return [FEATURES[name] for name in names]
+
+
+def _compute(
+    clips: Sequence[StoredClip],
+    features: Sequence[Feature],
+    flow_options: Mapping[str, Any],
+    device: torch.device,
+) -> np.ndarray:
+    """(B, C, H, W) float32 at the size of the frames."""
+    onset = to_float(np.stack([c.frames[0] for c in clips])).to(device)
+    # A clip without apex comes this far only where no feature looks at the apex.
+    apex = to_float(np.stack([c.frames[c.clip.apex_index or 0] for c in clips])).to(device)
+    flow = onset.new_zeros(len(onset), 2, *onset.shape[2:])
+    if any(feature.moves for feature in features):
+        flow = optical_flow(onset, apex, **flow_options)
+    parts = [feature.compute(onset, apex, flow) for feature in features]
+    return torch.cat(parts, dim=1).float().cpu().numpy()
+
+
+def _shrink(values: np.ndarray, size: int) -> np.ndarray:
+    """(B, C, H, W) to (B, C, size, size), each channel by averaging areas."""
+    if values.shape[-1] == size:
+        return values
+    small = [
+        cv2.resize(channel, (size, size), interpolation=cv2.INTER_AREA)
+        for channel in values.reshape(-1, *values.shape[2:])
+    ]
+    return np.stack(small).reshape(*values.shape[:2], size, size)

@@ -1,0 +1,90 @@
+"""Frames as image files, and the layout ``imagefolder``."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mersynth import logs
+from mersynth.clips import Clip
+from mersynth.export.job import (
+    ExportSettings,
+    ImageFormat,
+    Job,
+    Written,
+    file_name,
+    flat_names,
+)
+
+
+def encode_frame(frame: np.ndarray, form: ImageFormat, quality: int) -> bytes:
+    """A frame as the bytes of an image file.
+
+    Args:
+        frame: (H, W, 3) uint8, RGB.
+        form: ``"png"`` and ``"bmp"`` are exact; ``"jpg"`` keeps the full resolution of colour.
+        quality: of JPEG, 1 to 100.
+    """
+    buffer = io.BytesIO()
+    image = Image.fromarray(frame)
+    if form == "jpg":
+        # Chroma subsampling would halve the resolution at which skin changes its colour.
+        image.save(buffer, "JPEG", quality=quality, subsampling=0)
+    else:
+        image.save(buffer, form.upper())
+    return buffer.getvalue()
+
+
+def image_facts(form: ImageFormat, quality: int) -> dict[str, object]:
+    """What the card says of the frames' files."""
+    return {"format": form, "lossless": form != "jpg"} | (
+        {"quality": quality} if form == "jpg" else {}
+    )
+
+
+def apex_fault(clip: Clip, settings: ExportSettings) -> str | None:
+    """Why a clip's apex cannot be shown; None where it is not wanted or is there."""
+    return None if settings.frames == "all" else lacks_apex(clip)
+
+
+def lacks_apex(clip: Clip) -> str | None:
+    """What is said of a clip without apex."""
+    if clip.apex is not None:
+        return None
+    return "it has no apex; `mersynth prepare ... apex=strain` spots apexes"
+
+
+def write_imagefolder(job: Job, folder: Path) -> Written:
+    """A folder a class, for ``torchvision.datasets.ImageFolder``; an image a frame.
+
+    ::
+
+        out/
+            anger/samm_006_synthetic_00012_00000.png    source, subject, clip, frame
+            ...
+
+    ``ImageFolder`` numbers the classes by the alphabet, whatever their order in the scheme.
+    """
+    settings = job.settings
+    form = settings.format or "png"
+    paths = []
+    total = len(job.store)
+    with logs.progress("writing images", total=total, unit="clips") as advance:
+        named = zip(job.store, flat_names(job.store.clips), job.class_names, strict=True)
+        for item, name, label in named:
+            place = file_name(label)
+            (folder / place).mkdir(exist_ok=True)
+            clip = item.clip
+            index = clip.apex_index if settings.frames == "apex" else None
+            shown = range(clip.num_frames) if index is None else [index]
+            for i in shown:
+                file = folder / place / f"{name}_{clip.onset + i:05d}.{form}"
+                file.write_bytes(encode_frame(item.frames[i], form, settings.quality))
+            paths.append(f"{place}/{name}_*.{form}")
+            advance(1)
+    order = sorted(file_name(name) for name in set(job.class_names))
+    facts = {"class_to_idx": {name: i for i, name in enumerate(order)}, "frames": settings.frames}
+    return Written(paths, {**image_facts(form, settings.quality), **facts})

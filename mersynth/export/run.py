@@ -1,0 +1,249 @@
+"""``mersynth export``: a store in a layout that other people's code reads."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+
+from mersynth import __version__
+from mersynth import config as configs
+from mersynth.checks import check_choice, listed
+from mersynth.clips import Clip
+from mersynth.export.arrays import npz_fault, write_npz
+from mersynth.export.images import apex_fault, write_imagefolder
+from mersynth.export.job import ExportError, ExportSettings, Job, Written, provenance
+from mersynth.export.shards import write_webdataset
+from mersynth.export.trees import CASME2_TREE, SAMM_TREE
+from mersynth.export.video import write_mp4
+from mersynth.files import whole_file, whole_folder, write_json_atomically
+from mersynth.lock import hold
+from mersynth.sources import SOURCES
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.dataset import ClipDataset
+from mersynth.store.loading import own_scheme
+from mersynth.store.names import NameChoice, reconcile_stores
+
+logger = logging.getLogger(__name__)
+
+_COMMON = ("classes", "skip_bad")
+_SHOWN = 5  # clips that an error names
+
+
+def _no_fault(clip: Clip, settings: ExportSettings) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A way to lay clips out.
+
+    Attributes:
+        write: writes a job into a new folder or, where ``suffix`` is set, file.
+        reads: the options of ``configs/export.yaml`` that it reads, beside the common ones.
+        fault: why a clip cannot be laid out so; None if it can.
+        suffix: of a layout that is one file: how its name ends.
+    """
+
+    write: Callable[[Job, Path], Written]
+    reads: tuple[str, ...] = ()
+    fault: Callable[[Clip, ExportSettings], str | None] = _no_fault
+    suffix: str = ""
+
+
+_IMAGES = ("format", "quality")
+_TREE = ("naming", "first_frame", "emotions", *_IMAGES)
+LAYOUTS: Mapping[str, Layout] = {
+    "casme2": Layout(CASME2_TREE.write, _TREE),
+    "samm": Layout(SAMM_TREE.write, _TREE),
+    "imagefolder": Layout(write_imagefolder, ("frames", *_IMAGES), apex_fault),
+    "mp4": Layout(write_mp4, ("codec",)),
+    "webdataset": Layout(write_webdataset, ("shard_clips", *_IMAGES)),
+    "npz": Layout(write_npz, ("features", "size", "flow", "device"), npz_fault, ".npz"),
+}
+"""The layouts by name."""
+
+
+def export(
+    store: Path,
+    layout: str,
+    out: Path,
+    *,
+    naming: str | None = None,
+    classes: str | None = None,
+    features: str | None = None,
+    size: int | None = None,
+    skip_bad: bool = False,
+    names: NameChoice | None = None,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+) -> Path:
+    """Write a store in a layout that other people's code reads.
+
+    Nothing appears at ``out`` until it is whole. A folder holds ``card.json`` (the store's header
+    and checksum, licences, options, versions) and ``provenance.csv`` (a line a clip: where it lies,
+    whose face it wears, whose AU curve it follows, its generator and whom that never saw); an
+    ``.npz`` holds the same within.
+
+    Args:
+        store: folder of a store, real or synthetic.
+        layout: a name of :data:`LAYOUTS`.
+        out: the new folder; for ``npz`` the new file.
+        naming: of casme2 and samm: ``"raw"`` or ``"cropped"``.
+        classes: label scheme; default the store's own. Clips without a class are left out.
+        features: of npz: names of its channels, separated by commas.
+        size: of npz: side of the images, in pixels.
+        skip_bad: leave out the clips that the layout cannot hold, instead of stopping.
+        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
+            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.store.names`).
+        seed: of the order of clips in webdataset's shards.
+        overrides: Hydra overrides of ``configs/export.yaml``; the arguments above win over them.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        StoreError: if there is no whole, readable store.
+        NamesError: if names of the store look alike, and it is not said what they are.
+        ExportError: if ``out`` exists, or the layout cannot hold the clips.
+        InUseError: if another process writes ``out``.
+        ConfigError, ValueError: if the layout or an option is unknown or wrong, or the layout does
+            not read it.
+    """
+    check_choice("layout", layout, LAYOUTS)
+    channels = f"[{features}]" if features is not None else None
+    flags = {"naming": naming, "classes": classes, "features": channels, "size": size}
+    given = [f"{name}={value}" for name, value in flags.items() if value is not None]
+    given = [*overrides, *given, *(["skip_bad=true"] if skip_bad else [])]
+    settings = _settings(layout, given)
+    target = Path(out)
+    suffix = LAYOUTS[layout].suffix
+    if suffix and target.suffix != suffix:
+        raise ExportError(f"{layout} writes one file, whose name ends in {suffix}; got {target}")
+    with hold(target):
+        if target.exists():
+            raise ExportError(f"{target} exists already; remove it or choose another --out")
+        (named,), _ = reconcile_stores([ClipStore.open(store, verify=True)], names)
+        job = _job(named, layout, settings, seed, names)
+        _tell_terms(job)
+        _write(job, layout, target)
+    logger.info("%s: %d clips in the layout %s", target, len(job.store), layout)
+    if layout in SOURCES:
+        logger.info("mersynth reads it by: mersynth prepare --source %s --root %s", layout, target)
+    return target
+
+
+def _write(job: Job, layout: str, target: Path) -> None:
+    """Write a job into the new folder or file, whole or not at all."""
+    if LAYOUTS[layout].suffix:
+        with whole_file(target, replace=False) as partial:
+            LAYOUTS[layout].write(job, partial)
+        return
+    with whole_folder(target) as partial:
+        written = LAYOUTS[layout].write(job, partial)
+        write_json_atomically(partial / "card.json", {**job.card, **written.facts})
+        _write_provenance(partial / "provenance.csv", job, written)
+
+
+def _settings(layout: str, overrides: Sequence[str]) -> ExportSettings:
+    """The options; one that the layout does not read is refused, not passed over."""
+    config = configs.load("export", overrides)
+    for override in overrides:
+        key = override.partition("=")[0].partition(".")[0]
+        if key not in (*_COMMON, *LAYOUTS[layout].reads):
+            readers = [name for name, other in LAYOUTS.items() if key in other.reads]
+            raise ValueError(f"{override}: {key} goes with {', '.join(readers)}, not with {layout}")
+    container: Any = OmegaConf.to_container(config, resolve=True)
+    return ExportSettings(**container)
+
+
+def _job(
+    store: ClipStore, layout: str, settings: ExportSettings, seed: int, names: NameChoice | None
+) -> Job:
+    scheme = settings.classes if settings.classes is not None else own_scheme(store)
+    labelled = ClipDataset(store, scheme=scheme)
+    if len(labelled) < len(store):
+        left = len(store) - len(labelled)
+        logger.warning("%d clips have no class in the scheme %s and are left out", left, scheme)
+    fault = LAYOUTS[layout].fault
+    faults = {c.id: why for c in labelled.store.clips if (why := fault(c, settings)) is not None}
+    _report(faults, labelled, settings.skip_bad)
+    kept = labelled.store.filter(lambda clip: clip.id not in faults)
+    data = ClipDataset(kept, scheme=scheme)
+    header = store.meta["header"]
+    reads = {*_COMMON, *LAYOUTS[layout].reads}
+    card = {
+        "layout": layout,
+        "scheme": scheme,
+        "classes": list(data.classes),
+        "clips": len(data),
+        "synthetic_clips": sum(clip.is_synthetic for clip in data.store.clips),
+        "licences": list(dict.fromkeys(_terms(header, "licence"))),
+        "citations": list(dict.fromkeys(_terms(header, "citation"))),
+        "skipped": faults,
+        "without_a_class": len(store) - len(labelled),
+        "options": {name: value for name, value in asdict(settings).items() if name in reads},
+        "names": names,
+        "seed": seed,
+        "store": {"name": store.path.name, "checksum": store.checksum, "header": header},
+        "versions": {
+            "mersynth": __version__,
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+            "torch": torch.__version__,
+        },
+    }
+    return Job(data, settings, card, seed)
+
+
+def _report(faults: Mapping[str, str], data: ClipDataset, skip_bad: bool) -> None:
+    """Tell which clips cannot go out; stop unless that was allowed, or if none is left."""
+    if not faults:
+        return
+    by_reason: dict[str, list[str]] = {}
+    for clip, why in faults.items():
+        by_reason.setdefault(why, []).append(clip)
+    reasons = "\n".join(f"  {listed(clips, _SHOWN)}: {why}" for why, clips in by_reason.items())
+    count = f"{len(faults)} of {len(data)} clips cannot be exported"
+    if len(faults) == len(data) or not skip_bad:
+        hint = "" if len(faults) == len(data) else "\nOr leave them out with --skip-bad."
+        raise ExportError(f"{count}; nothing was written\n{reasons}{hint}")
+    logger.warning("%s and are left out:\n%s", count, reasons)
+
+
+def _terms(header: Mapping[str, Any], key: str) -> Iterator[str]:
+    """The licences or citations of a store and of those it was merged from."""
+    if header.get(key):
+        yield header[key]
+    for part in header.get("parts", ()):
+        yield from _terms(part["header"], key)
+
+
+def _tell_terms(job: Job) -> None:
+    for licence in job.card["licences"]:
+        logger.info("licence: %s", licence)
+    if job.card["synthetic_clips"]:
+        logger.warning(
+            "synthetic clips show one subject and follow another: a fold that tests somebody must "
+            "leave out, by the provenance, the clips of that face, of that template, and of "
+            "generators that saw them"
+        )
+
+
+def _write_provenance(path: Path, job: Job, written: Written) -> None:
+    rows = [
+        {"path": place, **row, **{name: values[i] for name, values in written.columns.items()}}
+        for i, (place, row) in enumerate(zip(written.paths, provenance(job), strict=True))
+    ]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,61 @@
+"""The layout ``mp4``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mersynth import logs
+from mersynth.export.job import ExportError, Job, Written, file_name, flat_names
+
+# The standard of mp4v holds a frame rate as a fraction of numbers of 16 bits.
+_MOST_FPS = 655
+
+
+def write_mp4(job: Job, folder: Path) -> Written:
+    """A folder a class, a video a clip: ``out/anger/samm_006_synthetic_00012.mp4``.
+
+    MPEG-4 Part 2 (``mp4v``) or VP9 (``vp09``) at the clip's frame rate, rounded to hundredths. No
+    video here is lossless, if only since colour has half the resolution: to measure motion, take a
+    layout whose frames are exact.
+
+    Raises:
+        ExportError: if the frames have an odd side.
+        OSError: if OpenCV cannot write such a video.
+    """
+    side = job.store.image_size
+    if side % 2:
+        raise ExportError(
+            f"mp4 needs frames of an even side, {job.store.path} has {side} pixels; prepare it "
+            f"with --image-size {side + 1}, or take another layout"
+        )
+    codec = job.settings.codec
+    paths = []
+    with logs.progress("writing videos", total=len(job.store), unit="clips") as advance:
+        named = zip(job.store, flat_names(job.store.clips), job.class_names, strict=True)
+        for item, name, label in named:
+            place = file_name(label)
+            (folder / place).mkdir(exist_ok=True)
+            paths.append(f"{place}/{name}.mp4")
+            _write_video(folder / paths[-1], item.frames, _rate(item.clip.fps), codec)
+            advance(1)
+    return Written(paths, {"codec": codec, "lossless": False})
+
+
+def _rate(fps: float) -> float:
+    return float(round(fps)) if fps > _MOST_FPS else max(round(fps, 2), 0.01)
+
+
+def _write_video(path: Path, frames: np.ndarray, fps: float, codec: str) -> None:
+    height, width = frames.shape[1:3]
+    fourcc = cv2.VideoWriter.fourcc(*codec)
+    writer = cv2.VideoWriter(str(path), fourcc, fps, (width, height))
+    try:
+        if not writer.isOpened():
+            raise OSError(f"OpenCV cannot write {path.name} as {codec} at {fps} frames a second")
+        for frame in frames:
+            writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    finally:
+        writer.release()

@@ -1,0 +1,142 @@
+"""Where things are in a frame: from the frame's pixels to the neutral face, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mersynth.phantom.camera import SPAN, sample
+from mersynth.phantom.eyes import slide
+from mersynth.phantom.muscles import lid_openings
+from mersynth.phantom.scene import Scene
+
+_ITERATIONS = 5  # a micro-expression's error falls below 0.01 pixels
+
+
+def undo(target: Tensor, motion: Callable[[Tensor], Tensor]) -> Tensor:
+    """Where places come from: the fixed point of ``place = target - motion(place)``.
+
+    Args:
+        target: places after the motion.
+        motion: how far what was at a place has moved, of as many places.
+    """
+    place = target
+    for _ in range(_ITERATIONS):
+        place = target - motion(place)
+    return place
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What moves in some frames of a scene.
+
+    Attributes:
+        scene: whose motion.
+        upper: (T, 2, S, S) image motion in pixels at each place of the neutral face, as the upper
+            lip follows.
+        lower: (T, 2, S, S) the same, as the lower lip follows.
+        pose: (T, 5) shift right and down (in 20 cm, what a picture of the whole head spans), roll,
+            yaw, pitch (radians).
+        lids: (T, 2, 2) the subject's right and left eye; closing of the upper lid, rise of the
+            lower.
+    """
+
+    scene: Scene
+    upper: Tensor
+    lower: Tensor
+    pose: Tensor
+    lids: Tensor
+
+    @classmethod
+    def of(cls, scene: Scene, aus: Tensor, pose: Tensor, blink: Tensor) -> Motion:
+        """The motion of (T, 20, 2) AU intensities, (T, 5) pose and (T,) blink."""
+        weights = torch.cat([aus.flatten(1), pose[:, 3:]], 1)  # (T, 42)
+        upper, lower = (
+            torch.einsum("tk,kchw->tchw", weights, field) for field in (scene.upper, scene.lower)
+        )
+        closing, rise = lid_openings(aus).unbind(-1)
+        closing = closing + blink[:, None] * (1 - closing)
+        return cls(scene, upper, lower, pose, torch.stack([closing, rise], -1))
+
+    def invert(self) -> tuple[Tensor, Tensor]:
+        """Places (T, 2, S, S) on the face that the picture shows, lids apart: upper, lower side."""
+        target = self._unpose(self._pixels())
+        size = self.scene.camera.size
+        upper = undo(target, lambda place: sample(self.upper, place, size))
+        lower = undo(target, lambda place: sample(self.lower, place, size))
+        return upper, lower
+
+    def behind(self, depth: float | Tensor) -> Tensor:
+        """Places (T, 2, S, S) in the neutral image of what has no muscle.
+
+        Args:
+            depth: of what is seen, cm; one number, or (S, S) at each pixel.
+        """
+        return self._unpose(self._pixels()) - self._turn(depth)
+
+    def follow(self, behind: Tensor, depth: float | Tensor) -> Tensor:
+        """Where places (1 or T, 2, S, S) without muscle, at a depth in cm, are in the frames."""
+        return self._pose(behind + self._turn(depth))
+
+    def close_lids(self, place: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Take the lids' motion out of places (T, 2, S, S).
+
+        Returns:
+            The places on the neutral face, and for each eye's box (6, T, h, w): the four levels of
+            its lids as moved, its opening at rest, and y of the places with the lids' motion.
+        """
+        place = place.clone()
+        found = []
+        for eye, box in enumerate(self.scene.eyes.boxes):
+            top, bottom, left, right = self.scene.window.rows_and_columns(box)
+            x, y = place[:, 0, top:bottom, left:right], place[:, 1, top:bottom, left:right]
+            rest, moved = self.scene.eyes.levels(x, eye, *self.lids[:, eye].unbind(-1))
+            found.append(torch.cat([moved, (rest[2] - rest[1])[None], y[None]]))
+            place[:, 1, top:bottom, left:right] = slide(y, moved, rest)
+        return place, found
+
+    def forward(self, points: Tensor, on_lower: Tensor) -> Tensor:
+        """Where places of the neutral face are in the frames.
+
+        Args:
+            points: (T, 2, H, W) pixels of the neutral image.
+            on_lower: (H, W) True on the lower lip's side.
+        """
+        points = points.clone()
+        x, y = points[:, 0].clone(), points[:, 1].clone()
+        for eye, (top, bottom, left, right) in enumerate(self.scene.eyes.boxes):
+            rest, moved = self.scene.eyes.levels(x, eye, *self.lids[:, eye].unbind(-1))
+            here = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+            points[:, 1] = torch.where(here, slide(y, rest, moved), points[:, 1])
+        size = self.scene.camera.size
+        lower, upper = sample(self.lower, points, size), sample(self.upper, points, size)
+        return self._pose(points + torch.where(on_lower, lower, upper))
+
+    def _pixels(self) -> Tensor:
+        return self.scene.window.centres(self.pose.device)[None]
+
+    def _turn(self, depth: float | Tensor) -> Tensor:
+        """Image motion of what lies at a depth by yaw and pitch."""
+        turn = torch.stack([self.pose[:, 3], -self.pose[:, 4]], 1)
+        return turn[:, :, None, None] * (self.scene.camera.pixels_per_cm * depth)
+
+    def _unpose(self, points: Tensor) -> Tensor:
+        half = self.scene.camera.size / 2
+        return _rotate(points - half - self._shift(), -self.pose[:, 2]) + half
+
+    def _pose(self, points: Tensor) -> Tensor:
+        half = self.scene.camera.size / 2
+        return _rotate(points - half, self.pose[:, 2]) + half + self._shift()
+
+    def _shift(self) -> Tensor:
+        return self.pose[:, :2, None, None] * (SPAN * self.scene.camera.pixels_per_cm)
+
+
+def _rotate(points: Tensor, angle: Tensor) -> Tensor:
+    """Rotate (T, 2, H, W) points clockwise in the image (y is down) by (T,) radians."""
+    cos, sin = (v[:, None, None] for v in (angle.cos(), angle.sin()))
+    x, y = points.unbind(1)
+    return torch.stack([cos * x - sin * y, sin * x + cos * y], 1)

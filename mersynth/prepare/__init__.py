@@ -1,0 +1,1 @@
+"""A database on disk becomes a store; ``mersynth prepare``."""

@@ -1,0 +1,313 @@
+"""ClipStore: a set of annotated face clips on disk, real or synthetic.
+
+A store is a folder::
+
+    my_store/
+        clips.parquet     a row a clip: the fields of Clip
+        frames.npy        (F, H, W, 3) uint8, RGB; the frames of all clips, one clip after another
+        intensities.npy   (F, 20, 2) float32, AU intensities in [0, 1], rows as CONDITION_AUS, then
+                          the subject's left and right side; NaN = not measured
+        landmarks.npy     (F, 68, 2) float32, (x, y) in pixels; NaN = not measured
+        store.json        schema version, header (source, licence, seed ...), SHA-256 of each file
+
+        .verified.json    which of these were found to be what ``store.json`` says, and when
+
+A store is written beside its final place, in ``.<name>.<who>.partial``, and renamed when it is
+whole: a folder of that name is always a complete store. Whoever opens it compares the checksums
+once (:mod:`mersynth.store.verdict`). Intensities of schema version 1 have no sides, (F, 20): such a
+store opens as before, and both sides are what it holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mersynth.clips import Clip
+from mersynth.face.template import Framing, framing_in
+from mersynth.facs.action_units import CONDITION_AUS, SIDES, on_both_sides
+from mersynth.facs.landmarks import NUM_LANDMARKS
+from mersynth.files import checksum_of
+from mersynth.store.verdict import DamagedError, check_files
+
+logger = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 2
+_WITHOUT_SIDES = 1  # the schema version before AU intensities had sides
+CHECKSUMMED_FILES = ("clips.parquet", "frames.npy", "intensities.npy", "landmarks.npy")
+
+
+CLIP_FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
+
+
+class StoreError(Exception):
+    """A folder is not a whole, readable ClipStore, or a store cannot be written there."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClip:
+    """A clip with its arrays (views into the memory-mapped store).
+
+    Attributes:
+        clip: the annotation.
+        frames: (T, H, W, 3) uint8, RGB.
+        intensities: (T, 20, 2) float32 in [0, 1], the last axis as ``SIDES``; NaN where not
+            measured.
+        landmarks: (T, 68, 2) float32, (x, y) in pixels; NaN where not measured.
+    """
+
+    clip: Clip
+    frames: np.ndarray
+    intensities: np.ndarray
+    landmarks: np.ndarray
+
+
+class ClipStore(Sequence[StoredClip]):
+    """A memory-mapped set of annotated clips; see the module's text for the files.
+
+    Open one with :meth:`open`; write one with :class:`mersynth.store.writer.StoreWriter`.
+
+    Example:
+        >>> store = ClipStore.open("stores/samm")               # doctest: +SKIP
+        >>> angry = store.filter(lambda c: c.emotion == "anger")  # doctest: +SKIP
+        >>> angry[0].frames.shape                                 # doctest: +SKIP
+        (71, 128, 128, 3)
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clips: Sequence[Clip],
+        starts: Sequence[int],
+        frames: np.ndarray,
+        intensities: np.ndarray,
+        landmarks: np.ndarray,
+        meta: Mapping[str, Any],
+    ) -> None:
+        self.path = path
+        self.clips = tuple(clips)
+        self.starts = tuple(starts)
+        self.frames = frames
+        self.intensities = intensities
+        self.landmarks = landmarks
+        self.meta = dict(meta)
+
+    @classmethod
+    def open(cls, path: str | Path, verify: bool = False) -> ClipStore:
+        """Open a store, its arrays memory-mapped and read-only.
+
+        Its files are compared with the SHA-256 in ``store.json``, which reads all of them; that
+        they are whole is remembered until they change.
+
+        Args:
+            path: the store's folder.
+            verify: compare them now, whatever is remembered.
+
+        Raises:
+            StoreError: if the folder is not a store, is of another schema version, or is damaged.
+        """
+        path = Path(path)
+        meta = _read_meta(path)
+        try:
+            check_files(path, meta["sha256"], again=verify)
+        except DamagedError as error:
+            raise StoreError(
+                f"{error}; make the store again, or take a copy that is whole"
+            ) from error
+        clips = _read_clips(path / "clips.parquet")
+        lengths = [clip.num_frames for clip in clips]
+        arrays = _open_arrays(path, sum(lengths), sides=meta["schema_version"] != _WITHOUT_SIDES)
+        starts = (
+            np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(int).tolist() if clips else []
+        )
+        return cls(path, clips, starts, meta=meta, **arrays)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> StoredClip:  # type: ignore[override]
+        clip = self.clips[index]
+        rows = slice(self.starts[index], self.starts[index] + clip.num_frames)
+        return StoredClip(clip, self.frames[rows], self.intensities[rows], self.landmarks[rows])
+
+    def __iter__(self) -> Iterator[StoredClip]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square frames, in pixels."""
+        return int(self.frames.shape[1])
+
+    @property
+    def framing(self) -> Framing | None:
+        """Where the faces lie in the frames; None where it is not known.
+
+        Raises:
+            StoreError: if ``store.json`` has no framing's numbers there.
+        """
+        try:
+            return framing_in(self.meta["header"])
+        except (ValueError, TypeError) as error:
+            file = self.path / "store.json"
+            raise StoreError(f"{file} is damaged ({error}); make the store again") from error
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over the names and SHA-256s of the store's files: equal bytes, equal checksum."""
+        return checksum_of(self.meta["sha256"])
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Ids of the subjects, sorted."""
+        return tuple(sorted({clip.subject_id for clip in self.clips}))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The clips as a pandas table, a row a clip, in stored order."""
+        import pandas as pd
+
+        rows = [{"id": c.id, "subject_id": c.subject_id, **clip_row(c)} for c in self.clips]
+        return pd.DataFrame(rows, columns=["id", "subject_id", *CLIP_FIELDS])
+
+    def filter(self, keep: Callable[[Clip], bool]) -> ClipStore:
+        """The clips for which ``keep`` is true, as a view: nothing is copied."""
+        chosen = [i for i, clip in enumerate(self.clips) if keep(clip)]
+        return self.view([self.clips[i] for i in chosen], [self.starts[i] for i in chosen])
+
+    def view(self, clips: Sequence[Clip], starts: Sequence[int]) -> ClipStore:
+        """Other annotations of the same frames, each with its first row; nothing is copied."""
+        arrays = self.frames, self.intensities, self.landmarks
+        return ClipStore(self.path, clips, starts, *arrays, self.meta)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To another process a store goes as its place on disk: a pickled map would be a copy of all
+        # frames, one for each worker.
+        return _open_again, (self.path.absolute(), self.checksum, self.clips, self.starts)
+
+
+def _open_again(
+    path: Path, checksum: str, clips: Sequence[Clip], starts: Sequence[int]
+) -> ClipStore:
+    """A store, or a view of one, where another process opened it."""
+    whole = ClipStore.open(path)
+    if whole.checksum != checksum:
+        raise StoreError(
+            f"{path} was replaced while it was in use: it is another store than the one that was "
+            "opened; open it again, and start anew what reads it"
+        )
+    arrays = (whole.frames, whole.intensities, whole.landmarks)
+    return ClipStore(path, clips, starts, *arrays, whole.meta)
+
+
+def require_real(store: ClipStore) -> ClipStore:
+    """The store itself, if no clip of it is synthetic.
+
+    A synthetic clip shows and follows people whom the store's own columns do not name; what is
+    trained on it or made from it could no longer tell whom it has seen.
+
+    Raises:
+        StoreError: if a clip is synthetic.
+    """
+    for clip in store.clips:
+        if clip.is_synthetic:
+            raise StoreError(
+                f"{store.path} holds synthetic clips ({clip.id}); give the store of real clips "
+                "that `mersynth prepare` made"
+            )
+    return store
+
+
+def tell_framings(framings: Mapping[str, Framing | None], advice: str) -> None:
+    """Warn where the faces of what is used together lie differently; unknown ones are left out.
+
+    Args:
+        framings: by the name of the store, checkpoint or option.
+        advice: what to do about it.
+    """
+    known = {name: framing for name, framing in framings.items() if framing is not None}
+    if len(set(known.values())) > 1:
+        said = "; ".join(f"{name}: {framing}" for name, framing in known.items())
+        logger.warning("faces are not framed alike. %s. %s", said, advice)
+
+
+def clip_row(clip: Clip) -> dict[str, Any]:
+    """The fields of a clip as JSON-able values."""
+    return {name: getattr(clip, name) for name in CLIP_FIELDS} | {"unseen": list(clip.unseen)}
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    file = path / "store.json"
+    if not path.is_dir():
+        raise StoreError(
+            f"no store at {path}; `mersynth prepare --source SOURCE --out {path}` makes one"
+        )
+    if not file.exists():
+        raise StoreError(f"{path} is not a ClipStore: it has no store.json")
+    try:
+        meta: dict[str, Any] = json.loads(file.read_text())
+        version, complete = meta.get("schema_version"), "source" in meta["header"]
+        complete &= set(CHECKSUMMED_FILES) <= set(meta["sha256"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{file} is damaged ({error}); make the store again") from error
+    if version not in (_WITHOUT_SIDES, SCHEMA_VERSION):
+        raise StoreError(
+            f"{file} has schema version {version}, this mersynth reads {_WITHOUT_SIDES} and "
+            f"{SCHEMA_VERSION}; make the store again, or install the version that wrote it"
+        )
+    if not complete:
+        raise StoreError(f"{file} lacks the source or a file's SHA-256; make the store again")
+    return meta
+
+
+def array_layout(image_size: int) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Type and shape of what is stored for every frame, by the name of the array."""
+    return {
+        "frames": (np.uint8, (image_size, image_size, 3)),
+        "intensities": (np.float32, (len(CONDITION_AUS), len(SIDES))),
+        "landmarks": (np.float32, (NUM_LANDMARKS, 2)),
+    }
+
+
+def _open_arrays(path: Path, total: int, sides: bool) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    for name in array_layout(0):
+        file = path / f"{name}.npy"
+        try:
+            arrays[name] = np.load(file, mmap_mode="r")
+        except (OSError, EOFError, ValueError) as error:
+            raise StoreError(f"{file} cannot be read ({error}); make the store again") from error
+    side = arrays["frames"].shape[1] if arrays["frames"].ndim > 1 else 0
+    layout = array_layout(side)
+    if not sides:
+        layout["intensities"] = (np.float32, (len(CONDITION_AUS),))
+    for name, (kind, shape) in layout.items():
+        array = arrays[name]
+        if array.dtype != kind or array.shape != (total, *shape):
+            raise StoreError(
+                f"{path / f'{name}.npy'} holds {array.dtype} {array.shape}, the clips need "
+                f"{np.dtype(kind)} {(total, *shape)}; make the store again"
+            )
+    if not sides:
+        arrays["intensities"] = on_both_sides(arrays["intensities"])
+    return arrays
+
+
+def _read_clips(path: Path) -> list[Clip]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(path).to_pylist()
+        return [Clip(**{**row, "unseen": tuple(row["unseen"])}) for row in rows]
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); make the store again") from error

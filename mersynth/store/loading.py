@@ -1,0 +1,82 @@
+"""A store in two lines: a pandas table and a torch Dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.dataset import ClipDataset, tell_empty_classes
+from mersynth.store.names import NameChoice, Named, reconcile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load_clips(
+    path: str | Path,
+    *,
+    num_frames: int = 16,
+    scheme: str | None = None,
+    names: NameChoice | None = None,
+) -> tuple[pd.DataFrame, ClipDataset]:
+    """Open any store, real or synthetic, as a table and a Dataset of the same clips.
+
+    Args:
+        path: the store's folder.
+        num_frames: frames of a sample, T.
+        scheme: label scheme (``facs.emotions.SCHEMES``); clips without a class in it are left out
+            of both. None: the store's own (:func:`own_scheme`).
+        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``
+            joins them; None leaves them apart as ``"distinct"`` does, with a warning.
+
+    Returns:
+        The table, whose row ``i`` is about sample ``i``: the fields of :class:`mersynth.clips.Clip`
+        beside ``id``, ``subject_id``, ``class`` (its name) and ``label`` (its index); and the
+        :class:`mersynth.store.dataset.ClipDataset` of clips (T, 3, H, W) float32 in [0, 1].
+        Classes of the scheme that no clip has are named in a warning.
+
+    Raises:
+        StoreError: if there is no whole, readable store.
+        ValueError: if the scheme is unknown or no clip has a class in it, ``num_frames`` is not
+            positive, or the store was merged from stores of several schemes and none is named.
+
+    Example:
+        >>> table, clips = mersynth.load_clips("stores/samm_synthetic")   # doctest: +SKIP
+        >>> table["class"].value_counts(), clips[0]["clip"].shape         # doctest: +SKIP
+    """
+    store = ClipStore.open(path)
+    spelling = reconcile([Named(str(path), store.clips)], names, strict=False)
+    store = store.view(spelling.clips(store.clips), store.starts)
+    data = ClipDataset(store, num_frames, scheme if scheme is not None else own_scheme(store))
+    tell_empty_classes(str(path), data.classes, data.labels)
+    table = data.store.table
+    table["class"] = [data.classes[label] for label in data.labels]
+    table["label"] = data.labels
+    return table, data
+
+
+def own_scheme(store: ClipStore) -> str:
+    """The label scheme that a store's classes are of.
+
+    A synthetic store carries the classes of the scheme that it was made for, a real one the
+    database's own labels (``"native"``), which other schemes read as well.
+
+    Raises:
+        ValueError: if the store was merged from stores of several schemes.
+    """
+    found = sorted(set(_schemes(store.meta["header"])))
+    if len(found) > 1:
+        raise ValueError(
+            f"{store.path} holds clips labelled by several schemes ({', '.join(found)}); name one "
+            "that knows the classes of all: scheme=..., or --classes on the command line"
+        )
+    return found[0] if found else "native"
+
+
+def _schemes(header: Mapping[str, Any]) -> Iterator[str]:
+    if header.get("scheme"):
+        yield header["scheme"]
+    for part in header.get("parts", ()):
+        yield from _schemes(part["header"])

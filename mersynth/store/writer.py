@@ -1,0 +1,342 @@
+"""Writing a ClipStore: beside its final place first, renamed when it is whole."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from mersynth.clips import Clip
+from mersynth.facs.action_units import on_both_sides
+from mersynth.files import (
+    checksum_of,
+    move_whole,
+    partial_of,
+    partials_of,
+    remove_abandoned,
+    write_json_atomically,
+)
+from mersynth.lock import hold
+from mersynth.space import new_array, open_array
+from mersynth.store.clip_store import (
+    CHECKSUMMED_FILES,
+    CLIP_FIELDS,
+    SCHEMA_VERSION,
+    ClipStore,
+    StoreError,
+    array_layout,
+    clip_row,
+)
+from mersynth.store.verdict import hash_files, remember
+
+logger = logging.getLogger(__name__)
+
+_JOURNAL = "journal.json"
+
+
+class StoreWriter:
+    """Writes a store whose clips are known beforehand; nothing appears at ``path`` until whole.
+
+    Clips are added in their order. With ``resume=True`` an interrupted writing of the same clips
+    and header goes on behind the last clip that was committed (see :attr:`done`). The store's lock
+    (:func:`mersynth.lock.hold`) is held from here to the end of the ``with`` block.
+
+    Args:
+        path: folder of the new store; it must not exist.
+        clips: all clips of the store, ids unique.
+        image_size: side of the square frames, in pixels.
+        header: JSON-able facts about the store: at least ``source``.
+        resume: continue an interrupted writing, if there is one.
+
+    Raises:
+        StoreError: if ``path`` exists, an id comes twice, or what was interrupted is another store.
+        InUseError: if another process writes the store.
+        NoSpaceError: if the disk has no room for it.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        clips: Sequence[Clip],
+        image_size: int,
+        header: Mapping[str, Any],
+        resume: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.clips = tuple(clips)
+        if not self.clips:
+            raise StoreError(f"a store needs at least one clip; none was given for {self.path}")
+        _check_unique(self.clips)
+        self._ends = np.cumsum([clip.num_frames for clip in self.clips]).tolist()
+        self._plan = _plan_checksum(self.clips, image_size, header)
+        self._header = dict(header)
+        self._arrays: dict[str, np.memmap] = {}
+        self.done = 0
+        self.partial = partial_of(self.path)
+        self._journal = self.partial / _JOURNAL
+        with ExitStack() as lock:
+            lock.enter_context(hold(self.path))
+            self._begin(image_size, resume)
+            self._lock = lock.pop_all()
+        self._next = self.done
+
+    def _begin(self, image_size: int, resume: bool) -> None:
+        if self.path.exists():
+            raise StoreError(f"{self.path} exists already; remove it or choose another --out")
+        begun = self._find_begun() if resume else None
+        if begun is not None:
+            self._take_over(begun)
+        else:
+            remove_abandoned(self.path)
+            self.partial.mkdir(parents=True)
+        try:
+            for name, (kind, shape) in array_layout(image_size).items():
+                file = self.partial / f"{name}.npy"
+                if begun is not None:
+                    self._arrays[name] = open_array(file)
+                else:
+                    self._arrays[name] = new_array(file, kind, (self._ends[-1], *shape))
+            if begun is None:
+                self._note()
+        except BaseException:
+            self._clear(failed=True)
+            raise
+
+    def _find_begun(self) -> Path | None:
+        """The interrupted writing of this store that had come farthest."""
+        found = {
+            folder: journal
+            for folder in partials_of(self.path)
+            if (journal := _read_journal(folder)) is not None
+        }
+        fitting = [folder for folder, journal in found.items() if journal["plan"] == self._plan]
+        if found and not fitting:
+            raise StoreError(
+                f"{next(iter(found))} holds the beginning of another store (other clips, sizes, "
+                "settings or version of mersynth); remove that folder, or repeat the command that "
+                "began it"
+            )
+        return max(fitting, key=lambda folder: int(found[folder]["done"]), default=None)
+
+    def _take_over(self, begun: Path) -> None:
+        """Make an interrupted writing one's own: by a renaming, which one process alone can do."""
+        try:
+            begun.rename(self.partial)
+        except FileNotFoundError as error:
+            raise StoreError(f"{begun} was just taken over by another process") from error
+        self.done = int(json.loads(self._journal.read_text())["done"])
+        logger.info("continuing %s behind clip %d of %d", self.path, self.done, len(self.clips))
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._clear(failed=error is not None)
+            if error is not None and self.done:
+                logger.warning(
+                    "%d of %d clips of %s are kept: the same command with --resume goes on",
+                    self.done,
+                    len(self.clips),
+                    self.path,
+                )
+
+    def _clear(self, failed: bool) -> None:
+        self._arrays.clear()
+        if failed and not self.done:  # nothing that could be resumed
+            shutil.rmtree(self.partial, ignore_errors=True)
+
+    def add(
+        self,
+        frames: np.ndarray,
+        intensities: np.ndarray | None = None,
+        landmarks: np.ndarray | None = None,
+    ) -> None:
+        """Write the next clip's arrays; what is None is stored as not measured (NaN).
+
+        Args:
+            frames: (T, H, W, 3) uint8, RGB, with T the clip's number of frames.
+            intensities: (T, 20, 2) in [0, 1], the last axis as ``facs.SIDES``; or (T, 20), measured
+                without sides, which both sides get.
+            landmarks: (T, 68, 2), (x, y) in pixels.
+
+        Raises:
+            ValueError: if a shape, a type or a range is wrong.
+        """
+        if self._next >= len(self.clips):
+            raise ValueError(f"all {len(self.clips)} clips of {self.path} were added already")
+        clip = self.clips[self._next]
+        rows = slice(self._ends[self._next] - clip.num_frames, self._ends[self._next])
+        if frames.dtype != np.uint8:
+            raise ValueError(f"clip {clip.id}: frames must be uint8, got {frames.dtype}")
+        if intensities is not None and intensities.ndim == 2:
+            intensities = on_both_sides(intensities)
+        given = {"frames": frames, "intensities": intensities, "landmarks": landmarks}
+        for name, value in given.items():
+            target = self._arrays[name][rows]
+            if value is None:
+                target[:] = np.nan
+            elif value.shape != target.shape:
+                raise ValueError(
+                    f"clip {clip.id}: {name} must have shape {target.shape}, got {value.shape}"
+                )
+            else:
+                target[:] = value
+        if intensities is not None and ((intensities < 0) | (intensities > 1)).any():
+            raise ValueError(
+                f"clip {clip.id}: AU intensities must lie in [0, 1], got "
+                f"{np.nanmin(intensities):.3f}..{np.nanmax(intensities):.3f}"
+            )
+        self._next += 1
+
+    def commit(self) -> None:
+        """Make what was added survive a kill: a later ``resume=True`` begins behind it.
+
+        Raises:
+            StoreError: if another process has taken the writing over, or removed it.
+        """
+        for array in self._arrays.values():
+            array.flush()
+        self._check_own()
+        self.done = self._next
+        self._note()
+
+    def _note(self) -> None:
+        write_json_atomically(self._journal, {"plan": self._plan, "done": self.done})
+
+    def _check_own(self) -> None:
+        if not self._journal.exists():
+            raise StoreError(
+                f"{self.partial} is gone: another process has taken over the writing of "
+                f"{self.path}, or removed it; wait until that has ended"
+            )
+
+    def finish(self, furnish: Callable[[ClipStore], None] | None = None) -> ClipStore:
+        """Complete the store, move it to its place and open it.
+
+        Args:
+            furnish: called with the whole store before it is moved, for instance to draw pictures
+                into its folder.
+
+        Raises:
+            StoreError: if clips are missing, or something appeared at the store's path.
+        """
+        if self._next != len(self.clips):
+            raise StoreError(
+                f"{self.path}: {self._next} of {len(self.clips)} clips were added; "
+                "the store is not whole and was not put in place"
+            )
+        if self.done:  # what follows may fail, on a full disk for instance
+            self.commit()
+        for array in self._arrays.values():
+            array.flush()
+        self._arrays.clear()
+        self._check_own()
+        _write_clips(self.partial / "clips.parquet", self.clips)
+        seals = hash_files(self.partial, CHECKSUMMED_FILES)
+        sha256 = {name: seal["sha256"] for name, seal in seals.items()}
+        meta = {"schema_version": SCHEMA_VERSION, "header": self._header, "sha256": sha256}
+        write_json_atomically(self.partial / "store.json", meta)
+        remember(self.partial, seals)
+        if furnish is not None:
+            furnish(ClipStore.open(self.partial))
+        self._check_own()
+        try:
+            move_whole(self.partial, self.path)
+        except FileExistsError as error:
+            raise StoreError(str(error)) from error
+        (self.path / _JOURNAL).unlink()
+        return ClipStore.open(self.path)
+
+
+def check_target(path: Path, resume: bool) -> None:
+    """Check, before work is done for it, that a store can be written.
+
+    Raises:
+        StoreError: if it exists, or an interrupted writing of it would be lost.
+    """
+    if path.exists():
+        raise StoreError(f"{path} exists already; remove it or choose another --out")
+    for partial in () if resume else partials_of(path):
+        if (_read_journal(partial) or {}).get("done"):
+            raise StoreError(
+                f"an interrupted store lies in {partial}; add --resume to go on with it, or remove "
+                "that folder"
+            )
+
+
+def _read_journal(partial: Path) -> dict[str, Any] | None:
+    """How far an interrupted writing had come; None if that cannot be known."""
+    try:
+        journal: dict[str, Any] = json.loads((partial / _JOURNAL).read_text())
+        return journal if {"plan", "done"} <= set(journal) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def merge(
+    stores: Sequence[ClipStore], path: str | Path, header: Mapping[str, Any] | None = None
+) -> ClipStore:
+    """Write the clips of several stores of one image size into a new store.
+
+    Args:
+        stores: the stores, or views of them (:meth:`ClipStore.filter`).
+        path: folder of the new store; it must not exist.
+        header: facts about the new store, beside its framing where the parts share one. The header
+            of each part is kept beside them under ``header["parts"]``, licence notes included.
+
+    Raises:
+        StoreError: if the image sizes differ, an id comes twice, or ``path`` exists.
+    """
+    sizes = sorted({store.image_size for store in stores})
+    if len(sizes) != 1:
+        raise StoreError(f"stores of one image size can be merged, got sizes {sizes}")
+    framings = {store.framing for store in stores}
+    framing = framings.pop() if len(framings) == 1 else None
+    facts = {
+        "framing": framing.as_dict() if framing is not None else None,
+        "source": "+".join(dict.fromkeys(str(s.meta["header"]["source"]) for s in stores)),
+        **(header or {}),
+        "parts": [{"checksum": s.checksum, "header": s.meta["header"]} for s in stores],
+    }
+    clips = [clip for store in stores for clip in store.clips]
+    with StoreWriter(path, clips, sizes[0], facts) as writer:
+        for store in stores:
+            for item in store:
+                writer.add(item.frames, item.intensities, item.landmarks)
+        return writer.finish()
+
+
+def _plan_checksum(clips: Iterable[Clip], image_size: int, header: Mapping[str, Any]) -> str:
+    rows = [clip_row(clip) for clip in clips]
+    return checksum_of([rows, image_size, dict(header), SCHEMA_VERSION])
+
+
+def _check_unique(clips: Iterable[Clip]) -> None:
+    seen: set[str] = set()
+    for clip in clips:
+        if clip.id in seen:
+            raise StoreError(f"clip id {clip.id!r} comes twice; ids must be unique within a store")
+        seen.add(clip.id)
+
+
+def _write_clips(path: Path, clips: Iterable[Clip]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"onset": pa.int64(), "apex": pa.int64(), "offset": pa.int64(), "fps": pa.float64()}
+    kinds["unseen"] = pa.list_(pa.string())
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in CLIP_FIELDS])
+    pq.write_table(pa.Table.from_pylist([clip_row(c) for c in clips], schema=schema), path)

@@ -1,8 +1,0 @@
-"""A store in layouts that other people's code reads: ``mersynth export``."""
-
-from __future__ import annotations
-
-from mersynth.synthesis.export.job import ExportError, ExportSettings
-from mersynth.synthesis.export.run import LAYOUTS, Layout, export
-
-__all__ = ["LAYOUTS", "ExportError", "ExportSettings", "Layout", "export"]

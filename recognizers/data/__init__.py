@@ -1,0 +1,1 @@
+"""What systems read: the tensors of a store's clips, and feature files of others."""

@@ -1,0 +1,88 @@
+"""All clips of a run as arrays: real ones to test and learn from, and others to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mersynth.clips import Clip
+from recognizers.data.inputs import ModelData
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class ClipArrays:
+    """Clips as numpy arrays, which processes share; row ``i`` of everything is about one clip.
+
+    Attributes:
+        inputs: (N, ...) float32, by the name of the model's input.
+        label: (N,) int64, index in ``classes``.
+        au_set: (N, S, 2) float32, see :func:`mersynth.augment.au_sets`.
+        domain: (N,) int64, 0 for a clip of the databases under test, 1 for one mixed in.
+        clips: the N clips.
+        classes: names of the classes.
+    """
+
+    inputs: dict[str, np.ndarray]
+    label: np.ndarray
+    au_set: np.ndarray
+    domain: np.ndarray
+    clips: tuple[Clip, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def labels(self) -> list[str]:
+        """The class of each clip."""
+        return [self.classes[i] for i in self.label]
+
+
+def join(
+    parts: Sequence[ModelData], mixed: Sequence[ModelData] = (), classes: Sequence[str] = ()
+) -> ClipArrays:
+    """Clips of several stores as one, one after another.
+
+    Args:
+        parts: of the databases under test.
+        mixed: to learn from besides.
+        classes: names of the classes; none: those of ``parts``, as the first has them.
+
+    Raises:
+        ValueError: if ``parts`` differ in their classes, or ``mixed``, or ``parts`` where classes
+            are given, know others.
+    """
+    names = tuple(classes or parts[0].classes)
+    every = [*parts, *mixed]
+    for part in () if classes else parts:
+        if set(part.classes) != set(names):
+            raise ValueError(
+                f"clips of {part.clips[0].source} have the classes {', '.join(part.classes)}, "
+                f"those of {parts[0].clips[0].source} {', '.join(names)}: stores need a label "
+                "scheme that they share (--classes three), files the same classes"
+            )
+    for part in mixed if not classes else every:
+        if unknown := sorted(set(part.classes) - set(names)):
+            raise ValueError(
+                f"clips of {part.clips[0].source} to learn from show {', '.join(unknown)}, the "
+                f"clips under test {', '.join(names)}: stores need a label scheme that reads both "
+                "(generate --classes, --classes), files the same names of classes"
+            )
+    numbers = [np.array([names.index(name) for name in part.classes]) for part in every]
+    domain = [len(part.clips) * [0] for part in parts] + [len(part.clips) * [1] for part in mixed]
+    return ClipArrays(
+        inputs={
+            name: _joined([part.inputs[name].numpy() for part in every]) for name in every[0].inputs
+        },
+        label=np.concatenate(
+            [number[part.label.numpy()] for number, part in zip(numbers, every, strict=True)]
+        ),
+        au_set=np.concatenate([part.au_set.numpy() for part in every]),
+        domain=np.array([number for part in domain for number in part]),
+        clips=tuple(clip for part in every for clip in part.clips),
+        classes=names,
+    )
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """One array is passed on: inputs may be gigabytes."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

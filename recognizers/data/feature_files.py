@@ -1,0 +1,274 @@
+"""Anyone's own features as a model reads them: ``FILE.npz`` of ``--data``."""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mersynth.augment import au_sets
+from mersynth.checks import listed
+from mersynth.clips import Clip
+from mersynth.sources.folder import UNLABELLED
+from mersynth.sources.sheets import cell_text
+from recognizers.data.inputs import ModelData
+from recognizers.models.base import InputSpec
+
+logger = logging.getLogger(__name__)
+
+_KNOWN = (
+    "y", "subject", "dataset", "clip", "classes", "channels", "aus", "template", "generator",
+    "unseen", "face", "card",
+)  # fmt: skip
+_TEXT = ("dataset", "clip", "aus", "template", "generator", "unseen")
+
+
+class FeatureFileError(ValueError):
+    """A file of features cannot be read, or does not fit the model."""
+
+
+def read_features(
+    path: str | Path,
+    specs: Mapping[str, InputSpec],
+    alone: bool = True,
+    first_label: int | None = None,
+) -> ModelData:
+    """Read a file of features, such as ``mersynth export --layout npz`` writes.
+
+    ============  ==========  ======================================================================
+    array         shape       what
+    ============  ==========  ======================================================================
+    x             N, C, H, W  the model's input; a model of several has an array of each one's name
+    y             N           class: a number from ``first_label`` on, or a name of ``classes``
+    subject       N           the person, unique within ``dataset``
+    dataset       N           optional in a run of one file, and then the file's name
+    clip          N           optional, unique within the person; else the row's number
+    classes       K           optional; names of the classes, else their numbers in y
+    channels      C           optional; names of x's channels, which must be the model's
+    aus           N           optional; AU cells as the databases write them, such as ``4+L7``
+    template, generator, unseen  N  optional; the provenance of synthetic clips (``Clip``),
+                              ``unseen`` joined by ``;``
+    ============  ==========  ======================================================================
+
+    Args:
+        path: the file.
+        specs: ``Recognizer.inputs``.
+        alone: whether no other clips take part in the run. People of several files are told apart
+            by ``dataset`` and ``subject``, and a file's name does not name a database: it must say.
+        first_label: number of the first class in y. None: 0, and then a file that names no classes
+            must have a clip of class 0: numbers that start at 1 would leave class 0 empty.
+
+    Returns:
+        The data, its inputs float32.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        FeatureFileError: if an array is missing, damaged or does not fit the others or the model,
+            a label is not a class, a clip comes twice, or values are not finite or out of range.
+    """
+    path = Path(path)
+    arrays = _load(path)
+    names = _input_names(path, arrays, specs)
+    needed = ("y", "subject", *names.values(), *(() if alone else ("dataset",)))
+    _check_rows(path, arrays, needed)
+    if ignored := sorted(set(arrays) - {*_KNOWN, *names.values()}):
+        known = ", ".join((*names.values(), *_KNOWN))
+        logger.warning("%s: %s is not read; known are %s", path, ", ".join(ignored), known)
+    labels, classes = _labels(path, arrays, first_label)
+    clips = _clips(path, arrays, [classes[i] for i in labels])
+    return ModelData(
+        inputs={name: _input(path, arrays, key, specs[name]) for name, key in names.items()},
+        label=torch.from_numpy(labels),
+        au_set=au_sets([clip.aus for clip in clips]),
+        clips=clips,
+        classes=classes,
+    )
+
+
+def read_clips(
+    path: str | Path, specs: Mapping[str, InputSpec]
+) -> tuple[dict[str, torch.Tensor], tuple[Clip, ...]]:
+    """Read the inputs of a feature file, labelled or not.
+
+    Args:
+        path: the file, as :func:`read_features` takes it, but for ``y``, which is not read.
+        specs: ``Recognizer.inputs``.
+
+    Returns:
+        The inputs (N, ...) float32 by name, and the N clips.
+
+    Raises:
+        FileNotFoundError, FeatureFileError: as :func:`read_features`.
+    """
+    path = Path(path)
+    arrays = _load(path)
+    names = _input_names(path, arrays, specs)
+    _check_rows(path, arrays, ("subject", *names.values()))
+    inputs = {name: _input(path, arrays, key, specs[name]) for name, key in names.items()}
+    return inputs, _clips(path, arrays, [UNLABELLED] * len(arrays["subject"]))
+
+
+def _check_rows(path: Path, arrays: Mapping[str, np.ndarray], needed: Sequence[str]) -> None:
+    """Refuse a file without the arrays needed, or in which they have not a row a clip."""
+    for key in needed:
+        if key not in arrays:
+            why = (
+                ", by which people of several files are told apart: give the name of the database "
+                "for each clip, alike where files show the same people"
+            )
+            raise FeatureFileError(
+                f"{path} lacks the array {key!r}{why * (key == 'dataset')}; it has "
+                f"{', '.join(arrays)}"
+            )
+    count = len(arrays[needed[0]]) if arrays[needed[0]].ndim else 0
+    for key in dict.fromkeys((*needed, *_TEXT)):
+        if key in arrays and (arrays[key].ndim < 1 or len(arrays[key]) != count):
+            raise FeatureFileError(
+                f"{path}: {key} has the shape {arrays[key].shape}, {needed[0]} has {count} rows"
+            )
+    if not count:
+        raise FeatureFileError(f"{path} holds no clip")
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}; `mersynth export --layout npz` writes one")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("a single array")
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise FeatureFileError(
+            f"{path} is not a readable npz file; write it with numpy.savez, of arrays of numbers "
+            "and text, without objects"
+        ) from error
+
+
+def _input_names(
+    path: Path, arrays: Mapping[str, np.ndarray], specs: Mapping[str, InputSpec]
+) -> dict[str, str]:
+    """The array of each input."""
+    if all(name in arrays for name in specs):
+        return {name: name for name in specs}
+    if len(specs) == 1:
+        return {name: "x" for name in specs}
+    raise FeatureFileError(
+        f"{path}: the model reads {', '.join(specs)}: give an array of each name; the file has "
+        f"{', '.join(arrays)}"
+    )
+
+
+def _labels(
+    path: Path, arrays: Mapping[str, np.ndarray], first_label: int | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(N,) indices in the names of the classes, and these."""
+    y, first = arrays["y"], first_label or 0
+    named, whole = y.dtype.kind in "US", y.dtype.kind in "iu" and y.ndim == 1
+    if "classes" in arrays:
+        classes = tuple(_texts(arrays["classes"]))
+    elif named:
+        classes = tuple(sorted(set(_texts(y))))
+    else:
+        classes = tuple(map(str, range(first, int(y.max()) + 1))) if whole else ("0", "1")
+        _check_first(path, y, first_label)
+    if len(set(classes)) != len(classes) or len(classes) < 2 or not all(classes):
+        raise FeatureFileError(f"{path}: classes must be 2 or more different names, got {classes}")
+    if named:
+        numbers = {name: i for i, name in enumerate(classes)}
+        labels = np.array([numbers.get(name, -1) for name in _texts(y.ravel())])
+    else:
+        labels = y.astype(np.int64) - first if whole else np.array([-1])
+    if y.ndim != 1 or labels.min() < 0 or labels.max() >= len(classes):
+        starts_at_1 = first == 0 and whole and y.min() == 1 and y.max() == len(classes)
+        raise FeatureFileError(
+            f"{path}: y must be whole numbers (int) in {first}..{first + len(classes) - 1}, or "
+            f"names, of the classes {', '.join(classes)}; it holds {_values(y)} of type {y.dtype}"
+            + "; if its numbers start at 1, say so: --first-label 1"
+            * bool(starts_at_1)
+        )
+    return labels, classes
+
+
+def _check_first(path: Path, y: np.ndarray, first_label: int | None) -> None:
+    """Refuse numbers of which none is that of the first class, unless it was named."""
+    if first_label is None and y.dtype.kind in "iu" and y.min() > 0:
+        raise FeatureFileError(
+            f"{path}: y holds {_values(y)} and no 0, and classes are numbered from 0: no clip "
+            f"would have class 0. Where they are numbered from {y.min()}, say so: --first-label "
+            f"{y.min()}; where no clip has class 0, --first-label 0; or name all classes in the "
+            "array 'classes', the first for 0"
+        )
+
+
+def _values(y: np.ndarray) -> str:
+    return listed([repr(value) for value in sorted(set(y.ravel().tolist()))])
+
+
+def _texts(array: np.ndarray) -> list[str]:
+    """An array's cells as text, read as those of a table: 6.0 is ``6``, blanks do not count."""
+    values = array.astype(str) if array.dtype.kind in "SU" else array
+    return [cell_text(value) for value in values.tolist()]
+
+
+def _clips(path: Path, arrays: Mapping[str, np.ndarray], emotions: list[str]) -> tuple[Clip, ...]:
+    count = len(emotions)
+    given = {key: _texts(arrays[key]) for key in _TEXT if key in arrays}
+    subjects = _texts(arrays["subject"])
+    datasets = given.get("dataset", [path.stem] * count)
+    if not all((*subjects, *datasets)):
+        raise FeatureFileError(f"{path}: subject and dataset must name every clip; one is empty")
+    names = given.get("clip", [f"{i:05}" for i in range(count)])
+    empty = [""] * count
+    clips = tuple(
+        Clip(
+            source=datasets[i],
+            subject=subjects[i],
+            name=names[i],
+            onset=0,
+            apex=0,
+            offset=0,
+            emotion=emotions[i],
+            aus=given.get("aus", empty)[i],
+            template=given.get("template", empty)[i] or None,
+            generator=given.get("generator", empty)[i] or None,
+            unseen=tuple(filter(None, given.get("unseen", empty)[i].split(";"))),
+        )
+        for i in range(count)
+    )
+    if twice := [name for name, n in Counter(clip.id for clip in clips).items() if n > 1]:
+        raise FeatureFileError(f"{path}: clips come more than once: {listed(twice)}")
+    return clips
+
+
+def _input(path: Path, arrays: Mapping[str, np.ndarray], key: str, spec: InputSpec) -> torch.Tensor:
+    channels = tuple(arrays["channels"].astype(str).tolist()) if "channels" in arrays else None
+    if channels is None:
+        logger.info("%s names no channels; taken as %s", path, ", ".join(spec.channels))
+    elif key == "x" and channels != spec.channels:
+        raise FeatureFileError(
+            f"{path}: the channels of x are {', '.join(channels)}, the model reads "
+            f"{', '.join(spec.channels)}, in this order"
+        )
+    values = arrays[key]
+    if values.dtype.kind not in "fiu":
+        raise FeatureFileError(f"{path}: {key} must hold numbers, got {values.dtype}")
+    if wrong := np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1)).tolist():
+        raise FeatureFileError(
+            f"{path}: {key} must be finite, got NaN or infinite values in {len(wrong)} of "
+            f"{len(values)} clips: rows {listed(wrong)}"
+        )
+    tensor = torch.from_numpy(values.astype(np.float32))
+    try:
+        spec.check(key, tensor)
+    except ValueError as error:
+        raise FeatureFileError(
+            f"{path}: {error}; the model's own options, such as model.options.image_size, may "
+            "change what it reads"
+        ) from error
+    return tensor

@@ -1,0 +1,148 @@
+"""The clips of a run: read from stores and feature files, with what identifies them."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mersynth.face.template import Framing
+from mersynth.files import sha256_of_file
+from mersynth.phantom.version import tell_versions, version_of
+from mersynth.store.clip_store import ClipStore, StoreError, tell_framings
+from mersynth.store.dataset import tell_empty_classes
+from mersynth.store.names import NameChoice, Named, Spelling, reconcile
+from recognizers.data.feature_files import read_features
+from recognizers.data.input_kinds import FeatureOptions
+from recognizers.data.inputs import ModelData, build_inputs
+from recognizers.models.base import InputSpec
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Clips of one store or file.
+
+    Attributes:
+        path: folder of the store, or the ``.npz`` file.
+        role: what it is for: ``"real"``, ``"train"``, ``"test"``, ``"mix"`` or ``"pretrain"``.
+        checksum: of the store's files, or of the file.
+        data: its clips as the model reads them.
+        image_size: side of a store's frames, in pixels; None of a file.
+        framing: where faces lie in them; None where it is not known.
+    """
+
+    path: Path
+    role: str
+    checksum: str
+    data: ModelData
+    image_size: int | None = None
+    framing: Framing | None = None
+
+    def card(self) -> dict[str, Any]:
+        """What it is, as JSON takes it."""
+        names = [self.data.classes[i] for i in self.data.label.tolist()]
+        counts = Counter(names)
+        return {
+            "path": str(self.path),
+            "role": self.role,
+            "checksum": self.checksum,
+            "clips": len(names),
+            "subjects": len({clip.subject_id for clip in self.data.clips}),
+            "classes": {name: counts[name] for name in self.data.classes},
+            "image_size": self.image_size,
+            "framing": None if self.framing is None else self.framing.as_dict(),
+        }
+
+
+def read_parts(
+    paths: Mapping[str, Sequence[Path]],
+    specs: Mapping[str, InputSpec],
+    scheme: str,
+    device: str | torch.device,
+    features: FeatureOptions,
+    first_label: int | None = None,
+) -> list[Part]:
+    """Read stores and feature files.
+
+    Args:
+        paths: by role, folders of stores and ``.npz`` files.
+        specs: ``Recognizer.inputs``.
+        scheme: label scheme of the stores; a feature file has classes of its own.
+        device: where features that a store lacks are computed.
+        features: their options, as :func:`recognizers.data.inputs.build_inputs` takes them.
+        first_label: number of the first class in feature files, see
+            :func:`recognizers.data.feature_files.read_features`.
+
+    Raises:
+        StoreError: if a folder is not a whole store, or frames of two stores differ in size.
+        FeatureFileError: if a file does not fit the model.
+        FileNotFoundError: if there is no such file.
+        ValueError: if no clip of a store has a class or what the inputs need.
+    """
+    stores = {
+        path: ClipStore.open(path)
+        for several in paths.values()
+        for path in several
+        if path.suffix != ".npz"
+    }
+    sizes = {path: store.image_size for path, store in stores.items()}
+    if len(set(sizes.values())) > 1:
+        found = ", ".join(f"{path} {size}" for path, size in sizes.items())
+        raise StoreError(
+            f"the frames of the stores differ in size (pixels: {found}), and a model would learn "
+            "from their sharpness; prepare or generate them with one --image-size"
+        )
+    tell_framings(
+        {str(path): store.framing for path, store in stores.items()},
+        "Prepare or generate one of them again with the other's framing: a recognizer learns where "
+        "faces lie",
+    )
+    tell_versions(
+        {str(path): version_of(store) for path, store in stores.items()},
+        "Render or generate the earlier one again",
+    )
+    alone = sum(map(len, paths.values())) == 1
+    parts = []
+    for role, several in paths.items():
+        for path in several:
+            if path in stores:
+                store = stores[path]
+                data = build_inputs(store, specs, scheme, device, features=features)
+                part = Part(path, role, store.checksum, data, store.image_size, store.framing)
+            else:
+                data = read_features(path, specs, alone, first_label)
+                part = Part(path, role, sha256_of_file(path), data)
+            parts.append(part)
+            tell_empty_classes(f"{path} ({role})", data.classes, data.label.tolist())
+            people = len({clip.subject_id for clip in data.clips})
+            logger.info("%s (%s): %d clips of %d people", path, role, len(data.clips), people)
+    return parts
+
+
+def reconcile_parts(
+    parts: Sequence[Part], choice: NameChoice | None, strict: bool
+) -> tuple[list[Part], Spelling]:
+    """The parts of a run with one spelling of each name, so that nobody is counted as two.
+
+    Args:
+        parts: of :func:`read_parts`; the clips under test, which come first, keep their spelling.
+        choice: as :func:`mersynth.store.names.reconcile` takes it, and ``strict``.
+        strict: whether look-alikes of which nothing was said are refused.
+
+    Raises:
+        NamesError: as :func:`mersynth.store.names.reconcile`.
+    """
+    named = [Named(str(part.path), part.data.clips) for part in parts]
+    spelling = reconcile(named, choice, strict)
+    spelled = [
+        replace(part, data=replace(part.data, clips=spelling.clips(part.data.clips)))
+        for part in parts
+    ]
+    return spelled, spelling

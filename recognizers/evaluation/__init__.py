@@ -1,0 +1,1 @@
+"""Predictions, the figures of them, and comparisons."""

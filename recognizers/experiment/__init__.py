@@ -1,0 +1,1 @@
+"""A protocol's evaluation, from the request to its figures."""

@@ -1,0 +1,130 @@
+"""A run: folds planned, shown to the guard, trained, tested, and pooled in one honest figure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mersynth import paths
+from mersynth.lock import hold
+from mersynth.logs import progress
+from recognizers.executors import Executor, make_executor
+from recognizers.experiment.preparation import Preparation, load_settings, prepare
+from recognizers.experiment.request import Request
+from recognizers.folds.plan import FoldPlan
+from recognizers.report import write_report
+from recognizers.runs.folder import RunFolder
+from recognizers.runs.results import write_results
+from recognizers.trained.card import RecognizerCard
+from recognizers.trained.fitting import card_of
+from recognizers.training.fold_work import FoldResult, learn_fold, pretrain, pretraining_seed
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate(request: Request, out: Path | None = None) -> Path:
+    """Run an experiment, or go on with one that was stopped.
+
+    Args:
+        request: what to run.
+        out: the run's folder; None: ``./runs/`` and the request's name, for instance
+            ``./runs/loso_mmnet_samm``.
+
+    Returns:
+        The folder, with ``results.json``, ``predictions.csv``, ``oracle.csv``, ``config.yaml`` and
+        ``report.html``.
+
+    Raises:
+        ConfigError: if an override or a setting does not fit.
+        StoreError, FeatureFileError, FileNotFoundError: if clips cannot be read.
+        ValueError: if clips, folds and model do not fit together.
+        NamesError: if names look alike, and ``request.names`` does not say what they are.
+        LeakageError: if a fold could know what it is tested on.
+        RunError: if the folder holds another run.
+        InUseError: if another process writes the folder.
+        TrainingError, ExecutorError: if a training goes astray or a worker dies; what ended is
+            kept, and the same command goes on.
+    """
+    if request.protocol == "fit":
+        raise ValueError("protocol fit tests nobody; recognizers.trained.fitting.fit is for it")
+    settings = load_settings(request)
+    place = paths.run_path(request.name, out)
+    with hold(place):
+        run = prepare(request, settings)
+        folder = RunFolder(place, run.identity)
+        seeds = range(request.seed, request.seed + request.seeds)
+        _train(run, folder, seeds)
+        write_results(folder, run, seeds)
+        logger.info("report: %s", write_report(folder.path))
+    return folder.path
+
+
+def _train(run: Preparation, folder: RunFolder, seeds: Sequence[int]) -> None:
+    """Whatever of the pretrainings and folds is not in the folder yet."""
+    keep_weights = run.options["keep_weights"]
+    missing = [
+        (plan, seed)
+        for seed in seeds
+        for plan in run.plans
+        if not folder.has_fold(plan.index, seed, keep_weights)
+    ]
+    total = len(seeds) * len(run.plans)
+    if not missing:
+        logger.info("all %d folds are in %s", total, folder.path)
+        return
+    if len(missing) < total:
+        logger.info("%d of %d folds are in %s", total - len(missing), total, folder.path)
+    with make_executor(_executor(run)) as executor:
+        work = executor.share(run.work)
+        needed = {(p.pretraining, seed) for p, seed in missing if p.pretraining is not None}
+        weights = _pretrain(run, folder, sorted(needed), executor, work)
+        calls = [
+            (work, plan, weights.get((plan.pretraining, seed)), seed, keep_weights)
+            for plan, seed in missing
+        ]
+        with progress("folds", total=len(calls), unit="folds") as advance:
+            for position, result in executor.run(learn_fold, calls):
+                plan, seed = missing[position]
+                clips = [run.work.clips.clips[i].id for i in plan.fold.test]
+                card = _card(run, plan, seed, result) if keep_weights else None
+                folder.keep_fold(plan.index, seed, plan.fold.name, clips, result, card)
+                advance(1)
+
+
+def _card(run: Preparation, plan: FoldPlan, seed: int, result: FoldResult) -> RecognizerCard:
+    """What the fold's recognizer is, and whom it has seen."""
+    before = None if plan.pretraining is None else run.groups[plan.pretraining].clips
+    return card_of(
+        run, plan.learned, before, result.statistics, result.epoch, seed, fold=plan.fold.name
+    )
+
+
+def _pretrain(
+    run: Preparation,
+    folder: RunFolder,
+    needed: Sequence[tuple[int, int]],
+    executor: Executor,
+    work: Any,
+) -> dict[tuple[int | None, int], Any]:
+    """Shared weights by pretraining and seed; what is in the folder is not trained again."""
+    missing = [key for key in needed if not folder.has_pretrained(*key)]
+    calls = [
+        (work, run.groups[group].clips, pretraining_seed(seed, group)) for group, seed in missing
+    ]
+    if calls:
+        with progress("pretraining", total=len(calls), unit="pretrainings") as advance:
+            for position, result in executor.run(pretrain, calls):
+                group, seed = missing[position]
+                folder.keep_pretrained(group, seed, result)
+                advance(1)
+    return {key: executor.share(folder.pretrained(*key)) for key in needed}
+
+
+def _executor(run: Preparation) -> dict[str, Any]:
+    """The executor's settings; folds side by side would all fill one GPU, unless that is wanted."""
+    settings = dict(run.options["executor"])
+    if settings["name"] == "local" and settings["workers"] is None and run.work.device == "cuda":
+        settings["workers"] = 1
+    return settings

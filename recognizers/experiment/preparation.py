@@ -1,0 +1,244 @@
+"""A run before its training: clips, folds, what each may learn from, and the guard's consent."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import difflib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from mersynth import __version__, config
+from mersynth.devices import choose_device
+from mersynth.store.names import Spelling
+from recognizers.data.clip_arrays import ClipArrays, join
+from recognizers.data.gather import read_parts, reconcile_parts
+from recognizers.experiment.request import Request
+from recognizers.folds.guard import Leak
+from recognizers.folds.plan import FoldPlan, check_plans, plan_folds, plan_pretraining
+from recognizers.folds.pretraining import PretrainingGroup
+from recognizers.folds.protocol import Fold, cde, cross, grouped, loso, lovo, missing_classes
+from recognizers.models import outline
+from recognizers.models.base import InputSpec, Recognizer
+from recognizers.training.augmenting import Augmenting
+from recognizers.training.fold_work import Work
+from recognizers.training.settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Everything that is settled before training.
+
+    Attributes:
+        request: what was asked for.
+        options: the resolved config ``evaluate``.
+        data: the stores and files, as :meth:`recognizers.data.gather.Part.card` tells them.
+        spelling: of the names that look alike in them.
+        model: paper and size of the model, as ``results.json`` tells them.
+        inputs: the tensors that the model reads, by name.
+        plans: what each fold learns from.
+        missing: classes that a fold cannot learn, by its name.
+        leaks: of each fold, those that were let pass.
+        groups: the pretrainings.
+        work: what workers share.
+    """
+
+    request: Request
+    options: Mapping[str, Any]
+    data: Sequence[Mapping[str, Any]]
+    spelling: Spelling
+    model: Mapping[str, Any]
+    inputs: Mapping[str, InputSpec]
+    plans: Sequence[FoldPlan]
+    missing: Mapping[str, tuple[str, ...]]
+    leaks: Sequence[tuple[Leak, ...]]
+    groups: Sequence[PretrainingGroup]
+    work: Work
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the figures of a run depend on, seeds apart, as JSON takes it."""
+        request, work = self.request, self.work
+        own_rates = work.fine_tuning != work.training
+        return {
+            "mersynth": __version__,
+            "protocol": request.protocol,
+            "habit": request.habit,
+            "seed": request.seed,
+            "model": {"name": work.model, "options": work.options},
+            "features": self.options["model"].get("features"),
+            "augment": work.augment,
+            "training": dataclasses.asdict(work.training),
+            "pretraining": dataclasses.asdict(work.pretraining) if self.groups else None,
+            "data": [[card["role"], card["checksum"]] for card in self.data],
+            "names": request.names,
+            "classes": list(work.clips.classes),
+            "folds": [plan.fold.name for plan in self.plans],
+            "inner": [plan.inner and list(plan.inner.chosen_on) for plan in self.plans],
+            "learned": [len(plan.learned) for plan in self.plans],
+            "pretrained_on": [len(group.clips) for group in self.groups],
+            "device": work.device,
+            **({"fine_tuning": dataclasses.asdict(work.fine_tuning)} if own_rates else {}),
+            **({} if request.first_label is None else {"first_label": request.first_label}),
+        }
+
+
+def load_settings(request: Request) -> DictConfig:
+    """The config ``evaluate``, as the request's overrides change it.
+
+    Raises:
+        ConfigError: if there is no such model, or an override does not fit.
+    """
+    folder = config.config_folder() / "model"
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    if request.model not in names:
+        near = difflib.get_close_matches(request.model, names, n=4)
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise config.ConfigError(
+            f"there is no model {request.model!r}; {hint}`recognizers list` shows the systems, and "
+            f"their forms are {', '.join(names)}"
+        )
+    settings = config.load("evaluate", [f"model={request.model}", *request.overrides])
+    config.check_choice(settings, "selection", ("fixed", "inner"))
+    return settings
+
+
+def prepare(request: Request, settings: DictConfig) -> Preparation:
+    """Read the clips, divide them, and show every fold to the guard.
+
+    Args:
+        request: what is asked for.
+        settings: the config ``evaluate``.
+
+    Raises:
+        ConfigError: if a setting does not fit.
+        StoreError, FeatureFileError, FileNotFoundError: if clips cannot be read.
+        ValueError: if clips, folds and model do not fit together.
+        NamesError: if names look alike, and ``request.names`` does not say what they are.
+        LeakageError: if a fold could know what it is tested on.
+    """
+    options = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
+    block, habit = options["model"], request.habit
+    device = choose_device(options["device"])
+    model = outline(block["name"], 2, **block["options"])
+    _check_model(request, options, model)
+    features = block.get("features") or {}
+    parts = read_parts(
+        request.paths, model.inputs, request.scheme, device, features, request.first_label
+    )
+    parts, spelling = reconcile_parts(parts, request.names, habit == "strict")
+    of = {role: [part.data for part in parts if part.role == role] for role in request.paths}
+    clips = join([*of.get("real", ()), *of.get("train", ()), *of.get("test", ())], mixed=of["mix"])
+    pool = join(of["pretrain"], classes=clips.classes) if of["pretrain"] else None
+    model = outline(block["name"], len(clips.classes), **block["options"])
+    folds = _folds(request, clips, pool, sum(len(data.clips) for data in of.get("train", ())))
+    groups = plan_pretraining(folds, clips, pool, habit, options["pretraining"]["keep"])
+    share = options["inner_share"] if options["selection"] == "inner" else None
+    plans = plan_folds(folds, clips, groups, habit, share, request.seed)
+    learned = [Fold(p.fold.name, p.learned, p.fold.test, p.fold.held_out) for p in plans]
+    training = _training(settings, model)
+    factor = options["fine_tuning"]["lr_factor"] if pool is not None else 1.0
+    work = Work(
+        clips=clips,
+        pool=pool,
+        model=block["name"],
+        options=block["options"],
+        augment=block.get("augment") or {},
+        training=training,
+        pretraining=_training(_pretraining(settings), model),
+        fine_tuning=training.at_rates_times(factor),
+        habit=habit,
+        device=device.type,
+    )
+    _try_settings(work, model)
+    return Preparation(
+        request=request,
+        options=options,
+        data=[part.card() for part in parts],
+        spelling=spelling,
+        model=_card(request, block, model),
+        inputs=model.inputs,
+        plans=plans,
+        missing=missing_classes(learned, clips.labels),
+        leaks=check_plans(plans, clips, pool, groups, habit) if plans else [],
+        groups=groups,
+        work=work,
+    )
+
+
+def _check_model(request: Request, options: Mapping[str, Any], model: Recognizer) -> None:
+    """Refuse what a model cannot do, and say what it will do in vain."""
+    if model.fits_directly:
+        unusable = {
+            "--pretrain (--mix lets it learn from those clips, too)": bool(request.pretrain),
+            "selection=inner": options["selection"] == "inner",
+            "model.augment": bool(options["model"].get("augment")),
+        }
+        if given := [name for name, wanted in unusable.items() if wanted]:
+            raise ValueError(
+                f"{request.model} is fitted once, to all clips: {', '.join(given)} has no meaning"
+            )
+    if "domain" in model.targets and not request.mix:
+        logger.warning(
+            "%s learns to tell the databases under test from clips mixed in, and none are; give "
+            "a store of macro-expressions (--mix)",
+            request.model,
+        )
+
+
+def _folds(
+    request: Request, clips: ClipArrays, pool: ClipArrays | None, num_train: int
+) -> list[Fold]:
+    """Over the clips of the databases under test, of which ``cross`` learns from the first."""
+    if request.protocol == "fit":
+        return []
+    tested = [clip for clip, domain in zip(clips.clips, clips.domain, strict=True) if not domain]
+    if request.protocol == "cross":
+        return [cross(tested[:num_train], tested[num_train:])]
+    if request.protocol == "lovo":
+        return lovo(tested)
+    folds = cde(tested) if request.protocol == "cde" else loso(tested)
+    if request.groups is None:
+        return folds
+    others = [*clips.clips[len(tested) :], *(pool.clips if pool else ())]
+    synthetic = [clip for clip in others if clip.is_synthetic]
+    return grouped(tested, request.groups, request.seed, synthetic)
+
+
+def _training(settings: DictConfig, model: Recognizer) -> TrainingSettings:
+    block = OmegaConf.select(settings, "model.training", default={})
+    plain = cast(dict[str, Any], OmegaConf.to_container(block, resolve=True) if block else {})
+    return TrainingSettings.from_config(plain, model.fits_directly)
+
+
+def _pretraining(settings: DictConfig) -> DictConfig:
+    """The config as pretraining changes it; what refers to the epochs follows them."""
+    changed = copy.deepcopy(settings)
+    if changed.pretraining.epochs is not None:
+        changed.model.training.epochs = changed.pretraining.epochs
+    if changed.pretraining.lr is not None:
+        changed.model.training.optimizer.lr = changed.pretraining.lr
+    return changed
+
+
+def _try_settings(work: Work, model: Recognizer) -> None:
+    """Let torch and the augmentations refuse what does not fit, before anything is begun."""
+    Augmenting(work.augment, model.inputs)
+    for settings in () if model.fits_directly else (work.training, work.pretraining):
+        settings.make_scheduler(settings.make_optimizer(model))
+
+
+def _card(request: Request, block: Mapping[str, Any], model: Recognizer) -> dict[str, Any]:
+    return {
+        "config": request.model,
+        "name": block["name"],
+        "options": block["options"],
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "paper": model.paper,
+    }

@@ -1,0 +1,113 @@
+"""What a run is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from mersynth.checks import check_choice
+from mersynth.store.names import NameChoice
+from recognizers.folds.guard import Habit
+
+ProtocolName = Literal["loso", "lovo", "cde", "cross", "fit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is to be run.
+
+    Attributes:
+        protocol: how clips are divided (:mod:`recognizers.folds.protocol`); ``"fit"``: they are
+            not, all are learned from.
+        model: name of a config in ``configs/model``.
+        data: stores (folders) and feature files (``.npz``) under test; of ``cross``, to learn from.
+        test: of ``cross``, stores and files to test on.
+        pretrain: stores or files to pretrain on before every fold.
+        mix: stores or files to learn from beside the training clips of every fold.
+        groups: test K groups of people instead of single ones (``loso`` and ``cde``).
+        first_label: number of the first class in ``y`` of feature files; None: 0, and files without
+            a clip of it are refused.
+        classes: label scheme of the stores; None: ``three`` for ``cde``, else ``five``.
+        habit: ``"paper"`` reproduces published habits: the epoch that scores best on the tested
+            person makes the headline, and all clips serve for pretraining. Its figures are marked.
+        names: what names that look alike are, such as the subjects ``006`` and ``6``:
+            ``"same"``, ``"distinct"``, or None, with which they are refused
+            (:mod:`mersynth.store.names`); published habits leave them apart, with a warning.
+        seeds: number of seeds.
+        seed: the first of them.
+        overrides: Hydra overrides of ``configs/evaluate.yaml``.
+
+    Raises:
+        ValueError: if these do not fit together.
+    """
+
+    protocol: ProtocolName
+    model: str
+    data: Sequence[Path]
+    test: Sequence[Path] = ()
+    pretrain: Sequence[Path] = ()
+    mix: Sequence[Path] = ()
+    groups: int | None = None
+    first_label: int | None = None
+    classes: str | None = None
+    habit: Habit = "strict"
+    names: NameChoice | None = None
+    seeds: int = 1
+    seed: int = 0
+    overrides: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        allowed: dict[str, tuple[str | None, ...]] = {
+            "protocol": get_args(ProtocolName),
+            "habit": get_args(Habit),
+            "names": (*get_args(NameChoice), None),
+        }
+        for name, values in allowed.items():
+            check_choice(name, getattr(self, name), values)
+        if self.seeds < 1 or self.seed < 0:
+            raise ValueError(
+                f"seeds must be 1 or more and seed 0 or more, got {self.seeds}, {self.seed}"
+            )
+        if not self.data:
+            raise ValueError("give the clips: a store (--store) or a feature file (--data)")
+        if (self.protocol == "cross") != bool(self.test):
+            raise ValueError("clips to test on (--test) are needed by cross, and by it alone")
+        files = [path for path in (*self.data, *self.test) if path.suffix == ".npz"]
+        if self.classes is not None and len(files) == len((*self.data, *self.test)):
+            raise ValueError("classes relabels stores; those of a feature file are its own")
+        others = [path for path in (*self.pretrain, *self.mix) if path.suffix == ".npz"]
+        if self.first_label is not None and not (files or others):
+            raise ValueError(
+                "first_label numbers the classes of feature files (FILE.npz), and none is given; "
+                "stores name theirs"
+            )
+        if self.groups is not None and self.protocol not in ("loso", "cde"):
+            raise ValueError(f"groups of people are for loso and cde, not for {self.protocol}")
+        tested = [path.resolve() for path in (*self.data, *self.test)]
+        for further in ((), self.pretrain, self.mix):
+            used = [*tested, *(path.resolve() for path in further)]
+            if twice := sorted({str(path) for path in used if used.count(path) > 1}):
+                raise ValueError(f"given twice, under test or beside it: {', '.join(twice)}")
+
+    @property
+    def paths(self) -> dict[str, Sequence[Path]]:
+        """Stores and files by their role."""
+        own = {"train": self.data, "test": self.test} if self.test else {"real": self.data}
+        return {**own, "mix": self.mix, "pretrain": self.pretrain}
+
+    @property
+    def scheme(self) -> str:
+        """Label scheme of the stores."""
+        return self.classes or ("three" if self.protocol == "cde" else "five")
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder, unless another is asked for."""
+        groups = f"{self.groups}groups" if self.groups else ""
+        parts = [self.protocol, groups, self.model, *(path.stem for path in self.data)]
+        for word, paths in (("on", self.test), ("pretrain", self.pretrain), ("mix", self.mix)):
+            parts += [word, *(path.stem for path in paths)] if paths else []
+        parts.append("paper" if self.habit == "paper" else "")
+        return "_".join(filter(None, parts))

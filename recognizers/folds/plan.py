@@ -1,0 +1,172 @@
+"""What each fold learns from: planned from the folds, and shown to the guard before any training.
+
+A worker learns from the rows of its plan and from nothing else; before it begins, it shows the
+guard what its training has in truth measured, counted and put in banks
+(:func:`recognizers.training.fold_work.learn_fold`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mersynth.clips import Clip
+from recognizers.data.clip_arrays import ClipArrays
+from recognizers.folds.guard import FoldInputs, Habit, Leak, check_fold, usable_clips
+from recognizers.folds.inner import inner_split
+from recognizers.folds.pretraining import PretrainingGroup, pretraining_groups
+from recognizers.folds.protocol import Fold
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InnerPlan:
+    """Which rows the number of epochs is chosen with.
+
+    Weights that the fold starts from may have seen those who decide, never those who are tested.
+
+    Attributes:
+        learned: rows to learn from meanwhile; nobody of those who decide is among them.
+        chosen_on: rows whose prediction decides.
+    """
+
+    learned: tuple[int, ...]
+    chosen_on: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldPlan:
+    """What a fold learns from and is tested on, as rows of the run's :class:`ClipArrays`.
+
+    Attributes:
+        index: the fold's number in the run.
+        fold: the division of the real clips.
+        learned: rows to learn from: the fold's training part, then what is mixed in.
+        inner: how the number of epochs is chosen; None if it is fixed beforehand.
+        pretraining: number of the pretraining whose weights it starts from; None for fresh ones.
+    """
+
+    index: int
+    fold: Fold
+    learned: tuple[int, ...]
+    inner: InnerPlan | None
+    pretraining: int | None
+
+
+def plan_pretraining(
+    folds: Sequence[Fold],
+    clips: ClipArrays,
+    pool: ClipArrays | None,
+    habit: Habit,
+    keep: float,
+) -> list[PretrainingGroup]:
+    """The pretrainings and the folds that share each; published habits have one for all folds."""
+    if pool is None:
+        return []
+    if habit == "paper":
+        everything = tuple(range(len(pool.clips)))
+        return [PretrainingGroup(tuple(range(len(folds))), everything)]
+    return pretraining_groups(folds, clips.clips, pool.clips, keep)
+
+
+def plan_folds(
+    folds: Sequence[Fold],
+    clips: ClipArrays,
+    groups: Sequence[PretrainingGroup],
+    habit: Habit,
+    inner_share: float | None,
+    seed: int,
+) -> list[FoldPlan]:
+    """Plan what every fold learns from.
+
+    Args:
+        folds: over the real clips, which come first in ``clips``.
+        clips: all clips; those of domain 1 are mixed into every fold that may use them.
+        groups: of :func:`plan_pretraining`.
+        habit: published habits mix in all.
+        inner_share: share of the training clips that epochs are chosen on; None fixes them.
+        seed: of the inner divisions.
+
+    Raises:
+        ValueError: as ``inner_split``.
+    """
+    start = {
+        fold: number for number, group in enumerate(groups) if group.clips for fold in group.folds
+    }
+    mixed = tuple(i for i, domain in enumerate(clips.domain) if domain == 1)
+    plans = []
+    for index, fold in enumerate(folds):
+        people = fold.subjects(clips.clips)
+        usable = mixed if habit == "paper" else _usable(mixed, clips, people)
+        inner = None
+        if inner_share is not None:
+            split = inner_split(fold, clips.clips, inner_share, seed, clips.labels)
+            # Clips that show those who are chosen on would teach the faces that decide.
+            further = _usable(usable, clips, split.subjects(clips.clips))
+            inner = InnerPlan((*split.train, *further), split.test)
+        plans.append(FoldPlan(index, fold, (*fold.train, *usable), inner, start.get(index)))
+    if mixed and (without := sum(len(p.learned) == len(p.fold.train) for p in plans)):
+        logger.warning("%d of %d folds may use none of the clips to mix in", without, len(plans))
+    return plans
+
+
+def check_plans(
+    plans: Sequence[FoldPlan],
+    clips: ClipArrays,
+    pool: ClipArrays | None,
+    groups: Sequence[PretrainingGroup],
+    habit: Habit,
+) -> list[tuple[Leak, ...]]:
+    """Show every fold to the guard, and the choice of its epochs as a fold of its own.
+
+    Args:
+        plans: of :func:`plan_folds`.
+        clips: all clips of the run.
+        pool: what is pretrained on.
+        groups: of :func:`plan_pretraining`.
+        habit: ``"paper"`` lets leaks pass.
+
+    Returns:
+        The leaks of each fold that were let pass.
+
+    Raises:
+        LeakageError: for the first fold that could know what it is tested on.
+    """
+    found = []
+    for plan in plans:
+        checkpoints: dict[str, Sequence[Clip]] = {}
+        if plan.pretraining is not None and pool is not None:
+            rows = groups[plan.pretraining].clips
+            checkpoints["pretraining"] = [pool.clips[i] for i in rows]
+        validation = [clips.clips[i] for i in plan.inner.chosen_on] if plan.inner else []
+        learned = real_and_synthetic(clips, plan.learned)
+        shown = [
+            FoldInputs.of(
+                plan.fold, clips.clips, **learned, selection=validation, checkpoints=checkpoints
+            )
+        ]
+        if plan.inner is not None:
+            learned = real_and_synthetic(clips, plan.inner.learned)
+            name = f"{plan.fold.name} (choice of epochs)"
+            shown.append(FoldInputs(name=name, test=validation, **learned))
+            shown.append(FoldInputs.of(plan.fold, clips.clips, **learned))
+        found.append(tuple(leak for inputs in shown for leak in check_fold(inputs, habit)))
+    logger.info("guard: %d folds checked, %d leaks let pass", len(plans), sum(map(len, found)))
+    return found
+
+
+def real_and_synthetic(clips: ClipArrays, rows: Sequence[int]) -> dict[str, Any]:
+    """Clips to learn from, as the guard takes them."""
+    chosen = [clips.clips[i] for i in rows]
+    return {
+        "real": [clip for clip in chosen if not clip.is_synthetic],
+        "synthetic": [clip for clip in chosen if clip.is_synthetic],
+    }
+
+
+def _usable(rows: Sequence[int], clips: ClipArrays, people: frozenset[str]) -> tuple[int, ...]:
+    chosen = usable_clips([clips.clips[i] for i in rows], people)
+    return tuple(rows[i] for i in chosen)

@@ -1,0 +1,1 @@
+"""A trained recognizer: kept, loaded, fitted to a whole store, and asked about new clips."""

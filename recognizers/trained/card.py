@@ -1,0 +1,227 @@
+"""A trained recognizer on disk: its weights, and the card that says how to use them.
+
+It is a folder, which is there whole or not at all::
+
+    models/ststnet/
+        recognizer.json           the card, see RecognizerCard
+        recognizer.safetensors    the model's state
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mersynth.card import read_card, write_card
+from mersynth.clips import Clip
+from mersynth.face.template import Framing, framing_in
+from mersynth.files import checksum_of, whole_folder
+from recognizers.models.base import InputSpec
+from recognizers.training.fold_work import ChannelStatistics, Weights
+
+CARD = "recognizer.json"
+WEIGHTS = "recognizer.safetensors"
+_FORMAT = 1
+AGAIN = "fit the recognizer again, or repeat the run that made it"
+"""What to do about one that cannot be used."""
+
+
+class RecognizerError(ValueError):
+    """A trained recognizer is missing, damaged, or cannot be used for what is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a training has seen of the world.
+
+    Attributes:
+        clips: number of clips.
+        synthetic: how many of them a generator made.
+        people: ids of those whose faces the clips show, and of those whose AU curves synthetic
+            ones follow, sorted.
+        generators: SHA-256 of the generators that made clips, sorted.
+    """
+
+    clips: int
+    synthetic: int
+    people: tuple[str, ...]
+    generators: tuple[str, ...]
+
+    @classmethod
+    def of(cls, clips: Sequence[Clip]) -> Seen:
+        """What a training on these clips has seen."""
+        faces = {clip.subject_id for clip in clips}
+        followed = {"/".join(clip.template.split("/")[:2]) for clip in clips if clip.template}
+        generators = {clip.generator for clip in clips if clip.generator}
+        synthetic = sum(clip.is_synthetic for clip in clips)
+        return cls(
+            len(clips), synthetic, tuple(sorted(faces | followed)), tuple(sorted(generators))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecognizerCard:
+    """What ``recognizer.json`` says of the weights beside it.
+
+    Attributes:
+        model: registered name of the system.
+        options: of ``create_model``.
+        classes: their names, in the order of the model's outputs.
+        scheme: label scheme of the stores; None: it learned from feature files alone, whose arrays
+            it cannot make of frames.
+        inputs: the tensors that the model reads, by name.
+        features: options of features, as :func:`recognizers.data.inputs.build_inputs` takes them.
+        statistics: by standardised input, mean and deviation of each channel.
+        training: the settings, and ``augment``.
+        epoch: after which the weights are these.
+        seed: of the training.
+        protocol: ``"fit"``: all clips were learned from; else that of the run.
+        fold: the run's fold; None of ``"fit"``.
+        data: the stores and files, as :meth:`recognizers.data.gather.Part.card` tells them.
+        learned: what it learned from.
+        pretrained: what the weights that it started from had seen; None: they were fresh.
+        mersynth: version that wrote it.
+        sha256: of the weights.
+    """
+
+    model: str
+    options: Mapping[str, Any]
+    classes: tuple[str, ...]
+    scheme: str | None
+    inputs: Mapping[str, InputSpec]
+    features: Mapping[str, Mapping[str, Any]]
+    statistics: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
+    training: Mapping[str, Any]
+    epoch: int
+    seed: int
+    protocol: str
+    fold: str | None
+    data: Sequence[Mapping[str, Any]]
+    learned: Seen
+    pretrained: Seen | None
+    mersynth: str
+    sha256: str = ""
+
+    @property
+    def people(self) -> frozenset[str]:
+        """Ids of all whom training and pretraining have seen."""
+        before = () if self.pretrained is None else self.pretrained.people
+        return frozenset((*self.learned.people, *before))
+
+    @property
+    def image_size(self) -> int | None:
+        """Side of the frames of the stores, in pixels; None of feature files."""
+        return next((part["image_size"] for part in self.data if part["image_size"]), None)
+
+    @property
+    def framing(self) -> Framing | None:
+        """Where faces lie in the frames that it learned from; None: not known, or in several."""
+        found = {framing_in(part) for part in self.data if part["role"] in ("real", "train")}
+        return found.pop() if len(found) == 1 else None
+
+
+def channel_statistics(
+    statistics: ChannelStatistics,
+) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Statistics of a training as a card holds them."""
+    return {
+        name: (tuple(mean.tolist()), tuple(deviation.tolist()))
+        for name, (mean, deviation) in statistics.items()
+    }
+
+
+def save_recognizer(folder: Path, weights: Weights, card: RecognizerCard) -> str:
+    """Write a trained recognizer, all or nothing.
+
+    Args:
+        folder: must not exist.
+        weights: the model's state.
+        card: what to write beside it; ``sha256`` is filled in.
+
+    Returns:
+        SHA-256 of the weights.
+
+    Raises:
+        FileExistsError: if the folder exists.
+    """
+    facts = json.loads(json.dumps({"format": _FORMAT, **asdict(card)}))
+    del facts["sha256"]
+    tensors = {k: torch.from_numpy(np.array(v, order="C")) for k, v in weights.items()}
+    with whole_folder(folder) as partial:
+        facts = {**facts, "checksum": checksum_of(facts)}
+        return str(write_card(partial / CARD, WEIGHTS, tensors, facts)["sha256"])
+
+
+def load_card(folder: Path) -> RecognizerCard:
+    """Read the card of a trained recognizer.
+
+    Raises:
+        RecognizerError: if there is none, it is damaged, or of another version of the format.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        raise RecognizerError(_why_none(folder))
+    try:
+        facts = read_card(path)
+        sha256, version = facts.pop("sha256"), facts["format"]
+        if version != _FORMAT:
+            raise RecognizerError(
+                f"{path} has format {version!r}, this mersynth reads {_FORMAT}; {AGAIN}, or "
+                f"install the version that wrote it ({facts.get('mersynth')})"
+            )
+        del facts["weights"]
+        if facts.pop("checksum") != checksum_of(facts):
+            raise ValueError("its checksum is not that of its content")
+        del facts["format"]
+        return _card_of(facts, sha256)
+    except RecognizerError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecognizerError(f"{path} is damaged ({error}); {AGAIN}") from error
+
+
+def _card_of(facts: dict[str, Any], sha256: str) -> RecognizerCard:
+    known = {field.name for field in fields(RecognizerCard)}
+    if odd := sorted((known - {"sha256"}) ^ facts.keys()):
+        raise ValueError(f"unknown or missing: {', '.join(odd)}")
+    facts["classes"] = tuple(facts["classes"])
+    facts["inputs"] = {name: _spec(**spec) for name, spec in facts["inputs"].items()}
+    facts["statistics"] = {
+        name: (tuple(mean), tuple(deviation))
+        for name, (mean, deviation) in facts["statistics"].items()
+    }
+    for name in ("learned", "pretrained"):
+        if facts[name] is not None:
+            seen = facts[name]
+            tuples = {key: tuple(seen[key]) for key in ("people", "generators")}
+            facts[name] = Seen(**{**seen, **tuples})
+    return RecognizerCard(**facts, sha256=sha256)
+
+
+def _spec(range: list[float] | None, **values: Any) -> InputSpec:
+    tuples = {key: tuple(values[key]) for key in ("channels", "size")}
+    return InputSpec(**{**values, **tuples}, range=None if range is None else tuple(range))  # type: ignore[arg-type]
+
+
+def _why_none(folder: Path) -> str:
+    """What is there instead of a trained recognizer, and what to do about it."""
+    if (folder / "results.json").exists():
+        kept = sorted(path.parent for path in folder.glob(f"folds/*/{CARD}"))
+        if kept:
+            return f"{folder} is a run of several recognizers; name one of them: {kept[0]} ..."
+    fold = folder.with_suffix("") if folder.suffix in (".json", ".safetensors") else folder
+    if (fold / CARD).exists():
+        return f"{folder} is a part of a fold; name the folder {fold}"
+    if fold.with_name(f"{fold.name}.json").exists() or (folder / "results.json").exists():
+        return (
+            f"{folder} kept no recognizer that could be used: repeat the command that made the run "
+            "with keep_weights=true, which trains its folds again and keeps them"
+        )
+    what = f"{folder} holds no {CARD}" if folder.exists() else f"no recognizer at {folder}"
+    return f"{what}; `recognizers fit --model MODEL --store STORE` makes one"

@@ -1,0 +1,1 @@
+"""A system learns from the clips of a fold."""

@@ -1,0 +1,314 @@
+"""Training and prediction on clips that stay on the device, batch by batch.
+
+No image is decoded twice, nor copied to the device twice where it has room for all: a batch is a
+selection of rows, augmented on the device. Randomness (order, augmentation, dropout) comes from
+torch's own generator, which the caller seeds.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mersynth.augment import ORDER, ClipBank, class_weights
+from mersynth.augment.samplers import balanced_order
+from recognizers.data.clip_arrays import ClipArrays
+from recognizers.models.au_graph import au_labels
+from recognizers.models.base import Recognizer
+from recognizers.training.augmenting import Augmenting, needs_bank
+from recognizers.training.settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
+
+_ADVICE = "lower model.training.optimizer.lr"
+PREDICTED_AT_ONCE = 64
+"""Clips of a batch that is predicted."""
+
+_SHARE_OF_DEVICE = 0.5  # of its free memory; models and batches need the rest
+
+
+Statistics = Mapping[str, tuple[Tensor, Tensor]]
+"""By input, mean and deviation of each channel, (C, 1, 1), that bring it to mean 0, deviation 1."""
+
+
+class TrainingError(Exception):
+    """A training went astray."""
+
+
+def standardised(inputs: Mapping[str, Tensor], statistics: Statistics) -> dict[str, Tensor]:
+    """Inputs (B, ...) by name, those that have statistics less the mean, over the deviation."""
+    brought = {
+        name: (inputs[name] - mean) / deviation for name, (mean, deviation) in statistics.items()
+    }
+    return {**inputs, **brought}
+
+
+@torch.no_grad()
+def class_probabilities(model: Recognizer, batches: Iterable[Mapping[str, Tensor]]) -> np.ndarray:
+    """What a model, put into evaluation mode, predicts.
+
+    Args:
+        model: the model.
+        batches: its inputs, standardised, on its device; one batch at least.
+
+    Returns:
+        (N, C) float64, the probability of each class for all clips of the batches.
+
+    Raises:
+        TrainingError: if the model gives something that is no number.
+    """
+    model.eval()
+    logits = [model(**batch).logits for batch in batches]
+    probabilities = torch.cat(logits).double().softmax(1)
+    if not probabilities.isfinite().all():
+        raise TrainingError(f"the model's weights have left all bounds; {_ADVICE}")
+    return probabilities.cpu().numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What an epoch was like.
+
+    Attributes:
+        epoch: its number, from 1.
+        loss: mean over its clips.
+        train_accuracy: share of its clips that were right while it went on, augmented.
+        learning_rate: of the first group of parameters.
+    """
+
+    epoch: int
+    loss: float
+    train_accuracy: float
+    learning_rate: float
+
+
+class Training:
+    """A model that learns from some clips and predicts others.
+
+    Args:
+        model: on its device; ``see_training_fold`` is called with the clips' AU cells.
+        clips: arrays that hold all clips.
+        rows: positions of the clips to learn from.
+        settings: how.
+        augment: the block ``augment`` of the model's config.
+        device: where the model is.
+
+    Attributes:
+        rows: positions of the clips to learn from. Class weights, the statistics of standardised
+            inputs and the banks of augmentations are of these and of no others.
+        weights: (C,) of the classes, where the model asks for them.
+        statistics: mean and deviation of each standardised input.
+        banks: what augmentations borrow from, by input.
+
+    Raises:
+        ConfigError: if an option of an augmentation does not fit.
+    """
+
+    def __init__(
+        self,
+        model: Recognizer,
+        clips: ClipArrays,
+        rows: Sequence[int],
+        settings: TrainingSettings,
+        augment: Mapping[str, Mapping[str, Any]],
+        device: torch.device,
+    ) -> None:
+        self.model, self.settings, self.device = model, settings, device
+        self.clips = clips
+        self.tensors = _tensors(clips, device)
+        self.home = self.tensors["label"].device
+        self.rows = torch.tensor(rows, device=self.home)
+        self.weights = self._class_weights() if "class_weights" in model.targets else None
+        self.statistics = self._statistics() if settings.standardise else {}
+        self.banks = self._banks() if needs_bank(augment) else {}
+        self.augment = Augmenting(augment, model.inputs, self.banks)
+        if "aus" in model.targets:
+            own = [ORDER.index(number) for number in model.aus]  # type: ignore[union-attr]
+            self.au_rows = torch.tensor(own, device=device)
+        model.see_training_fold([clips.clips[i].aus for i in rows])
+
+    def run(self, after_epoch: Callable[[Epoch], None]) -> None:
+        """Train.
+
+        Args:
+            after_epoch: called at the end of every epoch.
+
+        Raises:
+            ConfigError: if an option of optimizer or scheduler does not fit.
+            TrainingError: if the loss is not a number.
+            ValueError: if the model needs a target that is not known here.
+        """
+        if self.model.fits_directly:
+            after_epoch(self._fit_directly())
+            return
+        optimizer = self.settings.make_optimizer(self.model)
+        scheduler = self.settings.make_scheduler(optimizer)
+        for number in range(1, self.settings.epochs + 1):
+            rate = float(optimizer.param_groups[0]["lr"])
+            loss, accuracy = self._epoch(optimizer)
+            if not math.isfinite(loss):
+                where = f"in epoch {number} at a learning rate of {rate:g}"
+                raise TrainingError(f"the loss is {loss} {where}; {_ADVICE}")
+            if scheduler is not None:
+                scheduler.step()
+            after_epoch(Epoch(number, loss, accuracy, rate))
+
+    def predict(self, rows: Sequence[int]) -> np.ndarray:
+        """(len(rows), C) float64, the probability of each class.
+
+        Raises:
+            TrainingError: if the model gives something that is not a number.
+        """
+        chosen = torch.tensor(rows, device=self.home)
+        parts = chosen.split(PREDICTED_AT_ONCE)
+        batches = (self._inputs(self._batch(part, self.model.inputs)) for part in parts)
+        return class_probabilities(self.model, batches)
+
+    def _epoch(self, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
+        """Mean loss and accuracy of one pass."""
+        self.model.train()
+        total = torch.zeros((), device=self.device)
+        right = torch.zeros((), device=self.device)
+        for rows in self._batches():
+            batch = self.augment(self._batch(rows))
+            output = self.model(**self._inputs(batch))
+            loss = self.model.loss(output, batch["label"], **self._targets(batch))
+            optimizer.zero_grad()
+            loss.backward()
+            if self.settings.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
+            optimizer.step()
+            total += loss.detach() * len(rows)
+            right += (output.logits.argmax(1) == batch["label"]).sum()
+        return float(total) / len(self.rows), float(right) / len(self.rows)
+
+    def _batches(self) -> Iterator[Tensor]:
+        """Rows of each batch of an epoch."""
+        count = len(self.rows)
+        if self.settings.sampler == "shuffle":
+            order = torch.randperm(count)
+        else:
+            key = "label" if self.settings.sampler == "class_balanced" else "subject"
+            order = balanced_order(self.tensors[key][self.rows].cpu(), count)
+        batches = math.ceil(count / self.settings.batch_size)
+        if self.settings.batch_size > 1:
+            batches = min(batches, max(1, count // 2))  # a batch of one has no statistics
+        yield from self.rows[order.to(self.home)].tensor_split(batches)
+
+    def _batch(self, rows: Tensor, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """Rows of some tensors, or of all."""
+        chosen = self.tensors if names is None else names
+        return {name: self.tensors[name][rows].to(self.device) for name in chosen}
+
+    def _inputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return standardised({name: batch[name] for name in self.model.inputs}, self.statistics)
+
+    def _targets(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the model's loss needs besides the labels."""
+        known = dict(batch)
+        if self.weights is not None:
+            known["class_weights"] = self.weights
+        if "aus" in self.model.targets:
+            # As augmentation has changed the AUs; NaN, not known, stays so.
+            shown = batch["au_set"].amax(2)[:, self.au_rows]
+            known["aus"] = torch.where(shown.isnan(), shown, (shown > 0).float())
+        if missing := [name for name in self.model.targets if name not in known]:
+            raise ValueError(
+                f"{type(self.model).__name__} needs {', '.join(missing)}; a training offers "
+                f"{', '.join(sorted(known))}"
+            )
+        return {name: known[name] for name in self.model.targets}
+
+    def _fit_directly(self) -> Epoch:
+        batch = self._batch(self.rows)
+        inputs = self._inputs(batch)
+        self.model.fit_directly(batch["label"], **inputs)
+        right = self.predict(self.rows.tolist()).argmax(1) == batch["label"].cpu().numpy()
+        return Epoch(1, math.nan, float(right.mean()), math.nan)
+
+    def _class_weights(self) -> Tensor:
+        """(C,) of the clips that are learned from."""
+        labels = self.tensors["label"][self.rows].cpu()
+        return class_weights(labels, num_classes=len(self.clips.classes)).to(self.device)
+
+    def _statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and deviation of each channel, (C, 1, 1), of inputs without a range."""
+        found = {}
+        for name, spec in self.model.inputs.items():
+            if spec.range is None:
+                values = self.tensors[name][self.rows].transpose(0, -3).flatten(1)  # (C, the rest)
+                deviation, mean = torch.std_mean(values, dim=1)
+                shape = (-1, 1, 1)
+                found[name] = (
+                    mean.view(shape).to(self.device),
+                    deviation.clamp(min=1e-6).view(shape).to(self.device),
+                )
+        return found
+
+    def _banks(self) -> dict[str, ClipBank]:
+        """What augmentations borrow from, of each input: the clips that are learned from."""
+        tensors = {name: values[self.rows] for name, values in self.tensors.items()}
+        chosen = [self.clips.clips[i] for i in self.rows.tolist()]
+        return {
+            name: ClipBank(
+                frames=tensors[name][:, None] if spec.num_frames is None else tensors[name],
+                label=tensors["label"],
+                subject=tensors["subject"],
+                au_set=tensors["au_set"],
+                clip_ids=tuple(clip.id for clip in chosen),
+                subject_ids=tuple(clip.subject_id for clip in chosen),
+            )
+            for name, spec in self.model.inputs.items()
+        }
+
+
+_ON_DEVICE: WeakKeyDictionary[ClipArrays, dict[torch.device, dict[str, Tensor]]]
+_ON_DEVICE = WeakKeyDictionary()
+
+
+def _tensors(clips: ClipArrays, device: torch.device) -> dict[str, Tensor]:
+    """Everything about all clips: on the device, or in main memory where that has no room.
+
+    The folds that a process trains share them. On a CPU they are the arrays themselves, which may
+    be memory-mapped.
+    """
+    kept = _ON_DEVICE.setdefault(clips, {})
+    if device not in kept:
+        kept[device] = _moved(_arrays(clips), device)
+    return kept[device]
+
+
+def _arrays(clips: ClipArrays) -> dict[str, Tensor]:
+    people = np.unique([clip.subject_id for clip in clips.clips], return_inverse=True)[1]
+    au_set = clips.au_set.copy()
+    # What a coder left open is NaN, so that augmentation carries it along.
+    au_set[au_labels([clip.aus for clip in clips.clips], ORDER).isnan().numpy()] = np.nan
+    arrays = {
+        **clips.inputs,
+        "label": clips.label,
+        "au_set": au_set,
+        "domain": clips.domain,
+        "subject": people,
+    }
+    with warnings.catch_warnings():
+        # Batches are copies: nothing ever writes into the arrays.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    if device.type == "cuda":
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        if size > _SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
+            logger.info("%.1f GB of clips stay in main memory: the device lacks room", size / 1e9)
+            return tensors
+    return {name: tensor.to(device) for name, tensor in tensors.items()}

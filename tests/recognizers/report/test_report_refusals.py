@@ -1,0 +1,94 @@
+"""What is no whole run has no report, and a page that fails leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from recognizers.evaluation.predictions import Predictions
+from recognizers.report import RunError, compare_runs, write_report
+from tests.recognizers.report.tiny_run import FIVE, change, write_tiny_run
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    return write_tiny_run(tmp_path / "run")
+
+
+def test_nothing_is_left_of_a_page_that_fails(run, monkeypatch):
+    before = sorted(run.iterdir())
+    (run / "results.json").write_text("{")
+    with pytest.raises(RunError):
+        write_report(run)
+    assert sorted(run.iterdir()) == before
+    write_tiny_run(run.with_name("other"))
+    other = run.with_name("other")
+    (other / "report.html").write_text("old")
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        write_report(other)
+    assert (other / "report.html").read_text() == "old"
+    assert [path.name for path in other.iterdir() if path.suffix == ".tmp"] == []
+
+
+def lacking(run: Path, *keys: str) -> None:
+    results = json.loads((run / "results.json").read_text())
+    part = results
+    for key in keys[:-1]:
+        part = part[int(key) if key.isdigit() else key]
+    del part[keys[-1]]
+    (run / "results.json").write_text(json.dumps(results))
+
+
+def spoil_predictions(run: Path) -> None:
+    table = Predictions.from_csv(run / "predictions.csv").frame
+    table["predicted"] = table["true"]
+    Predictions(table, FIVE).to_csv(run / "predictions.csv")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (shutil.rmtree, r"there is no folder .*run; name the folder of a run"),
+        (
+            lambda run: (run / "results.json").unlink(),
+            r"not a finished run: it has no results.json; repeat the command that made",
+        ),
+        (
+            lambda run: (run / "results.json").write_text("{"),
+            r"results.json is damaged: .*delete it and repeat the command",
+        ),
+        (lambda run: (run / "results.json").write_text("[]"), r"the file must be an object"),
+        (lambda run: lacking(run, "model"), r"results.json lacks model; repeat the command"),
+        (lambda run: lacking(run, "folds", "1", "tested"), r"lacks folds\[1\].tested"),
+        (lambda run: change(run, seconds="long"), r"seconds must be a whole number or a number"),
+        (lambda run: change(run, seeds=[0, True]), r"seeds\[1\] must be a whole number, got True"),
+        (lambda run: change(run, habit="lax"), r"habit must be one of strict, paper, got 'lax'"),
+        (lambda run: change(run, headline="oracle"), r"the habit is strict, yet its headline"),
+        (lambda run: change(run, marked=["a leak"]), r"only habit paper may have marks"),
+        (lambda run: change(run, seeds=[0, 7]), r"holds the seeds \[0, 1\], .* names \[0, 7\]"),
+        (
+            lambda run: change(run, classes=list(FIVE[:4])),
+            r"predictions.csv: probability columns that belong to no class: p_surprise",
+        ),
+        (lambda run: (run / "predictions.csv").unlink(), r"has no predictions.csv; repeat"),
+        (spoil_predictions, r"strict figures of results.json are not those of predictions.csv"),
+        (
+            lambda run: (run / "folds" / "0_000.json").write_text('{"fold": 1'),
+            r"0_000.json is damaged",
+        ),
+        (
+            lambda run: (run / "config.yaml").write_bytes(b"\xff\xfe\xff"),
+            r"config.yaml is damaged",
+        ),
+    ],
+)
+def test_what_is_no_whole_run_is_refused(run, spoil, message):
+    spoil(run)
+    with pytest.raises(RunError, match=message):
+        write_report(run)
+    with pytest.raises(RunError, match=message):
+        compare_runs([run])

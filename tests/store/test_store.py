@@ -1,0 +1,381 @@
+"""ClipStore: what is written comes back, and what is broken is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mersynth
+from mersynth.clips import Clip
+from mersynth.files import sha256_of_file, write_json_atomically
+from mersynth.space import NoSpaceError
+from mersynth.store.clip_store import CHECKSUMMED_FILES, ClipStore, StoreError, require_real
+from mersynth.store.verdict import VERDICTS
+from mersynth.store.writer import StoreWriter, merge
+from tests.tiny_store import tiny_clips, write_tiny_store
+
+
+def frames_of(clip: Clip, value: int, side: int = 8) -> np.ndarray:
+    return np.full((clip.num_frames, side, side, 3), value, np.uint8)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=2)
+    clips[0] = dataclasses.replace(
+        clips[0], apex=None, template="samm/001/x", generator="ab", unseen=("samm/000", "samm/001")
+    )
+    rng = np.random.default_rng(0)
+    intensities = rng.random((6, 20, 2), dtype=np.float32)
+    landmarks = rng.random((6, 68, 2), dtype=np.float32)
+    with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}) as writer:
+        for value, clip in enumerate(clips):
+            writer.add(frames_of(clip, value), intensities, landmarks if value else None)
+        writer.finish()
+    store = ClipStore.open(tmp_path / "s", verify=True)
+    assert store.clips == tuple(clips)
+    assert store.image_size == 8
+    assert store.subjects == ("samm/000", "samm/001")
+    for value, item in enumerate(store):
+        assert (item.frames == value).all()
+        np.testing.assert_array_equal(item.intensities, intensities)
+    assert np.isnan(store[0].landmarks).all()
+    np.testing.assert_array_equal(store[1].landmarks, landmarks)
+    assert store.table["id"].tolist() == [clip.id for clip in clips]
+    assert not store.frames.flags.writeable
+
+
+def test_same_content_has_the_same_checksum(tmp_path: Path) -> None:
+    one, two = write_tiny_store(tmp_path / "1"), write_tiny_store(tmp_path / "2")
+    other = write_tiny_store(tmp_path / "3", tiny_clips(subjects=4))
+    assert one.checksum == two.checksum != other.checksum
+
+
+def test_filter_is_a_view_of_the_right_clips(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    angry = store.filter(lambda clip: clip.emotion == "anger")
+    assert len(angry) == 5
+    whole = {item.clip.id: item.frames for item in store}
+    for item in angry:
+        np.testing.assert_array_equal(item.frames, whole[item.clip.id])
+
+
+def test_merge_keeps_clips_and_headers(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=2)
+    parts = [
+        write_tiny_store(tmp_path / "a", clips[:4]),
+        write_tiny_store(tmp_path / "b", clips[4:]),
+    ]
+    merged = merge(parts, tmp_path / "m")
+    assert merged.clips == tuple(clips)
+    np.testing.assert_array_equal(merged[4].frames, parts[1][0].frames)
+    assert [p["header"]["licence"] for p in merged.meta["header"]["parts"]] == ["none", "none"]
+    with pytest.raises(StoreError, match="comes twice"):
+        merge([parts[0], parts[0]], tmp_path / "twice")
+    odd = write_tiny_store(tmp_path / "odd", clips[4:], image_size=16)
+    with pytest.raises(StoreError, match=r"\[16, 32\]"):
+        merge([parts[0], odd], tmp_path / "sizes")
+
+
+def test_nothing_appears_until_whole(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=1)
+    with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}) as writer:
+        writer.add(frames_of(clips[0], 1))
+        with pytest.raises(StoreError, match=r"1 of 5 clips were added"):
+            writer.finish()
+    assert not (tmp_path / "s").exists()
+
+
+def test_resume_goes_on_behind_the_last_commit(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=1)
+    header = {"source": "samm"}
+    with StoreWriter(tmp_path / "whole", clips, 8, header) as writer:
+        for value, clip in enumerate(clips):
+            writer.add(frames_of(clip, value))
+        whole = writer.finish()
+    with StoreWriter(tmp_path / "s", clips, 8, header) as writer:
+        writer.add(frames_of(clips[0], 0))
+        writer.add(frames_of(clips[1], 1))
+        writer.commit()
+        writer.add(frames_of(clips[2], 77))  # not committed: lost
+    with StoreWriter(tmp_path / "s", clips, 8, header, resume=True) as writer:
+        assert writer.done == 2
+        for value in range(2, 5):
+            writer.add(frames_of(clips[value], value))
+        assert writer.finish().checksum == whole.checksum
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_resume_refuses_another_plan(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=1)
+    with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}) as writer:
+        writer.add(frames_of(clips[0], 0))
+        writer.commit()
+    with pytest.raises(StoreError, match="another store"):
+        StoreWriter(tmp_path / "s", clips, 8, {"source": "casme2"}, resume=True)
+
+
+def write(writer: StoreWriter, count: int) -> None:
+    """The next clips, each of its own grey."""
+    for clip in writer.clips[:count]:
+        writer.add(frames_of(clip, writer.clips.index(clip)))
+
+
+def test_writers_without_locks_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a file system that has none: what each writes is its own, and the store is whole."""
+    monkeypatch.setattr("mersynth.store.writer.hold", lambda path: nullcontext())
+    clips = tiny_clips(subjects=1)
+    first = StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"})
+    second = StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"})
+    write(first, 3)
+    write(second, 5)
+    whole = second.finish()
+    for clip in clips[3:]:
+        first.add(frames_of(clip, 99))
+    with pytest.raises(StoreError, match="appeared while it was being written"):
+        first.finish()
+    for value, item in enumerate(ClipStore.open(whole.path, verify=True)):
+        assert (item.frames == value).all()
+
+
+def test_a_writing_that_was_taken_over_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mersynth.store.writer.hold", lambda path: nullcontext())
+    clips = tiny_clips(subjects=1)
+    first = StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"})
+    write(first, 2)
+    first.commit()
+    with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}, resume=True) as second:
+        first.add(frames_of(clips[2], 2))
+        with pytest.raises(StoreError, match="another process has taken over the writing"):
+            first.commit()
+        for value in range(2, 5):
+            second.add(frames_of(clips[value], value))
+        second.finish()
+    for value, item in enumerate(ClipStore.open(tmp_path / "s", verify=True)):
+        assert (item.frames == value).all()
+
+
+def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(NoSpaceError, match=r"frames.npy: it needs 460.8 kB \(460800 bytes\)"):
+            write_tiny_store(tmp_path / "s")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_full_disk_did_not_take_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = tiny_clips(subjects=1)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write_all() -> None:
+        with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}) as writer:
+            write(writer, 2)
+            writer.commit()
+            for value in range(2, 5):
+                writer.add(frames_of(clips[value], value))
+            writer.finish()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mersynth.store.writer._write_clips", fail)
+        with pytest.raises(OSError, match="No space left"):
+            write_all()
+    with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}, resume=True) as writer:
+        assert writer.done == 5
+        for value, item in enumerate(writer.finish()):
+            assert (item.frames == value).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frames": np.zeros((5, 8, 8, 3), np.uint8)}, r"\(6, 8, 8, 3\), got \(5, 8, 8, 3\)"),
+        ({"frames": np.zeros((6, 8, 8, 3), np.float32)}, "uint8, got float32"),
+        ({"intensities": np.full((6, 20), 1.5)}, r"\[0, 1\], got 1.500"),
+        ({"landmarks": np.zeros((6, 5, 2))}, r"\(6, 68, 2\), got \(6, 5, 2\)"),
+    ],
+)
+def test_wrong_arrays_are_named(tmp_path: Path, change: dict, message: str) -> None:
+    good = {"frames": np.zeros((6, 8, 8, 3), np.uint8)}
+    with (
+        StoreWriter(tmp_path / "s", tiny_clips(), 8, {"source": "samm"}) as writer,
+        pytest.raises(ValueError, match=message),
+    ):
+        writer.add(**(good | change))
+
+
+def test_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
+    write_tiny_store(tmp_path / "s")
+    with pytest.raises(StoreError, match="exists already"):
+        write_tiny_store(tmp_path / "s")
+
+
+def spoil(store: ClipStore) -> None:
+    """Change a byte of a pixel; the file keeps its size and time of modification."""
+    file = store.path / "frames.npy"
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    with file.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        (last,) = stream.read(1)
+        stream.seek(-1, os.SEEK_END)
+        stream.write(bytes([last ^ 1]))
+    os.utime(file, ns=times)
+
+
+def test_damage_is_found_whoever_opens(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    spoil(store)
+    with pytest.raises(StoreError, match=r"frames.npy is damaged.*make the store again"):
+        ClipStore.open(store.path)
+    with pytest.raises(StoreError, match=r"frames.npy is damaged"):
+        mersynth.load_clips(store.path)
+    spoil(store)  # and back
+    assert len(ClipStore.open(store.path)) == 25
+    (store.path / "landmarks.npy").unlink()
+    with pytest.raises(StoreError, match=r"landmarks.npy is missing"):
+        ClipStore.open(store.path)
+
+
+@pytest.fixture(name="hashed")
+def _hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are hashed."""
+    names: list[str] = []
+
+    def hash_file(path: Path, advance: Callable[[int], None] | None = None) -> str:
+        names.append(path.name)
+        return sha256_of_file(path, advance)
+
+    monkeypatch.setattr("mersynth.store.verdict.sha256_of_file", hash_file)
+    return names
+
+
+def open_twice(path: Path, hashed: list[str]) -> list[str]:
+    """What the second of two openings hashes, some ticks of the file system's clock later."""
+    time.sleep(0.02)
+    ClipStore.open(path)
+    hashed.clear()
+    ClipStore.open(path)
+    return hashed
+
+
+def test_a_store_is_hashed_once(tmp_path: Path, hashed: list[str]) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    assert sorted(hashed) == sorted(CHECKSUMMED_FILES)  # by its writer, who remembers it
+    assert open_twice(store.path, hashed) == []
+    store.path.rename(tmp_path / "moved")
+    assert ClipStore.open(tmp_path / "moved").checksum == store.checksum
+    assert hashed == []
+    ClipStore.open(tmp_path / "moved", verify=True)
+    assert sorted(hashed) == sorted(CHECKSUMMED_FILES)
+    hashed.clear()
+    shutil.copytree(tmp_path / "moved", tmp_path / "copy")
+    ClipStore.open(tmp_path / "copy")
+    assert sorted(hashed) == sorted(CHECKSUMMED_FILES)
+    hashed.clear()
+    (tmp_path / "copy" / "clips.parquet").touch()
+    ClipStore.open(tmp_path / "copy")
+    assert hashed == ["clips.parquet"]
+
+
+def test_what_cannot_be_noted_in_the_store_is_noted_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[str]
+) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    (store.path / VERDICTS).unlink()
+
+    def write(path: Path, value: object) -> None:
+        if path.is_relative_to(store.path):
+            raise PermissionError
+        write_json_atomically(path, value)
+
+    monkeypatch.setattr("mersynth.store.verdict.write_json_atomically", write)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert open_twice(store.path, hashed) == []
+    assert len(list((tmp_path / "cache" / "mersynth" / "verified").iterdir())) == 1
+    spoil(store)
+    with pytest.raises(StoreError, match=r"frames.npy is damaged"):
+        ClipStore.open(store.path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("store.json", b"[]"),
+        ("store.json", b'{"schema_version": 1, "header": {"source": "samm"}}'),
+        ("store.json", b"\xff\xfe\x00"),
+        ("frames.npy", b""),
+        ("clips.parquet", b"PAR1"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path: Path, file: str, content: bytes) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    (store.path / file).write_bytes(content)
+    with pytest.raises(StoreError, match=file):
+        ClipStore.open(store.path)
+
+
+def test_arrays_of_another_layout_are_refused(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    file = store.path / "landmarks.npy"
+    np.save(file, np.zeros((150, 5, 2), np.float32))
+    store.meta["sha256"][file.name] = sha256_of_file(file)
+    (store.path / "store.json").write_text(json.dumps(store.meta))
+    with pytest.raises(StoreError, match=r"landmarks.npy holds float32 \(150, 5, 2\)"):
+        ClipStore.open(store.path)
+
+
+def test_synthetic_clips_are_not_taken_for_real_ones(tmp_path: Path) -> None:
+    clips = tiny_clips()
+    assert require_real(write_tiny_store(tmp_path / "real", clips)).clips == tuple(clips)
+    clips[3] = dataclasses.replace(clips[3], generator="ab")
+    with pytest.raises(StoreError, match=rf"synthetic clips \({clips[3].id}\)"):
+        require_real(write_tiny_store(tmp_path / "mixed", clips))
+
+
+def test_wrong_folders_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no store at .*none"):
+        ClipStore.open(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StoreError, match=r"no store.json"):
+        ClipStore.open(tmp_path / "empty")
+    store = write_tiny_store(tmp_path / "s")
+    meta = json.loads((store.path / "store.json").read_text())
+    (store.path / "store.json").write_text(json.dumps({**meta, "schema_version": 99}))
+    with pytest.raises(StoreError, match=r"schema version 99, this mersynth reads 1 and 2"):
+        ClipStore.open(store.path)
+    (store.path / "store.json").write_text("{")
+    with pytest.raises(StoreError, match=r"store.json is damaged"):
+        ClipStore.open(store.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"offset": 3}, "offset 3 lies before onset 10"),
+        ({"apex": 99}, "apex 99 lies outside"),
+        ({"fps": 0.0}, "fps must be positive"),
+        ({"strength": "huge"}, "must be one of micro, macro, got 'huge'"),
+    ],
+)
+def test_impossible_clips_are_refused(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(tiny_clips()[0], **change)
