@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from mersynth.files import read_tensors, sha256_of_file, whole_file, write_json_atomically
@@ -33,9 +33,8 @@ def write_card(
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.with_name(weights)
     plain = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
-    # Not save_file, which makes files that only their owner can read.
     with whole_file(file) as partial:
-        partial.write_bytes(save(plain))
+        save_file(plain, partial)
         sha256 = sha256_of_file(partial)
     card = {**facts, "weights": weights, "sha256": sha256}
     write_json_atomically(path, card)

@@ -54,7 +54,7 @@ FirstLabel = Annotated[
     int | None, typer.Option(min=0, help="Number of the first class in y of FILE.npz. [0]")
 ]
 Groups = Annotated[
-    int | None, typer.Option(help="Test K groups of people in the place of single ones.")
+    int | None, typer.Option(help="Test K groups of people, instead of one person at a time.")
 ]
 Classes = Annotated[
     Scheme | None,
