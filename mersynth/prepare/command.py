@@ -53,7 +53,7 @@ def prepare(
         out: the new store; default ``./stores/<source>``.
         images: photos, instead of a root; for the source ``"folder"`` alone.
         videos: videos, likewise.
-        features: names of ``feature_kinds.FEATURES``, each with its options.
+        features: names of ``mersynth.features.kinds.FEATURES``, each with its options.
         skip_bad: leave out the clips that cannot be stored, instead of stopping.
         resume: go on with an interrupted writing of the same clips.
         seed: seed of the phantom's rendering; recorded in the store in any case.
@@ -114,7 +114,7 @@ def add_features(path: Path, features: Mapping[str, Mapping[str, Any]]) -> None:
 
     Args:
         path: the store's folder.
-        features: names of ``feature_kinds.FEATURES``, each with its options.
+        features: names of ``mersynth.features.kinds.FEATURES``, each with its options.
 
     Raises:
         ValueError: if no feature is named, or an option is wrong.
