@@ -179,10 +179,12 @@ def _train_one(
         torch.manual_seed(seed)
         trainer = Trainer(config, len(sets[0][0].emotions), device)
     recorded: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    # Checksums: a place on this machine would say nothing.
+    recorded["macro_store"] = macro.checksum if macro is not None else None
     if config.gan.init_from:
         start = trainer.start_from(config.gan.init_from)
         trained |= _check_unseen(start, unseen, config.gan.init_from)
-        recorded["gan"]["init_from"] = start.sha256  # a place on this machine would say nothing
+        recorded["gan"]["init_from"] = start.sha256
     card = CheckpointCard(
         image_size=config.gan.image_size,
         aus=CONDITION_AUS,
@@ -200,7 +202,6 @@ def _train_one(
         "config": card.config,
         "seed": seed,
         "store": store.checksum,
-        "macro_store": macro.checksum if macro is not None else None,
         "unseen_subjects": list(unseen),
         "names": names,
     }

@@ -165,7 +165,9 @@ def test_macro_faces_join_in(tmp_path: Path) -> None:
     macro = write_tiny_store(tmp_path / "m", tiny_clips(subjects=3), measured=True)
     overrides = [*quick(1), f"macro_store={macro.path}"]
     train(store_path=store.path, out=tmp_path / "c", overrides=overrides)
-    assert load_card(tmp_path / "c").training_subjects == macro.subjects
+    card = load_card(tmp_path / "c")
+    assert card.training_subjects == macro.subjects
+    assert card.config["macro_store"] == macro.checksum
 
 
 def test_resume_after_kill_gives_the_same_weights(tmp_path: Path) -> None:
