@@ -123,7 +123,7 @@ def perform(row: Row, setting: Setting, plan: Plan) -> Path:
 
 
 def request(row: Row, setting: Setting, plan: Plan) -> Request:
-    """What is asked of :func:`recognizers.experiment.evaluate.evaluate`."""
+    """The request for :func:`recognizers.experiment.evaluate.evaluate`."""
     assert row.config is not None
     stores = plan.stores
     start = stores.pretraining(setting.database) if row.pretrained else None
