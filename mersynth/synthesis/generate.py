@@ -144,10 +144,11 @@ def generate(
         wearers = real if worn_store is None else worn_store
         _tell_framings(choice, [real, wearers], generators)
         _tell_versions(wearers, generators)
+        framing = wearers.framing or wanted
         for each in generators:
-            each.load(wearers.image_size, choose_device(config.device), wearers.framing or wanted)
+            each.load(wearers.image_size, choose_device(config.device), framing)
         work = _plan_work(real, wearers, plan, generators, config, seed)
-        heads = HeadMotions(real, wearers) if config.head_motion else None
+        heads = HeadMotions(real, wearers, framing=framing) if config.head_motion else None
         header = make_header(real, wearers, generators, config, classes, per_class, seed)
         header |= {"names": names} if names is not None else {}
         new_clips = [item.clip for item in work]
