@@ -154,11 +154,14 @@ def move_head(frames: Tensor, motion: Tensor, framing: Framing = HEAD) -> Tensor
         (T, C, S, S).
     """
     size = frames.shape[-1]
-    flow = rigid_flow(motion.to(frames), size, framing) * _head_map(size, framing)[1].to(frames)
+    coarse = min(size, _SIDE)  # a head moves smoothly
+    flow = rigid_flow(motion.to(frames), coarse, framing)
+    flow = flow * _head_map(coarse, framing)[1].to(frames)
     origin = -flow
-    for _ in range(2):  # p = q - d(p): a head's motion bends so little that two steps do
+    for _ in range(2):  # p = q - d(p), where d bends so little that two steps do
         origin = -warp(flow, origin)
-    return warp(frames, origin, "bicubic").clamp(0, 1)
+    origin = F.interpolate(origin, (size, size), mode="bilinear", align_corners=False)
+    return warp(frames, origin * (size / coarse), "bicubic").clamp(0, 1)
 
 
 def face_mask(size: int, framing: Framing = HEAD, device: torch.device | str = "cpu") -> Tensor:
