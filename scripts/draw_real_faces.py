@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from drawing.faces import SIZE, prepare_pictures
+from drawing.pictures import SIZE, prepare_pictures
 from PIL import Image
 
 from mersynth import logs

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from drawing.faces import prepare_pictures
+from drawing.pictures import prepare_pictures
 from measuring.documents import document, paragraph, table
 
 from mersynth import logs
