@@ -23,6 +23,7 @@ from mersynth.face.template import Framing
 from mersynth.files import checksum_of, whole_folder
 from recognizers.folds.splits import Split
 from recognizers.models.base import InputSpec
+from recognizers.runs.files import RESULTS
 from recognizers.runs.records import Count, DataUsed, Ordinal, Record
 from recognizers.training.fold_work import ChannelStatistics, Weights
 
@@ -189,14 +190,14 @@ def load_card(folder: Path) -> RecognizerCard:
 
 def _why_none(folder: Path) -> str:
     """What is there instead of a trained recognizer, and what to do about it."""
-    if (folder / "results.json").exists():
+    if (folder / RESULTS).exists():
         kept = sorted(path.parent for path in folder.glob(f"folds/*/{CARD}"))
         if kept:
             return f"{folder} is a run of several recognizers; name one of them: {kept[0]} ..."
     fold = folder.with_suffix("") if folder.suffix in (".json", ".safetensors") else folder
     if (fold / CARD).exists():
         return f"{folder} is a part of a fold; name the folder {fold}"
-    if fold.with_name(f"{fold.name}.json").exists() or (folder / "results.json").exists():
+    if fold.with_name(f"{fold.name}.json").exists() or (folder / RESULTS).exists():
         return (
             f"{folder} kept no recognizer that could be used: repeat the command that made the run "
             "with keep_weights=true, which trains its folds again and keeps them"

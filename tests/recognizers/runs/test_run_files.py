@@ -106,6 +106,11 @@ def edited(*keys: str | int, to: Any) -> Callable[[str], str]:
             edited("strict", "Full", "mean", "uf1", to=1.5),
             r"<= 1\.0 in strict\[\.+\]\.me",
         ),
+        (
+            Results,
+            edited("intervals", "strict", "uf1", "samples", to=-5),
+            r"intervals\.strict\.uf1\.samples is -5: Expected `int` >= 1",
+        ),
         (Results, edited("split", to="loo"), "split is 'loo': it must be one of loso, lovo, cde,"),
         (Results, edited("oracle", to=None), None),
         (FoldRecord, edited("epoch", to=0), "epoch is 0: Expected `int` >= 1"),
