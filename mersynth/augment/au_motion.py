@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,63 @@ _DARKEST = 0.25
 
 _Box = tuple[slice, slice, slice, slice]  # of (N, C, H, W)
 _WHOLE: _Box = (slice(None), slice(None), slice(None), slice(None))
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The average face laid on B images: what does not depend on the AUs.
+
+    Attributes:
+        average, here: as :class:`Motion` has them.
+        place: (B, 2, H, W), down: (B, 2, H, W), stretch: (B, 1, H, W), likewise, of each face.
+        turn: (B, 2, 2) takes a step in cells to one in pixels.
+        kept: the AUs' fields on the faces, (B, 80, H, W), by the lip that they follow; None: they
+            are looked up whenever they are needed, for they are large.
+    """
+
+    average: AverageFace
+    here: Tensor
+    place: Tensor
+    down: Tensor
+    stretch: Tensor
+    turn: Tensor
+    kept: dict[str, Tensor] | None
+
+    @classmethod
+    def of(
+        cls, landmarks: Tensor, size: tuple[int, int], device: torch.device, keep: bool = False
+    ) -> Fit:
+        """The fit to landmarks (B, 68, 2), of which the first pixel's centre is at 0.
+
+        Args:
+            landmarks: of the faces.
+            size: height and width of the images.
+            device: where motion is computed.
+            keep: whether the AUs' fields are looked up once, for many motions of the same faces.
+        """
+        average = average_face(device)
+        points = landmarks.to(device, torch.float32) + 0.5
+        here = _pixel_centres(size, device)
+        turn = _similarity(average.landmarks, points)
+        place = _thin_plate(points, average.landmarks, here)
+        # The lids' opening is the face's own, not the average one: their steps follow its stretch.
+        axis = turn[:, :, 1] / turn[:, :, 1].norm(dim=1, keepdim=True)
+        by_y, by_x = torch.gradient(place[:, 1:], dim=(2, 3))
+        axis_x, axis_y = axis[:, :, None, None].split(1, 1)
+        stretch = (by_x * axis_x + by_y * axis_y).clamp(min=0.1)
+        down = axis[:, :, None, None] / stretch
+        return cls(average, here, place, down, stretch, turn, {} if keep else None)
+
+    def fields(self, lip: Literal["upper", "lower"]) -> Tensor:
+        """(B, 80, H, W): the AUs' fields that follow a lip, in cells, where the faces have them."""
+        found = None if self.kept is None else self.kept.get(lip)
+        if found is None:
+            maps = self.average.upper if lip == "upper" else self.average.lower
+            batch = len(self.place)
+            found = _sample(maps.flatten(0, 1)[None].expand(batch, -1, -1, -1), self.place)
+            if self.kept is not None:
+                self.kept[lip] = found
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,36 +110,22 @@ class Motion:
     lids: Tensor
 
     @classmethod
-    def of(cls, landmarks: Tensor, curves: Tensor, size: tuple[int, int]) -> Motion:
-        """The motion of curves (B, T, 20, 2) on faces with landmarks (B, 68, 2).
+    def of(cls, fit: Fit, curves: Tensor) -> Motion:
+        """The motion of curves (B, T, 20, 2) on B faces."""
+        frames = curves.shape[1]
 
-        Landmarks are as the public functions take them: the first pixel's centre is at 0.
-        """
-        average = average_face(curves.device)
-        batch, frames = curves.shape[:2]
-        points = landmarks.to(curves) + 0.5
-        here = _pixel_centres(size, curves.device)
-        turn = _similarity(average.landmarks, points)
-        place = _thin_plate(points, average.landmarks, here)
-
-        def move(fields: Tensor) -> Tensor:
-            own = _sample(fields.flatten(0, 1)[None].expand(batch, -1, -1, -1), place)
+        def move(own: Tensor) -> Tensor:
             cells = torch.einsum("btk,bkchw->btchw", curves.flatten(2), own.unflatten(1, (-1, 2)))
-            return torch.einsum("bdc,btchw->btdhw", turn, cells).flatten(0, 1)
+            return torch.einsum("bdc,btchw->btdhw", fit.turn, cells).flatten(0, 1)
 
-        # The lids' opening is the face's own, not the average one: their steps follow its stretch.
-        axis = turn[:, :, 1] / turn[:, :, 1].norm(dim=1, keepdim=True)
-        by_y, by_x = torch.gradient(place[:, 1:], dim=(2, 3))
-        axis_x, axis_y = axis[:, :, None, None].split(1, 1)
-        stretch = (by_x * axis_x + by_y * axis_y).clamp(min=0.1)
         return cls(
-            average,
-            here,
-            place.repeat_interleave(frames, 0),
-            (axis[:, :, None, None] / stretch).repeat_interleave(frames, 0),
-            stretch.repeat_interleave(frames, 0),
-            move(average.upper),
-            move(average.lower),
+            fit.average,
+            fit.here,
+            fit.place.repeat_interleave(frames, 0),
+            fit.down.repeat_interleave(frames, 0),
+            fit.stretch.repeat_interleave(frames, 0),
+            move(fit.fields("upper")),
+            move(fit.fields("lower")),
             lid_openings(curves.flatten(0, 1)).permute(1, 2, 0),
         )
 

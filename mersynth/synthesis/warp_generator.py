@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mersynth.augment.au_fields import checksum
-from mersynth.augment.au_warp import au_flow, au_warp, template_landmarks
+from mersynth.augment.au_motion import Fit
+from mersynth.augment.au_warp import au_flow, au_warp, fit_faces, template_landmarks
 from mersynth.curves import movement
 from mersynth.face.detect import DETECTORS, FaceFinder, landmarks_of
 from mersynth.face.template import HEAD, Framing
@@ -42,11 +43,12 @@ class WarpGenerator(ClipGenerator):
         self.sha256 = checksum()
         self._warned = False
         self._finder: FaceFinder | None = None
+        self._fitted: tuple[StoredClip, Fit] | None = None
         self._found: dict[str, Tensor] = {}  # landmarks of faces that came without, by clip
 
     def load(self, image_size: int, device: torch.device, framing: Framing = HEAD) -> None:
         """Nothing is to be loaded; the device is kept, and where faces without landmarks lie."""
-        self._device, self._aligned = device, framing
+        self._device, self._aligned, self._fitted = device, framing, None
 
     def animate(self, faces: Sequence[StoredClip], curves: np.ndarray) -> Tensor:
         """See :meth:`ClipGenerator.animate`."""
@@ -57,12 +59,20 @@ class WarpGenerator(ClipGenerator):
         """1 less the length of the motion, relative to the longest."""
         size = face.frames.shape[1:3]
         at_frame = _movement(curve).to(self._device)[:, frame : frame + 1]
-        flow = au_flow(self._landmarks(face), at_frame, (size[0], size[1]))
+        flow = au_flow(self._fit(face), at_frame, (size[0], size[1]))
         return stillness(flow[0, 0])
 
     def _animate(self, face: StoredClip, curve: np.ndarray) -> Tensor:
         image = to_float(face.frames[0])[None].to(self._device)
-        return au_warp(image, self._landmarks(face), _movement(curve))[0]
+        return au_warp(image, self._fit(face), _movement(curve))[0]
+
+    def _fit(self, face: StoredClip) -> Fit:
+        """Of the last face alone: it is large, and a face that moves again does so at once."""
+        if self._fitted is None or self._fitted[0] is not face:
+            height, width = face.frames.shape[1:3]
+            fit = fit_faces(self._landmarks(face), (height, width), self._device)
+            self._fitted = face, fit
+        return self._fitted[1]
 
     def _landmarks(self, face: StoredClip) -> Tensor:
         """(1, 68, 2) of the first frame."""
