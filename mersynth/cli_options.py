@@ -64,7 +64,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            if ctx.params["debug"] or not _is_message(error):
+            if ctx.params["debug"] or not logs.is_message(error):
                 raise
             logs.console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
             raise typer.Exit(1) from error
@@ -101,15 +101,3 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"mersynth {__version__}")
         raise typer.Exit
-
-
-def _is_message(error: Exception) -> bool:
-    """Whether an error was raised to tell the user something, not by a mistake in the code."""
-    ours = ("mersynth", "recognizers")
-    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in ours:
-        return True
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    raised_in = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return isinstance(error, ValueError) and raised_in.split(".")[0] in ours

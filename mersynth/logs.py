@@ -100,3 +100,15 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int]
     seconds = time.monotonic() - start
     rate = done / seconds if seconds else 0.0
     logger.info("%s: %d %s in %.1f s (%.1f %s/s)", description, done, unit, seconds, rate, unit)
+
+
+def is_message(error: Exception) -> bool:
+    """Whether an error was raised to tell the user something, not by a mistake in the code."""
+    ours = ("mersynth", "recognizers")
+    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in ours:
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    raised_in = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return isinstance(error, ValueError) and raised_in.split(".")[0] in ours

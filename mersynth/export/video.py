@@ -39,7 +39,7 @@ def write_mp4(job: Job, folder: Path) -> Written:
             place = file_name(label)
             (folder / place).mkdir(exist_ok=True)
             paths.append(f"{place}/{name}.mp4")
-            _write_video(folder / paths[-1], item.frames, _rate(item.clip.fps), codec)
+            write_video(folder / paths[-1], item.frames, item.clip.fps, codec)
             advance(1)
     return Written(paths, {"codec": codec, "lossless": False})
 
@@ -48,7 +48,13 @@ def _rate(fps: float) -> float:
     return float(round(fps)) if fps > _MOST_FPS else max(round(fps, 2), 0.01)
 
 
-def _write_video(path: Path, frames: np.ndarray, fps: float, codec: str) -> None:
+def write_video(path: Path, frames: np.ndarray, fps: float, codec: str) -> None:
+    """Write frames (T, H, W, 3) uint8 RGB of even sides, ``fps`` a second, as OpenCV can.
+
+    Raises:
+        OSError: if it cannot.
+    """
+    fps = _rate(fps)
     height, width = frames.shape[1:3]
     fourcc = cv2.VideoWriter.fourcc(*codec)
     writer = cv2.VideoWriter(str(path), fourcc, fps, (width, height))

@@ -269,18 +269,19 @@ def _fill(
                     if config.camera_noise:
                         size = camera_noise(item.face.frames)
                         moved = add_camera_noise(moved, size, item.rng)
-                    writer.add(to_uint8(moved), item.curve, _landmarks(item))
+                    landmarks = landmarks_at_rest(item.face, len(item.curve))
+                    writer.add(to_uint8(moved), item.curve, landmarks)
             writer.commit()
             advance(len(chosen) * config.num_frames)
 
 
-def _landmarks(item: _Work) -> np.ndarray:
+def landmarks_at_rest(face: StoredClip, num_frames: int) -> np.ndarray:
     """(K, 68, 2): the face's own in the first frame, where it is at rest; then they are not known.
 
     Systems that cut regions out of a clip need them of one frame.
     """
-    landmarks = np.full((len(item.curve), *item.face.landmarks.shape[1:]), np.nan, np.float32)
-    landmarks[0] = item.face.landmarks[0]
+    landmarks = np.full((num_frames, *face.landmarks.shape[1:]), np.nan, np.float32)
+    landmarks[0] = face.landmarks[0]
     return landmarks
 
 
