@@ -313,6 +313,33 @@ def export(
     )
 
 
+@app.command()
+def studio(
+    store: Annotated[
+        list[Path] | None,
+        typer.Option("--store", help="A store to offer beside those in ./stores; repeatable."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder of a trained AU-ICGAN. [the shipped one]")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="[the first free one from 7860]")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+) -> None:
+    """Open a page in which faces move by AU sliders, stores play, and runs are explained.
+
+    It needs Gradio: pip install 'mersynth[studio]'. It listens on this machine alone, and sends
+    nothing elsewhere.
+    """
+    from mersynth.gan.checkpoint import SHIPPED
+    from mersynth.studio.page import serve
+
+    serve(port, host, store or [], checkpoint or SHIPPED)
+
+
 def _one_store(source: str | None, store: Path | None) -> Path:
     if (source is None) == (store is None):
         raise typer.BadParameter("name the clips by --source or by --store, one of the two")

@@ -32,6 +32,7 @@ ROOMS = [
     "mersynth.synthesis",
     "mersynth.export",
     "mersynth.quality",
+    "mersynth.studio",
     "mersynth.doctor mersynth.cli_options mersynth.cli mersynth.__main__",
     "recognizers.models",
     "recognizers.data",
@@ -43,6 +44,7 @@ ROOMS = [
     "recognizers.report",
     "recognizers.runs.folder recognizers.runs.results recognizers.trained recognizers.experiment",
     "recognizers.explain",
+    "recognizers.studio_tab",
     "recognizers.listing recognizers.cli",
 ]
 # The packages themselves offer what lies deeper, which they import when it is asked for.

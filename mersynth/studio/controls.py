@@ -1,0 +1,26 @@
+"""A list of what lies on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mersynth.studio.telling import told
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+
+def fresh_dropdown(find: Callable[[], Sequence[str]], **options: Any) -> gr.Dropdown:
+    """A list that looks again whenever it is opened.
+
+    Args:
+        find: what there is to choose from.
+        **options: of ``gradio.Dropdown``.
+    """
+    import gradio as gr
+
+    box = gr.Dropdown(list(find()), **{"value": None, **options})
+    again = told(lambda: gr.update(choices=list(find())))
+    box.focus(again, None, box, show_progress="hidden")
+    return box
