@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from html import escape
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from mersynth import paths
 from mersynth.studio.controls import fresh_dropdown
@@ -14,6 +14,9 @@ from mersynth.studio.telling import told
 from recognizers.explain.clip_maps import MapMethod
 from recognizers.report.run import Run
 from recognizers.runs.files import RESULTS, RunError
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 METHODS: tuple[MapMethod, ...] = get_args(MapMethod)
 """How a clip can be explained."""
@@ -76,12 +79,12 @@ def _path_of(name: str | None) -> Path:
     return Path(str(name))
 
 
-def studio_tab(folder: Path) -> None:
+def studio_tab(tab: gr.Tab, folder: Path) -> None:
     """Fill the tab; see :data:`mersynth.studio.page.Tab`."""
     import gradio as gr
 
     with gr.Row(equal_height=True):
-        run = fresh_dropdown(run_names, label="Run", scale=3, elem_id="run")
+        run = fresh_dropdown(tab, run_names, label="Run", scale=3, elem_id="run")
         clip = gr.Dropdown([], label="Clip", scale=3, elem_id="run-clip")
         method = gr.Dropdown(list(METHODS), value="grad-cam", label="How", scale=2)
         button = gr.Button("Explain the clip", scale=1, elem_id="explain")

@@ -148,8 +148,8 @@ def _face_controls(shelf: Shelf) -> Callable[[_Page, Path, Any], None]:
                 height=220,
                 elem_id="photo",
             )
-        with gr.Tab("Store"):
-            name = fresh_dropdown(shelf.names, label="Store of real clips")
+        with gr.Tab("Store") as tab:
+            name = fresh_dropdown(tab, shelf.names, label="Store of real clips")
             person = gr.Dropdown([], label="Person")
 
     def connect(page: _Page, checkpoint: Path, emotion: Any) -> None:
@@ -168,7 +168,7 @@ def _face_controls(shelf: Shelf) -> Callable[[_Page, Path, Any], None]:
             page.then_look(trigger(told(event), [page.key, *inputs], emotion))
 
         on(number.release, lambda n: phantom_face(int(n), checkpoint), [number])
-        on(photo.input, lambda p: photo_face(Path(p), checkpoint), [photo])
+        on(photo.change, lambda p: photo_face(Path(p), checkpoint), [photo])
         on(person.input, lambda n, p: store_face(shelf.open(n), p, checkpoint), [name, person])
         name.input(
             told(lambda n: gr.update(choices=list(shelf.open(n).subjects), value=None)),
@@ -202,8 +202,10 @@ def _motion_controls(shelf: Shelf) -> tuple[Callable[[_Page], None], Any]:
                 placeholder="1B+2C, L14, 4+7, 6+12D",
                 elem_id="cell",
             )
-        with gr.Tab("Follow a clip"):
-            name = fresh_dropdown(lambda: [BUILT_IN, *shelf.names()], value=BUILT_IN, label="Store")
+        with gr.Tab("Follow a clip") as tab:
+            name = fresh_dropdown(
+                tab, lambda: [BUILT_IN, *shelf.names()], value=BUILT_IN, label="Store"
+            )
             clip = gr.Dropdown(
                 clips_to_follow(shelf, BUILT_IN), value=None, label="Clip", elem_id="follow"
             )

@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     import gradio as gr
 
 
-def fresh_dropdown(find: Callable[[], Sequence[str]], **options: Any) -> gr.Dropdown:
-    """A list that looks again whenever it is opened.
+def fresh_dropdown(tab: gr.Tab, find: Callable[[], Sequence[str]], **options: Any) -> gr.Dropdown:
+    """A list that looks again whenever its tab is chosen.
+
+    Not when it is opened: what is clicked while a list changes may be another line by then.
 
     Args:
+        tab: where it stands.
         find: what there is to choose from.
         **options: of ``gradio.Dropdown``.
     """
@@ -22,5 +25,5 @@ def fresh_dropdown(find: Callable[[], Sequence[str]], **options: Any) -> gr.Drop
 
     box = gr.Dropdown(list(find()), **{"value": None, **options})
     again = told(lambda: gr.update(choices=list(find())))
-    box.focus(again, None, box, show_progress="hidden")
+    tab.select(again, None, box, show_progress="hidden")
     return box

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Tab = Callable[[Path], None]
-"""Fills a tab of the page, within ``gradio.Tab``. It may write into the folder that it is given,
-which is the page's own and goes with it."""
+Tab = Callable[["gr.Tab", Path], None]
+"""Fills a ``gradio.Tab``, within which it is called. It may write into the folder that it is given:
+the page's own, which goes with it."""
 
 TABS = "mersynth.studio"
 """Entry points of this group are tabs that other packages add, called as the entry point."""
@@ -62,11 +62,11 @@ def build(
         )
         with gr.Tab("Animate a face"):
             animate_tab(folder, shelf, checkpoint)
-        with gr.Tab("Play a store"):
-            store_tab(shelf)
+        with gr.Tab("Play a store") as tab:
+            store_tab(tab, shelf)
         for title, fill in (found_tabs() if tabs is None else tabs).items():
-            with gr.Tab(title):
-                fill(folder)
+            with gr.Tab(title) as tab:
+                fill(tab, folder)
     return page
 
 

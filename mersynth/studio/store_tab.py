@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mersynth.store.clip_store import ClipStore
 from mersynth.studio.controls import fresh_dropdown
@@ -18,6 +18,9 @@ from mersynth.studio.playing import (
 from mersynth.studio.shelf import Shelf
 from mersynth.studio.telling import told
 
+if TYPE_CHECKING:
+    import gradio as gr
+
 
 def _page_label(count: int) -> str:
     return f"Page, of {count} with {CLIPS_A_PAGE} clips"
@@ -31,12 +34,12 @@ def _first_of(store: ClipStore) -> Any:
     return gr.update(maximum=count, value=1, label=_page_label(count))
 
 
-def store_tab(shelf: Shelf) -> None:
+def store_tab(tab: gr.Tab, shelf: Shelf) -> None:
     """Fill the tab."""
     import gradio as gr
 
     with gr.Row(equal_height=True):
-        name = fresh_dropdown(shelf.names, label="Store", scale=3, elem_id="play-store")
+        name = fresh_dropdown(tab, shelf.names, label="Store", scale=3, elem_id="play-store")
         emotion = gr.Dropdown([EVERY_CLASS], value=EVERY_CLASS, label="Class", scale=2)
         person = gr.Dropdown([EVERYONE], value=EVERYONE, label="Person", scale=2)
         page = gr.Number(1, minimum=1, precision=0, label=_page_label(1), scale=1)

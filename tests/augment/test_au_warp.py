@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mersynth.augment import au_fields
-from mersynth.augment.au_warp import AUWarp, au_flow, au_warp, template_landmarks
+from mersynth.augment.au_warp import AUWarp, au_flow, au_warp, fit_faces, template_landmarks
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.motion.warp import warp
 from mersynth.phantom.render import PhantomRenderer, Rendered
@@ -211,3 +211,17 @@ def test_on_a_cuda_device() -> None:
     clip = au_warp(face.cuda(), None, curves)
     assert clip.device.type == "cuda"
     assert (clip.cpu() - au_warp(face, None, curves)).abs().mean() < 1e-3
+
+
+def test_a_fit_gives_what_landmarks_give_and_is_of_its_faces_alone() -> None:
+    landmarks = template_landmarks((64, 48)) + torch.tensor([[[1.0, -2.0]], [[0.0, 3.0]]])
+    faces = torch.rand(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+    fit = fit_faces(landmarks, (64, 48), torch.device("cpu"))
+    for aus in ((12, 25), (1, 43)):
+        curves = curve(*aus).expand(2, -1, -1)
+        assert torch.equal(au_warp(faces, fit, curves), au_warp(faces, landmarks, curves))
+        assert torch.equal(au_flow(fit, curves, (64, 48)), au_flow(landmarks, curves, (64, 48)))
+    with pytest.raises(ValueError, match="the fit is of 2 faces"):
+        au_warp(faces[:1], fit, curve(12))
+    with pytest.raises(ValueError, match="call fit_faces for these"):
+        au_flow(fit, curves, (64, 64))

@@ -64,7 +64,12 @@ def test_sliders_write_the_cell_that_they_were_set_by(cell: str) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "message"),
-    [("", "names no AU"), ("99", "FACS has no AU 99"), ("12+18", "AU 18 cannot"), ("so", "cannot be read")],
+    [
+        ("", "names no AU"),
+        ("99", "FACS has no AU 99"),
+        ("12+18", "AU 18 cannot"),
+        ("so", "cannot be read"),
+    ],
 )
 def test_a_cell_that_moves_nothing_is_explained(cell: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
