@@ -64,7 +64,12 @@ class WarpGenerator(ClipGenerator):
 
     def _animate(self, face: StoredClip, curve: np.ndarray) -> Tensor:
         image = to_float(face.frames[0])[None].to(self._device)
-        return au_warp(image, self._fit(face), _movement(curve))[0]
+        moved = _movement(curve)
+        frames = image.repeat(len(curve), 1, 1, 1)
+        moves = moved[0].flatten(1).any(1)  # a frame at rest is the face itself
+        if bool(moves.any()):
+            frames[moves] = au_warp(image, self._fit(face), moved[:, moves])[0]
+        return frames
 
     def _fit(self, face: StoredClip) -> Fit:
         """Of the last face alone: it is large, and a face that moves again does so at once."""
