@@ -113,7 +113,7 @@ def clip_curve(item: StoredClip, settings: ConditionSettings) -> np.ndarray:
     return _take_sides(_interpolate_gaps(np.array(item.intensities)), item.clip.aus)
 
 
-def tell_assumed_apexes(items: Iterable[StoredClip]) -> None:
+def warn_assumed_apexes(items: Iterable[StoredClip]) -> None:
     """Warn of clips whose curve :func:`clip_curve` lets peak in the clip's middle."""
     every = list(items)
     assumed = [

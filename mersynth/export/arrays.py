@@ -18,7 +18,7 @@ from mersynth.clips import Clip
 from mersynth.devices import choose_device
 from mersynth.export.images import lacks_apex
 from mersynth.export.job import ExportError, ExportSettings, Job, Written, provenance
-from mersynth.features.kinds import tell_still
+from mersynth.features.kinds import warn_still
 from mersynth.motion.flow import magnitude, optical_flow, optical_strain
 from mersynth.motion.luma import luma
 from mersynth.store.clip_store import StoredClip
@@ -116,7 +116,7 @@ def write_npz(job: Job, file: Path) -> Written:
             f"detail; prepare the store with --image-size {settings.size}"
         )
     if not set(settings.features) <= _OF_ONSET:
-        tell_still(job.store, str(job.store.path))
+        warn_still(job.store, str(job.store.path))
     channels = [channel for feature in features for channel in feature.channels]
     x = np.empty((len(job.store), len(channels), settings.size, settings.size), np.float32)
     device = choose_device(settings.device)

@@ -133,7 +133,7 @@ def export(
             raise ExportError(f"{target} exists already; remove it or choose another --out")
         (named,), _ = reconcile_stores([ClipStore.open(store, verify=True)], names)
         job = _job(named, layout, settings, seed, names)
-        _tell_terms(job)
+        _warn_terms(job)
         _write(job, layout, target)
     logger.info("%s: %d clips in the layout %s", target, len(job.store), layout)
     if layout in SOURCES:
@@ -227,7 +227,7 @@ def _terms(header: Mapping[str, Any], key: str) -> Iterator[str]:
         yield from _terms(part["header"], key)
 
 
-def _tell_terms(job: Job) -> None:
+def _warn_terms(job: Job) -> None:
     for licence in job.card["licences"]:
         logger.info("licence: %s", licence)
     if job.card["synthetic_clips"]:

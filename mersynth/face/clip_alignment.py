@@ -71,7 +71,7 @@ class Aligner:
         if frame:
             files, frame = self._without_beginning(files, frame, problems)
         if isinstance(files, VideoFile) and self.finder.detector != "lbp":
-            self._tell_faceless(files, face, problems)
+            self._report_faceless(files, face, problems)
         return AlignedClip(files, alignment, face, frame)
 
     def _first_face(
@@ -122,7 +122,7 @@ class Aligner:
         problems.append(Problem(files.clip.id, reason, fatal=False))
         return files, frame
 
-    def _tell_faceless(self, files: VideoFile, face: Face, problems: list[Problem]) -> None:
+    def _report_faceless(self, files: VideoFile, face: Face, problems: list[Problem]) -> None:
         """Tell which frames of a film do not show the face where it is aligned to."""
         narrow = alignment_of(face, _NARROW)
         matrix = narrow.matrix + np.array([[0, 0, _WIDER], [0, 0, _WIDER]])

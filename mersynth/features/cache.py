@@ -25,7 +25,7 @@ import torch
 
 from mersynth import __version__, config, logs
 from mersynth.checks import check_choice
-from mersynth.features.kinds import FEATURES, REMEDIES, tell_still
+from mersynth.features.kinds import FEATURES, REMEDIES, warn_still
 from mersynth.files import checksum_of, sha256_of_file, whole_file, write_json_atomically
 from mersynth.lock import hold
 from mersynth.motion.flow import METHODS
@@ -193,7 +193,7 @@ def _compute(
             raise FeatureError(f"{lacking}; {REMEDIES[feature.needs]}")
         logger.warning("%s and get NaN", lacking)
     if feature.needs == "apex":
-        tell_still((store[i] for i in usable), name)
+        warn_still((store[i] for i in usable), name)
     file.parent.mkdir(exist_ok=True)
     array: np.memmap | None = None
     with (

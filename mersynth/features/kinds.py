@@ -46,7 +46,7 @@ def moves(item: StoredClip) -> bool:
     return bool(place) and bool((item.frames[0] != item.frames[place]).any())
 
 
-def tell_still(items: Iterable[StoredClip], of: str) -> None:
+def warn_still(items: Iterable[StoredClip], of: str) -> None:
     """Warn of clips that have an apex, and in which no pixel changes from onset to it.
 
     Args:

@@ -16,7 +16,7 @@ from mersynth.curves import (
     jitter,
     movement,
     resample,
-    tell_assumed_apexes,
+    warn_assumed_apexes,
 )
 from mersynth.gan.motion_generator import shrink
 from mersynth.gan.true_motion import SIZE, load_true_motion
@@ -117,7 +117,7 @@ class TrainingClips:
     """
 
     def __init__(self, store: ClipStore, settings: ConditionSettings) -> None:
-        tell_assumed_apexes(store)
+        warn_assumed_apexes(store)
         curves = [clip_curve(item, settings) for item in store]
         known = [i for i, curve in enumerate(curves) if not np.isnan(curve).all()]
         if not known:

@@ -30,8 +30,8 @@ from mersynth.gan.trainer import Trainer
 from mersynth.gan.warm_start import Start
 from mersynth.lock import hold
 from mersynth.logs import progress
-from mersynth.phantom.version import tell_versions, version_of
-from mersynth.store.clip_store import ClipStore, StoreError, require_real, tell_framings
+from mersynth.phantom.version import version_of, warn_versions
+from mersynth.store.clip_store import ClipStore, StoreError, require_real, warn_framings
 from mersynth.store.names import NameChoice, reconcile_stores
 
 logger = logging.getLogger(__name__)
@@ -84,12 +84,12 @@ def train(
         (store, *further), _ = reconcile_stores([store, *([macro] if macro else [])], names)
         macro = further[0] if further else None
         if macro is not None:
-            tell_framings(
+            warn_framings(
                 {str(each.path): each.framing for each in (store, macro)},
                 "Prepare one of the stores again with the other's framing: a generator learns "
                 "where faces lie",
             )
-            tell_versions(
+            warn_versions(
                 {str(each.path): version_of(each) for each in (store, macro)},
                 "Render the earlier one again: `mersynth prepare --source phantom`",
             )

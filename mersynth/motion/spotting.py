@@ -62,9 +62,9 @@ def spot_apexes(clips: Sequence[FramedClip], apex: str, doubtful: str = "keep") 
     method = _DEFAULT if apex in ("auto", "annotated") else apex
     if apex == "annotated" or (apex == "auto" and len(lacking) < moving):
         if lacking:
-            _tell(clips, lacking, "have no apex", f"apex={_DEFAULT} spots it")
+            _warn(clips, lacking, "have no apex", f"apex={_DEFAULT} spots it")
         lacking = []
-    _tell_doubts(clips, doubts, doubtful)
+    _warn_doubts(clips, doubts, doubtful)
     spotted = Spotted(list(clips))
     anew = doubts if doubtful == "spot" else {}
     _spot(spotted, sorted({*lacking, *anew}), method)
@@ -104,7 +104,7 @@ def _find_doubts(clips: Sequence[FramedClip]) -> dict[int, str]:
     return doubts
 
 
-def _tell_doubts(clips: Sequence[FramedClip], doubts: Mapping[int, str], doubtful: str) -> None:
+def _warn_doubts(clips: Sequence[FramedClip], doubts: Mapping[int, str], doubtful: str) -> None:
     done = {
         "keep": f"kept as they are; {_CHOICES}",
         "spot": "spotted anew",
@@ -112,10 +112,10 @@ def _tell_doubts(clips: Sequence[FramedClip], doubts: Mapping[int, str], doubtfu
     }
     for doubt in dict.fromkeys(doubts.values()):
         chosen = [i for i, other in doubts.items() if other == doubt]
-        _tell(clips, chosen, f"have an apex in doubt ({doubt})", done[doubtful])
+        _warn(clips, chosen, f"have an apex in doubt ({doubt})", done[doubtful])
 
 
-def _tell(clips: Sequence[FramedClip], chosen: Sequence[int], what: str, advice: str) -> None:
+def _warn(clips: Sequence[FramedClip], chosen: Sequence[int], what: str, advice: str) -> None:
     names = listed([clips[i].clip.id for i in chosen])
     logger.warning("%d of %d clips %s: %s; %s", len(chosen), len(clips), what, names, advice)
 

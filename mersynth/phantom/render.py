@@ -53,7 +53,7 @@ class _Seen:
     cover: Tensor  # (S, S) bool: the head, not the room
     ball: Tensor  # (S, S) bool: an eyeball
     behind: Tensor  # (1, 2, S, S) places in the neutral image, for the eyeballs
-    worn: Tensor | None  # (S, S) bool: glasses or a fringe
+    overlay: Tensor | None  # (S, S) bool: glasses or a fringe
     before: Tensor | None  # (1, 2, S, S) places in the neutral image, for those
 
 
@@ -95,11 +95,11 @@ class PhantomRenderer:
         # Below it, the lower lip's side may move otherwise than the upper lip's.
         self._top = window.rows_and_columns((down, down, right, right))[0]
         self._room = sample(self.scene.room[None], window.centres(self.device)[None], camera.size)
-        k, worn = camera.pixels_per_cm, self.scene.worn
+        k, overlay = camera.pixels_per_cm, self.scene.overlay
         self._sensor = Sensor(subject, k * sum(window.scale) / 2)
-        if worn is not None:
+        if overlay is not None:
             centres = window.centres(self.device)[None]
-            self._worn_depth = sample(worn.depth[None, None], centres, camera.size)[0, 0]
+            self._layer_depth = sample(overlay.depth[None, None], centres, camera.size)[0, 0]
         self._exposure = 1.0
         self._exposure = self._expose()
 
@@ -199,10 +199,10 @@ class PhantomRenderer:
         cover[:, :, top:] = torch.lerp(cover_low, cover[:, :, top:], mix)
         self._draw_eyes(colour, eyes, motion)
         picture = colour + (1 - cover) * self._room
-        if scene.worn is not None:
-            top, bottom, left, right = scene.window.rows_and_columns(scene.worn.box)
+        if scene.overlay is not None:
+            top, bottom, left, right = scene.window.rows_and_columns(scene.overlay.box)
             box = (..., slice(top, bottom), slice(left, right))
-            layer = sample(scene.worn.colour[None], motion.behind(self._worn_depth)[box], size)
+            layer = sample(scene.overlay.colour[None], motion.behind(self._layer_depth)[box], size)
             picture[box] = picture[box] * (1 - layer[:, 3:]) + layer[:, :3]
         return self._sensor.expose(picture, light * self._exposure, noise)
 
@@ -259,11 +259,11 @@ class PhantomRenderer:
             top, bottom, left, right = scene.window.rows_and_columns(area)
             _, high, low, _, opening, y = levels[:, 0]
             ball[top:bottom, left:right] = (y > high) & (y < low) & (opening > 0.5)
-        worn, before = None, None
-        if scene.worn is not None:
-            before = motion.behind(self._worn_depth)
-            worn = sample(scene.worn.colour[None, 3:], before, size)[0, 0] > 0.5
-        return _Seen(place, on_lower, cover, ball, motion.behind(scene.eyes.depth), worn, before)
+        overlay, before = None, None
+        if scene.overlay is not None:
+            before = motion.behind(self._layer_depth)
+            overlay = sample(scene.overlay.colour[None, 3:], before, size)[0, 0] > 0.5
+        return _Seen(place, on_lower, cover, ball, motion.behind(scene.eyes.depth), overlay, before)
 
     def _flow(self, seen: _Seen, motion: Motion) -> Tensor:
         """Where what was seen has moved to, less where it was: (T, 2, H, W)."""
@@ -273,9 +273,9 @@ class PhantomRenderer:
         window = self.scene.window
         scale = torch.tensor(window.scale, device=self.device)[:, None, None]
         moved, shown = torch.where(seen.ball, ball, skin), seen.cover
-        if seen.worn is not None and seen.before is not None:
-            moved = torch.where(seen.worn, motion.follow(seen.before, self._worn_depth), moved)
-            shown = shown | seen.worn
+        if seen.overlay is not None and seen.before is not None:
+            moved = torch.where(seen.overlay, motion.follow(seen.before, self._layer_depth), moved)
+            shown = shown | seen.overlay
         return (moved - window.centres(self.device)) * scale * shown
 
     def _expose(self) -> float:

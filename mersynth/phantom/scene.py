@@ -26,10 +26,10 @@ from mersynth.phantom.folds import fold_heights
 from mersynth.phantom.lights import Lights
 from mersynth.phantom.mesh import LANDMARK_VERTICES, HeadMesh, head_mesh, vertex_normals
 from mersynth.phantom.muscles import au_fields, mouth_share
+from mersynth.phantom.overlay import Overlay, paint_overlay
 from mersynth.phantom.raster import Raster, rasterize
 from mersynth.phantom.room import paint_mouth, paint_room
 from mersynth.phantom.subject import PhantomSubject, deform
-from mersynth.phantom.worn import Worn, paint_worn
 
 DETAIL = 2  # colours are kept at this many cells a pixel
 _FAR = -12.0  # depth of what is not the head, cm
@@ -53,7 +53,7 @@ class Scene:
         mouth_share: (S, S) how freely the lips part.
         inside: (3, R, R) the mouth's inside.
         room: (3, S, S) what is behind the head.
-        worn: glasses and fringe before it; None: neither.
+        overlay: glasses and fringe before it; None: neither.
         vertices: (468, 2) MediaPipe's vertices, pixels.
     """
 
@@ -74,7 +74,7 @@ class Scene:
     inside: Tensor
     room: Tensor
     vertices: Tensor
-    worn: Worn | None
+    overlay: Overlay | None
 
 
 def build_scene(
@@ -114,7 +114,7 @@ def build_scene(
     alpha = torch.nn.functional.avg_pool2d(texture[3:4], DETAIL)[0]
     shadow = _cast_shadow(depth, lights, camera)
     lit = lights.shade(normal[None], shadow)[0][0] * openness
-    worn = paint_worn(subject, shape, eyes, (place, shape_map[2], lit), camera, lights)
+    overlay = paint_overlay(subject, shape, eyes, (place, shape_map[2], lit), camera, lights)
     return Scene(
         camera=camera,
         window=window,
@@ -125,7 +125,7 @@ def build_scene(
         normal_motion=normal_motion * gains,
         upper=motion[0],
         lower=motion[1],
-        shadow=shadow if worn is None else shadow * worn.shade,
+        shadow=shadow if overlay is None else shadow * overlay.shade,
         openness=openness,
         fold_shade=(-by_au).clamp(min=0) * gains[:, 0] * 2.2,
         gloss=gloss * 0.16,
@@ -133,7 +133,7 @@ def build_scene(
         inside=paint_mouth(points, camera, lights),
         room=paint_room(alpha, subject, camera, lights),
         vertices=points[:468],
-        worn=worn,
+        overlay=overlay,
     )
 
 

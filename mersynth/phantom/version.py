@@ -25,7 +25,7 @@ def version_of(store: ClipStore) -> int | None:
     return int(store.meta["header"].get("phantom") or 1)
 
 
-def tell_versions(versions: Mapping[str, int | None], advice: str) -> None:
+def warn_versions(versions: Mapping[str, int | None], advice: str) -> None:
     """Warn where what is used together shows different versions of the phantom.
 
     Args:

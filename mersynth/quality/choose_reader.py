@@ -13,7 +13,7 @@ from mersynth.face.intensity import IntensityMeter, choose_backend, difference_t
 from mersynth.face.template import HEAD, Framing, face_box
 from mersynth.facs.action_units import CONDITION_AUS, on_both_sides
 from mersynth.phantom.subject import subject_name
-from mersynth.phantom.version import VERSION, tell_versions, version_of
+from mersynth.phantom.version import VERSION, version_of, warn_versions
 from mersynth.quality.reader import BATCH, Pairs, Reader, fit, reading
 from mersynth.quality.rendered import FIRST_SUBJECT, rendered_pairs
 from mersynth.quality.sample import NotMeasuredError, Sample
@@ -56,7 +56,7 @@ def choose_reader(
     framing = real.framing or HEAD
     phantom = all(clip.source == "phantom" for clip in real.clips)
     if kind == "rendered" or (kind == "auto" and phantom):
-        tell_versions(
+        warn_versions(
             {str(real.path): version_of(real), "the frames that the reader learns from": VERSION},
             "Render the store again: `mersynth prepare --source phantom`",
         )

@@ -19,7 +19,7 @@ from mersynth.facs.action_units import SIDES
 from mersynth.facs.emotions import label
 from mersynth.files import whole_folder, write_json_atomically
 from mersynth.lock import hold
-from mersynth.phantom.version import tell_versions, version_of
+from mersynth.phantom.version import version_of, warn_versions
 from mersynth.quality.au_control import measure_control
 from mersynth.quality.balance import balance
 from mersynth.quality.choose_reader import choose_reader
@@ -33,7 +33,7 @@ from mersynth.quality.sample import NotMeasuredError, Sample, take_sample
 from mersynth.quality.separability import measure_separability
 from mersynth.quality.settings import load_settings
 from mersynth.quality.worst import find_worst
-from mersynth.store.clip_store import ClipStore, StoreError, require_real, tell_framings
+from mersynth.store.clip_store import ClipStore, StoreError, require_real, warn_framings
 from mersynth.store.loading import own_scheme
 from mersynth.store.names import NameChoice, reconcile_stores
 
@@ -144,11 +144,11 @@ def open_stores(real: Path, synthetic: Path) -> tuple[ClipStore, ClipStore]:
             f"{second.image_size}: prepare or generate one of them again at the other's size, for "
             f"instance `mersynth prepare --source SOURCE --image-size {second.image_size}`"
         )
-    tell_framings(
+    warn_framings(
         {str(store.path): store.framing for store in (first, second)},
         "What differs may be the framing alone: prepare or generate one of them again",
     )
-    tell_versions(
+    warn_versions(
         {str(store.path): version_of(store) for store in (first, second)},
         "What differs may be that alone: render or generate one of them again",
     )

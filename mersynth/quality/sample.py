@@ -12,7 +12,7 @@ from mersynth.clips import Clip
 from mersynth.curves import movement
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell, stronger_side
 from mersynth.facs.emotions import label
-from mersynth.features.kinds import tell_still
+from mersynth.features.kinds import warn_still
 from mersynth.store.clip_store import ClipStore, StoredClip
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def take_sample(
         )
     if len(usable) < len(store):
         logger.info("%s: %d of %d clips can be measured", store.path, len(usable), len(store))
-    tell_still((store[i] for i in usable), str(store.path))
+    warn_still((store[i] for i in usable), str(store.path))
     rng = np.random.default_rng([seed, len(usable)])
     rows = np.sort(rng.permutation(usable)[:max_clips])
     taken = [_moments(store[int(row)], moments, max_size) for row in rows]

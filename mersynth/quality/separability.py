@@ -70,7 +70,7 @@ def measure_separability(
     keep = np.isin(real.classes, common), np.isin(synthetic.classes, common)
     real, ours = real.choose(keep[0]), ours[keep[0]]
     synthetic, theirs = synthetic.choose(keep[1]), theirs[keep[1]]
-    people, wearers, curves = real.subjects, synthetic.subjects, curve_subjects(synthetic)
+    people, face_subjects, curves = real.subjects, synthetic.subjects, curve_subjects(synthetic)
     folds = folds_of(people, settings["folds"], seed)
     if len(folds) < 2:
         raise NotMeasuredError("the real store shows one subject; folds need two")
@@ -82,7 +82,7 @@ def measure_separability(
     }
     for tested in folds:
         held = np.isin(people, tested)
-        clean = ~np.isin(wearers, tested) & ~np.isin(curves, tested)
+        clean = ~np.isin(face_subjects, tested) & ~np.isin(curves, tested)
         shown = np.isin(curves, tested)
         for name, x, y, test_x, test_y in (
             ("synthetic_to_real", theirs[clean], names[1][clean], ours[held], names[0][held]),

@@ -13,7 +13,7 @@ from mersynth import __version__, paths
 from mersynth.clips import Clip
 from mersynth.facs.emotions import label
 from mersynth.lock import hold
-from mersynth.store.clip_store import ClipStore, StoreError, require_real, tell_framings
+from mersynth.store.clip_store import ClipStore, StoreError, require_real, warn_framings
 from mersynth.store.names import Named, find_alike
 from mersynth.store.writer import merge
 
@@ -103,7 +103,7 @@ def make_composite(
 def _make(stores_root: str | Path | None, out: Path, skip_bad: bool) -> ClipStore:
     chosen = [_open(name, stores_root) for name in PARTS]
     _check_sizes(chosen)
-    tell_framings(
+    warn_framings(
         {str(store.path): store.framing for store in chosen},
         "Prepare raw releases with the framing of the others, for instance framing=tight",
     )

@@ -227,7 +227,7 @@ def require_real(store: ClipStore) -> ClipStore:
     return store
 
 
-def tell_framings(framings: Mapping[str, Framing | None], advice: str) -> None:
+def warn_framings(framings: Mapping[str, Framing | None], advice: str) -> None:
     """Warn where the faces of what is used together lie differently; unknown ones are left out.
 
     Args:

@@ -94,7 +94,7 @@ class ClipDataset(Dataset[ClipSample]):
         )
 
 
-def tell_empty_classes(where: str, classes: Sequence[str], labels: Iterable[int]) -> None:
+def warn_empty_classes(where: str, classes: Sequence[str], labels: Iterable[int]) -> None:
     """Warn of classes that no clip has: a classifier gets an output for each of them.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mersynth.store.clip_store import ClipStore
-from mersynth.store.dataset import ClipDataset, tell_empty_classes
+from mersynth.store.dataset import ClipDataset, warn_empty_classes
 from mersynth.store.names import NameChoice, Named, reconcile
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def load_clips(
     spelling = reconcile([Named(str(path), store.clips)], names, strict=False)
     store = store.view(spelling.clips(store.clips), store.starts)
     data = ClipDataset(store, num_frames, scheme if scheme is not None else own_scheme(store))
-    tell_empty_classes(str(path), data.classes, data.labels)
+    warn_empty_classes(str(path), data.classes, data.labels)
     table = data.store.table
     table["class"] = [data.classes[label] for label in data.labels]
     table["label"] = data.labels

@@ -24,7 +24,7 @@ from mersynth.curves import (
     movement,
     prototype_curve,
     resample,
-    tell_assumed_apexes,
+    warn_assumed_apexes,
 )
 from mersynth.devices import choose_device
 from mersynth.face.template import AUTO, HEAD, FramingChoice
@@ -34,9 +34,9 @@ from mersynth.facs.emotions import label
 from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
-from mersynth.phantom.version import tell_versions, version_of
+from mersynth.phantom.version import version_of, warn_versions
 from mersynth.sources import PHANTOM
-from mersynth.store.clip_store import ClipStore, StoredClip, tell_framings
+from mersynth.store.clip_store import ClipStore, StoredClip, warn_framings
 from mersynth.store.dataset import to_uint8
 from mersynth.store.names import NameChoice
 from mersynth.store.writer import StoreWriter, check_target
@@ -139,19 +139,21 @@ def generate(
             return None
         size = generators[0].image_size
         wanted = wanted_framing(choice, generators, real_folder)
-        worn_store = open_faces(faces, size, resume, spelling, wanted) if faces else None
+        other_faces = open_faces(faces, size, resume, spelling, wanted) if faces else None
         real = open_real(real_folder, size, spelling, wanted)
-        wearers = real if worn_store is None else worn_store
-        _tell_framings(choice, [real, wearers], generators)
-        _tell_versions(wearers, generators)
+        face_store = real if other_faces is None else other_faces
+        _warn_framings(choice, [real, face_store], generators)
+        _warn_versions(face_store, generators)
         for each in generators:
-            each.load(wearers.image_size, choose_device(config.device), wearers.framing or wanted)
-        work = _plan_work(real, wearers, plan, generators, config, seed)
-        heads = HeadMotions(real, wearers) if config.head_motion else None
-        header = make_header(real, wearers, generators, config, classes, per_class, seed)
+            each.load(
+                face_store.image_size, choose_device(config.device), face_store.framing or wanted
+            )
+        work = _plan_work(real, face_store, plan, generators, config, seed)
+        heads = HeadMotions(real, face_store) if config.head_motion else None
+        header = make_header(real, face_store, generators, config, classes, per_class, seed)
         header |= {"names": names} if names is not None else {}
         new_clips = [item.clip for item in work]
-        with StoreWriter(target, new_clips, wearers.image_size, header, resume=resume) as writer:
+        with StoreWriter(target, new_clips, face_store.image_size, header, resume=resume) as writer:
             _fill(writer, work, generators, heads, config)
             shown = [item for item in work if item.group == 0]
             neutral = {item.clip.id: item.face for item in shown}
@@ -187,7 +189,7 @@ class _Work:
 
 def _plan_work(
     real: ClipStore,
-    wearers: ClipStore,
+    face_store: ClipStore,
     plan: Sequence[PlannedClip],
     generators: Sequence[ClipGenerator],
     config: DictConfig,
@@ -196,14 +198,14 @@ def _plan_work(
     """Clips and curves of a whole plan, before the first frame is made."""
     settings = ConditionSettings(**config.conditions)
     by_id = {clip.id: i for i, clip in enumerate(real.clips)}
-    faces = {clip.id: i for i, clip in enumerate(wearers.clips)}
-    known = sorted({*real.subjects, *wearers.subjects})
+    faces = {clip.id: i for i, clip in enumerate(face_store.clips)}
+    known = sorted({*real.subjects, *face_store.subjects})
     templates = dict.fromkeys(item.template.clip for item in plan)
-    tell_assumed_apexes(real[by_id[name]] for name in templates if name is not None)
+    warn_assumed_apexes(real[by_id[name]] for name in templates if name is not None)
     work = []
     for item in plan:
         generator = generators[item.group]
-        face = wearers[faces[item.face]]
+        face = face_store[faces[item.face]]
         rng = np.random.default_rng([seed, 1, item.number])
         if item.template.clip is None:
             model = face.clip  # a prototype has no timing of its own
@@ -294,7 +296,7 @@ def _load_settings(overrides: Sequence[str]) -> DictConfig:
     return config
 
 
-def _tell_framings(
+def _warn_framings(
     choice: FramingChoice, stores: Sequence[ClipStore], generators: Sequence[ClipGenerator]
 ) -> None:
     """Warn where stores, generators and what was asked for do not have faces lie alike."""
@@ -303,19 +305,19 @@ def _tell_framings(
         named[f"the generator {number or ''}".strip()] = each.framing
     if choice != AUTO:
         named["asked for"] = choice.framing(HEAD)
-    tell_framings(
+    warn_framings(
         named,
         "A generator moves faces where it learned that they lie: prepare the store again with the "
         "generator's framing, or train one on this store; `--generator warp` takes any framing",
     )
 
 
-def _tell_versions(faces: ClipStore, generators: Sequence[ClipGenerator]) -> None:
+def _warn_versions(faces: ClipStore, generators: Sequence[ClipGenerator]) -> None:
     """Warn where the faces are of another version of the phantom than a generator knows."""
     named = {str(faces.path): version_of(faces)}
     for number, each in enumerate(generators):
         named[f"the generator {number or ''}".strip()] = each.phantom
-    tell_versions(
+    warn_versions(
         named,
         "A generator moves best the faces it learned from: render the store anew, or train one "
         "on it with `mersynth train`; `--generator warp` needs no training",

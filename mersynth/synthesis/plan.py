@@ -123,10 +123,10 @@ def _plan_set(
     planned: list[PlannedClip] = []
     turn = 0  # the subjects with one clip more than others differ from class to class
     for emotion, choices in templates.items():
-        wearers = [subjects[(turn + i) % len(subjects)] for i in range(per_class)]
+        face_subjects = [subjects[(turn + i) % len(subjects)] for i in range(per_class)]
         turn += per_class
         for subject, template in zip(
-            wearers, _assign_templates(wearers, choices, emotion, rng), strict=True
+            face_subjects, _assign_templates(face_subjects, choices, emotion, rng), strict=True
         ):
             face = faces[subject][faces_used[subject] % len(faces[subject])]
             faces_used[subject] += 1
@@ -174,7 +174,7 @@ def names_condition_au(cell: str) -> bool:
 
 
 def _assign_templates(
-    wearers: Sequence[str],
+    face_subjects: Sequence[str],
     templates: Sequence[Template],
     emotion: str,
     rng: np.random.Generator,
@@ -192,7 +192,7 @@ def _assign_templates(
     pool = [templates[i] for i in order] + prototypical
     fitting: dict[str, list[int]] = {}
     scarce: list[str] = []
-    for subject in dict.fromkeys(wearers):
+    for subject in dict.fromkeys(face_subjects):
         clips = [i for i in range(len(templates)) if pool[i].subject != subject]
         if len(clips) < ENOUGH_TEMPLATES:
             scarce.append(subject)
@@ -213,12 +213,12 @@ def _assign_templates(
         )
     used = [0] * len(pool)
     chosen: dict[int, Template] = {}
-    places = rng.permutation(len(wearers)).tolist()
-    for place in sorted(places, key=lambda p: len(fitting[wearers[p]])):
-        best = min(fitting[wearers[place]], key=lambda i: used[i])
+    places = rng.permutation(len(face_subjects)).tolist()
+    for place in sorted(places, key=lambda p: len(fitting[face_subjects[p]])):
+        best = min(fitting[face_subjects[place]], key=lambda i: used[i])
         used[best] += 1
         chosen[place] = pool[best]
-    return [chosen[place] for place in range(len(wearers))]
+    return [chosen[place] for place in range(len(face_subjects))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ import torch
 
 from mersynth.face.template import Framing
 from mersynth.files import sha256_of_file
-from mersynth.phantom.version import tell_versions, version_of
-from mersynth.store.clip_store import ClipStore, StoreError, tell_framings
-from mersynth.store.dataset import tell_empty_classes
+from mersynth.phantom.version import version_of, warn_versions
+from mersynth.store.clip_store import ClipStore, StoreError, warn_framings
+from mersynth.store.dataset import warn_empty_classes
 from mersynth.store.names import NameChoice, Named, Spelling, reconcile
 from recognizers.data.feature_files import read_features
 from recognizers.data.input_kinds import FeatureOptions
@@ -99,12 +99,12 @@ def read_parts(
             f"the frames of the stores differ in size (pixels: {found}), and a model would learn "
             "from their sharpness; prepare or generate them with one --image-size"
         )
-    tell_framings(
+    warn_framings(
         {str(path): store.framing for path, store in stores.items()},
         "Prepare or generate one of them again with the other's framing: a recognizer learns where "
         "faces lie",
     )
-    tell_versions(
+    warn_versions(
         {str(path): version_of(store) for path, store in stores.items()},
         "Render or generate the earlier one again",
     )
@@ -120,7 +120,7 @@ def read_parts(
                 data = read_features(path, specs, alone, first_label)
                 part = Part(path, role, sha256_of_file(path), data)
             parts.append(part)
-            tell_empty_classes(f"{path} ({role})", data.classes, data.label.tolist())
+            warn_empty_classes(f"{path} ({role})", data.classes, data.label.tolist())
             people = len({clip.subject_id for clip in data.clips})
             logger.info("%s (%s): %d clips of %d people", path, role, len(data.clips), people)
     return parts

@@ -20,7 +20,7 @@ from mersynth.augment.au_sets import au_sets
 from mersynth.clips import Clip
 from mersynth.devices import choose_device
 from mersynth.features.cache import complete_options, compute_features, load_feature
-from mersynth.features.kinds import FEATURES, REMEDIES, Need, has, tell_still
+from mersynth.features.kinds import FEATURES, REMEDIES, Need, has, warn_still
 from mersynth.store.clip_store import ClipStore, StoredClip
 from mersynth.store.dataset import ClipDataset
 from recognizers.data.input_kinds import INPUT_KINDS, FeatureOptions
@@ -118,7 +118,7 @@ def make_inputs(
     kept = _usable(store, needs)
     items = [store[i] for i in kept]
     if "apex" in needs:
-        tell_still(items, str(store.path))
+        warn_still(items, str(store.path))
     return {
         name: _build(name, spec, store, items, needed[name], device) for name, spec in specs.items()
     }, kept

@@ -15,7 +15,7 @@ from mersynth.card import read_weights
 from mersynth.checks import listed
 from mersynth.clips import Clip
 from mersynth.devices import choose_device
-from mersynth.store.clip_store import ClipStore, tell_framings
+from mersynth.store.clip_store import ClipStore, warn_framings
 from mersynth.store.names import dataset_key, person_key
 from recognizers.data.feature_files import read_clips
 from recognizers.data.inputs import make_inputs
@@ -148,7 +148,7 @@ class TrainedRecognizer:
                 f"{self.card.image_size}: prepare the store with --image-size "
                 f"{self.card.image_size}, for a model learns from their sharpness"
             )
-        tell_framings(
+        warn_framings(
             {str(opened.path): opened.framing, str(self.path): self.card.framing},
             "Prepare the store again with the other's framing: a recognizer learns where faces lie",
         )

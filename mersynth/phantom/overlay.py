@@ -29,7 +29,7 @@ _HAIR_THICK = 0.35  # how far the fringe hangs before the forehead, cm
 
 
 @dataclass(frozen=True)
-class Worn:
+class Overlay:
     """The layer; S is the side of the camera's image, R = 2S.
 
     Attributes:
@@ -45,14 +45,14 @@ class Worn:
     shade: Tensor
 
 
-def paint_worn(
+def paint_overlay(
     subject: PhantomSubject,
     shape: Tensor,
     eyes: Tensor,
     maps: tuple[Tensor, Tensor, Tensor],
     camera: Camera,
     lights: Lights,
-) -> Worn | None:
+) -> Overlay | None:
     """What a subject wears; None: nothing.
 
     Args:
@@ -88,7 +88,7 @@ def paint_worn(
         depth = torch.lerp(depth, front + (_ARM_END - front) * far, share)
         gap = (depth - head[0]).clamp(0.1, 2.5)
     coarse = F.avg_pool2d(torch.cat([layer, depth[None], gap[None]])[None], _DETAIL)[0]
-    return Worn(
+    return Overlay(
         colour=layer,
         depth=coarse[4],
         box=_box(coarse[3], camera),
