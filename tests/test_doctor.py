@@ -226,7 +226,7 @@ def test_what_is_piped_is_not_wrapped(tmp_path: Path) -> None:
 def test_doctor_fails_only_when_the_main_job_cannot_run(tmp_path: Path) -> None:
     failed = CliRunner().invoke(app, ["doctor"])
     assert failed.exit_code == 1
-    assert "in the way of `mersynth generate`: shipped (phantom)" in failed.output
+    assert "`mersynth generate` cannot run without: shipped (phantom)" in failed.output
     write_generator(tmp_path / "shipped")
     passed = CliRunner().invoke(app, ["doctor"])
     assert passed.exit_code == 0, passed.output

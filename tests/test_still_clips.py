@@ -116,5 +116,5 @@ def test_a_curve_that_is_taken_to_peak_in_the_middle_is_told(
     clips = TrainingClips(store, ConditionSettings(**load("train").conditions))
     assert clips.curves[0].max((1, 2)).argmax() in (2, 3)
     (line,) = [r.getMessage() for r in caplog.records if "peak in the middle" in r.getMessage()]
-    assert line.startswith("1 of 5 clips have no apex behind their onset")
+    assert line.startswith("1 of 5 clips have no apex after their onset")
     assert STILL[0] in line

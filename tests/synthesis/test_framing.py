@@ -112,6 +112,6 @@ def test_odd_numbers_are_refused(tmp_path: Path) -> None:
     store = store_of(tmp_path / "real", None)
     with pytest.raises(ValueError, match=r"framing.eyes must lie in 0.1..0.6, got 0.9"):
         make(store, tmp_path / "s", "framing.eyes=0.9")
-    with pytest.raises(ConfigError, match="allowed are auto, head, tight"):
+    with pytest.raises(ConfigError, match="the choices are auto, head, tight"):
         make(store, tmp_path / "s", "framing=wide")
     assert not (tmp_path / "s").exists()

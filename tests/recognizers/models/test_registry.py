@@ -183,7 +183,7 @@ def test_what_is_no_file_of_weights_is_refused(toy: type[Toy], tmp_path: Path) -
     with pytest.raises(PublishedError, match="found: 'epoch' is not a tensor"):
         recognizers.load_published("toy", {"epoch": 3}, 3)
     torch.save([1, 2], text)
-    with pytest.raises(PublishedError, match=r"expected tensors by name in .*, got list"):
+    with pytest.raises(PublishedError, match=r"expected named tensors in .*, got list"):
         recognizers.load_published("toy", text, 3)
     with pytest.raises(PublishedError, match="found: nothing"):
         recognizers.load_published("toy", {}, 3)
