@@ -78,9 +78,9 @@ def test_every_way_to_join(cell: str) -> None:
 @pytest.mark.parametrize(
     ("cell", "unread", "reason"),
     [
-        (4.7, "4.7", "a decimal number, which spreadsheets make of AUs joined by a comma"),
-        ("2026-04-07 00:00:00", None, "a date, which spreadsheets make of numbers such as 4-7"),
-        ("4, 7 or 12", None, "leave open which AUs are alternatives; write 4+(7 or 12)"),
+        (4.7, "4.7", "a decimal number; spreadsheets turn AUs joined by a comma into one"),
+        ("2026-04-07 00:00:00", None, "a date; spreadsheets turn numbers such as 4-7 into one"),
+        ("4, 7 or 12", None, "the alternatives are unclear; write 4+(7 or 12)"),
         ("AU99", None, "FACS has no AU 99"),
         ("4-7", None, "cannot be read"),
         ("4/7", None, "cannot be read"),

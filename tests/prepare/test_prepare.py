@@ -179,7 +179,7 @@ def test_a_killed_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(StoreWriter, "add", killed)
     with pytest.raises(KeyboardInterrupt):
         prepare("smic", root, tmp_path / "cut", image_size=32)
-    with pytest.raises(StoreError, match=r"an interrupted store lies in .* add --resume"):
+    with pytest.raises(StoreError, match=r"an interrupted store is in .* add --resume"):
         prepare("smic", root, tmp_path / "cut", image_size=32)
     store = prepare("smic", root, tmp_path / "cut", image_size=32, resume=True)
     assert len(added) == 3 + 2  # the two clips that were written are not written again

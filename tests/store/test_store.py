@@ -80,7 +80,7 @@ def test_merge_keeps_clips_and_headers(tmp_path: Path) -> None:
     assert merged.clips == tuple(clips)
     np.testing.assert_array_equal(merged[4].frames, parts[1][0].frames)
     assert [p["header"]["licence"] for p in merged.meta["header"]["parts"]] == ["none", "none"]
-    with pytest.raises(StoreError, match="comes twice"):
+    with pytest.raises(StoreError, match="occurs twice"):
         merge([parts[0], parts[0]], tmp_path / "twice")
     odd = write_tiny_store(tmp_path / "odd", clips[4:], image_size=16)
     with pytest.raises(StoreError, match=r"\[16, 32\]"):
