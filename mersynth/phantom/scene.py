@@ -1,4 +1,4 @@
-"""One subject, rasterised once: everything that a frame needs, as maps over the image."""
+"""One subject, rasterised once: everything that frames need, as maps over the image."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from mersynth.phantom.raster import Raster, rasterize
 from mersynth.phantom.room import paint_mouth, paint_room
 from mersynth.phantom.subject import PhantomSubject, deform
 
-DETAIL = 2  # colours are kept at this many cells a pixel
-_FAR = -12.0  # depth of what is not the head, cm
+DETAIL = 2  # colours are stored at this many cells per pixel side
+_FAR = -12.0  # depth of the background, cm
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Scene:
         gloss: (S, S) strength of the highlights.
         mouth_share: (S, S) how freely the lips part.
         inside: (3, R, R) the mouth's inside.
-        room: (3, S, S) what is behind the head.
-        overlay: glasses and fringe before it; None: neither.
+        room: (3, S, S) the background.
+        overlay: glasses and fringe; None: neither.
         vertices: (468, 2) MediaPipe's vertices, pixels.
     """
 
@@ -197,7 +197,7 @@ def _tilt(normal: Tensor, height: Tensor, camera: Camera) -> Tensor:
 
 
 def _openness(depth: Tensor, facing: Tensor, camera: Camera) -> Tensor:
-    """Ambient occlusion: a place that lies behind the mean of its surroundings is darker."""
+    """Ambient occlusion: a place that lies deeper than the mean of its surroundings is darker."""
     near = fill_holes(depth[None], depth > _FAR)
     total = torch.zeros_like(near)
     for reach, strength in ((0.45, 0.9), (1.1, 0.4), (2.4, 0.16)):
@@ -208,7 +208,7 @@ def _openness(depth: Tensor, facing: Tensor, camera: Camera) -> Tensor:
 
 
 def _cast_shadow(depth: Tensor, lights: Lights, camera: Camera) -> Tensor:
-    """March from every place to the key light; what stands in between keeps light out."""
+    """March from every place to the key light; what lies in between blocks it."""
     size, key = camera.size, lights.key
     at = pixel_centres(size, depth.device)[None]
     step = 0.22  # cm
