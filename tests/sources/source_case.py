@@ -57,12 +57,14 @@ class TreeCase(FrameCase):
 
     def test_row_without_folder(self, tree: FakeTree) -> None:
         tree.folders[2].rename(tree.root.parent / "elsewhere")
-        self.assert_stops(tree, self.stored(self.clips[2]), "the tree has not", lost=[2])
+        self.assert_stops(tree, self.stored(self.clips[2]), "but not in the tree", lost=[2])
 
     def test_folder_without_row(self, tree: FakeTree) -> None:
         self.write_table(tree.root, self.clips[:-1])
         lost = [len(self.clips) - 1]
-        self.assert_stops(tree, self.stored(self.clips[-1]), "annotation table has not", lost)
+        self.assert_stops(
+            tree, self.stored(self.clips[-1]), "but not in the annotation table", lost
+        )
 
     def test_offset_before_onset(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, offset=self.clips[0].onset - 5)
@@ -114,7 +116,7 @@ class TreeCase(FrameCase):
 
     def test_row_twice(self, tree: FakeTree) -> None:
         self.write_table(tree.root, [*self.clips, self.clips[0]])
-        self.assert_stops(tree, self.table_name, "stands in row .* already", lost=[])
+        self.assert_stops(tree, self.table_name, "is already in row", lost=[])
 
     def test_row_without_name(self, tree: FakeTree) -> None:
         self.write_table(tree.root, [*self.clips, dataclasses.replace(self.clips[0], name="")])

@@ -220,10 +220,10 @@ def test_frames_of_several_sizes(tree: Path) -> None:
         ("2.5", "code '2.5' is not"),
         ("", "code '' is not"),
         ("1\n2\n", "code '1 2' is not"),
-        ("anger", "no file of 1 numbers a line"),
-        ("1 2", "no file of 1 numbers a line"),
-        ("nan", "no file of 1 numbers a line"),
-        ("\xff", "no file of 1 numbers a line"),
+        ("anger", "not a file with 1 numbers per line"),
+        ("1 2", "not a file with 1 numbers per line"),
+        ("nan", "not a file with 1 numbers per line"),
+        ("\xff", "not a file with 1 numbers per line"),
     ],
 )
 def test_unknown_emotion(tree: Path, content: str, reason: str) -> None:
@@ -241,10 +241,10 @@ def test_two_emotions(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("4.0 6.0\n", "not one of 0 to 5"),
+        ("4.0 6.0\n", "not 0 to 5"),
         ("4.5 1.0\n", "not whole"),
-        ("4.0\n", "no file of 2 numbers a line"),
-        ("four 1\n", "no file of 2 numbers a line"),
+        ("4.0\n", "not a file with 2 numbers per line"),
+        ("four 1\n", "not a file with 2 numbers per line"),
     ],
 )
 def test_damaged_aus_are_told_and_not_invented(tree: Path, content: str, reason: str) -> None:

@@ -122,7 +122,7 @@ def test_a_file_of_several_images_is_no_frame(tmp_path: Path, form: str) -> None
 
 def test_a_raw_file_is_no_preview(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "photo.NEF", "TIFF")
-    with pytest.raises(ValueError, match=r"raw file is not read; save it as \.jpg"):
+    with pytest.raises(ValueError, match=r"raw files of cameras cannot be read; save it as \.jpg"):
         check_frame(tmp_path / "photo.NEF")
 
 

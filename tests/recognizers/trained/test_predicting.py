@@ -203,8 +203,11 @@ def test_a_feature_file(here: Path) -> None:
         ([], "give the clips by one of --store, --clip, --video and --data"),
         (["--store", "a", "--clip", "b"], "give the clips by one of"),
         (["--clip", "none"], "no clip at none: give a folder of frames, or a video"),
-        (["--clip", "empty"], "empty holds no frames: they are images whose names hold"),
-        (["--video", "broken.mp4"], r"broken\.mp4: no frame of the video can be read; it is dam"),
+        (["--clip", "empty"], "empty holds no frames: images with the frame number"),
+        (
+            ["--video", "broken.mp4"],
+            r"broken\.mp4: no frame can be read; the file is dam",
+        ),
         (["--clip", "torn", "--aligned"], r"torn cannot be predicted: img8\.png: .*truncated"),
         (["--clip", "gap", "--aligned"], r"gap cannot be predicted: \.: frame 9 of 7\.\.15 miss"),
         (["--clip", "good", "--aligned", "--apex", 99], r"apex 99 lies outside onset\.\.offset 7"),
