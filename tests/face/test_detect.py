@@ -98,7 +98,7 @@ def test_a_picture_without_a_face_is_told_so(name: str, detector: str) -> None:
     height, width = image.shape[:2]
     with pytest.raises(FaceError, match=f"{width}x{height} pixels") as caught:
         find_face(image, detector)
-    known = {"mtcnn": ("MTCNN", "not on their side"), "lbp": ("LBP cascade", "pip install mtcnn-")}
+    known = {"mtcnn": ("MTCNN", "not lying sideways"), "lbp": ("LBP cascade", "pip install mtcnn-")}
     for said in (*known[detector], "geometry=resize", "by hand"):
         assert said in str(caught.value)
 

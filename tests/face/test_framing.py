@@ -125,7 +125,7 @@ def test_what_is_odd_about_a_face_is_told_in_eye_distances_whatever_the_framing(
     turned = 200 * five_points(TEMPLATE)
     turned[:, 0] = 100 + 0.6 * (turned[:, 0] - 100)  # looks sideways: its eyes lie near together
     assert what_is_odd(turned, 80) is None
-    assert "eyes or mouth would lie outside of the square" in str(what_is_odd(turned, 80, TIGHT))
+    assert "eyes or mouth would lie outside the square" in str(what_is_odd(turned, 80, TIGHT))
 
 
 @pytest.mark.parametrize("framing", [TIGHT, Framing(0.3, 0.4, 1.0)], ids=str)
