@@ -218,7 +218,7 @@ def test_what_is_piped_is_not_wrapped(tmp_path: Path) -> None:
     write_generator(tmp_path / "shipped")
     done = CliRunner().invoke(app, ["doctor"])
     (line,) = [line for line in done.output.splitlines() if "retinaface_r34" in line[:20]]
-    assert line.endswith("names another folder), or")
+    assert line.endswith("sets another folder), or")
     assert len(line) > 200
     assert "hf download py-feat/retinaface_r34 model.safetensors --cache-dir" in done.output
 

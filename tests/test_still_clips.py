@@ -25,9 +25,9 @@ from tests.tiny_store import HEADER, tiny_clips
 SIDE = 48
 STILL = ["samm/000/anger_0", "samm/000/happiness_0", "samm/000/other_0"]
 TOLD = (
-    ": in 3 of 5 clips no pixel changes from onset to apex, so that their flow and what else shows "
-    f"movement is zero: {', '.join(STILL)}; prepare the store with doubtful_apex=spot, which spots "
-    "an apex where frames differ, or with doubtful_apex=leave_out"
+    ": in 3 of 5 clips no pixel changes from onset to apex, so their flow and other measures "
+    f"of movement are zero: {', '.join(STILL)}; prepare the store with doubtful_apex=spot, which "
+    "spots an apex where frames differ, or with doubtful_apex=leave_out"
 )
 
 

@@ -1,4 +1,4 @@
-"""Which clips of a database get an apex, or another one, when it is prepared."""
+"""Spots missing and doubtful apexes when a database is prepared."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from mersynth.store.dataset import to_float
 logger = logging.getLogger(__name__)
 
 SPOTTING = ("auto", "annotated", *APEX_METHODS)
-"""``"auto"``: by ``"strain"``, where the database gives no apex to any clip that moves;
-``"annotated"``: never; else the method, wherever an apex is missing."""
+"""``"auto"``: by ``"strain"``, if the database gives no apex for any clip that moves;
+``"annotated"``: never; else the method to use wherever an apex is missing."""
 
 DOUBTFUL = ("keep", "spot", "leave_out")
-"""What becomes of clips whose annotated apex shows no movement, or no way back from it."""
+"""What to do with clips whose annotated apex shows no movement, or is the offset."""
 
 _DEFAULT = "strain"
-_CHOICES = "doubtful_apex=spot spots it anew, doubtful_apex=leave_out leaves these clips out"
+_CHOICES = "doubtful_apex=spot spots it again, doubtful_apex=leave_out leaves these clips out"
 
 
 @dataclass(slots=True)
@@ -31,11 +31,11 @@ class Spotted:
     """The clips of a database with their apexes.
 
     Attributes:
-        clips: those that are kept, in their order.
-        method: the method that spotted; None if nothing was spotted.
-        problems: each clip in which no movement shows, or whose apex is in doubt; fatal where it
-            was left out.
-        respotted: by clip id, the annotated apex that a spotted one replaced.
+        clips: those that are kept, in order.
+        method: the method used; None if nothing was spotted.
+        problems: one for each clip without visible movement or with an apex in doubt; fatal if the
+            clip was left out.
+        respotted: by clip id, the annotated apex that was replaced.
     """
 
     clips: list[FramedClip]
@@ -45,11 +45,11 @@ class Spotted:
 
 
 def spot_apexes(clips: Sequence[FramedClip], apex: str, doubtful: str = "keep") -> Spotted:
-    """Give clips of a database an apex where they have none, and look at those they have.
+    """Spot the apex of clips that have none, and check the annotated apexes.
 
-    An apex is in doubt on the onset, on the offset, in a clip of a single frame, and where no pixel
-    changes from onset to apex. A database whose clips all end at their apex (CK+), or are all
-    single frames, is made so, and nothing of it is in doubt on that account.
+    An apex is in doubt if it is the onset or the offset, if the clip is a single frame, or if no
+    pixel changes from onset to apex. In a database where all clips end at their apex (CK+) or are
+    single frames, this is by design and not in doubt.
 
     Args:
         clips: the clips.
@@ -82,13 +82,13 @@ def spot_apexes(clips: Sequence[FramedClip], apex: str, doubtful: str = "keep") 
 
 
 def _find_doubts(clips: Sequence[FramedClip]) -> dict[int, str]:
-    """By position, what is doubtful about a clip's apex."""
+    """What is doubtful about clips' apexes, by position."""
     stills = all(item.clip.num_frames == 1 for item in clips)
     end_at_apex = all(item.clip.apex == item.clip.offset for item in clips)
     if end_at_apex and not stills:
-        logger.info("all %d clips end at their apex: so the database is made", len(clips))
+        logger.info("all %d clips end at their apex, by the database's design", len(clips))
     doubts = {}
-    with logs.progress("looking at apexes", total=len(clips), unit="clips") as advance:
+    with logs.progress("checking apexes", total=len(clips), unit="clips") as advance:
         for i, item in enumerate(clips):
             advance(1)
             clip = item.clip
@@ -121,7 +121,7 @@ def _warn(clips: Sequence[FramedClip], chosen: Sequence[int], what: str, advice:
 
 
 def _spot(spotted: Spotted, chosen: Sequence[int], method: str) -> None:
-    """Spot the apexes of the clips at these positions; a clip without movement stays as it is."""
+    """Spot the apexes of the clips at these positions; a clip without movement is unchanged."""
     if not chosen:
         return
     spotted.method = method

@@ -79,7 +79,7 @@ def test_an_apex_in_doubt_is_told_and_kept(
     told = tell(caplog)
     assert told[0] == (
         "1 of 5 clips have an apex in doubt (it is the onset): casme2/sub01/early; kept as they "
-        "are; doubtful_apex=spot spots it anew, doubtful_apex=leave_out leaves these clips out"
+        "are; doubtful_apex=spot spots it again, doubtful_apex=leave_out leaves these clips out"
     )
     assert len(told) == len(DOUBTS)
 

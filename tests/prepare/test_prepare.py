@@ -215,7 +215,7 @@ def test_a_phantom_that_is_there_already_is_taken_as_it_is(
     now = {**header, "phantom": VERSION}
     there = write_tiny_store(tmp_path / "s", clips, header=now)  # type: ignore[arg-type]
     assert prepare("phantom", out=tmp_path / "s", image_size=32).checksum == there.checksum
-    assert f"{tmp_path / 's'} is there already, prepared in the same way" in caplog.text
+    assert f"{tmp_path / 's'} exists already, prepared in the same way" in caplog.text
     with pytest.raises(StoreError, match="prepared with image_size 32, not 64: choose another"):
         prepare("phantom", out=tmp_path / "s", image_size=64)
     write_tiny_store(tmp_path / "t", clips, header=header)  # as the stores of before had it
@@ -242,9 +242,9 @@ def test_features_are_added_to_a_store_prepared_in_the_same_way(
         run(features=wanted, image_size=64)
     caplog.set_level(logging.INFO)
     run(features=wanted)
-    assert "there already" not in caplog.text
+    assert "exists already" not in caplog.text
     run(features=wanted)
-    assert "flow: there already" in caplog.text
+    assert "flow: exists already" in caplog.text
     with pytest.raises(ValueError, match="name what to compute with --features: flow, "):
         add_features(tmp_path / "s", {})
 
