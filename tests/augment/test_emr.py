@@ -248,16 +248,22 @@ PAIR = {"onset": torch.zeros(2, 3, 16, 16), "apex": torch.zeros(2, 3, 16, 16)}
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({**mixed_batch(), "strength": ["micro"]}, "strength must name each of the 2 samples"),
-        ({**mixed_batch(), "strength": ["micro", "tiny"]}, "strength must name each"),
-        ({**mixed_batch(), "strength": None}, "strength must name each"),
+        (
+            {**mixed_batch(), "strength": ["micro"]},
+            "strength must be micro or macro for each of the 2 samples",
+        ),
+        (
+            {**mixed_batch(), "strength": ["micro", "tiny"]},
+            "strength must be micro or macro for each",
+        ),
+        ({**mixed_batch(), "strength": None}, "strength must be micro or macro for each"),
         (
             {**mixed_batch(), "apex_index": torch.tensor([0, 3])},
-            "every apex must lie behind its onset",
+            "every apex must lie after its onset",
         ),
         (
             {**mixed_batch(), "onset_index": torch.tensor([4, 3])},
-            "every apex must lie behind its onset",
+            "every apex must lie after its onset",
         ),
         ({**mixed_batch(), "apex_index": torch.tensor([3, 9])}, r"places in 0\.\.8"),
         ({**mixed_batch(), "apex_index": torch.tensor([3.0, 5.0])}, r"apex_index must be \(2,\)"),

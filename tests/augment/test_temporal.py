@@ -176,7 +176,7 @@ def test_a_clip_whose_apex_is_not_known_keeps_that() -> None:
     resampled = TemporalResample(keep=(0.5, 0.5))(inputs)
     assert resampled["apex_index"][0] == -1
     assert resampled["apex_index"][1] >= 0
-    with pytest.raises(ValueError, match="leave clips out whose apex is not known"):
+    with pytest.raises(ValueError, match="leave out clips whose apex is not known"):
         OnsetApexPair()(inputs)
 
 
