@@ -137,7 +137,7 @@ def test_stills_alone_train_with_critics(tmp_path: Path, caplog: pytest.LogCaptu
     store = write_tiny_store(tmp_path / "s", still_clips(5))
     train(store_path=store.path, out=tmp_path / "c", overrides=QUICK)
     assert "5 are stills" in caplog.text
-    assert "the video critic takes no part" in caplog.text
+    assert "the video critic is not used" in caplog.text
 
 
 def test_true_frames_are_those_of_the_clips_where_macro_faces_are_stills(
@@ -148,7 +148,7 @@ def test_true_frames_are_those_of_the_clips_where_macro_faces_are_stills(
     overrides = [*QUICK, "true_frame_steps=2", f"macro_store={stills.path}"]
     train(store_path=store.path, out=tmp_path / "c", overrides=overrides)
     assert "5 are stills" in caplog.text
-    assert "they take no part in the 2 steps that learn from true frames" in caplog.text
+    assert "they are not used in the 2 steps that learn from true frames" in caplog.text
 
 
 def test_aus_that_are_the_same_everywhere_teach_nothing(tmp_path: Path) -> None:

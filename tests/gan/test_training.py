@@ -81,7 +81,7 @@ def test_the_form_that_moves_learns_from_frames_of_any_size(
 def test_weights_of_ganimation_do_not_fit_the_form_that_moves(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s")
     settings = [*quick(1), "gan=tiny_motion", "gan.init_from=weights.pth"]
-    with pytest.raises(CheckpointError, match=r"fit gan.generator.form=paint alone"):
+    with pytest.raises(CheckpointError, match=r"only fit gan.generator.form=paint"):
         train(store_path=store.path, out=tmp_path / "c", overrides=settings)
 
 
@@ -108,7 +108,7 @@ def test_a_training_starts_from_a_checkpoint(tmp_path: Path) -> None:
             overrides=[*quick(1), known],
         )
     other = [*quick(1), known, "gan.generator.channels=4"]
-    with pytest.raises(CheckpointError, match=r"does not fit gan.generator: it is of .*'channels'"):
+    with pytest.raises(CheckpointError, match=r"does not fit gan.generator: it has .*'channels'"):
         train(store_path=second.path, out=tmp_path / "f", overrides=other)
 
 
@@ -234,7 +234,7 @@ def test_the_precision_chosen_is_kept_and_another_machines_is_told(
 
 def test_wrong_image_size_is_refused(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s", image_size=16)
-    with pytest.raises(StoreError, match=r"have 16 pixels, the configuration is for 32"):
+    with pytest.raises(StoreError, match=r"have 16 pixels, the configuration has 32"):
         train(store_path=store.path, out=tmp_path / "c", overrides=quick(1))
     assert not (tmp_path / "c").exists()
 
@@ -315,7 +315,7 @@ def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
     train(store_path=store.path, out=folder, overrides=quick(1))
     with pytest.raises(CheckpointError, match=r"images of 32 pixels, the store's frames have 64"):
         load_generator(folder, image_size=64)
-    with pytest.raises(CheckpointError, match=r"wanted are \[1, 2\]"):
+    with pytest.raises(CheckpointError, match=r", not \[1, 2\]"):
         load_generator(folder, aus=(1, 2))
     card = load_card(folder)
     (folder / card.weights).write_bytes(b"rubbish")
