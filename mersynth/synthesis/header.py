@@ -1,4 +1,4 @@
-"""The card of a synthetic store: what it was made of, by what, under whose licence."""
+"""The header of a synthetic store: its sources, generators, settings and licences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def make_header(
     per_class: int,
     seed: int,
 ) -> dict[str, Any]:
-    """The card of the store; the databases' licences and citations follow into it."""
+    """The header of the store, with the databases' licences and citations."""
     origin = real.meta["header"]
     origins = [origin] if face_store is real else [origin, face_store.meta["header"]]
 

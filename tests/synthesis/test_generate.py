@@ -346,7 +346,7 @@ def test_only_a_whole_generator_takes_the_place_of_the_shipped_one(
     begun(place, own)
     caplog.clear()
     assert chosen() == [SHIPPED]
-    assert "checkpoints/phantom has had 1 of 50 steps. Taking the shipped one" in caplog.text
+    assert "checkpoints/phantom has had 1 of 50 steps. Using the shipped one" in caplog.text
     assert chosen(own) == [own]  # asked for by name
     shutil.rmtree(own)
     shutil.copytree(place / "one", own)
@@ -364,7 +364,7 @@ def test_only_a_whole_generator_takes_the_place_of_the_shipped_one(
     with pytest.raises(CheckpointError, match="holds 1 of 2 generators"):
         chosen()
     (own / "group_0" / CARD).unlink()
-    with pytest.raises(CheckpointError, match="holds none of its generators yet"):
+    with pytest.raises(CheckpointError, match="has none of its generators yet"):
         chosen()
 
 
@@ -377,7 +377,7 @@ def test_a_training_that_was_stopped_is_used_where_nothing_else_is(
     monkeypatch.chdir(tmp_path)
     begun(place, Path("checkpoints/samm"))
     assert chosen(source="samm") == [Path("checkpoints/samm")]
-    assert "has had 1 of 50 steps; `mersynth train --resume` goes on" in caplog.text
+    assert "has only had 1 of 50 steps; `mersynth train --resume` continues" in caplog.text
 
 
 def test_a_folder_of_photos_alone_follows_the_phantom(

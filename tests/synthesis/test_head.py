@@ -45,19 +45,19 @@ def _written(path: Path, item: StoredClip, frames: np.ndarray) -> ClipStore:
         return writer.finish()
 
 
-def test_a_head_moves_as_the_lenders_does(real: ClipStore, tmp_path: Path) -> None:
-    lender = real[0]
-    at = np.linspace(0, lender.clip.num_frames - 1, 6).round().astype(int)
-    lent = head_motion(lender.frames[at]) - np.eye(2, 3, dtype=np.float32)
-    heads = HeadMotions(_written(tmp_path / "one", lender, np.array(lender.frames)))
+def test_a_head_moves_as_in_the_source_clip(real: ClipStore, tmp_path: Path) -> None:
+    source = real[0]
+    at = np.linspace(0, source.clip.num_frames - 1, 6).round().astype(int)
+    expected = head_motion(source.frames[at]) - np.eye(2, 3, dtype=np.float32)
+    heads = HeadMotions(_written(tmp_path / "one", source, np.array(source.frames)))
     strengths = []
     for seed in range(8):
         frames = _still(real[7], 6)
-        moved = heads.lend(frames, [lender.clip.subject_id], np.random.default_rng(seed))
+        moved = heads.transfer(frames, [source.clip.subject_id], np.random.default_rng(seed))
         assert moved.shape == frames.shape
         assert torch.equal(moved[0], frames[0])
         seen = _seen(moved)[1:, :, 2]
-        strengths.append(float((seen * lent[1:, :, 2]).sum() / (lent[1:, :, 2] ** 2).sum()))
+        strengths.append(float((seen * expected[1:, :, 2]).sum() / (expected[1:, :, 2] ** 2).sum()))
     assert min(np.abs(strengths)) > 0.4
     assert max(np.abs(strengths)) < 1.7
     assert min(strengths) < 0 < max(strengths)
@@ -67,7 +67,7 @@ def test_without_a_clip_that_moves_the_head_stays_still(real: ClipStore, tmp_pat
     frames, own = _still(real[0], 4), real[0].clip.subject_id
     photo = HeadMotions(_written(tmp_path / "photo", real[0], np.array(real[0].frames[:1])))
     for heads, people in ((photo, [own]), (HeadMotions(real), ["phantom/nobody"])):
-        assert heads.lend(frames, people, np.random.default_rng(0)) is frames
+        assert heads.transfer(frames, people, np.random.default_rng(0)) is frames
 
 
 def test_a_head_that_cannot_be_followed_is_told_of_once(
@@ -77,16 +77,16 @@ def test_a_head_that_cannot_be_followed_is_told_of_once(
     heads = HeadMotions(_written(tmp_path / "black", item, np.zeros_like(item.frames)))
     frames = _still(item, 4)
     for seed in range(2):
-        moved = heads.lend(frames, [item.clip.subject_id], np.random.default_rng(seed))
+        moved = heads.transfer(frames, [item.clip.subject_id], np.random.default_rng(seed))
         assert torch.allclose(moved, frames, atol=1e-5)
-    assert caplog.text.count(f"no head moves as in {item.clip.id}") == 1
+    assert caplog.text.count(f"the head motion of {item.clip.id} is not used") == 1
 
 
-def test_a_lender_of_few_frames_moves_a_head_smoothly(real: ClipStore, tmp_path: Path) -> None:
+def test_a_source_of_few_frames_moves_a_head_smoothly(real: ClipStore, tmp_path: Path) -> None:
     item = real[0]
     few = np.array(item.frames[[0, item.clip.num_frames // 2]])
     heads = HeadMotions(_written(tmp_path / "few", item, few))
-    moved = heads.lend(_still(item, 9), [item.clip.subject_id], np.random.default_rng(0))
+    moved = heads.transfer(_still(item, 9), [item.clip.subject_id], np.random.default_rng(0))
     places = _seen(moved)[:, :, 2]
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
     assert steps.max() < 3 * steps.mean()

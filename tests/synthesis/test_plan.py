@@ -137,5 +137,5 @@ def test_real_tables_give_balanced_plans(
 
 def test_a_generator_that_may_use_no_face_is_told() -> None:
     clips = tiny_clips(subjects=2)
-    with pytest.raises(ValueError, match="no face is left to wear"):
+    with pytest.raises(ValueError, match="no face is left"):
         make_plan(clips, "five", 2, seed=0, faces=[])
