@@ -244,7 +244,9 @@ def test_classes_of_a_scheme_are_written_as_other_or_as_was_chosen(
     export(store.path, "samm", tmp_path / "plain")
     assert "'negative': 3 clips are written as Other; 'emotions=[negative:LABEL]'" in caplog.text
     sheet = openpyxl.load_workbook(tmp_path / "plain" / TABLES["samm"])["MICRO_ONLY"]
-    assert sheet["A5"].value == "Written as Other, for want of a label: negative"
+    assert (
+        sheet["A5"].value == "Written as Other, because the database has no label for it: negative"
+    )
 
     caplog.clear()
     out = tmp_path / "tree"
@@ -261,7 +263,7 @@ def test_classes_of_a_scheme_are_written_as_other_or_as_was_chosen(
     [
         ("negative:bored", "label of samm .*, got 'negative:bored'"),
         ("negative", "CLASS:LABEL"),
-        ("fear:disgust", "no clip that goes out shows 'fear'; there are anger, happiness, other"),
+        ("fear:disgust", "no exported clip shows 'fear'; there are anger, happiness, other"),
     ],
 )
 def test_a_rule_for_emotions_that_makes_no_sense_is_refused(
@@ -298,5 +300,5 @@ def test_raw_frames_of_samm_cannot_be_told_by_name(
 ) -> None:
     store = write_store(tmp_path / "s", REAL_SAMM)
     export(store.path, "samm", tmp_path / "tree", naming="raw")
-    assert "SAMM names the frames of both its releases alike" in caplog.text
+    assert "both releases of SAMM name their frames alike" in caplog.text
     assert get_source("samm").scan(tmp_path / "tree").release == "cropped"
