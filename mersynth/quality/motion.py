@@ -1,4 +1,4 @@
-"""Whether clips move as real ones do: how far, whither, how smoothly, and back again."""
+"""Whether clips move like real ones: magnitude, direction, smoothness, and return to rest."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Motion:
         directions: (N, G * G * B) share of the apex flow's length in each of B directions in each
             cell of a G x G grid.
         small: (N, 2 * S * S) the apex flow at S x S.
-        at_first: (N,) mean length of the flow from the face worn to the first frame; NaN where no
-            face is known.
+        at_first: (N,) mean length of the flow from the source face to the first frame; NaN if the
+            face is not known.
     """
 
     energy: np.ndarray
@@ -46,7 +46,7 @@ def find_motion(
     faces: np.ndarray | None = None,
     framing: Framing = HEAD,
 ) -> Motion:
-    """Flow from the onset to every moment within the face, less the head's own motion.
+    """Flow from the onset to every moment within the face, minus the head's own motion.
 
     Args:
         sample: the clips.
@@ -96,18 +96,18 @@ def face_mask(size: int, device: torch.device, framing: Framing = HEAD) -> Tenso
 
 
 def still_head(flow: Tensor, mask: Tensor | None = None, rounds: int = 5) -> Tensor:
-    """Take the head's motion off: the affine flow that most of the face follows.
+    """Remove the head's motion: the affine flow that most of the face follows.
 
-    It is fitted by least squares, reweighted so that what an expression moves counts little
+    It is fitted by least squares, reweighted so that regions moved by an expression count little
     (Geman and McClure's weights, at the median of the residuals).
 
     Args:
         flow: (B, 2, H, W).
         mask: (H, W) where the face is (:func:`face_mask`); None: as in frames of the whole head.
-        rounds: of the reweighting.
+        rounds: number of reweightings.
 
     Returns:
-        (B, 2, H, W), 0 outside of the face.
+        (B, 2, H, W), 0 outside the face.
     """
     size = flow.shape[-1]
     mask = face_mask(size, flow.device) if mask is None else mask
@@ -131,7 +131,7 @@ def still_head(flow: Tensor, mask: Tensor | None = None, rounds: int = 5) -> Ten
 
 
 def direction_histogram(flow: Tensor, grid: int, bins: int) -> np.ndarray:
-    """(grid * grid * bins,) shares of a flow (2, H, W) by cell and direction; zeros if it is still.
+    """(grid * grid * bins,) shares of a flow (2, H, W) by cell and direction; zeros if no motion.
 
     The first direction is centred on the right, the next ones follow clockwise.
     """
@@ -158,7 +158,7 @@ def offset_return(energy: np.ndarray, apex: np.ndarray) -> np.ndarray:
 def compare_class(
     real: Motion, synthetic: Motion, ours: np.ndarray, theirs: np.ndarray
 ) -> dict[str, float | None]:
-    """Distance of magnitudes and similarity of directions of some clips of each.
+    """Distance of magnitudes and similarity of directions between two sets of clips.
 
     Args:
         real: motion of the real clips.
@@ -180,13 +180,13 @@ def compare_class(
 def measure_motion(
     real: Sample, synthetic: Sample, ours: Motion, theirs: Motion, seed: int
 ) -> dict[str, Any]:
-    """Motion by class beside real-to-real, and its course in time.
+    """Motion by class, compared with real-to-real, and its course in time.
 
     Args:
         real: the real clips.
         synthetic: the clips to measure.
         ours: motion of the real ones.
-        theirs: of the others.
+        theirs: motion of the synthetic ones.
         seed: of the halves of real subjects that are compared with each other.
     """
     people = np.unique(real.subjects)

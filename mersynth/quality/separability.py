@@ -1,4 +1,4 @@
-"""Whether a light classifier learns from one store what it needs for the other."""
+"""Whether a light classifier trained on one store works on the other."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 
 
 def folds_of(subjects: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
-    """Ids of the subjects, shared out to folds at random."""
+    """Ids of the subjects, assigned to folds at random."""
     people = np.random.default_rng([seed, 17]).permutation(np.unique(subjects))
     return [people[i::folds] for i in range(min(folds, len(people)))]
 
 
 def curve_subjects(sample: Sample) -> np.ndarray:
-    """(N,) whose motion each clip shows: its template's subject, else its own."""
+    """(N,) the subject whose motion each clip shows: its template's, else its own."""
     return np.array(
         [c.template.rpartition("/")[0] if c.template else c.subject_id for c in sample.clips]
     )
@@ -47,19 +47,19 @@ def measure_separability(
 ) -> dict[str, Any]:
     """Train on one store, test on the other, by folds of real subjects.
 
-    A clip of a tested subject is never learnt from, nor is a synthetic clip that wears such a face
-    or follows such a curve. Synthetic clips are tested where their curve's subject is.
+    Clips of a tested subject, and synthetic clips with such a face or curve, are never trained on.
+    Synthetic clips are tested in the fold of their curve's subject.
 
     Args:
         real: the real clips.
         synthetic: the clips to measure.
         ours: (M, D) small apex flows of the real ones.
-        theirs: (N, D) of the others.
+        theirs: (N, D) of the synthetic ones.
         settings: ``separability`` of ``configs/quality.yaml``.
         seed: of the folds.
 
     Raises:
-        NotMeasuredError: if the stores share less than two classes, or there is one subject.
+        NotMeasuredError: if the stores share fewer than two classes, or there is one subject.
     """
     common = sorted(set(real.classes) & set(synthetic.classes))
     if len(common) < 2:

@@ -165,7 +165,7 @@ def test_a_reader_without_sides_is_asked_for_the_stronger_one(rng: np.random.Gen
     found = measure_control(sample, sample, reader, CONTROL)
     assert found["aus"][TWELVE]["correlation"] == pytest.approx(1)
     assert found["aus"][TWELVE]["error"] == 0
-    assert "does not tell the sides" in found["one_sided"]["reason"]
+    assert "does not distinguish the sides" in found["one_sided"]["reason"]
 
 
 def test_nothing_asked_for_is_no_control() -> None:

@@ -117,7 +117,7 @@ def test_identity_compares_with_the_face_worn(rng: np.random.Generator) -> None:
     assert found["own_apex"] == pytest.approx(1)
     same = [cosine(flat(onsets[[i]]), flat(onsets[[i + 1]]))[0] for i in (0, 2)]
     assert found["same_subject"] == pytest.approx(np.mean(same), abs=1e-6)
-    with pytest.raises(NotMeasuredError, match="no synthetic clip wears"):
+    with pytest.raises(NotMeasuredError, match="no synthetic clip shows"):
         measure_identity(real, made, onsets, np.full(3, -1), extractor, 0)
 
 

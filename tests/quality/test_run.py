@@ -140,7 +140,7 @@ def test_stores_that_share_no_class(stores: tuple[Path, Path], tmp_path: Path) -
         real=stores[0], synthetic=tmp_path / "made", out=tmp_path / "q", overrides=UNREAD
     )
     found = _figures(out)["measures"]
-    assert "py-feat's weights are not here" in found["au_control"]["reason"]
+    assert "py-feat's weights are missing" in found["au_control"]["reason"]
     assert "share 0 classes" in found["separability"]["reason"]
     assert {
         row["class"]: row["wasserstein"] for row in found["motion"]["classes"]
