@@ -1,7 +1,7 @@
-"""Measure how many samples a second each augmentation takes, beside two of kornia's as the scale.
+"""Measure how many samples per second each augmentation processes, and two of kornia's to compare.
 
-    python scripts/benchmark_augment.py --quick                      # a glance
-    python scripts/benchmark_augment.py --out docs/augment_speed.md  # figures in a .json beside
+    python scripts/benchmark_augment.py --quick                      # a quick look
+    python scripts/benchmark_augment.py --out docs/augment_speed.md  # also writes a .json
 
 Every sample is changed (p = 1), by one thread on a CPU, as in a DataLoader's worker, and on the GPU
 if there is one.
@@ -58,7 +58,7 @@ QUICK = Settings(batch=4, clips=2, clip_frames=4, pairs=2, size=64, repeats=1)
 
 @dataclass(frozen=True)
 class Case:
-    """A transform, and what it is given."""
+    """A transform and its input."""
 
     name: str
     given: str
@@ -161,7 +161,7 @@ def measure(settings: Settings, device: torch.device) -> list[Row]:
 
 @torch.no_grad()
 def best_of(repeats: int, case: Case, device: torch.device) -> tuple[float, float]:
-    """Seconds of a call: of work, which on a GPU is the clock's, and by the clock."""
+    """Seconds per call: CPU time (on a GPU wall time), and wall time."""
     case.call()  # what is done once does not count
     works, walls = [], []
     for _ in range(repeats):
@@ -175,9 +175,9 @@ def best_of(repeats: int, case: Case, device: torch.device) -> tuple[float, floa
 
 
 def keep_memory() -> None:
-    """Let glibc keep what is freed, as it does by and by in a long run.
+    """Let glibc keep freed memory, as it eventually does in a long run.
 
-    Else the same call takes up to three times as long, or does not, by what ran before it.
+    Otherwise the same call may take up to three times as long, depending on what ran before it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     if mallopt is not None:

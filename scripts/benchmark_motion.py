@@ -1,7 +1,7 @@
-"""Measure the motion tools against the phantom's truth, and how long they take.
+"""Measure the accuracy of the motion tools against the phantom's truth, and their speed.
 
-    python scripts/benchmark_motion.py --quick               # a minute's glance
-    python scripts/benchmark_motion.py --out docs/motion.md  # all of it, figures in a .json beside
+    python scripts/benchmark_motion.py --quick               # a minute
+    python scripts/benchmark_motion.py --out docs/motion.md  # all sections; also writes a .json
 
 Each section is one table; --sections chooses among them.
 """
@@ -212,7 +212,7 @@ def rendered_clips(specs: list[ClipSpec], size: int) -> Iterator[tuple[Tensor, i
 
 
 def magnification(settings: Settings) -> Section:
-    """How truly motion is magnified."""
+    """Accuracy of motion magnification."""
     try:
         candidates = magnifiers(load_magnet())
     except MagNetError as error:

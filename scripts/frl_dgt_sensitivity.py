@@ -1,16 +1,16 @@
-"""FRL-DGT where onset and apex are not quite right (Zhai et al., CVPR 2023, section 4.4).
+"""FRL-DGT with inexact onset and apex (Zhai et al., CVPR 2023, section 4.4).
 
     python scripts/frl_dgt_sensitivity.py --study shifts --store composite=DIR
     python scripts/frl_dgt_sensitivity.py --study apexes --store composite=DIR
     python scripts/frl_dgt_sensitivity.py --study shifts --quick
 
-- shifts: the models of Table 1 (composite database, LOSO) test CASME II with an onset or an apex
-  that is 10, 20 or 30 % of the way between the two beside the annotated one. Onsets move towards
-  the apex, for a store's clips begin at the onset; figures of apexes are means of both directions.
-- apexes: all apexes, of training and test, are spotted in the frames and not annotated. The paper
-  spots them as Quang et al. (2019) do, by differences of pixels: --method difference.
+- shifts: the models of Table 1 (composite database, LOSO) are tested on CASME II with an onset or
+  an apex that is moved by 10, 20 or 30 % of the way between the two. Onsets move towards the apex,
+  because a store's clips begin at the onset; figures of apexes are means of both directions.
+- apexes: all apexes, in training and test, are spotted in the frames instead of annotated. The
+  paper spots them like Quang et al. (2019), by differences of pixels: --method difference.
 
-Runs lie in runs/reproduce/frl_dgt; that of Table 1 is shared with scripts/reproduce_frl_dgt.py, and
+Runs are in runs/reproduce/frl_dgt; that of Table 1 is shared with scripts/reproduce_frl_dgt.py, and
 keeps the weights of its folds.
 """
 

@@ -1,16 +1,16 @@
-"""Measure where the phantom's AUs move a face, beside what is known of real faces.
+"""Measure where the phantom's AUs move a face, compared with real faces.
 
     python scripts/measure_au_geometry.py --table TABLE... --out docs/au_geometry.md
 
 Writes the frames of ``--people`` people, each at rest and showing each AU, each one-sided AU and
 the AU cells that occur most often in annotation tables, to ``frames.npz`` in the folder ``--work``,
-or takes those that lie there. Two judges:
+or uses those already there. Two references:
 
 - the map from AUs to a face mesh that py-feat installs, fitted on real faces: how its points move;
-- a reader of real faces: what ``scripts/read_blendshapes.py`` reads from the frames, where it has
-  put its ``readings.json`` beside them.
+- a reader trained on real faces: the readings of ``scripts/read_blendshapes.py``, if its
+  ``readings.json`` is beside the frames.
 
-``--before`` is such a folder made at an earlier version, for the readings' second column.
+``--before`` is such a folder from an earlier version, for the second column of readings.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ REAL = {1: 0.48, 4: 0.41, 7: 0.55, 10: 0.7, 12: 0.8, 26: 0.52}
 
 
 def frequent_cells(paths: Iterable[Path], number: int) -> list[str]:
-    """The cells of two AUs or more that annotation tables hold most often, as ``"4+7"``."""
+    """The most frequent cells of two or more AUs in annotation tables, as ``"4+7"``."""
     found: Counter[str] = Counter()
     for path in paths:
         for name in LAYOUTS:

@@ -1,14 +1,14 @@
-"""What must a synthetic clip hold beside its expression? Asked of a generator without faults.
+"""Measure what a synthetic clip must show besides its expression, with a perfect generator.
 
     python scripts/measure_capture.py --out docs/capture.md
 
-plans a balanced set of the phantom's clips as ``mersynth generate`` does, and lets the phantom's
-own renderer make it: expressions without any fault, as no generator will ever give them. It does so
-several times: with a still head before a perfect camera, and with what recordings hold beside (the
-head's own motion, the camera's noise, weak movements that have nothing to do with the expression),
-one by one and together. A recognizer is pretrained on each set, fine-tuned and tested on real clips
-under the strict protocol. The clips of the AU warp stand beside them, with still heads and with the
-head motion that ``generate`` lends. A stopped script goes on where it was.
+plans a balanced set of the phantom's clips like ``mersynth generate``, and lets the phantom's own
+renderer make it: perfect expressions, better than any generator's. It does so several times: with a
+still head and a perfect camera, and with other properties of recordings (head motion, camera noise,
+weak movements unrelated to the expression), separately and together. A recognizer is pretrained on
+each set, fine-tuned and tested on real clips under the strict protocol. The clips of the AU warp
+are included, with still heads and with the head motion that ``generate`` transfers. A stopped
+script continues where it was.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ WARPS = {"AU warp, still head": "false", "AU warp, head motion lent": "true"}
 
 
 class Twins:
-    """Renders the clips of a synthetic store anew, by the phantom subjects whose faces they wear.
+    """Renders a synthetic store's clips again, with the phantom subjects whose faces they show.
 
     Args:
         image_size: side of the frames, in pixels.
-        parts: what they hold beside their expression.
-        seed: of that.
+        parts: what they show besides their expression.
+        seed: of these parts.
     """
 
     def __init__(self, image_size: int, parts: Collection[str], seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Measure where AU-CAM and Grad-CAM look: how much of a map lies where the phantom truly moves.
+"""Measure how much of an AU-CAM or Grad-CAM map lies where the phantom moves.
 
     python scripts/measure_explanations.py                 # writes docs/explanations.md
     python scripts/measure_explanations.py --image-size 224 --subjects 16 --each 40 --epochs 60

@@ -1,4 +1,4 @@
-"""How near does the flow of rendered clips come to real flow, and does it teach a recognizer?
+"""Measure how similar rendered clips' flow is to real flow, and whether it helps a recognizer.
 
     python scripts/measure_real_flow.py --real REAL.npz --table casme2=CASME2-coding-20140508.xlsx \
         --table samm=SAMM_Micro_FACS_Codes_v2.xlsx --out docs/real_flow.md
@@ -12,7 +12,7 @@ stores of ``mersynth phantom --like``, or feature files.
 Each set is compared with each real database: how long flow is in the parts of the face, where
 strain lies, first components, and what sets a class apart. Then STSTNet is tested on each database
 by itself, under the strict protocol: trained on real clips alone, alone for as many steps, and
-pretrained on each set, without the clips that follow a tested person's. A stopped script goes on
+pretrained on each set, without the clips that follow a tested person's. A stopped script continues
 where it was. ``--seeds 0`` compares only.
 """
 

@@ -5,7 +5,7 @@
 
 renders a phantom population, lets the shipped generator make a balanced store of it, and runs each
 system twice under the strict protocol. Small forms of the systems are tested on groups of people;
-``--full`` takes the papers' sizes and epochs and leaves one person out. A stopped script goes on
+``--full`` takes the papers' sizes and epochs and leaves one person out. A stopped script continues
 where it was.
 """
 

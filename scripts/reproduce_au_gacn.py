@@ -4,9 +4,9 @@
         --pretrain casme2=DIR --pretrain samm=DIR
     python scripts/reproduce_au_gacn.py --table 5 --quick
 
-What is pretrained on are synthetic clips whose generators never saw the people of a fold
-(`mersynth train --subject-groups K`, `mersynth generate`). A script that was stopped goes on: every
-run lies in runs/reproduce/au_gacn, where tables share them.
+What is pretrained on are synthetic clips whose generators never saw the people of a fold (`mersynth
+train --subject-groups K`, `mersynth generate`). A stopped script continues where it was: every run
+lies in runs/reproduce/au_gacn, shared between tables.
 """
 
 from __future__ import annotations

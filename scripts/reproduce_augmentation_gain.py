@@ -8,7 +8,7 @@ tests recognizers under the strict protocol three times: trained on real clips a
 clips of the AU warp, which needs no training, and pretrained on clips of AU-ICGAN. ``--table``
 renders a database from its annotation table (its people, counts, AUs and durations); ``--store``
 takes a store that is there. The gain is the difference in UF1 to real clips alone on the same
-people, with a bootstrap interval over people. A stopped script goes on where it was.
+people, with a bootstrap interval over people. A stopped script continues where it was.
 """
 
 from __future__ import annotations

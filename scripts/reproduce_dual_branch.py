@@ -3,7 +3,7 @@
     python scripts/reproduce_dual_branch.py --table 4 --store casme2=DIR --store samm=DIR
     python scripts/reproduce_dual_branch.py --table 3 --quick
 
-A script that was stopped goes on: every run lies in runs/reproduce/dual_branch.
+A stopped script continues where it was: every run is in runs/reproduce/dual_branch.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     python scripts/reproduce_frl_dgt.py --table 3 --quick
 
 `mersynth prepare --source composite` makes the composite of the challenge out of the stores of
-CASME II, SMIC and SAMM. A script that was stopped goes on: every run lies in
-runs/reproduce/frl_dgt, where tables share them. What follows the tables in the paper (onsets and
+CASME II, SMIC and SAMM. A stopped script continues where it was: every run is in
+runs/reproduce/frl_dgt, shared between tables. What follows the tables in the paper (onsets and
 apexes that are shifted or spotted) is scripts/frl_dgt_sensitivity.py.
 """
 

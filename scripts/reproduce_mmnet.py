@@ -3,7 +3,8 @@
     python scripts/reproduce_mmnet.py --table 3 --store casme2=DIR --store samm=DIR --partial
     python scripts/reproduce_mmnet.py --table 5 --quick
 
-A script that was stopped goes on: every run lies in runs/reproduce/mmnet, where tables share them.
+A stopped script continues where it was: every run is in runs/reproduce/mmnet, shared between
+tables.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python scripts/train_magnet_checkpoint.py
 
-renders patches of phantom subjects 5000 and up that nothing else uses, trains (30 to 50 minutes on
-one CPU core), and puts the weights into ``mersynth/checkpoints/magnet``. Repeated after a stop, it
-goes on where it was.
+renders patches of phantom subjects 5000 and up, which nothing else uses, trains (30 to 50 minutes
+on one CPU core), and puts the weights into ``mersynth/checkpoints/magnet``. Run it again after a
+stop to continue.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 renders expressions of the subjects 1000 and up, and where critics take part moving ones too, trains
 AU-ICGAN on them (``configs/experiment/cpu.yaml`` and ``gpu.yaml`` hold the choices) and puts the
 generator into ``--out``, ``mersynth/checkpoints/phantom`` by default. Repeated after a stop, it
-goes on where it was. ``--minutes`` sets the steps by the pace of the first ones: rendering comes
+continues where it was. ``--minutes`` sets the steps by the pace of the first ones: rendering comes
 before, on all processors. Further words are Hydra overrides, for instance ``steps=100``.
 """
 
@@ -59,7 +59,7 @@ EXPRESSIONS = 24  # of each sitting
 
 
 def random_peak(rng: np.random.Generator) -> np.ndarray:
-    """(20, 2) intensities of one to four AUs, now and then on one side only."""
+    """(20, 2) intensities of one to four AUs, sometimes only on one side."""
     count = rng.choice([1, 2, 3, 4], p=[0.4, 0.3, 0.2, 0.1])
     peak = np.zeros((len(CONDITION_AUS), 2), np.float32)
     for column in rng.choice(len(CONDITION_AUS), count, replace=False):
@@ -142,13 +142,13 @@ def _sittings(number: int, image_size: int, seed: int) -> list[tuple[np.ndarray,
 
 
 def steps_within(seconds: float, store: Path, seed: int, overrides: Sequence[str]) -> list[str]:
-    """Overrides by which a training takes so long, its stages sharing the steps as they do now."""
+    """Overrides for a training of a given duration, with the same proportions of its stages."""
     config = load_settings(overrides)
     share = config.true_frame_steps / config.steps
     reads = config.au_reading_steps / config.steps if share < 1 else 0
 
     def pace(stage: str) -> float:
-        """Seconds a step."""
+        """Seconds per step."""
         taken = []
         for steps in (10, 40):
             few = {

@@ -107,7 +107,7 @@ def _find_doubts(clips: Sequence[FramedClip]) -> dict[int, str]:
 def _warn_doubts(clips: Sequence[FramedClip], doubts: Mapping[int, str], doubtful: str) -> None:
     done = {
         "keep": f"kept as they are; {_CHOICES}",
-        "spot": "spotted anew",
+        "spot": "spotted again",
         "leave_out": "left out",
     }
     for doubt in dict.fromkeys(doubts.values()):

@@ -101,7 +101,7 @@ class _SAMM(_TableLayout):
 
 
 class _SMIC(_TableLayout):
-    """SMIC-E, HS: the clips of the table, of which the frames onset..offset are rendered."""
+    """SMIC-E, HS: the clips of the table; only the frames onset..offset are rendered."""
 
     database = SMIC()
     first_subject = 400

@@ -38,7 +38,7 @@ class Sensor:
         Args:
             light: what reaches the camera.
             gain: (T,) exposure of each frame.
-            noise: a generator on the same device; None: there is no noise.
+            noise: a generator on the same device; None: no noise.
         """
         look = self.subject.look
         balance = torch.tensor(look.balance, device=light.device)

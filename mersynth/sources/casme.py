@@ -1,4 +1,4 @@
-"""CASME (Yan et al. 2013): 195 micro-expressions at 60 frames a second."""
+"""CASME (Yan et al. 2013): 195 micro-expressions at 60 frames per second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CASME II (Yan et al. 2014): 255 micro-expressions of 26 subjects at 200 frames a second."""
+"""CASME II (Yan et al. 2014): 255 micro-expressions of 26 subjects at 200 frames per second."""
 
 from __future__ import annotations
 

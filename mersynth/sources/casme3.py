@@ -65,7 +65,7 @@ class CASME3(TableSource):
         casme3/
             cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx
             spNO.1/
-                a/                         a recording: 30 frames a second, 1280x720 pixels
+                a/                         a recording: 30 frames per second, 1280x720 pixels
                     color/
                         1.jpg
                         2.jpg

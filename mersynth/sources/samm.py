@@ -1,4 +1,4 @@
-"""SAMM (Davison et al. 2018): 159 micro-expressions of 29 subjects at 200 frames a second."""
+"""SAMM (Davison et al. 2018): 159 micro-expressions of 29 subjects at 200 frames per second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What needs no recognizer."""
+"""The baseline without a recognizer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from recognizers.evaluation.predictions import Predictions
 
 
 def most_frequent(predictions: Predictions) -> str:
-    """What it gives to call every clip by the most frequent class, in words."""
+    """The figures of predicting the most frequent class for every clip, in words."""
     true = list(predictions.true_labels().values())
     named = max(predictions.classes, key=true.count)
     scores = score(true, [named] * len(true), predictions.classes)

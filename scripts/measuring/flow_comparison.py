@@ -1,4 +1,4 @@
-"""Sets of flow images beside each other, in figures and tables."""
+"""Comparison of sets of flow images, in figures and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Onset and apex of an annotation table's clips, rendered: all that flow images need."""
+"""Rendered onset and apex of an annotation table's clips, which suffice for flow images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_pairs(
         out: the store, made unless it is there.
         seed: of movements and noise.
         size: side of the frames, in pixels.
-        population: what people wear, and how they are recorded.
+        population: how people look and are recorded.
         capture: what clips hold beside the expression.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the flow images of a set of clips are like, beside those of another.
+"""Statistics of sets of flow images, to compare them.
 
 Images are (N, 3, H, W) in [0, 1], channels u, v and strain, in which each channel of each clip was
 stretched to its own range, as published flow images are. Lengths in pixels are lost in them, and so

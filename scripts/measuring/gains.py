@@ -1,4 +1,4 @@
-"""What pretraining gains: cells of systems and databases, as table, verdict and figures."""
+"""Gains of pretraining: cells of systems and databases, as table, verdict and figures."""
 
 from __future__ import annotations
 

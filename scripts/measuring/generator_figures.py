@@ -1,4 +1,4 @@
-"""What a clip generator makes of phantom faces, against what the renderer itself makes of them."""
+"""Figures of clip generators on phantom faces, compared with the renderer itself."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REGION_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A phantom subject at a size, and what the renderer makes of it.
+    """A phantom subject at a size, and its rendered frames.
 
     Attributes:
         number: of the subject.
@@ -183,5 +183,5 @@ def control_figures(asked: Tensor, readings: Sequence[np.ndarray]) -> dict[str, 
 
 
 def _correlation(asked: np.ndarray, got: np.ndarray) -> float:
-    """Readings that never change obey nothing: no correlation rather than 0 / 0."""
+    """Pearson's correlation; NaN for constant readings (0 / 0)."""
     return float(np.corrcoef(asked.ravel(), got.ravel())[0, 1]) if got.std() else 0.0

@@ -1,4 +1,4 @@
-"""How true magnification is: obtained over wanted motion, and likeness to the rendered truth.
+"""Accuracy of magnification: obtained over wanted motion, and similarity to the rendered truth.
 
 Phantom faces show an expression of AU intensities a, and the same at ``alpha * a``: what a
 magnifier makes of the former is compared with the latter. The image motion is linear in the

@@ -1,4 +1,4 @@
-"""Options that the scripts that measure recognizers share."""
+"""Shared options of the scripts that measure recognizers."""
 
 from __future__ import annotations
 

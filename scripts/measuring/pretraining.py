@@ -1,4 +1,4 @@
-"""How small forms are pretrained, and go on from there."""
+"""How small forms are pretrained and fine-tuned."""
 
 from __future__ import annotations
 

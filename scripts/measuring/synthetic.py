@@ -1,4 +1,4 @@
-"""Synthetic stores that scripts make once and find again."""
+"""Synthetic stores that scripts make once and reuse."""
 
 from __future__ import annotations
 

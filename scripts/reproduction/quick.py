@@ -1,4 +1,4 @@
-"""``--quick``: a table run whole in minutes, on phantom clips that stand in for every database."""
+"""``--quick``: runs a whole table in minutes, on phantom clips that replace every database."""
 
 from __future__ import annotations
 

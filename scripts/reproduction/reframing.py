@@ -1,4 +1,4 @@
-"""Stores whose onsets and apexes are not those that were annotated."""
+"""Stores with onsets and apexes other than the annotated ones."""
 
 from __future__ import annotations
 

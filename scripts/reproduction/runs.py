@@ -1,4 +1,4 @@
-"""The runs behind a table, and the figures that they give."""
+"""The runs of a table, and their figures."""
 
 from __future__ import annotations
 

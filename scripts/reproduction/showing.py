@@ -1,4 +1,4 @@
-"""A table with our figures beside the published ones: for the terminal, as Markdown, as JSON."""
+"""A table with our figures and the published ones, for the terminal, as Markdown and as JSON."""
 
 from __future__ import annotations
 

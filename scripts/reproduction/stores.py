@@ -1,4 +1,4 @@
-"""The stores that tables need: those given, and what is derived from them."""
+"""The stores that tables need: those given, and stores derived from them."""
 
 from __future__ import annotations
 

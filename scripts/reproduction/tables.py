@@ -1,4 +1,4 @@
-"""What a published table says, and which run stands behind each of its figures."""
+"""Published tables, and the run that reproduces each of their figures."""
 
 from __future__ import annotations
 

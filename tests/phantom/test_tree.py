@@ -209,7 +209,9 @@ def test_what_cannot_become_a_tree_is_refused(tmp_path: Path) -> None:
     table = _table(tmp_path, SAMM)
     with pytest.raises(ValueError, match="casme2, samm, smic, got 'mmew'"):
         write_tree(table, "mmew", tmp_path / "t")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"smic calls its table .*SMIC.*xlsx or \*\.csv"):
+    with pytest.raises(
+        ValueError, match=r"is not the name of a table of smic .*SMIC.*xlsx or \*\.csv"
+    ):
         write_tree(table, "smic", tmp_path / "t")
     with pytest.raises(ValueError, match="got 0"):
         write_tree(table, "samm", tmp_path / "t", limit=0)
