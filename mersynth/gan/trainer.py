@@ -147,7 +147,7 @@ class Trainer:
         return {"critic/tint": self._ask_image(tinted, start).aus.abs().mean()}
 
     def true_frame_step(self, images: ImageBatch, step: int) -> Figures:
-        """The losses that need no critic: L_SSIM against the true frames, L_att and others."""
+        """A step with the losses that need no critic: those of truth, mask and motion."""
         weights = self.weights
         out = self._generate(images)
         figures = {
