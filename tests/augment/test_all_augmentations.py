@@ -210,7 +210,7 @@ def test_wrong_input_is_named(name: str) -> None:
     wrong = {
         "float tensor": {**given, "clip": (given["clip"] * 255).to(torch.uint8)},
         r"clip must have shape": {**given, "clip": given["clip"][0, 0]},
-        r"one of 'image' and 'clip'": {**given, "image": given["clip"][:, 0]},
+        r"either 'image' or 'clip'": {**given, "image": given["clip"][:, 0]},
         r"there are no frames": {**given, "clip": given["clip"][:0]},
         r"landmarks must have shape \(4, 12, 68, 2\)": {
             **given,

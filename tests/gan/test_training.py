@@ -100,7 +100,7 @@ def test_a_training_starts_from_a_checkpoint(tmp_path: Path) -> None:
     assert card.training_subjects == first.subjects
     assert card.config["gan"]["init_from"] == weights(tmp_path / "c")
     train(store_path=second.path, out=tmp_path / "d", resume=True, overrides=idle)
-    with pytest.raises(CheckpointError, match="trained on people whom this generator must not"):
+    with pytest.raises(CheckpointError, match="trained on people that this generator must not"):
         train(
             store_path=second.path,
             out=tmp_path / "e",

@@ -184,7 +184,7 @@ def test_measures_error_on_the_phantom() -> None:
 
 
 def test_measures_nothing_without_clips() -> None:
-    with pytest.raises(ValueError, match="one clip at least"):
+    with pytest.raises(ValueError, match="at least one clip"):
         measure_apex([])
 
 

@@ -81,7 +81,7 @@ def test_a_generator_for_another_framing_is_told(
     make(head, tmp_path / "b", **icgan)
     assert f"{head.path}: head (eyes at 0.345 of the height" in caplog.text
     assert "the generator: tight (eyes at 0.26 of the height" in caplog.text
-    assert "train one on this store" in caplog.text
+    assert "train a generator on this store" in caplog.text
 
     card = json.loads((tmp_path / "of_head" / CARD).read_text())
     del card["framing"]  # as the cards of before

@@ -341,7 +341,7 @@ def test_only_a_whole_generator_takes_the_place_of_the_shipped_one(
     (own / "logs").mkdir(parents=True)  # stopped before the first generator was stored
     assert chosen() == [SHIPPED]
     assert "no generator at checkpoints/phantom" in caplog.text
-    assert "Taking the shipped one" in caplog.text
+    assert "Using the shipped one" in caplog.text
     shutil.rmtree(own)
     begun(place, own)
     caplog.clear()

@@ -49,7 +49,7 @@ def test_a_generator_of_another_version_is_told(
     assert TOLD not in caplog.text
     made = make(before, "d")
     assert f"{before.path}: version 1; the generator: version {VERSION}" in caplog.text
-    assert "render the store anew, or train one on it with `mersynth train`" in caplog.text
+    assert "render the store again, or train a generator on it with `mersynth train`" in caplog.text
     caplog.clear()
     open_stores(now.path, made.path)
     assert f"{now.path}: version {VERSION}; {made.path}: version 1" in caplog.text
