@@ -1,4 +1,4 @@
-"""Recognition systems for micro-expressions, their evaluation protocols and their reports."""
+"""Recognition systems for micro-expressions, their evaluation and their reports."""
 
 from __future__ import annotations
 

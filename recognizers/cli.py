@@ -60,9 +60,9 @@ Classes = Annotated[
     Scheme | None,
     typer.Option(help="Label scheme of the stores. [five; cde: three]", show_default=False),
 ]
-Habit = Annotated[
+Protocol = Annotated[
     Literal["strict", "paper"],
-    typer.Option("--protocol", help="paper: as published code does, and every figure is marked."),
+    typer.Option(help="paper: as published code does, and every figure is marked."),
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Repeat with so many seeds.")]
 
@@ -81,14 +81,14 @@ def list_command(
     Console(highlight=False).print(table() if system is None else details(system))
 
 
-_PROTOCOLS = {
+_SPLITS = {
     "loso": "Leave one subject out: a fold a person.",
     "lovo": "Leave one video out: a fold a clip.",
     "cde": "Composite database evaluation: loso over several databases, with figures for each.",
 }
 
 
-def _command(protocol: str) -> Callable[..., None]:
+def _command(split: str) -> Callable[..., None]:
     """A command of clips that are divided among themselves."""
 
     def run(
@@ -102,7 +102,7 @@ def _command(protocol: str) -> Callable[..., None]:
         first_label: FirstLabel = None,
         groups: Groups = None,
         classes: Classes = None,
-        habit: Habit = "strict",
+        protocol: Protocol = "strict",
         same_person: SamePerson = False,
         distinct: Distinct = False,
         seeds: Seeds = 1,
@@ -111,7 +111,7 @@ def _command(protocol: str) -> Callable[..., None]:
     ) -> None:
         _evaluate(
             out,
-            protocol=protocol,
+            split=split,
             model=model,
             data=_all(store, data),
             pretrain=_all(pretrain, pretrain_data),
@@ -119,7 +119,7 @@ def _command(protocol: str) -> Callable[..., None]:
             first_label=first_label,
             groups=groups,
             classes=classes,
-            habit=habit,
+            protocol=protocol,
             names=name_choice(same_person, distinct),
             seeds=seeds,
             seed=seed,
@@ -129,7 +129,7 @@ def _command(protocol: str) -> Callable[..., None]:
     return run
 
 
-for _name, _help in _PROTOCOLS.items():
+for _name, _help in _SPLITS.items():
     app.command(_name, help=_help)(_command(_name))
 
 
@@ -144,7 +144,7 @@ def cross(
     mix: Mix = None,
     first_label: FirstLabel = None,
     classes: Classes = None,
-    habit: Habit = "strict",
+    protocol: Protocol = "strict",
     same_person: SamePerson = False,
     distinct: Distinct = False,
     seeds: Seeds = 1,
@@ -154,7 +154,7 @@ def cross(
     """Learn from one database, test on another."""
     _evaluate(
         out,
-        protocol="cross",
+        split="cross",
         model=model,
         data=train,
         test=test,
@@ -162,7 +162,7 @@ def cross(
         mix=_all(mix),
         first_label=first_label,
         classes=classes,
-        habit=habit,
+        protocol=protocol,
         names=name_choice(same_person, distinct),
         seeds=seeds,
         seed=seed,
@@ -201,7 +201,7 @@ def fit(
     from recognizers.trained.fitting import fit as fit_recognizer
 
     request = Request(
-        protocol="fit",
+        split="fit",
         model=model,
         data=_all(store, data),
         pretrain=_all(pretrain, pretrain_data),

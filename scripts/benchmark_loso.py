@@ -58,7 +58,7 @@ def main() -> None:
         data = Path(folder) / "random.npz"
         write_features(data, options.people)
         start = time.monotonic()
-        request = Request(protocol="loso", model=options.model, data=[data], overrides=overrides)
+        request = Request(split="loso", model=options.model, data=[data], overrides=overrides)
         evaluate(request, Path(folder) / "run")
         seconds = time.monotonic() - start
     logger.info(

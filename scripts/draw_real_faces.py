@@ -17,15 +17,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from drawing.pictures import SIZE, prepare_pictures
 from PIL import Image
-from skimage.data import astronaut
 
 from mersynth import logs
 from mersynth.face.template import HEAD
 from mersynth.facs.action_units import condition_vector, parse_au_cell
 from mersynth.gan.checkpoint import SHIPPED
-from mersynth.prepare.command import prepare
-from mersynth.sources.media import kind_of
 from mersynth.store.clip_store import StoredClip
 from mersynth.store.dataset import to_uint8
 from mersynth.synthesis.generators import ClipGenerator, IcganGenerator
@@ -33,7 +31,6 @@ from mersynth.synthesis.warp_generator import WarpGenerator
 
 AU_SETS = ("1+2", "4+7", "6+12", "9+10", "15+17", "L14", "25", "12+25+26")
 STRENGTHS = {"macro": 0.9, "micro": 0.3}
-SIZE = 256
 MARGIN = 28
 INK = (20, 20, 20)
 
@@ -53,12 +50,7 @@ def main() -> None:
 
 def draw(pictures: list[Path], folder: Path) -> np.ndarray:
     """The sheet of all faces: (H, W, 3) uint8."""
-    if not pictures:
-        pictures = [folder / "astronaut.png"]
-        Image.fromarray(astronaut()).save(pictures[0])
-    films = [path for path in pictures if kind_of(path) == "video"]
-    photos = [path for path in pictures if path not in films]
-    faces = prepare("folder", out=folder / "s", images=photos, videos=films, image_size=SIZE)
+    faces = prepare_pictures(pictures, folder)
     makers: list[ClipGenerator] = [WarpGenerator(), IcganGenerator(SHIPPED)]
     for maker in makers:
         maker.load(SIZE, torch.device("cpu"), faces.framing or HEAD)

@@ -147,7 +147,7 @@ def _probabilities(opened: OpenedRun, move: Move) -> dict[str, list[float]]:
     data = _inputs(opened, move)
     place = {clip.id: i for i, clip in enumerate(data.clips)}
     found: dict[str, list[float]] = {}
-    wanted = [i for i, fold in enumerate(opened.accounts) if place.keys() & set(fold["clips"])]
+    wanted = [i for i, fold in enumerate(opened.records) if place.keys() & set(fold.clips)]
     for fold in opened.folds(wanted):
         ids = [opened.clips.clips[r].id for r in fold.rows]
         chosen = [i for i, clip in enumerate(ids) if clip in place]

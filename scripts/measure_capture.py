@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +40,7 @@ from mersynth.store.writer import StoreWriter
 from recognizers.evaluation.comparison import compare
 from recognizers.experiment.evaluate import evaluate
 from recognizers.report import Run
+from recognizers.runs.records import DataUsed
 
 logger = logging.getLogger("recognizers.scripts.capture")
 
@@ -169,16 +169,14 @@ def main() -> None:
             gain = compare(run.predictions["strict"], runs[NONE].predictions["strict"]).difference
             row += [f"{gain.estimate:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}"]
         lines.append(row + [""] * (6 - len(row)))
-    (card,) = runs[NONE].results["data"]
+    (card,) = runs[NONE].results.data
     out = options.out or options.work / "capture.md"
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text(lines, card, runs[NONE].results["device"], options), encoding="utf-8")
+    out.write_text(text(lines, card, runs[NONE].results.device, options), encoding="utf-8")
     logger.info("stored in %s", out)
 
 
-def text(
-    lines: list[list[str]], card: Mapping[str, Any], device: str, options: argparse.Namespace
-) -> str:
+def text(lines: list[list[str]], card: DataUsed, device: str, options: argparse.Namespace) -> str:
     """The document."""
     return document(
         [
@@ -186,7 +184,7 @@ def text(
             "Made by",
             command(),
             paragraph(
-                f"STSTNet's small form on {card['clips']} phantom clips of {card['subjects']} "
+                f"STSTNet's small form on {card.clips} phantom clips of {card.subjects} "
                 f"people, {options.image_size} x {options.image_size} pixels, {GROUPS} groups of "
                 f"people, {options.seeds} seeds, strict, on {machine(device)}; pretrained on "
                 f"{options.per_class} clips of each class, about {CLIPS_SEEN} times as many clips "

@@ -100,7 +100,7 @@ def train(store: Path, run: Path, arguments: argparse.Namespace) -> Path:
     """The dual branch from random weights, under grouped leave-one-subject-out."""
     return evaluate(
         Request(
-            protocol="loso",
+            split="loso",
             model="dual_branch",
             data=[store],
             groups=arguments.groups,
@@ -223,7 +223,7 @@ def document(
     drawing: str,
 ) -> str:
     """The document, in Markdown."""
-    accuracy = run.results["strict"]["Full"]["mean"]["accuracy"]
+    accuracy = run.results.strict["Full"].mean.accuracy
     side = f"{arguments.image_size} x {arguments.image_size} pixels"
     parts = [
         "# Where the dual branch looks: AU-CAM measured on the phantom",

@@ -112,7 +112,7 @@ def text(
                 f"STSTNet (`ststnet_published`), {EPOCHS} epochs, batches of {BATCH}, learning "
                 f"rate 1e-3, {GROUPS} groups of people, strict, {options.seeds} seeds, each "
                 "database by itself, on "
-                f"{machine(arms[0].run.results['device'])}; pretrained with the same settings, "
+                f"{machine(arms[0].run.results.device)}; pretrained with the same settings, "
                 "without clips that follow a clip of a tested person, then fine-tuned at "
                 f"{LR_FACTOR:g} of the learning rate. Means over seeds, ± their standard "
                 "deviation; gains in UF1 with paired bootstrap intervals of 95 % over people."
@@ -183,7 +183,7 @@ def main() -> None:
                 "scores": arm.run.scores["strict"][FULL].to_dict(),
                 "gain": arm.gain and asdict(arm.gain),
                 "over_longer": arm.over_longer and asdict(arm.over_longer),
-                "seconds": arm.run.results["seconds"],
+                "seconds": arm.run.results.seconds,
             }
             for arm in arms
         ],

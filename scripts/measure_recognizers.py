@@ -105,7 +105,7 @@ def row(run: Run, *names: str) -> list[str]:
     ends = "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
     figures = {s: [f"{m[k]:.3f}" for k in ("uf1", "uar", "accuracy")] for s, m in means.items()}
     strict, oracle = figures["strict"], figures.get("oracle", [""] * 3)
-    seconds = f"{run.results['seconds']:.0f}"
+    seconds = f"{run.results.seconds:.0f}"
     return [*names, strict[0], ends, *strict[1:], *oracle, seconds]
 
 
@@ -113,7 +113,7 @@ def rows_of(form: Form, runs: Sequence[Run]) -> list[list[str]]:
     """Both lines of a system."""
     fresh, helped = runs
     how = "beside" if form.fits_directly else "yes"
-    size = f"{fresh.results['model']['parameters']:,}"
+    size = f"{fresh.results.model.parameters:,}"
     return [row(fresh, f"`{form.config}`", size, "no"), row(helped, "", "", how)]
 
 
@@ -138,7 +138,7 @@ def introduction(found: dict[Form, list[Run]], stores: Stores, seeds: int) -> st
     """What was run on what."""
     real, synthetic = ClipStore.open(stores.real), ClipStore.open(stores.synthetic)
     people = len({clip.subject_id for clip in real.clips})
-    device = next(iter(found.values()))[0].results["device"]
+    device = next(iter(found.values()))[0].results.device
     more = (
         ""
         if any(form.full for form in found)

@@ -10,7 +10,9 @@ package, and this script imports nothing of it. MODEL is MediaPipe's published b
 landmarker. The frames are those that ``scripts/measure_au_geometry.py --frames`` writes: ``x``
 (people, 1 + K, H, W, 3) uint8, each person's first picture at rest; ``shown`` (K,), what the others
 show. The readings are JSON: ``people``, how many faces were found at rest; ``rest``, each
-blendshape's mean over people; and ``rises``, for each of ``shown``, its mean rise over rest.
+blendshape's mean over people; ``rises``, for each of ``shown``, its mean rise over rest; and
+``moves``, how far each of :data:`PLACES` moves outwards and down, in percent of the distance
+between the eyes' centres.
 """
 
 from __future__ import annotations
@@ -20,6 +22,34 @@ import json
 from pathlib import Path
 
 import numpy as np
+
+# Points of MediaPipe's mesh on the subject's right (the image's left) and left.
+PLACES = {
+    "inner brow": (55, 285), "outer brow": (70, 300), "upper lid": (159, 386),
+    "lower lid": (145, 374), "nose wing": (64, 294), "lip corner": (61, 291),
+    "upper lip": (37, 267), "lower lip": (84, 314), "chin": (148, 377),
+}  # fmt: skip
+STEADY = [33, 133, 362, 263, 168, 6]  # eye corners and the bridge of the nose
+IRISES = (468, 473)
+
+
+def moves(rest: np.ndarray, shown: np.ndarray) -> dict[str, tuple[float, float]]:
+    """How far places move outwards and down from points (478, 2) to others, in percent.
+
+    The faces are laid upon each other by a similarity of their steady points.
+    """
+    x, y = (points[STEADY] - points[STEADY].mean(0) for points in (shown, rest))
+    turn = complex(*[(x * y).sum(), (x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0]).sum()]) / (x**2).sum()
+    moved = (shown - shown[STEADY].mean(0)) @ [1, 1j] * turn
+    change = moved - (rest - rest[STEADY].mean(0)) @ [1, 1j]
+    change *= 100 / np.linalg.norm(rest[IRISES[0]] - rest[IRISES[1]])
+    return {
+        name: (
+            float(change[left].real - change[right].real) / 2,
+            float(change[[right, left]].imag.mean()),
+        )
+        for name, (right, left) in PLACES.items()
+    }
 
 
 def read_all(frames: np.ndarray, shown: list[str], model: Path) -> dict[str, object]:
@@ -32,14 +62,17 @@ def read_all(frames: np.ndarray, shown: list[str], model: Path) -> dict[str, obj
     )
     names: list[str] = []
     values = np.full((*frames.shape[:2], 52), np.nan)
+    points = np.full((*frames.shape[:2], 478, 2), np.nan)
     with vision.FaceLandmarker.create_from_options(options) as landmarker:
         for place in np.ndindex(frames.shape[:2]):
             pixels = np.ascontiguousarray(frames[place])
             picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
-            found = landmarker.detect(picture).face_blendshapes
-            if found:
-                names = [shape.category_name for shape in found[0]]
-                values[place] = [shape.score for shape in found[0]]
+            result = landmarker.detect(picture)
+            if result.face_blendshapes:
+                names = [shape.category_name for shape in result.face_blendshapes[0]]
+                values[place] = [shape.score for shape in result.face_blendshapes[0]]
+                mesh = result.face_landmarks[0]
+                points[place] = [(p.x * frames.shape[3], p.y * frames.shape[2]) for p in mesh]
     if not names:
         raise SystemExit("the reader found no face: are these frames of faces?")
 
@@ -47,10 +80,24 @@ def read_all(frames: np.ndarray, shown: list[str], model: Path) -> dict[str, obj
         return {name: round(float(v), 4) for name, v in zip(names, mean, strict=True)}
 
     rises = np.nanmean(values[:, 1:] - values[:, :1], axis=0)
+    found = np.isfinite(points[..., 0, 0])
+    each = {
+        column: [
+            list(moves(person[0], person[row]).values())
+            for person, seen in zip(points, found, strict=True)
+            if seen[0] and seen[row]
+        ]
+        for row, column in enumerate(shown, 1)
+    }
     return {
         "people": int(np.isfinite(values[:, 0, 0]).sum()),
         "rest": by_name(np.nanmean(values[:, 0], axis=0)),
         "rises": {column: by_name(rise) for column, rise in zip(shown, rises, strict=True)},
+        "moves": {
+            column: dict(zip(PLACES, np.round(np.mean(rows, axis=0), 2).tolist(), strict=True))
+            for column, rows in each.items()
+            if rows
+        },
     }
 
 

@@ -15,7 +15,7 @@ from reproduction.command import main
 from reproduction.tables import Column, Setting, Table, columns, row
 
 from recognizers.evaluation.metrics import Statistic
-from recognizers.experiment.request import ProtocolName
+from recognizers.folds.splits import Split
 
 _NATIVE = {"casme2": "seven", "samm": "eight"}  # classes: all labels of the database
 _METRICS: dict[str, Statistic] = {"ACC": "accuracy", "F1-score": "uf1"}
@@ -28,13 +28,13 @@ _MEANS = (
 _GAINS = "The gains that the paper prints in brackets behind its own figures are left out."
 
 
-def _columns(protocol: ProtocolName, three: bool) -> tuple[Column, ...]:
+def _columns(split: Split, three: bool) -> tuple[Column, ...]:
     found: list[Column] = []
     for database, native in _NATIVE.items():
         head = _HEADS[database]
         chosen = {f"{head} (3 categories)": "three"} if three else {}
         for name, classes in {**chosen, head: native}.items():
-            setting = Setting(database=database, protocol=protocol, classes=classes)
+            setting = Setting(database=database, split=split, classes=classes)
             found += columns(name, setting, _METRICS)
     return tuple(found)
 
@@ -42,7 +42,7 @@ def _columns(protocol: ProtocolName, three: bool) -> tuple[Column, ...]:
 def _crossed() -> tuple[Column, ...]:
     found: list[Column] = []
     for database, head in _HEADS.items():
-        setting = Setting(database=database, protocol="cross", classes="three", test="smic")
+        setting = Setting(database=database, split="cross", classes="three", test="smic")
         found += columns(f"{head} -> SMIC", setting, _METRICS)
     return tuple(found)
 

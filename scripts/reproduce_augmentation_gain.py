@@ -165,7 +165,7 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
                 "which shows a tested person or follows one's AU curve. The systems are "
                 f"{describe(forms)}. Fine-tuning has {LR_FACTOR:g} of the learning rates of "
                 f"pretraining{steps}; both were chosen for STSTNet on the phantom's own store. "
-                f"{options.seeds} seeds, on {machine(results[0]['device'])}. "
+                f"{options.seeds} seeds, on {machine(results[0].device)}. "
                 "Figures are strict: means over seeds, ± their standard deviation. The gain is "
                 "the difference in UF1 to real clips alone on the same people, its interval a "
                 "bootstrap over people; s: seconds of all folds and pretrainings, which other work "

@@ -14,7 +14,7 @@ from __future__ import annotations
 from reproduction.command import main
 from reproduction.tables import Row, Setting, Table, columns, row
 
-CDE = Setting(database="composite", protocol="cde", classes="three")
+CDE = Setting(database="composite", split="cde", classes="three")
 PARTS = {"Full": "Full", "SMIC": "smic", "SAMM": "samm", "CASME II": "casme2"}
 OURS = row(
     "FRL-DGT",

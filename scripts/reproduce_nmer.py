@@ -13,7 +13,7 @@ from __future__ import annotations
 from reproduction.command import main
 from reproduction.tables import Setting, Table, columns, row
 
-_CDE = Setting(database="composite", protocol="cde", classes="three")
+_CDE = Setting(database="composite", split="cde", classes="three")
 _PARTS = {"Full": "Full", "SMIC": "smic", "CASME II": "casme2", "SAMM": "samm"}
 
 TABLES = {

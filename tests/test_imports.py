@@ -37,10 +37,11 @@ ROOMS = [
     "recognizers.data",
     "recognizers.folds",
     "recognizers.evaluation",
+    "recognizers.runs",
     "recognizers.training",
     "recognizers.executors",
     "recognizers.report",
-    "recognizers.runs recognizers.trained recognizers.experiment",
+    "recognizers.runs.folder recognizers.runs.results recognizers.trained recognizers.experiment",
     "recognizers.explain",
     "recognizers.listing recognizers.cli",
 ]

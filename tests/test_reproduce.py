@@ -70,7 +70,7 @@ def test_data_and_classes_of_columns_exist(table: Any) -> None:
             if setting.emotions:
                 assert set(setting.emotions) <= set(native_labels(setting.database))
             assert column.part == FULL or column.part in databases
-            assert (setting.test is not None) == (setting.protocol == "cross")
+            assert (setting.test is not None) == (setting.split == "cross")
             assert row.note == "" or row.note[-1] != "."  # its text goes on behind the label
 
 
@@ -124,7 +124,7 @@ def test_a_folder_stands_for_one_run(paper: str) -> None:
 def test_quick_makes_any_form_of_a_system_tiny(name: str, epochs: int | None) -> None:
     quick = script("reproduction.quick")
     request = script("recognizers.experiment.request").Request(
-        protocol="loso", model=name, data=[Path("store")]
+        split="loso", model=name, data=[Path("store")]
     )
     made = quick.quick_request(request)
     whole = config.load("evaluate", [f"model={name}"]).model

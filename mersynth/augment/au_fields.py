@@ -15,13 +15,12 @@ from torch import Tensor
 
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.files import checksum_of
-from mersynth.phantom.camera import Camera, blur, fill_holes
+from mersynth.phantom.average import average_head
+from mersynth.phantom.camera import blur, fill_holes
 from mersynth.phantom.eyes import Eyes, make_eyes
 from mersynth.phantom.lights import Lights
-from mersynth.phantom.mesh import LANDMARK_VERTICES, UPPER_INNER_LIP, head_mesh
+from mersynth.phantom.mesh import LANDMARK_VERTICES, UPPER_INNER_LIP
 from mersynth.phantom.muscles import au_fields, lid_motion
-from mersynth.phantom.raster import rasterize
-from mersynth.phantom.subject import APERTURE, NUM_SHAPE_MODES, PhantomSubject, deform
 from mersynth.phantom.version import VERSION
 
 SIZE = 256
@@ -68,16 +67,9 @@ def average_face(device: torch.device) -> AverageFace:
     cpu = torch.device("cpu")
     if device != cpu:
         return average_face(cpu).to(device)
-    head, camera = head_mesh(), Camera(SIZE)
-    subject = replace(
-        PhantomSubject.sample(0),
-        shape=(0.0,) * NUM_SHAPE_MODES,
-        aperture=sum(APERTURE) / 2,
-        hair_length=0,
-    )
-    shape = deform(head.vertices, subject)
-    points = camera.project(shape)
-    seen = rasterize(points, shape[:, 2], head.faces, SIZE)
+    average = average_head(SIZE)
+    head, camera, shape = average.mesh, average.camera, average.shape
+    points, seen = average.points, average.seen
     inside = blur(seen.covered.float()[None], _FADE * camera.pixels_per_cm)
     still_outside = (2 * inside).clamp(max=1.0)  # half at the outline itself
     maps = []
@@ -92,7 +84,7 @@ def average_face(device: torch.device) -> AverageFace:
         upper=maps[0],
         lower=maps[1],
         lip_line=_line(points[[right, *UPPER_INNER_LIP, left]]),
-        eyes=make_eyes(shape, subject, camera, Lights.of(subject, cpu)),
+        eyes=make_eyes(shape, average.subject, camera, Lights.of(average.subject, cpu)),
     )
 
 

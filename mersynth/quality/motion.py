@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mersynth import logs
-from mersynth.face.template import FACE_BOX, HEAD, Framing
+from mersynth.face.template import HEAD, Framing
 from mersynth.motion.flow import optical_flow
+from mersynth.motion.head import face_mask, fit_head, rigid_flow
 from mersynth.quality.sample import Sample
 
 
@@ -58,12 +59,12 @@ def find_motion(
     energies, lengths, directions, small, at_first = [], [], [], [], []
     side = sample.frames.shape[2] / 100
     options = dict(settings["flow"])
-    mask = face_mask(sample.frames.shape[2], device, framing)
+    mask = face_mask(sample.frames.shape[2], framing, device)
     with logs.progress("optical flow", len(sample), "clips") as step:
         for row in range(len(sample)):
             frames = torch.from_numpy(sample.frames[row]).to(device).movedim(-1, 1).float() / 255
             flow = optical_flow(frames[:1].expand_as(frames[1:]), frames[1:], **options)
-            flow = still_head(flow, mask) / side
+            flow = still_head(flow, framing) / side
             length = flow.norm(dim=1)[:, mask]
             energies.append([0.0, *length.mean(1).tolist()])
             apex = flow[int(sample.apex[row]) - 1]
@@ -74,7 +75,7 @@ def find_motion(
             at_first.append(np.nan)
             if faces is not None and faces[row].any():
                 face = torch.from_numpy(faces[row]).to(device).movedim(-1, 0)[None].float() / 255
-                first = still_head(optical_flow(face, frames[:1], **options), mask) / side
+                first = still_head(optical_flow(face, frames[:1], **options), framing) / side
                 at_first[-1] = float(first.norm(dim=1)[:, mask].mean())
             step(1)
     return Motion(
@@ -86,48 +87,19 @@ def find_motion(
     )
 
 
-def face_mask(size: int, device: torch.device, framing: Framing = HEAD) -> Tensor:
-    """(H, W) the ellipse that an aligned face fills (:data:`mersynth.face.template.FACE_BOX`)."""
-    left, top, right, bottom = framing.place(np.reshape(FACE_BOX, (2, 2))).flatten().tolist()
-    at = (torch.arange(size, device=device) + 0.5) / size
-    x = (at - (left + right) / 2) / ((right - left) / 2)
-    y = (at - (top + bottom) / 2) / ((bottom - top) / 2)
-    return x[None] ** 2 + y[:, None] ** 2 < 1
-
-
-def still_head(flow: Tensor, mask: Tensor | None = None, rounds: int = 5) -> Tensor:
-    """Remove the head's motion: the affine flow that most of the face follows.
-
-    It is fitted by least squares, reweighted so that regions moved by an expression count little
-    (Geman and McClure's weights, at the median of the residuals).
+def still_head(flow: Tensor, framing: Framing = HEAD) -> Tensor:
+    """Remove the head's own motion (:func:`mersynth.motion.head.fit_head`).
 
     Args:
-        flow: (B, 2, H, W).
-        mask: (H, W) where the face is (:func:`face_mask`); None: as in frames of the whole head.
-        rounds: number of reweightings.
+        flow: (B, 2, S, S), pixels.
+        framing: of the frames.
 
     Returns:
-        (B, 2, H, W), 0 outside the face.
+        (B, 2, S, S), 0 outside the face.
     """
     size = flow.shape[-1]
-    mask = face_mask(size, flow.device) if mask is None else mask
-    axis = torch.linspace(-1, 1, size, device=flow.device, dtype=torch.float64)
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    plane = torch.stack([torch.ones_like(x), x, y], -1)[mask]  # (P, 3)
-    inside = flow[:, :, mask].double()  # (B, 2, P)
-    weights = torch.ones_like(inside[:, 0])
-    rest = inside
-    for _ in range(rounds):
-        weighted = plane[None] * weights[..., None]
-        normal = weighted.transpose(1, 2) @ plane + 1e-9 * torch.eye(3, device=flow.device)
-        motion = torch.linalg.solve(normal, weighted.transpose(1, 2) @ inside.transpose(1, 2))
-        rest = inside - (plane @ motion).transpose(1, 2)
-        length = rest.norm(dim=1)
-        middle = length.median(dim=1, keepdim=True).values.clamp(min=1e-9)
-        weights = (1 + (length / middle) ** 2) ** -2
-    found = torch.zeros_like(flow)
-    found[:, :, mask] = rest.to(flow.dtype)
-    return found
+    rest = flow - rigid_flow(fit_head(flow, framing), size, framing).to(flow)
+    return rest * face_mask(size, framing, flow.device)
 
 
 def direction_histogram(flow: Tensor, grid: int, bins: int) -> np.ndarray:

@@ -144,12 +144,11 @@ def generate(
         face_store = real if other_faces is None else other_faces
         _warn_framings(choice, [real, face_store], generators)
         _warn_versions(face_store, generators)
+        framing = face_store.framing or wanted
         for each in generators:
-            each.load(
-                face_store.image_size, choose_device(config.device), face_store.framing or wanted
-            )
+            each.load(face_store.image_size, choose_device(config.device), framing)
         work = _plan_work(real, face_store, plan, generators, config, seed)
-        heads = HeadMotions(real, face_store) if config.head_motion else None
+        heads = HeadMotions(real, face_store, framing=framing) if config.head_motion else None
         header = make_header(real, face_store, generators, config, classes, per_class, seed)
         header |= {"names": names} if names is not None else {}
         new_clips = [item.clip for item in work]

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mersynth.augment.affine import warp_affine
 from mersynth.curves import resample
-from mersynth.motion.head import HeadMotionError, head_motion, scale_maps
+from mersynth.face.template import HEAD, Framing
+from mersynth.motion.head import HeadMotionError, head_motion, move_head
 from mersynth.store.clip_store import ClipStore, StoredClip
 
 logger = logging.getLogger(__name__)
@@ -28,14 +28,17 @@ class HeadMotions:
 
     Args:
         stores: real clips; a clip in several stores counts once.
+        framing: of the synthetic clips.
     """
 
-    def __init__(self, *stores: ClipStore) -> None:
-        self._clips: dict[str, dict[str, StoredClip]] = {}
+    def __init__(self, *stores: ClipStore, framing: Framing = HEAD) -> None:
+        self._framing = framing
+        self._clips: dict[str, dict[str, tuple[StoredClip, Framing]]] = {}
         for store in stores:
             for item in store:
                 if item.clip.num_frames > 1:
-                    self._clips.setdefault(item.clip.subject_id, {})[item.clip.id] = item
+                    own = self._clips.setdefault(item.clip.subject_id, {})
+                    own[item.clip.id] = item, store.framing or framing
         self._found: dict[tuple[str, int], np.ndarray] = {}
 
     def transfer(self, frames: Tensor, people: Sequence[str], rng: np.random.Generator) -> Tensor:
@@ -46,36 +49,33 @@ class HeadMotions:
         head in the drawn clip cannot be followed (which is logged), the head stays still.
 
         Args:
-            frames: (K, 3, H, W) in [0, 1]; the first is not changed.
+            frames: (K, 3, S, S) in [0, 1]; the first is not changed.
             people: ids of the subjects whose face is shown and whose AU curve is followed, so that
                 nobody else's motion gets into the clip.
             rng: draws the clip and the variation.
 
         Returns:
-            (K, 3, H, W) in [0, 1]; edges are repeated.
+            (K, 3, S, S) in [0, 1].
         """
-        sources = [item for name in people for item in self._clips.get(name, {}).values()]
+        sources = [each for name in people for each in self._clips.get(name, {}).values()]
         if not sources:
             return frames
         source = sources[rng.integers(len(sources))]
         strength = np.float32(rng.uniform(*_STRENGTH) * rng.choice([-1, 1]))
-        maps = scale_maps(self._of(source, len(frames)), frames.shape[-1] / source.frames.shape[2])
-        still = np.eye(2, 3, dtype=np.float32)
-        varied = torch.from_numpy(still + strength * (maps[1:] - still)).to(frames)
-        later = warp_affine(frames[1:, None], varied, "border")[:, 0]
-        return torch.cat([frames[:1], later])
+        motion = torch.from_numpy(strength * self._of(*source, len(frames))[1:])
+        return torch.cat([frames[:1], move_head(frames[1:], motion, self._framing)])
 
-    def _of(self, source: StoredClip, count: int) -> np.ndarray:
-        """(count, 2, 3) maps at even steps of a clip, in its own pixels."""
+    def _of(self, source: StoredClip, framing: Framing, count: int) -> np.ndarray:
+        """(count, 4, 2) motion at even steps of a clip."""
         key = source.clip.id, count
         if key not in self._found:
             # In a clip with fewer frames, each is used once: repeats would make the head jump.
             last = source.clip.num_frames - 1
             at = np.linspace(0, last, min(count, last + 1)).round().astype(int)
             try:
-                maps = head_motion(source.frames[at])
+                motion = head_motion(source.frames[at], framing)
             except HeadMotionError as error:
                 logger.warning("the head motion of %s is not used: %s", source.clip.id, error)
-                maps = np.tile(np.eye(2, 3, dtype=np.float32), (len(at), 1, 1))
-            self._found[key] = resample(maps.reshape(len(at), 6), count).reshape(count, 2, 3)
+                motion = np.zeros((len(at), 4, 2), np.float32)
+            self._found[key] = resample(motion.reshape(len(at), 8), count).reshape(count, 4, 2)
         return self._found[key]

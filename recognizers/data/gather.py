@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -44,21 +42,6 @@ class Part:
     data: ModelData
     image_size: int | None = None
     framing: Framing | None = None
-
-    def card(self) -> dict[str, Any]:
-        """What it is, as JSON takes it."""
-        names = [self.data.classes[i] for i in self.data.label.tolist()]
-        counts = Counter(names)
-        return {
-            "path": str(self.path),
-            "role": self.role,
-            "checksum": self.checksum,
-            "clips": len(names),
-            "subjects": len({clip.subject_id for clip in self.data.clips}),
-            "classes": {name: counts[name] for name in self.data.classes},
-            "image_size": self.image_size,
-            "framing": None if self.framing is None else self.framing.as_dict(),
-        }
 
 
 def read_parts(

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
 from recognizers.evaluation.metrics import Statistic, pooled
 from recognizers.evaluation.prediction_checks import check_same_clips
@@ -33,9 +35,9 @@ class Interval:
     estimate: float
     low: float
     high: float
-    level: float
-    samples: int
-    subjects: int
+    level: Annotated[float, Meta(gt=0, lt=1)]
+    samples: Annotated[int, Meta(ge=1)]
+    subjects: Annotated[int, Meta(ge=2)]
 
 
 @dataclass(frozen=True, slots=True)

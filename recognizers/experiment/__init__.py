@@ -1,1 +1,1 @@
-"""A protocol's evaluation, from the request to its figures."""
+"""An evaluation, from the request to its figures."""

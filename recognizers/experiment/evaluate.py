@@ -19,7 +19,7 @@ from recognizers.runs.folder import RunFolder
 from recognizers.runs.results import write_results
 from recognizers.trained.card import RecognizerCard
 from recognizers.trained.fitting import card_of
-from recognizers.training.fold_work import FoldResult, learn_fold, pretrain, pretraining_seed
+from recognizers.training.fold_work import FoldResult, pretrain, pretraining_seed, train_fold
 
 logger = logging.getLogger(__name__)
 
@@ -47,13 +47,13 @@ def evaluate(request: Request, out: Path | None = None) -> Path:
         TrainingError, ExecutorError: if a training goes astray or a worker dies; what ended is
             kept, and the same command goes on.
     """
-    if request.protocol == "fit":
-        raise ValueError("protocol fit tests nobody; recognizers.trained.fitting.fit is for it")
+    if request.split == "fit":
+        raise ValueError("split fit tests nobody; recognizers.trained.fitting.fit is for it")
     settings = load_settings(request)
     place = paths.run_path(request.name, out)
     with hold(place):
         run = prepare(request, settings)
-        folder = RunFolder(place, run.identity)
+        folder = RunFolder(place, run.identity, request.command(place))
         seeds = range(request.seed, request.seed + request.seeds)
         _train(run, folder, seeds)
         write_results(folder, run, seeds)
@@ -85,7 +85,7 @@ def _train(run: Preparation, folder: RunFolder, seeds: Sequence[int]) -> None:
             for plan, seed in missing
         ]
         with progress("folds", total=len(calls), unit="folds") as advance:
-            for position, result in executor.run(learn_fold, calls):
+            for position, result in executor.run(train_fold, calls):
                 plan, seed = missing[position]
                 clips = [run.work.clips.clips[i].id for i in plan.fold.test]
                 card = _card(run, plan, seed, result) if keep_weights else None

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import difflib
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,14 +17,15 @@ from mersynth import __version__, config
 from mersynth.devices import choose_device
 from mersynth.store.names import Spelling
 from recognizers.data.clip_arrays import ClipArrays, join
-from recognizers.data.gather import read_parts, reconcile_parts
+from recognizers.data.gather import Part, read_parts, reconcile_parts
 from recognizers.experiment.request import Request
 from recognizers.folds.guard import Leak
 from recognizers.folds.plan import FoldPlan, check_plans, plan_folds, plan_pretraining
 from recognizers.folds.pretraining import PretrainingGroup
-from recognizers.folds.protocol import Fold, cde, cross, grouped, loso, lovo, missing_classes
+from recognizers.folds.splits import Fold, cde, cross, grouped, loso, lovo, missing_classes
 from recognizers.models import outline
 from recognizers.models.base import InputSpec, Recognizer
+from recognizers.runs.records import DataUsed, ModelIdentity, ModelSummary, Role, RunIdentity
 from recognizers.training.augmenting import Augmenting
 from recognizers.training.fold_work import Work
 from recognizers.training.settings import TrainingSettings
@@ -38,9 +40,9 @@ class Preparation:
     Attributes:
         request: what was asked for.
         options: the resolved config ``evaluate``.
-        data: the stores and files, as :meth:`recognizers.data.gather.Part.card` tells them.
+        data: the stores and files.
         spelling: of the names that look alike in them.
-        model: paper and size of the model, as ``results.json`` tells them.
+        model: its config, size and reference.
         inputs: the tensors that the model reads, by name.
         plans: what each fold learns from.
         missing: classes that a fold cannot learn, by its name.
@@ -51,9 +53,9 @@ class Preparation:
 
     request: Request
     options: Mapping[str, Any]
-    data: Sequence[Mapping[str, Any]]
+    data: tuple[DataUsed, ...]
     spelling: Spelling
-    model: Mapping[str, Any]
+    model: ModelSummary
     inputs: Mapping[str, InputSpec]
     plans: Sequence[FoldPlan]
     missing: Mapping[str, tuple[str, ...]]
@@ -62,31 +64,31 @@ class Preparation:
     work: Work
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What the figures of a run depend on, seeds apart, as JSON takes it."""
+    def identity(self) -> RunIdentity:
+        """What the figures of a run depend on, seeds apart."""
         request, work = self.request, self.work
         own_rates = work.fine_tuning != work.training
-        return {
-            "mersynth": __version__,
-            "protocol": request.protocol,
-            "habit": request.habit,
-            "seed": request.seed,
-            "model": {"name": work.model, "options": work.options},
-            "features": self.options["model"].get("features"),
-            "augment": work.augment,
-            "training": dataclasses.asdict(work.training),
-            "pretraining": dataclasses.asdict(work.pretraining) if self.groups else None,
-            "data": [[card["role"], card["checksum"]] for card in self.data],
-            "names": request.names,
-            "classes": list(work.clips.classes),
-            "folds": [plan.fold.name for plan in self.plans],
-            "inner": [plan.inner and list(plan.inner.chosen_on) for plan in self.plans],
-            "learned": [len(plan.learned) for plan in self.plans],
-            "pretrained_on": [len(group.clips) for group in self.groups],
-            "device": work.device,
-            **({"fine_tuning": dataclasses.asdict(work.fine_tuning)} if own_rates else {}),
-            **({} if request.first_label is None else {"first_label": request.first_label}),
-        }
+        return RunIdentity(
+            mersynth=__version__,
+            split=request.split,
+            protocol=request.protocol,
+            seed=request.seed,
+            model=ModelIdentity(work.model, dict(work.options)),
+            features=self.options["model"].get("features"),
+            augment=dict(work.augment),
+            training=dataclasses.asdict(work.training),
+            pretraining=dataclasses.asdict(work.pretraining) if self.groups else None,
+            data=tuple((used.role, used.checksum) for used in self.data),
+            classes=work.clips.classes,
+            folds=tuple(plan.fold.name for plan in self.plans),
+            inner=tuple(plan.inner.chosen_on if plan.inner else None for plan in self.plans),
+            learned=tuple(len(plan.learned) for plan in self.plans),
+            pretrained_on=tuple(len(group.clips) for group in self.groups),
+            device=work.device,
+            names=request.names,
+            fine_tuning=dataclasses.asdict(work.fine_tuning) if own_rates else None,
+            first_label=request.first_label,
+        )
 
 
 def load_settings(request: Request) -> DictConfig:
@@ -124,7 +126,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         LeakageError: if a fold could know what it is tested on.
     """
     options = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
-    block, habit = options["model"], request.habit
+    block, protocol = options["model"], request.protocol
     device = choose_device(options["device"])
     model = outline(block["name"], 2, **block["options"])
     _check_model(request, options, model)
@@ -132,15 +134,15 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     parts = read_parts(
         request.paths, model.inputs, request.scheme, device, features, request.first_label
     )
-    parts, spelling = reconcile_parts(parts, request.names, habit == "strict")
+    parts, spelling = reconcile_parts(parts, request.names, protocol == "strict")
     of = {role: [part.data for part in parts if part.role == role] for role in request.paths}
     clips = join([*of.get("real", ()), *of.get("train", ()), *of.get("test", ())], mixed=of["mix"])
     pool = join(of["pretrain"], classes=clips.classes) if of["pretrain"] else None
     model = outline(block["name"], len(clips.classes), **block["options"])
     folds = _folds(request, clips, pool, sum(len(data.clips) for data in of.get("train", ())))
-    groups = plan_pretraining(folds, clips, pool, habit, options["pretraining"]["keep"])
+    groups = plan_pretraining(folds, clips, pool, protocol, options["pretraining"]["keep"])
     share = options["inner_share"] if options["selection"] == "inner" else None
-    plans = plan_folds(folds, clips, groups, habit, share, request.seed)
+    plans = plan_folds(folds, clips, groups, protocol, share, request.seed)
     learned = [Fold(p.fold.name, p.learned, p.fold.test, p.fold.held_out) for p in plans]
     training = _training(settings, model)
     factor = options["fine_tuning"]["lr_factor"] if pool is not None else 1.0
@@ -153,20 +155,20 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         training=training,
         pretraining=_training(_pretraining(settings), model),
         fine_tuning=training.at_rates_times(factor),
-        habit=habit,
+        protocol=protocol,
         device=device.type,
     )
     _try_settings(work, model)
     return Preparation(
         request=request,
         options=options,
-        data=[part.card() for part in parts],
+        data=tuple(_data_used(part) for part in parts),
         spelling=spelling,
-        model=_card(request, block, model),
+        model=_summary(request, block, model),
         inputs=model.inputs,
         plans=plans,
         missing=missing_classes(learned, clips.labels),
-        leaks=check_plans(plans, clips, pool, groups, habit) if plans else [],
+        leaks=check_plans(plans, clips, pool, groups, protocol) if plans else [],
         groups=groups,
         work=work,
     )
@@ -196,14 +198,14 @@ def _folds(
     request: Request, clips: ClipArrays, pool: ClipArrays | None, num_train: int
 ) -> list[Fold]:
     """Over the clips of the databases under test, of which ``cross`` learns from the first."""
-    if request.protocol == "fit":
+    if request.split == "fit":
         return []
     tested = [clip for clip, domain in zip(clips.clips, clips.domain, strict=True) if not domain]
-    if request.protocol == "cross":
+    if request.split == "cross":
         return [cross(tested[:num_train], tested[num_train:])]
-    if request.protocol == "lovo":
+    if request.split == "lovo":
         return lovo(tested)
-    folds = cde(tested) if request.protocol == "cde" else loso(tested)
+    folds = cde(tested) if request.split == "cde" else loso(tested)
     if request.groups is None:
         return folds
     others = [*clips.clips[len(tested) :], *(pool.clips if pool else ())]
@@ -234,11 +236,26 @@ def _try_settings(work: Work, model: Recognizer) -> None:
         settings.make_scheduler(settings.make_optimizer(model))
 
 
-def _card(request: Request, block: Mapping[str, Any], model: Recognizer) -> dict[str, Any]:
-    return {
-        "config": request.model,
-        "name": block["name"],
-        "options": block["options"],
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "paper": model.paper,
-    }
+def _summary(request: Request, block: Mapping[str, Any], model: Recognizer) -> ModelSummary:
+    return ModelSummary(
+        config=request.model,
+        name=block["name"],
+        options=block["options"],
+        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        paper=model.paper,
+    )
+
+
+def _data_used(part: Part) -> DataUsed:
+    names = [part.data.classes[i] for i in part.data.label.tolist()]
+    counts = Counter(names)
+    return DataUsed(
+        path=str(part.path),
+        role=cast(Role, part.role),
+        checksum=part.checksum,
+        clips=len(names),
+        subjects=len({clip.subject_id for clip in part.data.clips}),
+        classes={name: counts[name] for name in part.data.classes},
+        image_size=part.image_size,
+        framing=part.framing,
+    )

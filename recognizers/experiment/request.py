@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from mersynth.checks import check_choice
 from mersynth.store.names import NameChoice
-from recognizers.folds.guard import Habit
-
-ProtocolName = Literal["loso", "lovo", "cde", "cross", "fit"]
+from recognizers.folds.guard import Protocol
+from recognizers.folds.splits import Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Request:
     """What is to be run.
 
     Attributes:
-        protocol: how clips are divided (:mod:`recognizers.folds.protocol`); ``"fit"``: they are
+        split: how clips are divided (:mod:`recognizers.folds.splits`); ``"fit"``: they are
             not, all are learned from.
         model: name of a config in ``configs/model``.
         data: stores (folders) and feature files (``.npz``) under test; of ``cross``, to learn from.
@@ -30,7 +30,7 @@ class Request:
         first_label: number of the first class in ``y`` of feature files; None: 0, and files without
             a clip of it are refused.
         classes: label scheme of the stores; None: ``three`` for ``cde``, else ``five``.
-        habit: ``"paper"`` reproduces published habits: the epoch that scores best on the tested
+        protocol: ``"paper"`` reproduces published habits: the epoch that scores best on the tested
             person makes the headline, and all clips serve for pretraining. Its figures are marked.
         names: what names that look alike are, such as the subjects ``006`` and ``6``:
             ``"same"``, ``"distinct"``, or None, with which they are refused
@@ -43,7 +43,7 @@ class Request:
         ValueError: if these do not fit together.
     """
 
-    protocol: ProtocolName
+    split: Split
     model: str
     data: Sequence[Path]
     test: Sequence[Path] = ()
@@ -52,7 +52,7 @@ class Request:
     groups: int | None = None
     first_label: int | None = None
     classes: str | None = None
-    habit: Habit = "strict"
+    protocol: Protocol = "strict"
     names: NameChoice | None = None
     seeds: int = 1
     seed: int = 0
@@ -60,8 +60,8 @@ class Request:
 
     def __post_init__(self) -> None:
         allowed: dict[str, tuple[str | None, ...]] = {
-            "protocol": get_args(ProtocolName),
-            "habit": get_args(Habit),
+            "split": get_args(Split),
+            "protocol": get_args(Protocol),
             "names": (*get_args(NameChoice), None),
         }
         for name, values in allowed.items():
@@ -72,7 +72,7 @@ class Request:
             )
         if not self.data:
             raise ValueError("give the clips: a store (--store) or a feature file (--data)")
-        if (self.protocol == "cross") != bool(self.test):
+        if (self.split == "cross") != bool(self.test):
             raise ValueError("clips to test on (--test) are needed by cross, and by it alone")
         files = [path for path in (*self.data, *self.test) if path.suffix == ".npz"]
         if self.classes is not None and len(files) == len((*self.data, *self.test)):
@@ -83,8 +83,8 @@ class Request:
                 "first_label numbers the classes of feature files (FILE.npz), and none is given; "
                 "stores name theirs"
             )
-        if self.groups is not None and self.protocol not in ("loso", "cde"):
-            raise ValueError(f"groups of people are for loso and cde, not for {self.protocol}")
+        if self.groups is not None and self.split not in ("loso", "cde"):
+            raise ValueError(f"groups of people are for loso and cde, not for {self.split}")
         tested = [path.resolve() for path in (*self.data, *self.test)]
         for further in ((), self.pretrain, self.mix):
             used = [*tested, *(path.resolve() for path in further)]
@@ -100,14 +100,35 @@ class Request:
     @property
     def scheme(self) -> str:
         """Label scheme of the stores."""
-        return self.classes or ("three" if self.protocol == "cde" else "five")
+        return self.classes or ("three" if self.split == "cde" else "five")
 
     @property
     def name(self) -> str:
         """Of the run's folder, unless another is asked for."""
         groups = f"{self.groups}groups" if self.groups else ""
-        parts = [self.protocol, groups, self.model, *(path.stem for path in self.data)]
+        parts = [self.split, groups, self.model, *(path.stem for path in self.data)]
         for word, paths in (("on", self.test), ("pretrain", self.pretrain), ("mix", self.mix)):
             parts += [word, *(path.stem for path in paths)] if paths else []
-        parts.append("paper" if self.habit == "paper" else "")
+        parts.append("paper" if self.protocol == "paper" else "")
         return "_".join(filter(None, parts))
+
+    def command(self, out: Path) -> str:
+        """The command that asks for this, with the run's folder."""
+        words = ["recognizers", self.split, "--model", self.model]
+        flags = {"real": ("--store", "--data"), "pretrain": ("--pretrain", "--pretrain-data")}
+        for role, paths in self.paths.items():
+            of_stores, of_files = flags.get(role, (f"--{role}", f"--{role}"))
+            for path in paths:
+                words += [of_files if path.suffix == ".npz" else of_stores, str(path)]
+        for flag, value, usual in (
+            ("--groups", self.groups, None),
+            ("--first-label", self.first_label, None),
+            ("--classes", self.classes, None),
+            ("--protocol", self.protocol, "strict"),
+            ("--seeds", self.seeds, 1),
+            ("--seed", self.seed, 0),
+        ):
+            words += [flag, str(value)] if value != usual else []
+        words += ["--same-person"] if self.names == "same" else []
+        words += ["--distinct"] if self.names == "distinct" else []
+        return shlex.join([*words, "--out", str(out), *self.overrides])

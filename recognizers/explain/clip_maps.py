@@ -18,7 +18,7 @@ from recognizers.explain.layer_maps import CamLayer, cam_layers
 from recognizers.explain.opening import FoldModel, OpenedRun
 from recognizers.models.base import Output, Recognizer
 from recognizers.models.dual_branch import DualBranch
-from recognizers.report.layout import RunError
+from recognizers.runs.files import RunError
 
 MapMethod = Literal["au-cam", "grad-cam", "attention"]
 Target = Literal["predicted", "true"]
@@ -64,7 +64,7 @@ def explain_clips(
     """
     chosen = set(wanted)
     folds = [
-        i for i, a in enumerate(run.accounts) if any(run.row[clip] in chosen for clip in a["clips"])
+        i for i, r in enumerate(run.records) if any(run.row[clip] in chosen for clip in r.clips)
     ]
     rows: list[int] = []
     names: list[str] = []

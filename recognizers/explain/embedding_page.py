@@ -13,7 +13,7 @@ import numpy as np
 from recognizers.explain.embedding import Embedding
 from recognizers.explain.maps_page import aus_of
 from recognizers.explain.opening import OpenedRun
-from recognizers.report.page import describe_protocol
+from recognizers.report.page import describe_split
 from recognizers.report.rendering import render
 
 _SIDE, _MARGIN = 360.0, 14.0  # of a drawing
@@ -84,10 +84,10 @@ def write_embedding_page(run: OpenedRun, embeddings: Sequence[Embedding], page: 
         run=run.run,
         results=run.results,
         name=run.path.resolve().name,
-        protocol=describe_protocol(run.results),
+        split=describe_split(run.results),
         seed=run.seed,
         count=len(rows),
-        folds=len(run.accounts),
+        folds=len(run.records),
         drawings=[_drawing(run, embedding, labels, styles) for embedding in embeddings],
         keys={"class": class_keys, "AU set": set_keys},
         side=_SIDE,

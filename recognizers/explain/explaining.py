@@ -87,14 +87,14 @@ def explain(
 
 
 def _explain_features(run: OpenedRun, wanted: Sequence[int] | None, folder: Path) -> Path:
-    sizes = [len(account["clips"]) for account in run.accounts]
+    sizes = [len(record.clips) for record in run.records]
     folds = sorted(sorted(range(len(sizes)), key=lambda i: -sizes[i])[:_MOST_FOLDS])
     if wanted is not None:
         chosen = set(wanted)
         folds = [
             i
-            for i, account in enumerate(run.accounts)
-            if any(run.row[clip] in chosen for clip in account["clips"])
+            for i, record in enumerate(run.records)
+            if any(run.row[clip] in chosen for clip in record.clips)
         ]
     with progress("t-SNE", total=len(folds), unit="folds") as advance:
         embeddings = []

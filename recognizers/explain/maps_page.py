@@ -14,7 +14,7 @@ from mersynth.pages.pictures import data_url
 from recognizers.explain.clip_maps import ExplainedClips, MapMethod, Target
 from recognizers.explain.opening import OpenedRun
 from recognizers.explain.pictures import backgrounds, overlay, picture, scale_bar
-from recognizers.report.page import describe_protocol
+from recognizers.report.page import describe_split
 from recognizers.report.rendering import render
 
 _MOST_SHOWN = 200  # clips with pictures of their own: some megabytes
@@ -84,7 +84,7 @@ def write_maps_page(
         run=run.run,
         results=run.results,
         name=run.path.resolve().name,
-        protocol=describe_protocol(run.results),
+        split=describe_split(run.results),
         method=method,
         title=_TITLES[method],
         target=target,

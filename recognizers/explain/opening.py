@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,15 +18,15 @@ from mersynth.devices import choose_device
 from mersynth.files import read_tensors
 from recognizers.data.clip_arrays import ClipArrays, join
 from recognizers.data.gather import Part, read_parts, reconcile_parts
-from recognizers.explain.repeating import command_with_weights
 from recognizers.explain.run_data import check_data
 from recognizers.folds.plan import plan_folds
-from recognizers.folds.protocol import Fold, HeldOut
+from recognizers.folds.splits import Fold, HeldOut
 from recognizers.models import create_model, outline
 from recognizers.models.base import Recognizer
-from recognizers.report.layout import FOLD, RunError, read_json
 from recognizers.report.run import Run
+from recognizers.runs.files import CONFIG, RUN, RunError, read
 from recognizers.runs.folder import check_weights
+from recognizers.runs.records import FoldRecord, RunIdentity
 from recognizers.trained.card import CARD, RecognizerError
 from recognizers.trained.recognizer import load
 from recognizers.training.settings import TrainingSettings
@@ -101,19 +101,19 @@ class OpenedRun:
     def __init__(self, path: Path, seed: int | None = None, device: str = "auto") -> None:
         self.run = Run.open(path)
         self.path, self.results = self.run.path, self.run.results
-        seeds = self.results["seeds"]
+        seeds = self.results.seeds
         self.seed = seeds[0] if seed is None else seed
         if self.seed not in seeds:
             raise RunError(f"{path} has the seeds {', '.join(map(str, seeds))}, not {seed}")
         self.device = choose_device(device)
         self.options = self._read_options()
-        check_data(self.path, self.results["data"])
-        self.scheme: str = self.results["scheme"]
+        check_data(self.path, self.results.data)
+        self.scheme = self.results.scheme
         self._check_weights()
-        self.model_name: str = self.results["model"]["name"]
+        self.model_name = self.results.model.name
         # Whatever was said of names then holds now; a run before that has left them apart.
         self.parts, self.spelling = reconcile_parts(
-            self._read_parts(), self.results.get("names"), strict=False
+            self._read_parts(), self.results.names, strict=False
         )
         tested = [part.data for part in self.parts if part.role != "mix"]
         self.clips: ClipArrays = join(
@@ -132,14 +132,14 @@ class OpenedRun:
         return {clip.id: i for i, clip in enumerate(self.clips.clips)}
 
     @cached_property
-    def accounts(self) -> list[Mapping[str, Any]]:
-        """What each fold of the seed was, in the order of the folds."""
-        return [read_json(self._file(i, ".json"), FOLD) for i in range(len(self.results["folds"]))]
+    def records(self) -> list[FoldRecord]:
+        """What each fold of the seed gave, in the order of the folds."""
+        return [read(self._file(i, ".json"), FoldRecord) for i in range(len(self.results.folds))]
 
     @property
     def tested(self) -> list[str]:
         """Ids of the tested clips, fold by fold."""
-        return [clip for account in self.accounts for clip in account["clips"]]
+        return [clip for record in self.records for clip in record.clips]
 
     def folds(self, wanted: Sequence[int] | None = None) -> Iterator[FoldModel]:
         """The folds' models, one at a time.
@@ -150,20 +150,20 @@ class OpenedRun:
         Raises:
             RunError: if a file of weights is damaged or does not fit.
         """
-        chosen = range(len(self.accounts)) if wanted is None else wanted
+        chosen = range(len(self.records)) if wanted is None else wanted
         for index in chosen:
-            account = self.accounts[index]
-            rows = tuple(self.row[clip] for clip in account["clips"])
+            record = self.records[index]
+            rows = tuple(self.row[clip] for clip in record.clips)
             if self._kept(index).exists():
                 model, statistics = self._open(index)
             else:
-                model = self._load(index)
+                model = self._load(index, record)
                 statistics = self._scales(index, rows, model)
             yield FoldModel(
-                account["fold"],
+                record.fold,
                 rows,
                 model,
-                np.array(account["probabilities"]),
+                np.array(record.probabilities),
                 partial(self._inputs, statistics=statistics),
             )
 
@@ -171,11 +171,11 @@ class OpenedRun:
         return self.path / "folds" / f"{self.seed}_{index:04}{suffix}"
 
     def _kept(self, index: int) -> Path:
-        """The card of a fold's recognizer; runs of before kept bare weights beside the account."""
+        """The card of a fold's recognizer; runs of before kept bare weights beside the record."""
         return self._file(index, "") / CARD
 
     def _read_options(self) -> dict[str, Any]:
-        file = self.path / "config.yaml"
+        file = self.path / CONFIG
         if self.run.config is None:
             raise RunError(f"{self.path} has no {file.name}; make the run again")
         options = OmegaConf.to_container(OmegaConf.create(self.run.config), resolve=True)
@@ -185,30 +185,36 @@ class OpenedRun:
 
     def _check_weights(self) -> None:
         missing = [
-            fold["name"]
-            for i, fold in enumerate(self.results["folds"])
+            fold.name
+            for i, fold in enumerate(self.results.folds)
             if not (self._kept(i).exists() or self._file(i, ".safetensors").exists())
         ]
         if not missing:
             return
-        command = command_with_weights(self.results, self.options, self.path)
         raise RunError(
             f"{self.path} did not keep the weights of {len(missing)} of "
-            f"{len(self.results['folds'])} folds ({missing[0]} ...), which an explanation needs; "
-            f"this trains them again and keeps them:\n{command}"
+            f"{len(self.results.folds)} folds ({missing[0]} ...), which an explanation needs; "
+            f"{self._how_to_keep_them()}"
         )
+
+    def _how_to_keep_them(self) -> str:
+        file = self.path / RUN
+        command = read(file, RunIdentity).command if file.is_file() else None
+        if command is None:  # of a run of before
+            return "repeat the command that made the run with keep_weights=true"
+        return f"this trains them again and keeps them:\n{command} keep_weights=true"
 
     def _read_parts(self) -> list[Part]:
         paths: dict[str, list[Path]] = {}
-        for part in self.results["data"]:
-            if part["role"] != "pretrain":
-                paths.setdefault(part["role"], []).append(Path(part["path"]))
+        for part in self.results.data:
+            if part.role != "pretrain":
+                paths.setdefault(part.role, []).append(Path(part.path))
         # In the run's own order of roles, for rows are counted through them.
         roles = ("real", "train", "test", "mix")
         ordered: dict[str, Sequence[Path]] = {r: paths[r] for r in roles if r in paths}
         model = outline(self.model_name, 2, **self.options["model"]["options"])
         features = self.options["model"].get("features") or {}
-        first = self.results.get("first_label")
+        first = self.results.first_label
         return read_parts(ordered, model.inputs, self.scheme, self.device, features, first)
 
     def _check_labels(self) -> None:
@@ -224,7 +230,7 @@ class OpenedRun:
             for clip, name in true.items()
             if clip not in self.row or labels[self.row[clip]] != name
         ]
-        if wrong or list(self.classes) != self.results["classes"]:
+        if wrong or self.classes != self.results.classes:
             raise RunError(
                 f"{self.path}: its data no longer give the clips and classes of the run "
                 f"({', '.join(wrong[:5]) or 'other classes'}); make the run again"
@@ -237,10 +243,10 @@ class OpenedRun:
             raise RunError(str(error)) from error
         return opened.model, opened.statistics
 
-    def _load(self, index: int) -> Recognizer:
+    def _load(self, index: int, record: FoldRecord) -> Recognizer:
         file = self._file(index, ".safetensors")
         model = create_model(self.model_name, len(self.classes), **self.options["model"]["options"])
-        check_weights(file)
+        check_weights(file, record)
         try:
             model.load_state_dict(read_tensors(file))
         except (ValueError, RuntimeError) as error:
@@ -266,16 +272,16 @@ class OpenedRun:
         """Rows that the fold has learned from, planned as the run did."""
         roles = [part.role for part in self.parts for _ in part.data.clips]
         tested = set(rows)
-        source = "train" if self.results["protocol"] == "cross" else "real"
+        source = "train" if self.results.split == "cross" else "real"
         train = tuple(i for i, role in enumerate(roles) if role == source and i not in tested)
-        told = self.results["folds"][index]
-        held_out: HeldOut = "clip" if self.results["protocol"] == "lovo" else "subject"
-        fold = Fold(told["name"], train, tuple(rows), held_out)
-        (plan,) = plan_folds([fold], self.clips, [], self.results["habit"], None, self.seed)
-        if (len(train), len(plan.learned) - len(train)) != (told["train"], told["mixed"]):
+        learned = self.results.folds[index]
+        held_out: HeldOut = "clip" if self.results.split == "lovo" else "subject"
+        fold = Fold(learned.name, train, tuple(rows), held_out)
+        (plan,) = plan_folds([fold], self.clips, [], self.results.protocol, None, self.seed)
+        if (len(train), len(plan.learned) - len(train)) != (learned.train, learned.mixed):
             raise RunError(
-                f"{self.path}: fold {told['name']} learned from {told['train']} clips and "
-                f"{told['mixed']} mixed in, its data now give {len(train)} and "
+                f"{self.path}: fold {learned.name} learned from {learned.train} clips and "
+                f"{learned.mixed} mixed in, its data now give {len(train)} and "
                 f"{len(plan.learned) - len(train)}; make the run again"
             )
         return plan.learned

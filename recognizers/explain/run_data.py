@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mersynth.files import sha256_of_file
 from mersynth.store.clip_store import ClipStore
-from recognizers.report.layout import RunError
+from recognizers.runs.files import RunError
+from recognizers.runs.records import DataUsed
 
 
-def check_data(run: Path, data: Sequence[Mapping[str, Any]]) -> None:
+def check_data(run: Path, data: Sequence[DataUsed]) -> None:
     """Refuse stores and files that are not what a run was made of.
 
     Args:
@@ -23,17 +23,17 @@ def check_data(run: Path, data: Sequence[Mapping[str, Any]]) -> None:
         RunError: if one is gone or has changed.
     """
     for part in data:
-        if part["role"] == "pretrain":
+        if part.role == "pretrain":
             continue
-        path = Path(part["path"])
+        path = Path(part.path)
         if not path.exists():
             raise RunError(
                 f"{run} was made of {path}, which is not there (seen from {Path.cwd()}); put it "
                 "back, or call this from the folder in which the run was made"
             )
         checksum = sha256_of_file(path) if path.suffix == ".npz" else ClipStore.open(path).checksum
-        if checksum != part["checksum"]:
+        if checksum != part.checksum:
             raise RunError(
                 f"{path} has changed since {run} was made of it (checksum {checksum[:12]}..., then "
-                f"{part['checksum'][:12]}...); put the old one back, or make the run again"
+                f"{part.checksum[:12]}...); put the old one back, or make the run again"
             )

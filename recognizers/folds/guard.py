@@ -26,18 +26,20 @@ guard cannot know.
 from __future__ import annotations
 
 import logging
+import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, get_args
 
 from mersynth.checks import check_choice, listed, listed_lines
 from mersynth.clips import Clip
-from recognizers.folds.protocol import Fold, HeldOut
+from recognizers.folds.splits import Fold, HeldOut
 
 logger = logging.getLogger(__name__)
 
-Habit = Literal["strict", "paper"]
+Protocol = Literal["strict", "paper"]
+"""Whether published habits, such as choosing the epoch on the tested person, are allowed."""
 
 TRAINING = "training clips"
 SYNTHETIC = "synthetic clips"
@@ -64,7 +66,7 @@ _ADVICE = {
 }
 
 
-class Bank(Protocol):
+class Bank(typing.Protocol):
     """What the guard reads of a :class:`mersynth.augment.bank.ClipBank`."""
 
     @property
@@ -153,24 +155,24 @@ class LeakageError(Exception):
         super().__init__(_message(fold, self.leaks))
 
 
-def check_fold(inputs: FoldInputs, habit: Habit = "strict") -> tuple[Leak, ...]:
+def check_fold(inputs: FoldInputs, protocol: Protocol = "strict") -> tuple[Leak, ...]:
     """Raise if a fold could know what it is tested on.
 
     Args:
         inputs: everything that its figures depend on.
-        habit: ``"paper"`` reproduces published habits and lets leaks pass with a warning, all but
-            real test clips (or people) among the fold's own training clips, which no protocol has.
+        protocol: ``"paper"`` follows published habits and lets leaks pass with a warning, all but
+            real test clips (or people) among the fold's own training clips.
 
     Returns:
         The leaks that were let pass, so that the figures can be marked: none if strict.
 
     Raises:
         LeakageError: naming the clips, grouped by what they came in by.
-        ValueError: if the habit is unknown.
+        ValueError: if the protocol is unknown.
     """
-    check_choice("protocol", habit, ("strict", "paper"))
+    check_choice("protocol", protocol, get_args(Protocol))
     leaks = find_leaks(inputs)
-    forbidden = [leak for leak in leaks if habit == "strict" or leak.kind == TRAINING]
+    forbidden = [leak for leak in leaks if protocol == "strict" or leak.kind == TRAINING]
     if forbidden:
         raise LeakageError(inputs.name, forbidden)
     if leaks:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mersynth.clips import Clip
-from recognizers.folds.protocol import Fold
+from recognizers.folds.splits import Fold
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def inner_split(
     The people set apart show every class, as far as there are people whose clips can be spared:
     nobody is taken without whom a class would leave the training, and for the sake of a class no
     more than half of the clips are. Then they are filled up to the share. The split is by people
-    for :func:`recognizers.folds.protocol.lovo` too.
+    for :func:`recognizers.folds.splits.lovo` too.
 
     Args:
         fold: a fold over ``clips``.

@@ -2,7 +2,7 @@
 
 A worker learns from the rows of its plan and from nothing else; before it begins, it shows the
 guard what its training has in truth measured, counted and put in banks
-(:func:`recognizers.training.fold_work.learn_fold`).
+(:func:`recognizers.training.fold_work.train_fold`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 from mersynth.clips import Clip
 from recognizers.data.clip_arrays import ClipArrays
-from recognizers.folds.guard import FoldInputs, Habit, Leak, check_fold, usable_clips
+from recognizers.folds.guard import FoldInputs, Leak, Protocol, check_fold, usable_clips
 from recognizers.folds.inner import inner_split
 from recognizers.folds.pretraining import PretrainingGroup, pretraining_groups
-from recognizers.folds.protocol import Fold
+from recognizers.folds.splits import Fold
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +60,13 @@ def plan_pretraining(
     folds: Sequence[Fold],
     clips: ClipArrays,
     pool: ClipArrays | None,
-    habit: Habit,
+    protocol: Protocol,
     keep: float,
 ) -> list[PretrainingGroup]:
     """The pretrainings and the folds that share each; published habits have one for all folds."""
     if pool is None:
         return []
-    if habit == "paper":
+    if protocol == "paper":
         everything = tuple(range(len(pool.clips)))
         return [PretrainingGroup(tuple(range(len(folds))), everything)]
     return pretraining_groups(folds, clips.clips, pool.clips, keep)
@@ -76,7 +76,7 @@ def plan_folds(
     folds: Sequence[Fold],
     clips: ClipArrays,
     groups: Sequence[PretrainingGroup],
-    habit: Habit,
+    protocol: Protocol,
     inner_share: float | None,
     seed: int,
 ) -> list[FoldPlan]:
@@ -86,7 +86,7 @@ def plan_folds(
         folds: over the real clips, which come first in ``clips``.
         clips: all clips; those of domain 1 are mixed into every fold that may use them.
         groups: of :func:`plan_pretraining`.
-        habit: published habits mix in all.
+        protocol: ``"paper"`` mixes in all.
         inner_share: share of the training clips that epochs are chosen on; None fixes them.
         seed: of the inner divisions.
 
@@ -100,7 +100,7 @@ def plan_folds(
     plans = []
     for index, fold in enumerate(folds):
         people = fold.subjects(clips.clips)
-        usable = mixed if habit == "paper" else _usable(mixed, clips, people)
+        usable = mixed if protocol == "paper" else _usable(mixed, clips, people)
         inner = None
         if inner_share is not None:
             split = inner_split(fold, clips.clips, inner_share, seed, clips.labels)
@@ -118,7 +118,7 @@ def check_plans(
     clips: ClipArrays,
     pool: ClipArrays | None,
     groups: Sequence[PretrainingGroup],
-    habit: Habit,
+    protocol: Protocol,
 ) -> list[tuple[Leak, ...]]:
     """Show every fold to the guard, and the choice of its epochs as a fold of its own.
 
@@ -127,7 +127,7 @@ def check_plans(
         clips: all clips of the run.
         pool: what is pretrained on.
         groups: of :func:`plan_pretraining`.
-        habit: ``"paper"`` lets leaks pass.
+        protocol: ``"paper"`` lets leaks pass.
 
     Returns:
         The leaks of each fold that were let pass.
@@ -153,7 +153,7 @@ def check_plans(
             name = f"{plan.fold.name} (choice of epochs)"
             shown.append(FoldInputs(name=name, test=validation, **learned))
             shown.append(FoldInputs.of(plan.fold, clips.clips, **learned))
-        found.append(tuple(leak for inputs in shown for leak in check_fold(inputs, habit)))
+        found.append(tuple(leak for inputs in shown for leak in check_fold(inputs, protocol)))
     logger.info("guard: %d folds checked, %d leaks let pass", len(plans), sum(map(len, found)))
     return found
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mersynth.checks import listed
 from mersynth.clips import Clip
 from recognizers.folds.guard import usable_clips
-from recognizers.folds.protocol import Fold
+from recognizers.folds.splits import Fold
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
 """Reports of finished runs: a page for one run, a ranking of several."""
 
-from recognizers.report.layout import RunError
 from recognizers.report.page import write_report
 from recognizers.report.ranking import Entry, Ranking, compare_runs, ranking_table
 from recognizers.report.run import Run
@@ -9,7 +8,6 @@ __all__ = [
     "Entry",
     "Ranking",
     "Run",
-    "RunError",
     "compare_runs",
     "ranking_table",
     "write_report",

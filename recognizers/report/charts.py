@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from mersynth.pages.charts import Tick, points, scale, ticks
+from recognizers.runs.records import Epoch, FoldRecord, PretrainingRecord
 
 WIDTH, HEIGHT = 360, 216
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 350, 10, 180
@@ -42,7 +41,7 @@ class Chart:
     shorter: bool
 
 
-def learning_charts(folds: Sequence[Mapping[str, Any]]) -> list[Chart]:
+def learning_charts(records: Sequence[FoldRecord] | Sequence[PretrainingRecord]) -> list[Chart]:
     """Charts of loss, training accuracy and test accuracy; those that were measured.
 
     Loss and training accuracy are means over folds and seeds, with a band of one standard
@@ -52,27 +51,26 @@ def learning_charts(folds: Sequence[Mapping[str, Any]]) -> list[Chart]:
     mean over seeds.
 
     Args:
-        folds: ``folds/*.json`` or ``pretrained/*.json`` of a run; the latter test nothing.
+        records: of folds or of pretrainings; the latter test nothing.
     """
     charts = [
-        _chart("Loss", [_series(fold, "loss") for fold in folds], high=None),
-        _chart("Training accuracy", [_series(fold, "train_accuracy") for fold in folds]),
+        _chart("Loss", [_series(r.curve, "loss") for r in records], high=None),
+        _chart("Training accuracy", [_series(r.curve, "train_accuracy") for r in records]),
     ]
-    clips = {fold["fold"]: float(len(fold["clips"])) for fold in folds if "clips" in fold}
+    folds = [record for record in records if isinstance(record, FoldRecord)]
+    clips = {fold.fold: float(len(fold.clips)) for fold in folds}
     if clips:
         test = [
-            _mean_series([_series(f, "test_accuracy") for f in folds if f["fold"] == name])
+            _mean_series([_series(f.curve, "test_accuracy") for f in folds if f.fold == name])
             for name in clips
         ]
         charts.append(_chart("Test accuracy", test, np.array(list(clips.values()))))
     return [chart for chart in charts if chart is not None]
 
 
-def _series(fold: Mapping[str, Any], key: str) -> dict[int, float]:
+def _series(curve: Sequence[Epoch], name: str) -> dict[int, float]:
     return {
-        point["epoch"]: float(point[key])
-        for point in fold["curve"]
-        if point.get(key) is not None and math.isfinite(point[key])
+        point.epoch: getattr(point, name) for point in curve if getattr(point, name) is not None
     }
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from recognizers.evaluation.comparison import Interval
 from recognizers.evaluation.metrics import FULL, STATISTICS, Scores, SeedScores, Statistic
 from recognizers.evaluation.predictions import Predictions
-from recognizers.report.run import SELECTIONS, Run, Selection
+from recognizers.report.run import SELECTIONS, Run
+from recognizers.runs.records import Selection
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ from typing import Any
 from recognizers.report import figures
 from recognizers.report.charts import Chart, learning_charts
 from recognizers.report.rendering import render
-from recognizers.report.run import Run, Selection
+from recognizers.report.run import Run
+from recognizers.runs.records import Results, Selection
 
-PROTOCOLS = {
+SPLITS = {
     "loso": "leave one subject out",
     "lovo": "leave one video out",
     "cde": "composite database evaluation",
     "cross": "cross-database",
 }
-"""What the protocols' short names mean."""
+"""What the splits' short names mean."""
 
 _EPOCHS = {
     "fixed": "epochs fixed beforehand",
@@ -67,11 +68,11 @@ class Epochs:
     high: int
 
 
-def describe_protocol(results: Mapping[str, Any]) -> str:
+def describe_split(results: Results) -> str:
     """For instance ``LOSO, leave one subject out`` or ``LOSO, subjects in 4 groups``."""
-    name, groups = results["protocol"], results["groups"]
-    long = PROTOCOLS.get(name, "") if groups is None else f"subjects in {groups} groups"
-    return f"{name.upper()}, {long}" if long else str(name)
+    groups = results.groups
+    long = SPLITS[results.split] if groups is None else f"subjects in {groups} groups"
+    return f"{results.split.upper()}, {long}"
 
 
 def _content(run: Run) -> dict[str, Any]:
@@ -81,8 +82,8 @@ def _content(run: Run) -> dict[str, Any]:
         "run": run,
         "results": results,
         "name": run.path.resolve().name,
-        "protocol": describe_protocol(results),
-        "epochs": _EPOCHS.get(results["selection"], results["selection"]),
+        "split": describe_split(results),
+        "epochs": _EPOCHS[results.selection],
         "num_clips": len(predictions.clips),
         "num_subjects": predictions.num_subjects,
         "headline": figures.headline(run),
@@ -96,10 +97,10 @@ def _content(run: Run) -> dict[str, Any]:
         "charts": learning_charts(run.folds) if run.folds else [],
         "kept": _kept_epochs(run),
         "pretrained_charts": _pretrained_charts(run),
-        "unpretrained": [f["name"] for f in results["folds"] if f["pretraining"] is None],
+        "unpretrained": [f.name for f in results.folds if f.pretraining is None],
         "leaks": _leaks(results),
         "missing": _missing(results),
-        "mixed": sum(fold["mixed"] > 0 for fold in results["folds"]),
+        "mixed": sum(fold.mixed > 0 for fold in results.folds),
     }
 
 
@@ -109,33 +110,36 @@ def _order(run: Run) -> list[Selection]:
 
 
 def _kept_epochs(run: Run) -> dict[Selection, Epochs]:
-    kept: dict[Selection, Epochs] = {}
-    keys: tuple[tuple[Selection, str], ...] = (("strict", "epoch"), ("oracle", "oracle_epoch"))
-    for selection, key in keys:
-        if found := [fold[key] for fold in run.folds if fold.get(key) is not None]:
-            kept[selection] = Epochs(min(found), statistics.median(found), max(found))
-    return kept
+    found: dict[Selection, list[int]] = {
+        "strict": [fold.epoch for fold in run.folds],
+        "oracle": [fold.oracle_epoch for fold in run.folds],
+    }
+    return {
+        selection: Epochs(min(epochs), statistics.median(epochs), max(epochs))
+        for selection, epochs in found.items()
+        if epochs
+    }
 
 
 def _pretrained_charts(run: Run) -> list[Chart]:
     return learning_charts(run.pretrained) if run.pretrained else []
 
 
-def _leaks(results: Mapping[str, Any]) -> list[Leaks]:
+def _leaks(results: Results) -> list[Leaks]:
     """A row a fold and kind: a run may let thousands of clips pass, fold after fold."""
     rows = []
-    for fold in results["folds"]:
-        for kind in dict.fromkeys(leak["kind"] for leak in fold["leaks"]):
-            found = [leak for leak in fold["leaks"] if leak["kind"] == kind]
+    for fold in results.folds:
+        for kind in dict.fromkeys(leak.kind for leak in fold.leaks):
+            found = [leak for leak in fold.leaks if leak.kind == kind]
             first = found[0]
-            rows.append(Leaks(fold["name"], kind, len(found), first["clip"], first["reason"]))
+            rows.append(Leaks(fold.name, kind, len(found), first.clip, first.reason))
     return rows
 
 
-def _missing(results: Mapping[str, Any]) -> list[tuple[str, Sequence[str]]]:
+def _missing(results: Results) -> list[tuple[str, Sequence[str]]]:
     """For each class that folds could not learn, their names; the most frequent first."""
-    counts = Counter(name for fold in results["folds"] for name in fold["missing"])
+    counts = Counter(name for fold in results.folds for name in fold.missing)
     return [
-        (name, [fold["name"] for fold in results["folds"] if name in fold["missing"]])
+        (name, [fold.name for fold in results.folds if name in fold.missing])
         for name, _ in counts.most_common()
     ]

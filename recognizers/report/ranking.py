@@ -11,10 +11,11 @@ from mersynth.pages.rendering import figure, signed
 from recognizers.evaluation.comparison import Comparison, compare
 from recognizers.evaluation.metrics import FULL, Statistic
 from recognizers.report.figures import Figure, headline
-from recognizers.report.layout import RunError
-from recognizers.report.page import describe_protocol
+from recognizers.report.page import describe_split
 from recognizers.report.rendering import render
-from recognizers.report.run import Run, Selection
+from recognizers.report.run import Run
+from recognizers.runs.files import RunError
+from recognizers.runs.records import Selection
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,20 +28,20 @@ class Entry:
     Attributes:
         name: the run's folder as it was named.
         model: the model's config.
-        protocol: for instance ``"LOSO, leave one subject out"``.
+        split: for instance ``"LOSO, leave one subject out"``.
         tested: databases, clips and subjects.
-        headline: whose figures come first; ``"strict"`` unless the run is of habit paper.
+        headline: whose figures come first; ``"strict"`` unless the run is of protocol paper.
         figures: by selection and statistic, with intervals over subjects; the oracle's stand
             beside the strict ones, and are never ranked.
         marked: why no figure is a result; empty for a strict run.
-        comparison: UF1 against the baseline; None for the baseline itself, a run of habit paper,
+        comparison: UF1 against the baseline; None for the baseline itself, a run of protocol paper,
             and where the runs cannot be compared.
         incomparable: why it was not compared with the baseline; empty where it was.
     """
 
     name: str
     model: str
-    protocol: str
+    split: str
     tested: str
     headline: Selection
     figures: dict[Selection, dict[Statistic, Figure]]
@@ -55,7 +56,7 @@ class Ranking:
 
     Attributes:
         ranked: strict runs, the best first.
-        apart: runs of habit paper in the order they were named; they are never ranked.
+        apart: runs of protocol paper in the order they were named; they are never ranked.
         baseline: name of the run that the others are compared with: the first strict one named;
             None where there is none.
         warnings: why ranks or differences mean less than they seem to.
@@ -76,7 +77,7 @@ def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> R
 
     Differences are paired over clips and resampled over subjects
     (:func:`recognizers.evaluation.comparison.compare`), and only where both runs test the same
-    clips with the same labels. Runs of habit paper are listed apart.
+    clips with the same labels. Runs of protocol paper are listed apart.
 
     Args:
         runs: folders of finished runs.
@@ -120,12 +121,12 @@ def _entry(run: Run) -> Entry:
     clips, people = predictions.clips, predictions.num_subjects
     return Entry(
         name=str(run.path),
-        model=run.results["model"]["config"],
-        protocol=describe_protocol(run.results),
+        model=run.results.model.config,
+        split=describe_split(run.results),
         tested=f"{', '.join(run.databases)}: {len(clips)} clips, {people} subjects",
         headline=run.headline,
         figures=headline(run),
-        marked=tuple(run.results["marked"]),
+        marked=run.results.marked,
     )
 
 
@@ -145,18 +146,19 @@ def _warnings(runs: Sequence[Run]) -> list[str]:
     found = []
     if len({frozenset(run.predictions["strict"].true_labels().items()) for run in runs}) > 1:
         found.append("The runs do not test the same clips, or label them otherwise.")
-    if len({describe_protocol(run.results) for run in runs}) > 1:
-        found.append("The runs follow different protocols.")
+    if len({describe_split(run.results) for run in runs}) > 1:
+        found.append("The runs follow different splits.")
     if found:
         found.append("Their ranks compare unlike things.")
     return found
 
 
 def ranking_table(ranking: Ranking) -> Table:
-    """The ranking as a ``rich`` table: strict runs by rank, then those of habit paper, unranked.
+    """The ranking as a ``rich`` table: strict runs by rank, then those of protocol paper, unranked.
 
-    The oracle's figures stand below a run's strict ones, dimmed, as do all figures of habit paper.
-    Beneath the table stands what was compared, and each run that could not be, with the reason.
+    The oracle's figures stand below a run's strict ones, dimmed, as do all figures of protocol
+    paper. Beneath the table stands what was compared, and each run that could not be, with the
+    reason.
     """
     from rich import box
     from rich.table import Table
@@ -207,7 +209,7 @@ def _notes(ranking: Ranking) -> list[str]:
 
 
 def _name(entry: Entry) -> str:
-    return f"{entry.model}, {entry.protocol.partition(',')[0]}\n{entry.name}"
+    return f"{entry.model}, {entry.split.partition(',')[0]}\n{entry.name}"
 
 
 def _figures(entry: Entry, selection: Selection) -> tuple[str, str, str]:

@@ -1,1 +1,5 @@
-"""A run's folder, and the results in it."""
+"""A run's folder: the records in it, and who writes them."""
+
+from recognizers.runs.files import RunError
+
+__all__ = ["RunError"]

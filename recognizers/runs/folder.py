@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from mersynth.files import (
-    checksum_of,
-    differences,
-    remove,
-    sha256_of_file,
-    whole_file,
-    write_json_atomically,
-)
-from recognizers.report.layout import RunError
+from mersynth.files import differences, remove, sha256_of_file, whole_file
+from recognizers.runs.files import CONFIG, RESULTS, RUN, RunError, not_finished, read, write
+from recognizers.runs.records import FoldRecord, PretrainingRecord, RunIdentity
 from recognizers.trained.card import CARD, RecognizerCard, save_recognizer
 from recognizers.training.fold_work import FoldResult, Learned, Weights
-
-RUN = "run.json"
-PREDICTIONS = "predictions.csv"
-ORACLE = "oracle.csv"
-CONFIG = "config.yaml"
-RESULTS = "results.json"
-
-
-_ACCOUNT = (
-    "fold", "seed", "seconds", "clips", "probabilities", "oracle_probabilities", "checksum",
-)  # fmt: skip
 
 
 class RunFolder:
@@ -40,37 +22,46 @@ class RunFolder:
 
     Args:
         path: the folder; made if it is not there.
-        run: JSON-able description of everything that the figures depend on, seeds apart.
+        identity: what the figures depend on, seeds apart.
+        command: what goes on with the run.
 
     Raises:
-        RunError: if the folder holds something else, or a run of another description.
+        RunError: if the folder holds something else, or a run of another identity.
     """
 
-    def __init__(self, path: Path, run: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, identity: RunIdentity, command: str) -> None:
         self.path = path
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} is a file; choose another --out")
         if path.is_dir() and any(path.iterdir()):
-            if not (path / RUN).exists():
-                raise RunError(f"{path} holds something that is no run; choose another --out")
-            if differing := differences(_read(path / RUN), run):
-                told = [f"{line[:150]} ..." if len(line) > 150 else line for line in differing]
-                raise RunError(
-                    f"{path} holds another run: {'; '.join(told[:5])}; choose another --out, or "
-                    "remove it"
-                )
+            self._check_same(identity)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{path} cannot be made ({error}); choose another --out") from error
-        write_json_atomically(path / RUN, run)
+        write(path / RUN, msgspec.structs.replace(identity, command=command))
         for folder in (path / "folds", path / "pretrained"):
             folder.mkdir(exist_ok=True)
+
+    def _check_same(self, identity: RunIdentity) -> None:
+        """Refuse a folder that holds anything but this run."""
+        if not (self.path / RUN).exists():
+            raise not_finished(self.path)
+        there = msgspec.structs.replace(read(self.path / RUN, RunIdentity), command=None)
+        if differing := differences(msgspec.to_builtins(there), msgspec.to_builtins(identity)):
+            shown = [f"{line[:150]} ..." if len(line) > 150 else line for line in differing[:5]]
+            message = (
+                f"{self.path} holds another run: {'; '.join(shown)}; choose another --out, or "
+                "remove it"
+            )
+            if not (self.path / RESULTS).exists():
+                message += f".\n{not_finished(self.path)}"
+            raise RunError(message)
 
     def has_pretrained(self, group: int, seed: int) -> bool:
         """Whether a pretraining has ended."""
         file = self._pretrained(group, seed)
-        # The account is written after the weights.
+        # The record is written after the weights.
         return file.exists() and file.with_suffix(".json").exists()
 
     def pretrained(self, group: int, seed: int) -> Weights:
@@ -80,7 +71,7 @@ class RunFolder:
             RunError: if they cannot be read.
         """
         file = self._pretrained(group, seed)
-        check_weights(file)
+        check_weights(file, read(file.with_suffix(".json"), PretrainingRecord))
         try:
             return load_file(file)
         except (SafetensorError, OSError) as error:
@@ -90,16 +81,16 @@ class RunFolder:
             ) from error
 
     def keep_pretrained(self, group: int, seed: int, result: Learned) -> None:
-        """Write a pretraining's weights and its account, in this order."""
+        """Write a pretraining's weights and its record, in this order."""
         file = self._pretrained(group, seed)
-        account = {
-            "weights": _save_weights(file, result.weights),
-            "group": group,
-            "seed": seed,
-            "seconds": result.seconds,
-            "curve": _finite(result.curve),
-        }
-        write_json_atomically(file.with_suffix(".json"), account)
+        record = PretrainingRecord(
+            group=group,
+            seed=seed,
+            seconds=result.seconds,
+            curve=tuple(result.curve),
+            weights=_save_weights(file, result.weights),
+        )
+        write(file.with_suffix(".json"), record)
 
     def has_fold(self, index: int, seed: int, with_weights: bool) -> bool:
         """Whether a fold has ended and, if it is wanted, its recognizer was kept."""
@@ -111,22 +102,14 @@ class RunFolder:
         with whole_file(self.path / CONFIG) as partial:
             partial.write_text(text)
 
-    def fold(self, index: int, seed: int) -> dict[str, Any] | None:
-        """The account of a fold that ended; None if it did not.
+    def fold(self, index: int, seed: int) -> FoldRecord | None:
+        """The record of a fold that ended; None if it did not.
 
         Raises:
             RunError: if it is damaged.
         """
         file = self._fold(index, seed)
-        if not file.exists():
-            return None
-        account = _read(file, _ACCOUNT)
-        if account.pop("checksum") != checksum_of(account):
-            raise RunError(
-                f"{file} is damaged (its checksum is not that of its content); remove it and "
-                "repeat the command, which makes it again"
-            )
-        return account
+        return read(file, FoldRecord) if file.exists() else None
 
     def keep_fold(
         self,
@@ -137,7 +120,7 @@ class RunFolder:
         result: FoldResult,
         card: RecognizerCard | None,
     ) -> None:
-        """Write a fold's account, and before it its recognizer, if that is kept.
+        """Write a fold's record, and before it its recognizer, if that is kept.
 
         Args:
             index: the fold's number.
@@ -150,22 +133,22 @@ class RunFolder:
         file = self._fold(index, seed)
         sha256 = None
         if result.weights is not None and card is not None:
-            remove(file.with_suffix(""))  # of a writing that was killed before the account
+            remove(file.with_suffix(""))  # of a writing that was killed before the record
             sha256 = save_recognizer(file.with_suffix(""), result.weights, card)
             file.with_suffix(".safetensors").unlink(missing_ok=True)  # where they once lay
-        account = {
-            "weights": sha256,
-            "fold": name,
-            "seed": seed,
-            "seconds": result.seconds,
-            "epoch": result.epoch,
-            "oracle_epoch": result.oracle_epoch,
-            "curve": _finite(result.curve),
-            "clips": list(clips),
-            "probabilities": result.probabilities.tolist(),
-            "oracle_probabilities": result.oracle_probabilities.tolist(),
-        }
-        write_json_atomically(file, {**account, "checksum": checksum_of(account)})
+        record = FoldRecord(
+            fold=name,
+            seed=seed,
+            seconds=result.seconds,
+            epoch=result.epoch,
+            oracle_epoch=result.oracle_epoch,
+            curve=tuple(result.curve),
+            clips=tuple(clips),
+            probabilities=result.probabilities.tolist(),
+            oracle_probabilities=result.oracle_probabilities.tolist(),
+            weights=sha256,
+        )
+        write(file, record)
 
     def _fold(self, index: int, seed: int) -> Path:
         return self.path / "folds" / f"{seed}_{index:04}.json"
@@ -174,14 +157,13 @@ class RunFolder:
         return self.path / "pretrained" / f"{seed}_{group:04}.safetensors"
 
 
-def check_weights(file: Path) -> None:
-    """Hold weights against the SHA-256 in the account beside them.
+def check_weights(file: Path, record: FoldRecord | PretrainingRecord) -> None:
+    """Hold weights against the SHA-256 in the record beside them.
 
     Raises:
-        RunError: if they are damaged, or the account is.
+        RunError: if they are damaged.
     """
-    account = _read(file.with_suffix(".json"), ("weights",))
-    if sha256_of_file(file) != account["weights"]:
+    if sha256_of_file(file) != record.weights:
         raise RunError(
             f"{file} is damaged (its SHA-256 is not that in {file.stem}.json); remove it and "
             "repeat the command, which makes it again"
@@ -193,25 +175,3 @@ def _save_weights(file: Path, weights: Weights) -> str:
     with whole_file(file) as partial:
         save_file({name: np.asarray(value, order="C") for name, value in weights.items()}, partial)
         return sha256_of_file(partial)
-
-
-def _finite(curve: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """JSON has no NaN: what a model without gradient steps has not is null."""
-    return [
-        {key: None if isinstance(v, float) and np.isnan(v) else v for key, v in epoch.items()}
-        for epoch in curve
-    ]
-
-
-def _read(file: Path, parts: Sequence[str] = ()) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text())
-        if not isinstance(value, dict):
-            raise ValueError("it holds no mapping")
-        if lacking := [part for part in parts if part not in value]:
-            raise ValueError(f"it lacks {', '.join(lacking)}")
-        return value
-    except ValueError as error:
-        raise RunError(
-            f"{file} is damaged ({error}); remove it and repeat the command, which makes it again"
-        ) from error

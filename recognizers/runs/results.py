@@ -5,20 +5,28 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
+import msgspec
 import numpy as np
 from omegaconf import OmegaConf
 
 from mersynth import __version__
-from mersynth.files import write_json_atomically
-from recognizers.evaluation.comparison import bootstrap_subjects
+from recognizers.evaluation.comparison import Interval, bootstrap_subjects
 from recognizers.evaluation.metrics import STATISTICS, by_dataset
 from recognizers.evaluation.predictions import Predictions
 from recognizers.experiment.preparation import Preparation
-from recognizers.report.layout import RunError
-from recognizers.runs.folder import ORACLE, PREDICTIONS, RESULTS, RunFolder
+from recognizers.runs.files import RESULTS, TABLES, RunError, write
+from recognizers.runs.folder import RunFolder
+from recognizers.runs.records import (
+    ByStatistic,
+    FoldRecord,
+    FoldSummary,
+    Intervals,
+    PretrainingSummary,
+    Results,
+    ScoredPool,
+    Selection,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +37,7 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
     Args:
         folder: holds a record of every fold and seed.
         run: the run's preparation.
-        seeds: to tell of.
+        seeds: which of them.
 
     Raises:
         RunError: if a record is damaged or missing.
@@ -39,41 +47,48 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         for seed in seeds
         for plan in run.plans
     }
-    strict = _predictions(run, records, "probabilities")
-    oracle = _predictions(run, records, "oracle_probabilities")
-    strict.to_csv(folder.path / PREDICTIONS)
-    oracle.to_csv(folder.path / ORACLE)
+    strict, oracle = (_predictions(run, records, name) for name in ("strict", "oracle"))
+    strict.to_csv(folder.path / TABLES["strict"])
+    oracle.to_csv(folder.path / TABLES["oracle"])
     folder.keep_config(OmegaConf.to_yaml(OmegaConf.create(dict(run.options))))
     request = run.request
-    results = {
-        "mersynth": __version__,
-        "protocol": request.protocol,
-        "groups": request.groups,
-        "scheme": request.scheme,
-        "first_label": request.first_label,
-        "habit": request.habit,
-        "marked": _marks(run),
-        "model": dict(run.model),
-        "classes": list(run.work.clips.classes),
-        "seeds": list(seeds),
-        "selection": run.options["selection"],
-        "data": list(run.data),
-        "names": request.names,
-        "alike": [str(each) for each in run.spelling.alike],
-        "folds": _folds(run),
-        "pretraining": _pretraining(run),
-        "headline": "strict" if request.habit == "strict" else "oracle",
-        "strict": {name: scores.to_dict() for name, scores in by_dataset(strict).items()},
-        "oracle": {name: scores.to_dict() for name, scores in by_dataset(oracle).items()},
-        "intervals": {"strict": _intervals(strict), "oracle": _intervals(oracle)},
-        "device": run.work.device,
-        "seconds": sum(record["seconds"] for record in records.values()),
-    }
+    results = Results(
+        mersynth=__version__,
+        split=request.split,
+        protocol=request.protocol,
+        groups=request.groups,
+        scheme=request.scheme,
+        first_label=request.first_label,
+        marked=_marks(run),
+        model=run.model,
+        classes=run.work.clips.classes,
+        seeds=tuple(seeds),
+        selection=run.options["selection"],
+        data=run.data,
+        names=request.names,
+        alike=tuple(str(each) for each in run.spelling.alike),
+        folds=_folds(run),
+        pretraining=_pretraining(run),
+        headline="strict" if request.protocol == "strict" else "oracle",
+        strict=scored(strict),
+        oracle=scored(oracle),
+        intervals=Intervals(strict=_intervals(strict), oracle=_intervals(oracle)),
+        device=run.work.device,
+        seconds=sum(record.seconds for record in records.values()),
+    )
     # The last file: a folder that has it holds a whole run.
-    write_json_atomically(folder.path / RESULTS, results)
+    write(folder.path / RESULTS, results)
 
 
-def _record(folder: RunFolder, index: int, seed: int) -> dict[str, Any]:
+def scored(predictions: Predictions) -> dict[str, ScoredPool]:
+    """Scores of all databases together and of each, as ``results.json`` holds them."""
+    return {
+        name: msgspec.convert(scores.to_dict(), ScoredPool)
+        for name, scores in by_dataset(predictions).items()
+    }
+
+
+def _record(folder: RunFolder, index: int, seed: int) -> FoldRecord:
     record = folder.fold(index, seed)
     if record is None:
         raise RunError(f"{folder.path} lacks fold {index} of seed {seed}; repeat the command")
@@ -81,7 +96,7 @@ def _record(folder: RunFolder, index: int, seed: int) -> dict[str, Any]:
 
 
 def _predictions(
-    run: Preparation, records: Mapping[tuple[int, int], Mapping[str, Any]], key: str
+    run: Preparation, records: Mapping[tuple[int, int], FoldRecord], selection: Selection
 ) -> Predictions:
     import pandas as pd
 
@@ -89,7 +104,9 @@ def _predictions(
     rows = []
     for (seed, index), record in records.items():
         fold = run.plans[index].fold
-        for i, probabilities in zip(fold.test, record[key], strict=True):
+        oracle = selection == "oracle"
+        found = record.oracle_probabilities if oracle else record.probabilities
+        for i, probabilities in zip(fold.test, found, strict=True):
             clip = clips.clips[i]
             rows.append(
                 {
@@ -106,61 +123,61 @@ def _predictions(
     return Predictions(pd.DataFrame(rows), classes)
 
 
-def _marks(run: Preparation) -> list[str]:
+def _marks(run: Preparation) -> tuple[str, ...]:
     """Why figures under published habits are not ranked."""
-    if run.request.habit == "strict":
-        return []
+    if run.request.protocol == "strict":
+        return ()
     count = sum(len(leaks) for leaks in run.leaks)
     leaks = [f"{count} leaks let pass in {len(run.plans)} folds"] if count else []
     twice = len(run.spelling.alike) if run.request.names is None else 0
     names = [f"{twice} names of people or clips look alike and were left apart"] if twice else []
-    return ["epochs chosen on the tested clips", *leaks, *names]
+    return ("epochs chosen on the tested clips", *leaks, *names)
 
 
-def _folds(run: Preparation) -> list[dict[str, Any]]:
+def _folds(run: Preparation) -> tuple[FoldSummary, ...]:
     clips = run.work.clips.clips
-    return [
-        {
-            "name": plan.fold.name,
-            "tested": sorted(plan.fold.subjects(clips)),
-            "train": len(plan.fold.train),
-            "mixed": len(plan.learned) - len(plan.fold.train),
-            "test": len(plan.fold.test),
-            "missing": list(run.missing.get(plan.fold.name, ())),
-            "pretraining": plan.pretraining,
-            "leaks": [asdict(leak) for leak in leaks],
-        }
+    return tuple(
+        FoldSummary(
+            name=plan.fold.name,
+            tested=tuple(sorted(plan.fold.subjects(clips))),
+            train=len(plan.fold.train),
+            mixed=len(plan.learned) - len(plan.fold.train),
+            test=len(plan.fold.test),
+            missing=run.missing.get(plan.fold.name, ()),
+            pretraining=plan.pretraining,
+            leaks=leaks,
+        )
         for plan, leaks in zip(run.plans, run.leaks, strict=True)
-    ]
+    )
 
 
-def _pretraining(run: Preparation) -> list[dict[str, Any]]:
+def _pretraining(run: Preparation) -> tuple[PretrainingSummary, ...]:
     pool = run.work.pool
     if pool is None:
-        return []
-    stores = [card["path"] for card in run.data if card["role"] == "pretrain"]
-    unlike = []
+        return ()
+    stores = tuple(used.path for used in run.data if used.role == "pretrain")
+    summaries = []
     for group in run.groups:
         chosen = [pool.clips[i] for i in group.clips]
         counts = Counter(pool.classes[pool.label[i]] for i in group.clips)
         unseen = [frozenset(clip.unseen) for clip in chosen if clip.is_synthetic]
-        unlike.append(
-            {
-                "stores": stores,
-                "clips": len(chosen),
-                "classes": {name: counts[name] for name in pool.classes},
-                "folds": [run.plans[i].fold.name for i in group.folds],
-                "generators": sorted({clip.generator for clip in chosen if clip.generator}),
-                "unseen": len(frozenset.intersection(*unseen)) if unseen else None,
-            }
+        summaries.append(
+            PretrainingSummary(
+                stores=stores,
+                clips=len(chosen),
+                classes={name: counts[name] for name in pool.classes},
+                folds=tuple(run.plans[i].fold.name for i in group.folds),
+                generators=tuple(sorted({clip.generator for clip in chosen if clip.generator})),
+                unseen=len(frozenset.intersection(*unseen)) if unseen else None,
+            )
         )
-    return unlike
+    return tuple(summaries)
 
 
-def _intervals(predictions: Predictions) -> dict[str, Any] | None:
+def _intervals(predictions: Predictions) -> ByStatistic[Interval] | None:
     """Intervals over people; None where one person alone is tested."""
     people = predictions.codes.subject
     if people.max() == 0:
         logger.warning("one person alone is tested: there is no interval over people")
         return None
-    return {name: asdict(bootstrap_subjects(predictions, name)) for name in STATISTICS}
+    return ByStatistic(**{name: bootstrap_subjects(predictions, name) for name in STATISTICS})

@@ -9,25 +9,27 @@ It is a folder, which is there whole or not at all::
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
 from mersynth.card import read_card, write_card
 from mersynth.clips import Clip
-from mersynth.face.template import Framing, framing_in
+from mersynth.face.template import Framing
 from mersynth.files import checksum_of, whole_folder
+from recognizers.folds.splits import Split
 from recognizers.models.base import InputSpec
+from recognizers.runs.files import RESULTS
+from recognizers.runs.records import Count, DataUsed, Ordinal, Record
 from recognizers.training.fold_work import ChannelStatistics, Weights
 
 CARD = "recognizer.json"
 WEIGHTS = "recognizer.safetensors"
-_FORMAT = 1
+_FORMAT = 2
 AGAIN = "fit the recognizer again, or repeat the run that made it"
 """What to do about one that cannot be used."""
 
@@ -36,8 +38,7 @@ class RecognizerError(ValueError):
     """A trained recognizer is missing, damaged, or cannot be used for what is asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Record, frozen=True, forbid_unknown_fields=True):
     """What a training has seen of the world.
 
     Attributes:
@@ -48,8 +49,8 @@ class Seen:
         generators: SHA-256 of the generators that made clips, sorted.
     """
 
-    clips: int
-    synthetic: int
+    clips: Count
+    synthetic: Count
     people: tuple[str, ...]
     generators: tuple[str, ...]
 
@@ -65,8 +66,7 @@ class Seen:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecognizerCard:
+class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What ``recognizer.json`` says of the weights beside it.
 
     Attributes:
@@ -81,9 +81,9 @@ class RecognizerCard:
         training: the settings, and ``augment``.
         epoch: after which the weights are these.
         seed: of the training.
-        protocol: ``"fit"``: all clips were learned from; else that of the run.
+        split: ``"fit"``: all clips were learned from; else that of the run.
         fold: the run's fold; None of ``"fit"``.
-        data: the stores and files, as :meth:`recognizers.data.gather.Part.card` tells them.
+        data: the stores and files.
         learned: what it learned from.
         pretrained: what the weights that it started from had seen; None: they were fresh.
         mersynth: version that wrote it.
@@ -91,18 +91,18 @@ class RecognizerCard:
     """
 
     model: str
-    options: Mapping[str, Any]
+    options: dict[str, Any]
     classes: tuple[str, ...]
     scheme: str | None
-    inputs: Mapping[str, InputSpec]
-    features: Mapping[str, Mapping[str, Any]]
-    statistics: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
-    training: Mapping[str, Any]
-    epoch: int
-    seed: int
-    protocol: str
+    inputs: dict[str, InputSpec]
+    features: dict[str, dict[str, Any]]
+    statistics: dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
+    training: dict[str, Any]
+    epoch: Ordinal
+    seed: Count
+    split: Split
     fold: str | None
-    data: Sequence[Mapping[str, Any]]
+    data: tuple[DataUsed, ...]
     learned: Seen
     pretrained: Seen | None
     mersynth: str
@@ -117,12 +117,12 @@ class RecognizerCard:
     @property
     def image_size(self) -> int | None:
         """Side of the frames of the stores, in pixels; None of feature files."""
-        return next((part["image_size"] for part in self.data if part["image_size"]), None)
+        return next((part.image_size for part in self.data if part.image_size), None)
 
     @property
     def framing(self) -> Framing | None:
         """Where faces lie in the frames that it learned from; None: not known, or in several."""
-        found = {framing_in(part) for part in self.data if part["role"] in ("real", "train")}
+        found = {part.framing for part in self.data if part.role in ("real", "train")}
         return found.pop() if len(found) == 1 else None
 
 
@@ -150,7 +150,7 @@ def save_recognizer(folder: Path, weights: Weights, card: RecognizerCard) -> str
     Raises:
         FileExistsError: if the folder exists.
     """
-    facts = json.loads(json.dumps({"format": _FORMAT, **asdict(card)}))
+    facts = {"format": _FORMAT, **msgspec.to_builtins(card)}
     del facts["sha256"]
     tensors = {k: torch.from_numpy(np.array(v, order="C")) for k, v in weights.items()}
     with whole_folder(folder) as partial:
@@ -170,7 +170,7 @@ def load_card(folder: Path) -> RecognizerCard:
     try:
         facts = read_card(path)
         sha256, version = facts.pop("sha256"), facts["format"]
-        if version != _FORMAT:
+        if version not in (1, _FORMAT):
             raise RecognizerError(
                 f"{path} has format {version!r}, this mersynth reads {_FORMAT}; {AGAIN}, or "
                 f"install the version that wrote it ({facts.get('mersynth')})"
@@ -179,46 +179,25 @@ def load_card(folder: Path) -> RecognizerCard:
         if facts.pop("checksum") != checksum_of(facts):
             raise ValueError("its checksum is not that of its content")
         del facts["format"]
-        return _card_of(facts, sha256)
+        if version == 1:  # which called the split so
+            facts["split"] = facts.pop("protocol")
+        return msgspec.convert({**facts, "sha256": sha256}, RecognizerCard)
     except RecognizerError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecognizerError(f"{path} is damaged ({error}); {AGAIN}") from error
 
 
-def _card_of(facts: dict[str, Any], sha256: str) -> RecognizerCard:
-    known = {field.name for field in fields(RecognizerCard)}
-    if odd := sorted((known - {"sha256"}) ^ facts.keys()):
-        raise ValueError(f"unknown or missing: {', '.join(odd)}")
-    facts["classes"] = tuple(facts["classes"])
-    facts["inputs"] = {name: _spec(**spec) for name, spec in facts["inputs"].items()}
-    facts["statistics"] = {
-        name: (tuple(mean), tuple(deviation))
-        for name, (mean, deviation) in facts["statistics"].items()
-    }
-    for name in ("learned", "pretrained"):
-        if facts[name] is not None:
-            seen = facts[name]
-            tuples = {key: tuple(seen[key]) for key in ("people", "generators")}
-            facts[name] = Seen(**{**seen, **tuples})
-    return RecognizerCard(**facts, sha256=sha256)
-
-
-def _spec(range: list[float] | None, **values: Any) -> InputSpec:
-    tuples = {key: tuple(values[key]) for key in ("channels", "size")}
-    return InputSpec(**{**values, **tuples}, range=None if range is None else tuple(range))  # type: ignore[arg-type]
-
-
 def _why_none(folder: Path) -> str:
     """What is there instead of a trained recognizer, and what to do about it."""
-    if (folder / "results.json").exists():
+    if (folder / RESULTS).exists():
         kept = sorted(path.parent for path in folder.glob(f"folds/*/{CARD}"))
         if kept:
             return f"{folder} is a run of several recognizers; name one of them: {kept[0]} ..."
     fold = folder.with_suffix("") if folder.suffix in (".json", ".safetensors") else folder
     if (fold / CARD).exists():
         return f"{folder} is a part of a fold; name the folder {fold}"
-    if fold.with_name(f"{fold.name}.json").exists() or (folder / "results.json").exists():
+    if fold.with_name(f"{fold.name}.json").exists() or (folder / RESULTS).exists():
         return (
             f"{folder} kept no recognizer that could be used: repeat the command that made the run "
             "with keep_weights=true, which trains its folds again and keeps them"

@@ -31,7 +31,7 @@ def fit(request: Request, out: Path | None = None) -> Path:
     Synthetic clips may be all that it learns from; its card names the stores and counts the clips.
 
     Args:
-        request: of the protocol ``"fit"``.
+        request: of the split ``"fit"``.
         out: the new folder; None: ``./models/`` and the model's name.
 
     Returns:
@@ -41,13 +41,13 @@ def fit(request: Request, out: Path | None = None) -> Path:
         RecognizerError: if the folder exists.
         ConfigError: if an override or a setting does not fit.
         StoreError, FeatureFileError, FileNotFoundError: if clips cannot be read.
-        ValueError: if clips and model do not fit together, or the protocol is another.
+        ValueError: if clips and model do not fit together, or the split is another.
         NamesError: if names look alike, and ``request.names`` does not say what they are.
         InUseError: if another process writes the folder.
         TrainingError: if the training goes astray; nothing is written then.
     """
-    if request.protocol != "fit":
-        raise ValueError(f"protocol must be 'fit', got {request.protocol!r}")
+    if request.split != "fit":
+        raise ValueError(f"split must be 'fit', got {request.split!r}")
     settings = load_settings(request)
     if settings.selection != "fixed":
         raise ConfigError(
@@ -105,21 +105,21 @@ def card_of(
     """
     work, request = run.work, run.request
     settings = work.training if before is None else work.fine_tuning
-    own = [part for part in run.data if part["role"] in ("real", "train")]
-    of_files = all(part["image_size"] is None for part in own)
+    own = [part for part in run.data if part.role in ("real", "train")]
+    of_files = all(part.image_size is None for part in own)
     pool = () if work.pool is None else work.pool.clips
     return RecognizerCard(
         model=work.model,
-        options=work.options,
+        options=dict(work.options),
         classes=work.clips.classes,
         scheme=None if of_files else request.scheme,
-        inputs=run.inputs,
+        inputs=dict(run.inputs),
         features=run.options["model"].get("features") or {},
         statistics=channel_statistics(statistics),
         training={**dataclasses.asdict(settings), "augment": work.augment},
         epoch=epoch,
         seed=seed,
-        protocol=request.protocol,
+        split=request.split,
         fold=fold,
         data=run.data,
         learned=Seen.of([work.clips.clips[i] for i in rows]),

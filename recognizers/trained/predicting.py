@@ -92,8 +92,8 @@ def predict(
                 table(prediction).to_csv(partial / TABLE, index=False, lineterminator="\n")
                 draw_sheet(prediction, opened).save(partial / SHEET)
     counts = Counter(prediction.predicted)
-    told = [f"{name} {counts[name]}" for name in prediction.classes if counts[name]]
-    logger.info("%s: clips %d, predicted %s", place, len(prediction.clips), listed(told, 20))
+    shown = [f"{name} {counts[name]}" for name in prediction.classes if counts[name]]
+    logger.info("%s: clips %d, predicted %s", place, len(prediction.clips), listed(shown, 20))
     return prediction, place
 
 

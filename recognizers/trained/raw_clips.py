@@ -129,8 +129,8 @@ def _check(store: ClipStore, what: str, needs: set[Need]) -> None:
         logger.info("%s: apex spotted by %s: frame %d", what, clip.apex_method, clip.apex)
     for need in sorted(needs):
         if not has(item, need):
-            told = [f"({problem['reason']})" for problem in store.meta["header"]["warnings"]]
-            lacking = " ".join([need, *(told if need == "apex" else ())])
+            warnings = [f"({problem['reason']})" for problem in store.meta["header"]["warnings"]]
+            lacking = " ".join([need, *(warnings if need == "apex" else ())])
             advice = _ADVICE.get(need, REMEDIES[need])
             raise RecognizerError(f"{what} has no {lacking}, which the recognizer needs; {advice}")
 

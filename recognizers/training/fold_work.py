@@ -5,21 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
 from mersynth.devices import choose_device
 from recognizers.data.clip_arrays import ClipArrays
 from recognizers.evaluation.metrics import score
-from recognizers.folds.guard import FoldInputs, Habit, check_fold
+from recognizers.folds.guard import FoldInputs, Protocol, check_fold
 from recognizers.folds.plan import FoldPlan, real_and_synthetic
 from recognizers.models import create_model
 from recognizers.models.base import Recognizer
+from recognizers.runs.records import Epoch
 from recognizers.training.settings import TrainingSettings
-from recognizers.training.trainer import Epoch, Training
+from recognizers.training.trainer import Training
 
 Weights = Mapping[str, np.ndarray]
 ChannelStatistics = Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -39,7 +41,7 @@ class Work:
         training: how folds are trained from fresh weights.
         pretraining: how pretraining goes.
         fine_tuning: how folds are trained from pretrained weights.
-        habit: whether the guard lets leaks pass.
+        protocol: whether the guard lets leaks pass.
         device: ``"cpu"`` or ``"cuda"``.
     """
 
@@ -51,7 +53,7 @@ class Work:
     training: TrainingSettings
     pretraining: TrainingSettings
     fine_tuning: TrainingSettings
-    habit: Habit
+    protocol: Protocol
     device: str
 
 
@@ -62,13 +64,13 @@ class Learned:
     Attributes:
         weights: the model's state.
         statistics: of the clips that were learned from.
-        curve: a mapping an epoch, the fields of :class:`recognizers.training.trainer.Epoch`.
+        curve: an entry an epoch.
         seconds: it took.
     """
 
     weights: Weights
     statistics: ChannelStatistics
-    curve: list[dict[str, Any]]
+    curve: list[Epoch]
     seconds: float
 
 
@@ -82,7 +84,7 @@ class FoldResult:
         oracle_probabilities: (n, C) at the epoch that predicts the test clips best, the first of
             several. It is what most published code reports, and no honest figure.
         oracle_epoch: that epoch.
-        curve: a mapping an epoch: ``recognizers.training.trainer.Epoch`` and ``test_accuracy``.
+        curve: an entry an epoch.
         weights: the model's state at ``epoch``, if it is to be kept.
         statistics: of the clips that were learned from.
         seconds: it took.
@@ -92,7 +94,7 @@ class FoldResult:
     epoch: int
     oracle_probabilities: np.ndarray
     oracle_epoch: int
-    curve: list[dict[str, Any]]
+    curve: list[Epoch]
     weights: Weights | None
     statistics: ChannelStatistics
     seconds: float
@@ -138,10 +140,10 @@ def _learn(
 ) -> Learned:
     start = time.monotonic()
     device = choose_device(work.device)
-    curve: list[dict[str, Any]] = []
+    curve: list[Epoch] = []
 
     def note(epoch: Epoch) -> None:
-        curve.append(asdict(epoch))
+        curve.append(epoch)
         after_epoch(epoch)
 
     with _seeded(seed, device):
@@ -151,7 +153,7 @@ def _learn(
     return Learned(_state(model), _statistics(training), curve, time.monotonic() - start)
 
 
-def learn_fold(
+def train_fold(
     work: Work, plan: FoldPlan, weights: Weights | None, seed: int, keep_weights: bool
 ) -> FoldResult:
     """Train on a fold's clips and predict its test clips.
@@ -173,7 +175,7 @@ def learn_fold(
     true = work.clips.label[list(test)]
     chosen = _chosen_epoch(work, plan, weights, seed, device) if plan.inner else None
     kept: dict[str, Any] = {}
-    curve: list[dict[str, Any]] = []
+    curve: list[Epoch] = []
     best = -1.0
     with _seeded(_fold_seed(seed, plan.index), device):
         model = _model(work, weights, device)
@@ -185,7 +187,7 @@ def learn_fold(
             with _untouched(device):
                 probabilities = training.predict(test)
             accuracy = float((probabilities.argmax(1) == true).mean())
-            curve.append({**asdict(epoch), "test_accuracy": accuracy})
+            curve.append(msgspec.structs.replace(epoch, test_accuracy=accuracy))
             if accuracy > best:
                 best = accuracy
                 kept.update(oracle_probabilities=probabilities, oracle_epoch=epoch.epoch)
@@ -241,7 +243,7 @@ def _show_guard(work: Work, plan: FoldPlan, training: Training) -> None:
         class_weights=ids if training.weights is not None else (),
         banks=training.banks,
     )
-    check_fold(inputs, work.habit)
+    check_fold(inputs, work.protocol)
 
 
 def _settings(work: Work, weights: Weights | None) -> TrainingSettings:

@@ -11,7 +11,6 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,6 +23,7 @@ from mersynth.augment.samplers import balanced_order
 from recognizers.data.clip_arrays import ClipArrays
 from recognizers.models.au_graph import au_labels
 from recognizers.models.base import Recognizer
+from recognizers.runs.records import Epoch
 from recognizers.training.augmenting import Augmenting, needs_bank
 from recognizers.training.settings import TrainingSettings
 
@@ -72,23 +72,6 @@ def class_probabilities(model: Recognizer, batches: Iterable[Mapping[str, Tensor
     if not probabilities.isfinite().all():
         raise TrainingError(f"the model's weights have left all bounds; {_ADVICE}")
     return probabilities.cpu().numpy()
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What an epoch was like.
-
-    Attributes:
-        epoch: its number, from 1.
-        loss: mean over its clips.
-        train_accuracy: share of its clips that were right while it went on, augmented.
-        learning_rate: of the first group of parameters.
-    """
-
-    epoch: int
-    loss: float
-    train_accuracy: float
-    learning_rate: float
 
 
 class Training:
@@ -233,7 +216,7 @@ class Training:
         inputs = self._inputs(batch)
         self.model.fit_directly(batch["label"], **inputs)
         right = self.predict(self.rows.tolist()).argmax(1) == batch["label"].cpu().numpy()
-        return Epoch(1, math.nan, float(right.mean()), math.nan)
+        return Epoch(1, None, float(right.mean()), None)
 
     def _class_weights(self) -> Tensor:
         """(C,) of the clips that are learned from."""

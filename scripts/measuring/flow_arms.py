@@ -81,7 +81,7 @@ def run_arms(
     ) -> Run:
         logger.info("%s: %s", database.name, name)
         request = Request(
-            protocol="loso",
+            split="loso",
             model="ststnet_published",
             data=database.files,
             pretrain=pretrain,

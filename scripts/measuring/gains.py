@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+import msgspec
+
 from recognizers.evaluation.comparison import Comparison
 from recognizers.report import Run
 
@@ -74,7 +76,7 @@ def rows(cells: Sequence[Cell], generators: Sequence[str]) -> list[list[str]]:
                     *means,
                     "" if gain is None else f"{gain.estimate:+.3f}",
                     "" if gain is None else f"{gain.low:+.3f} to {gain.high:+.3f}",
-                    f"{cell.runs[generator].results['seconds']:.0f}",
+                    f"{cell.runs[generator].results.seconds:.0f}",
                 ]
             )
     return found
@@ -144,8 +146,8 @@ def figures(cells: Sequence[Cell], generators: Sequence[str]) -> dict[str, Any]:
                 },
                 "gains": {g: asdict(gain) for g, gain in cell.gains.items()},
                 "gains_over_longer": {g: asdict(x) for g, x in cell.gains_over_longer.items()},
-                "seconds": {g: run.results["seconds"] for g, run in cell.runs.items()},
-                "data": cell.runs[NONE].results["data"],
+                "seconds": {g: run.results.seconds for g, run in cell.runs.items()},
+                "data": msgspec.to_builtins(cell.runs[NONE].results.data),
             }
             for cell in cells
         ],

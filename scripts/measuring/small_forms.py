@@ -84,7 +84,7 @@ class Form:
         given = [synthetic] if synthetic is not None else []
         epochs = [] if self.epochs is None else [f"model.training.epochs={self.epochs}"]
         return Request(
-            protocol="loso",
+            split="loso",
             model=self.config,
             data=[store],
             pretrain=[] if self.fits_directly else given,

@@ -90,7 +90,7 @@ def quick_request(request: Request) -> Request:
     """The same run with the tiny form of its model, an epoch, and groups of people as folds."""
     return replace(
         request,
-        groups=2 if request.protocol in ("loso", "cde") else None,
+        groups=2 if request.split in ("loso", "cde") else None,
         overrides=(*request.overrides, *_tiny(request.model)),
     )
 

@@ -13,7 +13,8 @@ from recognizers.evaluation.predictions import Predictions
 from recognizers.experiment.evaluate import evaluate
 from recognizers.experiment.request import Request
 from recognizers.report import Run
-from recognizers.report.run import SELECTIONS, Selection
+from recognizers.report.run import SELECTIONS
+from recognizers.runs.records import Selection
 from reproduction.quick import quick_request
 from reproduction.stores import Stores, foreign
 from reproduction.tables import Column, Row, Setting, Table
@@ -128,7 +129,7 @@ def request(row: Row, setting: Setting, plan: Plan) -> Request:
     stores = plan.stores
     start = stores.pretraining(setting.database) if row.pretrained else None
     asked = Request(
-        protocol=setting.protocol,
+        split=setting.split,
         model=row.config,
         data=stores.of(setting),
         test=[stores.real[setting.test]] if setting.test else [],

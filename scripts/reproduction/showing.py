@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mersynth.files import write_json_atomically
-from recognizers.report.run import Selection
+from recognizers.runs.records import Selection
 from reproduction.runs import Filled, Value
 from reproduction.tables import MISSING, Column
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from recognizers.evaluation.metrics import FULL, Statistic
-from recognizers.experiment.request import ProtocolName
+from recognizers.folds.splits import Split
 
 MISSING = "-"
 """A figure that a table leaves out."""
@@ -18,14 +18,14 @@ class Setting:
 
     Attributes:
         database: whose store is tested; under ``cross``, learned from.
-        protocol: how clips are divided.
+        split: how clips are divided.
         classes: label scheme.
         test: under ``cross``, the database that is tested.
         emotions: the database's own labels that the paper keeps; none: all that the scheme knows.
     """
 
     database: str
-    protocol: ProtocolName = "loso"
+    split: Split = "loso"
     classes: str = "five"
     test: str | None = None
     emotions: tuple[str, ...] = ()
@@ -38,9 +38,9 @@ class Setting:
     @property
     def name(self) -> str:
         """As a part of a folder's name."""
-        protocol = () if self.protocol in ("loso", "cde") else (self.protocol,)
+        split = () if self.split in ("loso", "cde") else (self.split,)
         emotions = (f"{len(self.emotions)}emotions",) if self.emotions else ()
-        return "_".join([*self.databases, self.classes, *emotions, *protocol])
+        return "_".join([*self.databases, self.classes, *emotions, *split])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

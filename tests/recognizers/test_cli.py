@@ -32,7 +32,7 @@ def test_a_run_and_its_report(data: Path) -> None:
     assert "LOSO" in done.output
     assert "oracle, not a result" in done.output
     run = Path("runs/loso_ststnet_tiny_samm")
-    assert json.loads((run / "results.json").read_text())["protocol"] == "loso"
+    assert json.loads((run / "results.json").read_text())["split"] == "loso"
     (run / "report.html").unlink()
     other = call("loso", "--model", "ststnet_tiny", "--data", data, "--out", "b", *QUICK)
     assert other.exit_code == 0, other.output

@@ -32,9 +32,8 @@ def _still(item: StoredClip, count: int) -> torch.Tensor:
 
 
 def _seen(frames: torch.Tensor) -> np.ndarray:
-    """(K, 2, 3) how the head is seen to move, less the identity."""
-    pixels = (frames * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    return head_motion(pixels) - np.eye(2, 3, dtype=np.float32)
+    """(K, 4, 2) how the head is seen to move."""
+    return head_motion((frames * 255).round().byte().permute(0, 2, 3, 1).numpy())
 
 
 def _written(path: Path, item: StoredClip, frames: np.ndarray) -> ClipStore:
@@ -48,7 +47,7 @@ def _written(path: Path, item: StoredClip, frames: np.ndarray) -> ClipStore:
 def test_a_head_moves_as_in_the_source_clip(real: ClipStore, tmp_path: Path) -> None:
     source = real[0]
     at = np.linspace(0, source.clip.num_frames - 1, 6).round().astype(int)
-    expected = head_motion(source.frames[at]) - np.eye(2, 3, dtype=np.float32)
+    expected = head_motion(source.frames[at])
     heads = HeadMotions(_written(tmp_path / "one", source, np.array(source.frames)))
     strengths = []
     for seed in range(8):
@@ -56,8 +55,8 @@ def test_a_head_moves_as_in_the_source_clip(real: ClipStore, tmp_path: Path) -> 
         moved = heads.transfer(frames, [source.clip.subject_id], np.random.default_rng(seed))
         assert moved.shape == frames.shape
         assert torch.equal(moved[0], frames[0])
-        seen = _seen(moved)[1:, :, 2]
-        strengths.append(float((seen * expected[1:, :, 2]).sum() / (expected[1:, :, 2] ** 2).sum()))
+        seen = _seen(moved)
+        strengths.append(float((seen * expected).sum() / (expected**2).sum()))
     assert min(np.abs(strengths)) > 0.4
     assert max(np.abs(strengths)) < 1.7
     assert min(strengths) < 0 < max(strengths)
@@ -87,10 +86,10 @@ def test_a_source_of_few_frames_moves_a_head_smoothly(real: ClipStore, tmp_path:
     few = np.array(item.frames[[0, item.clip.num_frames // 2]])
     heads = HeadMotions(_written(tmp_path / "few", item, few))
     moved = heads.transfer(_still(item, 9), [item.clip.subject_id], np.random.default_rng(0))
-    places = _seen(moved)[:, :, 2]
+    places = _seen(moved)[:, 0]
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
     assert steps.max() < 3 * steps.mean()
-    assert np.linalg.norm(places[-1]) > 0.02
+    assert np.linalg.norm(places[-1]) > 0.0003
 
 
 def test_same_seed_same_heads(real: ClipStore, tmp_path: Path) -> None:
@@ -132,7 +131,12 @@ def test_heads_stay_still_where_that_is_asked_for(real: ClipStore, tmp_path: Pat
     settings = {"store": real.path, "per_class": 2, "generator": "warp"}
     still = generate(out=tmp_path / "s", overrides=["head_motion=false", quiet], **settings)
     moving = generate(out=tmp_path / "m", overrides=[quiet], **settings)
-    for item in still:
-        assert (item.frames[:, :4, :4] == item.frames[:1, :4, :4]).all()  # beside the head
-    assert any((item.frames[:, :4, :4] != item.frames[:1, :4, :4]).any() for item in moving)
+
+    def crown_changes(store: ClipStore) -> list[float]:
+        """How much the top of the head, which AUs hardly move, changes from the first frame."""
+        tops = [item.frames[:, 2:7, 28:36].astype(float) for item in store]
+        return [float(np.abs(top - top[:1]).mean()) for top in tops]
+
+    assert max(crown_changes(still)) < 0.3
+    assert np.median(crown_changes(moving)) > 1
     assert still.meta["header"]["config"]["head_motion"] is False

@@ -1,4 +1,4 @@
-"""Whole runs on small feature files: what is learned, kept and gone on with, by every protocol."""
+"""Whole runs on small feature files: what is learned, kept and gone on with, by every split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import recognizers.experiment.evaluate as experiment
 from recognizers.evaluation.predictions import Predictions
 from recognizers.experiment.evaluate import evaluate
 from recognizers.experiment.request import Request
-from recognizers.report import RunError
+from recognizers.runs import RunError
 from tests.recognizers.data.tiny_features import write
 from tests.recognizers.experiment.tiny_experiment import QUICK, folds, request, results
 
@@ -29,7 +29,7 @@ def _run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_tells_all_of_itself(run: Path, data: Path) -> None:
     told = results(run)
-    assert (told["protocol"], told["habit"], told["marked"]) == ("loso", "strict", [])
+    assert (told["split"], told["protocol"], told["marked"]) == ("loso", "strict", [])
     assert told["seeds"] == [0, 1]
     assert [fold["name"] for fold in told["folds"]] == [f"samm/0{i}" for i in range(6)]
     assert {(fold["train"], fold["test"], fold["mixed"]) for fold in told["folds"]} == {(25, 5, 0)}
@@ -52,16 +52,16 @@ def test_strict_figures_are_of_the_last_epoch_and_the_oracles_of_the_best(tmp_pa
     run = evaluate(request(hard, "model.training.epochs=8", seeds=2), tmp_path / "r")
     strict = Predictions.from_csv(run / "predictions.csv").codes
     oracle = Predictions.from_csv(run / "oracle.csv").codes
-    accounts = folds(run)
-    assert len(accounts) == 12
+    records = folds(run)
+    assert len(records) == 12
     better = 0
-    for account in accounts:
-        tested = [epoch["test_accuracy"] for epoch in account["curve"]]
-        assert account["epoch"] == len(tested) == 8
-        assert account["oracle_epoch"] == 1 + int(np.argmax(tested))
-        mine = np.array(account["probabilities"]).argmax(1)
-        best = np.array(account["oracle_probabilities"]).argmax(1)
-        seed, subject = account["seed"], int(account["fold"][-1])
+    for record in records:
+        tested = [epoch["test_accuracy"] for epoch in record["curve"]]
+        assert record["epoch"] == len(tested) == 8
+        assert record["oracle_epoch"] == 1 + int(np.argmax(tested))
+        mine = np.array(record["probabilities"]).argmax(1)
+        best = np.array(record["oracle_probabilities"]).argmax(1)
+        seed, subject = record["seed"], int(record["fold"][-1])
         rows = strict.subject == subject
         np.testing.assert_array_equal(strict.predicted[seed][rows], mine)
         np.testing.assert_array_equal(oracle.predicted[seed][rows], best)
@@ -110,23 +110,23 @@ def test_a_run_that_was_stopped_goes_on_with_what_is_missing(
         monkeypatch.setattr(experiment, name, work)
 
     watch("pretrain", None)
-    watch("learn_fold", 4)
+    watch("train_fold", 4)
     out = tmp_path / "stopped"
     with pytest.raises(Stopped):
         evaluate(ask, out)
-    assert trained == ["pretrain"] * 3 + ["learn_fold"] * 4
+    assert trained == ["pretrain"] * 3 + ["train_fold"] * 4
     assert not (out / "results.json").exists()
     monkeypatch.undo()
     trained.clear()
     watch("pretrain", None)
-    watch("learn_fold", None)
+    watch("train_fold", None)
     evaluate(ask, out)
-    assert trained == ["learn_fold"] * 2  # the two that are missing, from weights that are there
+    assert trained == ["train_fold"] * 2  # the two that are missing, from weights that are there
     assert (out / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
     evaluate(ask, out)
-    assert trained == ["learn_fold"] * 2  # a whole run is only told again
+    assert trained == ["train_fold"] * 2  # a whole run is only told again
     evaluate(request(data, pretrain=[made], seeds=2), out)
-    assert trained == ["learn_fold"] * 2 + ["pretrain"] * 3 + ["learn_fold"] * 6  # the new seed
+    assert trained == ["train_fold"] * 2 + ["pretrain"] * 3 + ["train_fold"] * 6  # the new seed
     assert results(out)["seeds"] == [0, 1]
 
 
@@ -139,7 +139,7 @@ def test_another_run_is_not_overwritten(run: Path, data: Path, tmp_path: Path) -
         evaluate(changed, run)
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").write_text("dear")
-    with pytest.raises(RunError, match="holds something that is no run"):
+    with pytest.raises(RunError, match=r"letters is no run: it has no run\.json"):
         evaluate(request(data), tmp_path / "letters")
 
 
@@ -162,21 +162,21 @@ def _second(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_cde_has_figures_for_all_and_each(data: Path, second: Path, tmp_path: Path) -> None:
-    told = results(evaluate(request([data, second], protocol="cde"), tmp_path / "r"))
+    told = results(evaluate(request([data, second], split="cde"), tmp_path / "r"))
     assert list(told["strict"]) == ["Full", "samm", "smic"]
     assert len(told["folds"]) == 9
     with pytest.raises(ValueError, match="clips of 2 or more databases, got samm"):
-        evaluate(request(data, protocol="cde"), tmp_path / "one")
+        evaluate(request(data, split="cde"), tmp_path / "one")
 
 
 def test_cross_and_lovo(data: Path, second: Path, tmp_path: Path) -> None:
-    run = evaluate(request(data, protocol="cross", test=[second]), tmp_path / "cross")
+    run = evaluate(request(data, split="cross", test=[second]), tmp_path / "cross")
     told = results(run)
     assert [fold["name"] for fold in told["folds"]] == ["samm_to_smic"]
     assert {part["role"] for part in told["data"]} == {"train", "test"}
     assert len(Predictions.from_csv(run / "predictions.csv").clips) == 15
     told = results(
-        evaluate(request(second, "model.training.epochs=1", protocol="lovo"), tmp_path / "lovo")
+        evaluate(request(second, "model.training.epochs=1", split="lovo"), tmp_path / "lovo")
     )
     assert {(fold["train"], fold["test"]) for fold in told["folds"]} == {(14, 1)}
 
@@ -186,7 +186,7 @@ def test_people_of_both_databases_are_tested_and_not_learned_from(
 ) -> None:
     names = [f"later{i}" for i in range(10)]
     later = write(tmp_path / "later.npz", people=2, seed=9, clip=names)  # people 00 and 01 again
-    told = results(evaluate(request(data, protocol="cross", test=[later]), tmp_path / "cross"))
+    told = results(evaluate(request(data, split="cross", test=[later]), tmp_path / "cross"))
     ((fold,), tested) = told["folds"], ["samm/00", "samm/01"]
     assert (fold["train"], fold["test"], fold["tested"]) == (20, 10, tested)
     assert "2 people are among the training and the test clips" in caplog.text
@@ -196,9 +196,7 @@ def test_a_model_that_is_fitted_at_once(made: Path, tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(30, 3, 16, 16))
     path = write(tmp_path / "f.npz", x=x)
     size = "model.options.image_size=16"
-    ask = Request(
-        protocol="loso", model="bi_woof_svm_tiny", data=[path], overrides=[size, QUICK[0]]
-    )
+    ask = Request(split="loso", model="bi_woof_svm_tiny", data=[path], overrides=[size, QUICK[0]])
     run = evaluate(ask, tmp_path / "r")
     assert {(fold["epoch"], fold["oracle_epoch"]) for fold in folds(run)} == {(1, 1)}
     for change in ({"pretrain": [made]}, {"overrides": [size, "selection=inner"]}):

@@ -11,7 +11,7 @@ import pytest
 
 from recognizers.data.feature_files import FeatureFileError
 from recognizers.experiment.evaluate import evaluate
-from recognizers.report import RunError
+from recognizers.runs import RunError
 from tests.recognizers.data.tiny_features import GROUPS, synthetic, write
 from tests.recognizers.experiment.tiny_experiment import request
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("hear")
         ),
         ({}, {"test": [Path("x.npz")]}, "needed by cross, and by it alone"),
         ({}, {"seeds": 0}, "seeds must be 1 or more"),
-        ({}, {"protocol": "loo"}, "protocol must be one of loso, lovo, cde, cross, fit, got 'loo'"),
+        ({}, {"split": "loo"}, "split must be one of loso, lovo, cde, cross, fit, got 'loo'"),
         ({}, {"groups": 7}, r"number of groups must lie in 2\.\.6 \(the people\), got 7"),
     ],
 )
@@ -47,9 +47,9 @@ def test_what_cannot_be_run_is_refused(
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("folds/0_0002.json", "{}", r"0_0002\.json is damaged \(it lacks fold, seed"),
+        ("folds/0_0002.json", "{}", r"0_0002\.json is damaged \(.* required field `fold`"),
         ("folds/0_0002.json", "{", r"0_0002\.json is damaged"),
-        ("run.json", "[]", r"run\.json is damaged \(it holds no mapping\)"),
+        ("run.json", "[]", r"run\.json is damaged \(Expected `object`"),
         ("pretrained/0_0001.safetensors", "", r"0_0001\.safetensors is damaged"),
     ],
 )
@@ -69,8 +69,8 @@ def test_a_changed_figure_or_weight_is_noticed(data: Path, made: Path, tmp_path:
     ask = request(data, "model.training.epochs=1", pretrain=[made], groups=3)
     run = evaluate(ask, tmp_path / "r")
     file = run / "folds" / "0_0002.json"
-    account = json.loads(file.read_text())
-    changed = account | {"probabilities": account["probabilities"][::-1]}
+    record = json.loads(file.read_text())
+    changed = record | {"probabilities": record["probabilities"][::-1]}
     file.write_text(json.dumps(changed))
     with pytest.raises(RunError, match=r"0_0002\.json is damaged \(its checksum"):
         evaluate(ask, run)

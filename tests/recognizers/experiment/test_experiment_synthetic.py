@@ -27,8 +27,8 @@ def test_pretraining_is_shared_by_the_people_whom_a_generator_never_saw(
     assert [group["generators"] for group in told["pretraining"]] == [["sha0"], ["sha1"], ["sha2"]]
     assert [fold["pretraining"] for fold in told["folds"]] == [0, 0, 1, 1, 2, 2]
     assert all(fold["leaks"] == [] for fold in told["folds"])
-    accounts = [json.loads(f.read_text()) for f in sorted((run / "pretrained").glob("*.json"))]
-    assert [(a["group"], len(a["curve"])) for a in accounts] == [(0, 3), (1, 3), (2, 3)]
+    records = [json.loads(f.read_text()) for f in sorted((run / "pretrained").glob("*.json"))]
+    assert [(a["group"], len(a["curve"])) for a in records] == [(0, 3), (1, 3), (2, 3)]
     # folds begin where their pretraining ended: better than fresh ones
     plain = evaluate(request(data), tmp_path / "plain")
     first = [fold["curve"][0]["loss"] for fold in folds(run)]
@@ -55,8 +55,8 @@ def test_pretraining_has_a_rate_and_epochs_of_its_own(
         groups=3,
     )
     run = evaluate(ask, tmp_path / "r")
-    accounts = [json.loads(f.read_text()) for f in sorted((run / "pretrained").glob("*.json"))]
-    assert [[e["learning_rate"] for e in a["curve"]] for a in accounts] == [[0.003] * 2] * 3
+    records = [json.loads(f.read_text()) for f in sorted((run / "pretrained").glob("*.json"))]
+    assert [[e["learning_rate"] for e in a["curve"]] for a in records] == [[0.003] * 2] * 3
     assert {e["learning_rate"] for fold in folds(run) for e in fold["curve"]} == {0.01}
     assert len(list((run / "folds").glob("*/recognizer.safetensors"))) == 3
 
@@ -66,15 +66,15 @@ def test_folds_that_go_on_from_pretrained_weights_may_learn_slower(
 ) -> None:
     for name, overrides, factor in (("d", [], 1), ("t", ["fine_tuning.lr_factor=0.1"], 0.1)):
         run = evaluate(request(data, *overrides, pretrain=[made]), tmp_path / name)
-        accounts = [json.loads(f.read_text()) for f in sorted((run / "pretrained").glob("*.json"))]
-        assert {e["learning_rate"] for a in accounts for e in a["curve"]} == {0.01}
+        records = [json.loads(f.read_text()) for f in sorted((run / "pretrained").glob("*.json"))]
+        assert {e["learning_rate"] for a in records for e in a["curve"]} == {0.01}
         assert {e["learning_rate"] for f in folds(run) for e in f["curve"]} == {factor * 0.01}
     fresh = evaluate(request(data), tmp_path / "fresh")
     assert {e["learning_rate"] for fold in folds(fresh) for e in fold["curve"]} == {0.01}
 
 
 def test_published_habits_mix_in_everything(data: Path, made: Path, tmp_path: Path) -> None:
-    told = results(evaluate(request(data, mix=[made], habit="paper"), tmp_path / "r"))
+    told = results(evaluate(request(data, mix=[made], protocol="paper"), tmp_path / "r"))
     assert [fold["mixed"] for fold in told["folds"]] == [27] * 6
     assert all(fold["leaks"] for fold in told["folds"])
 
@@ -82,7 +82,7 @@ def test_published_habits_mix_in_everything(data: Path, made: Path, tmp_path: Pa
 def test_published_habits_are_marked(
     data: Path, made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = evaluate(request(data, pretrain=[made], habit="paper"), tmp_path / "r")
+    run = evaluate(request(data, pretrain=[made], protocol="paper"), tmp_path / "r")
     told = results(run)
     assert told["headline"] == "oracle"
     assert told["marked"][0] == "epochs chosen on the tested clips"

@@ -16,8 +16,7 @@ from recognizers.evaluation.prediction_checks import check_same_clips
 from recognizers.evaluation.predictions import Predictions
 from recognizers.experiment.evaluate import evaluate
 from recognizers.explain.opening import OpenedRun
-from recognizers.explain.repeating import command_with_weights
-from recognizers.report import RunError
+from recognizers.runs import RunError
 from tests.recognizers.data.tiny_features import synthetic, write
 from tests.recognizers.experiment.tiny_experiment import QUICK, request, results
 
@@ -53,7 +52,7 @@ def test_a_person_of_two_spellings_is_refused(real: Path, other: Path, tmp_path:
         assert [str(each) for each in caught.value.alike] == [
             line.format(real.parent) for line in PAIRS
         ]
-    for options in ({"protocol": "cross", "test": [other]}, {"protocol": "lovo"}):
+    for options in ({"split": "cross", "test": [other]}, {"split": "lovo"}):
         data = real if "test" in options else [real, other]
         with pytest.raises(NamesError, match=r"'006' .*, '6' "):
             evaluate(request(data, ONCE, **options), tmp_path / "r")
@@ -88,7 +87,7 @@ def test_apart_each_is_a_person(real: Path, other: Path, tmp_path: Path) -> None
 def test_published_habits_leave_them_apart_and_say_so(
     real: Path, other: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = results(evaluate(request(real, ONCE, mix=[other], habit="paper"), tmp_path / "p"))
+    told = results(evaluate(request(real, ONCE, mix=[other], protocol="paper"), tmp_path / "p"))
     assert told["marked"][-1] == "2 names of people or clips look alike and were left apart"
     assert "names look alike" in caplog.text
 
@@ -130,7 +129,7 @@ def test_joined_people_share_a_fold(tmp_path: Path) -> None:
     ]
     opened = OpenedRun(run)  # joins them again, as the run did
     assert opened.tested == [clip.id for clip in opened.clips.clips]
-    assert "--same-person" in command_with_weights(opened.results, opened.options, run)
+    assert "--same-person" in json.loads((run / "run.json").read_text())["command"]
 
 
 def test_a_clip_given_twice_under_two_names(tmp_path: Path) -> None:

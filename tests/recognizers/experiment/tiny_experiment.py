@@ -17,7 +17,7 @@ QUICK = (
 
 
 def request(data: Path | list[Path], *overrides: str, **options: Any) -> Request:
-    options = {"protocol": "loso", "model": "ststnet_tiny", **options}
+    options = {"split": "loso", "model": "ststnet_tiny", **options}
     several = data if isinstance(data, list) else [data]
     return Request(data=several, overrides=[*QUICK, *overrides], **options)
 

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -25,7 +26,10 @@ from recognizers.experiment.request import Request
 from recognizers.explain import OpenedRun, attention_maps, au_cam, cam_layers, explain, grad_cam
 from recognizers.explain.embedding import tsne
 from recognizers.models import create_model
-from recognizers.report import RunError
+from recognizers.runs import RunError
+from recognizers.runs.files import read
+from recognizers.runs.files import write as write_record
+from recognizers.runs.records import FoldRecord
 from tests.recognizers.data.tiny_features import synthetic, write
 from tests.tiny_store import tiny_clips, write_tiny_store
 
@@ -35,7 +39,7 @@ SHALLOW = (*FEW, "model.options.image_size=8")
 
 
 def ask(data: Path, model: str, *overrides: str, **options: Any) -> Request:
-    options = {"protocol": "loso", **options}
+    options = {"split": "loso", **options}
     return Request(data=[data], model=model, overrides=overrides, **options)
 
 
@@ -77,7 +81,7 @@ def arrays(page: Path) -> dict[str, np.ndarray]:
     return dict(np.load(page.with_suffix(".npz")))
 
 
-def accounts(run: Path, seed: int = 0) -> list[dict[str, Any]]:
+def records(run: Path, seed: int = 0) -> list[dict[str, Any]]:
     return [json.loads(f.read_text()) for f in sorted((run / "folds").glob(f"{seed}_*.json"))]
 
 
@@ -86,7 +90,7 @@ def weights_of(run: Path, fold: str) -> Path:
 
 
 def with_bare_weights(run: Path) -> Path:
-    """As runs were before recognizers had cards: a file of weights beside each fold's account."""
+    """As runs were before recognizers had cards: a file of weights beside each fold's record."""
     for card in (run / "folds").glob("*/recognizer.json"):
         shutil.move(card.with_suffix(".safetensors"), card.parent.with_suffix(".safetensors"))
         shutil.rmtree(card.parent)
@@ -102,11 +106,11 @@ def test_each_clip_is_explained_by_the_model_that_did_not_learn_from_it(
     built = build_inputs(ClipStore.open(store), model.inputs, "five")
     image = {clip.id: x for clip, x in zip(built.clips, built.inputs["image"], strict=True)}
     assert sorted(found["clip"]) == sorted(image)
-    for index, account in enumerate(accounts(dual)):
+    for index, record in enumerate(records(dual)):
         model.load_state_dict(load_file(weights_of(dual, f"0_{index:04}")))
-        batch = torch.stack([image[clip] for clip in account["clips"]])
-        rows = [list(found["clip"]).index(clip) for clip in account["clips"]]
-        assert set(found["fold"][rows]) == {account["fold"]}
+        batch = torch.stack([image[clip] for clip in record["clips"]])
+        rows = [list(found["clip"]).index(clip) for clip in record["clips"]]
+        assert set(found["fold"][rows]) == {record["fold"]}
         np.testing.assert_allclose(found["map_au_cam"][rows], au_cam(model, batch), atol=1e-6)
         classes = model(image=batch).logits.argmax(1)
         assert list(found["predicted"][rows]) == [built.classes[c] for c in classes]
@@ -118,7 +122,7 @@ def test_each_clip_is_explained_by_the_model_that_did_not_learn_from_it(
 def test_the_page_shows_every_clip_and_needs_nothing_but_itself(dual: Path, page: Path) -> None:
     assert page == dual / "explain" / "au-cam.html"
     text = told(page)
-    clips = [clip for account in accounts(dual) for clip in account["clips"]]
+    clips = [clip for record in records(dual) for clip in record["clips"]]
     assert all(f"<code>{clip}</code>" in text for clip in clips)
     sources = re.findall(r'(?:src|href)="([^"]*)"', text)
     assert sources
@@ -158,7 +162,7 @@ def test_attention_of_either_seed(mmnet: Path, store: Path, tmp_path: Path) -> N
     model.load_state_dict(load_file(weights_of(mmnet, "1_0000")))
     built = build_inputs(ClipStore.open(store), model.inputs, "five")
     ids = [clip.id for clip in built.clips]
-    clip = accounts(mmnet, 1)[0]["clips"][0]
+    clip = records(mmnet, 1)[0]["clips"][0]
     row = ids.index(clip)
     with torch.no_grad():
         output = model(**{name: x[row : row + 1] for name, x in built.inputs.items()})
@@ -172,7 +176,7 @@ def test_attention_of_either_seed(mmnet: Path, store: Path, tmp_path: Path) -> N
 def test_features_lie_in_a_drawing_a_fold(mmnet: Path) -> None:
     page = explain(mmnet, "tsne")
     found = arrays(page)
-    folds = {account["fold"]: set(account["clips"]) for account in accounts(mmnet)}
+    folds = {record["fold"]: set(record["clips"]) for record in records(mmnet)}
     assert found["points"].shape == (2, 10, 2)
     assert np.isfinite(found["points"]).all()
     for name, held_out in zip(found["fold"], found["held_out"], strict=True):
@@ -198,21 +202,21 @@ def test_tsne_keeps_clusters_apart() -> None:
         tsne(rng.normal(size=(3, 5)), seed=0)
 
 
-@pytest.mark.parametrize("protocol", ["grouped", "lovo", "cross", "mix", "paper"])
+@pytest.mark.parametrize("kind", ["grouped", "lovo", "cross", "mix", "paper"])
 def test_inputs_of_bare_weights_are_scaled_as_the_fold_scaled_them(
-    protocol: str, data: Path, shallow: Path, tmp_path: Path
+    kind: str, data: Path, shallow: Path, tmp_path: Path
 ) -> None:
     """A model that predicts otherwise than the run says is refused: this is what is tested."""
     made = synthetic(tmp_path / "made.npz", [["samm/00", "samm/01", "samm/02"], ["samm/03"]])
     other = write(tmp_path / "other.npz", people=2, seed=3, dataset=np.full(10, "smic"))
     changes: dict[str, dict[str, Any]] = {
-        "lovo": {"protocol": "lovo"},
-        "cross": {"protocol": "cross", "test": [other]},
+        "lovo": {"split": "lovo"},
+        "cross": {"split": "cross", "test": [other]},
         "mix": {"groups": 3, "mix": [made]},
-        "paper": {"groups": 3, "mix": [made], "habit": "paper"},
+        "paper": {"groups": 3, "mix": [made], "protocol": "paper"},
     }
-    if protocol != "grouped":
-        request = ask(data, "ststnet_tiny", *KEPT, *SHALLOW, **changes[protocol])
+    if kind != "grouped":
+        request = ask(data, "ststnet_tiny", *KEPT, *SHALLOW, **changes[kind])
         run = evaluate(request, tmp_path / "run")
     else:
         run = copy(shallow, tmp_path)
@@ -224,10 +228,10 @@ def test_inputs_of_bare_weights_are_scaled_as_the_fold_scaled_them(
     found = arrays(page)
     assert dict(zip(found["clip"], found["predicted"], strict=True)) == predicted
     assert found["map_grad_cam"].shape[1:] == (8, 8)
-    if protocol == "grouped":
+    if kind == "grouped":
         np.testing.assert_allclose(found["map_grad_cam"], of_cards, atol=1e-6)
     assert "Feature files hold no frames" in told(page)
-    assert ("Paper habit" in told(page)) == (protocol == "paper")
+    assert ("Paper protocol" in told(page)) == (kind == "paper")
 
 
 def test_a_run_without_weights_names_the_command_that_makes_them(
@@ -253,13 +257,13 @@ def copy(run: Path, place: Path) -> Path:
 def test_weights_that_are_not_the_runs_are_refused(shallow: Path, tmp_path: Path) -> None:
     run = with_bare_weights(copy(shallow, tmp_path))
     file = run / "folds" / "0_0001.safetensors"
-    account = file.with_suffix(".json")
+    beside = file.with_suffix(".json")
     weights = load_file(file)
 
     def keep(tensors: dict[str, torch.Tensor]) -> None:
         save_file(tensors, file)
-        told = json.loads(account.read_text()) | {"weights": sha256_of_file(file)}
-        account.write_text(json.dumps(told))
+        with_these = msgspec.structs.replace(read(beside, FoldRecord), weights=sha256_of_file(file))
+        write_record(beside, with_these)
 
     save_file({name: 3 * value + 1 for name, value in weights.items()}, file)
     with pytest.raises(RunError, match=r"0_0001\.safetensors is damaged \(its SHA-256"):
@@ -313,4 +317,4 @@ def test_an_opened_run_gives_the_folds_that_are_wanted(shallow: Path) -> None:
     (fold,) = run.folds([2])
     assert fold.name == "group_2"
     assert not fold.model.training
-    assert [run.clips.clips[i].id for i in fold.rows] == accounts(shallow)[2]["clips"]
+    assert [run.clips.clips[i].id for i in fold.rows] == records(shallow)[2]["clips"]

@@ -20,7 +20,7 @@ from recognizers.folds.guard import (
     find_leaks,
     usable_clips,
 )
-from recognizers.folds.protocol import cross, loso, lovo
+from recognizers.folds.splits import cross, loso, lovo
 from tests.recognizers.folds.tiny_plan import REAL, SYNTHETIC
 
 

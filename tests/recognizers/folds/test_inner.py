@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from recognizers.folds.inner import inner_split
-from recognizers.folds.protocol import Fold, loso
+from recognizers.folds.splits import Fold, loso
 from tests.recognizers.folds.crowd import clip, crowd, people
 from tests.tiny_store import tiny_clips
 

@@ -8,7 +8,7 @@ import pytest
 
 from recognizers.folds.guard import FoldInputs, check_fold, usable_clips
 from recognizers.folds.pretraining import pretraining_groups
-from recognizers.folds.protocol import grouped, loso, lovo
+from recognizers.folds.splits import grouped, loso, lovo
 from tests.recognizers.folds.tiny_plan import PEOPLE, REAL, SYNTHETIC, WARPED
 
 

@@ -29,7 +29,7 @@ def numbers(text: str) -> list[float]:
 @pytest.fixture(scope="module")
 def composite(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("composite") / "run"
-    return write_tiny_run(path, seeds=3, datasets=("casme2", "samm"), protocol="cde")
+    return write_tiny_run(path, seeds=3, datasets=("casme2", "samm"), split="cde")
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_a_page_needs_nothing_but_itself(composite_page):
 
 
 def test_a_strict_run_carries_no_mark_and_shows_the_oracle_as_no_result(composite_page):
-    assert "paper habit" not in composite_page.text.lower()
+    assert "paper protocol" not in composite_page.text.lower()
     for section in ("", "databases", "classes", "confusion"):
         assert NOT_A_RESULT in " ".join(composite_page.sections[section].split())
     text = composite_page.text
@@ -145,13 +145,13 @@ def test_a_strict_run_carries_no_mark_and_shows_the_oracle_as_no_result(composit
     assert "Never used for choosing" in text
 
 
-def test_every_section_with_figures_is_marked_under_the_paper_habit(tmp_path):
+def test_every_section_with_figures_is_marked_under_the_paper_protocol(tmp_path):
     page = page_of(write_tiny_run(tmp_path / "run", paper=True, datasets=("casme2", "samm")))
     start = page.text[:600]
     assert "no figure on this page is a result" in start
     assert "epochs chosen on the tested subjects" in start
     for section in ("databases", "classes", "confusion", "subjects", "curves", "run"):
-        assert "paper habit: not a result" in page.sections[section], section
+        assert "paper protocol: not a result" in page.sections[section], section
     text = " ".join(page.sections[""].split())
     assert text.index("Oracle") < text.index("Strict")
     assert "Never used for choosing" not in page.text
@@ -214,7 +214,7 @@ def test_a_class_that_no_clip_has_is_shown_by_a_dash(tmp_path):
 def test_text_of_others_is_escaped(tmp_path):
     nasty = "<script>alert('x')</script>"
     run = write_tiny_run(tmp_path / "run", datasets=("a&b", "samm"), model=nasty, paper=True)
-    change(run, marked=[nasty], protocol=nasty, device=nasty)
+    change(run, marked=[nasty], device=nasty)
     (run / "config.yaml").write_text(nasty)
     compare_runs([run], tmp_path / "comparison.html")
     for page in (page_of(run), Page(tmp_path / "comparison.html")):

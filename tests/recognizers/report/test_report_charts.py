@@ -5,6 +5,13 @@ from __future__ import annotations
 import pytest
 
 from recognizers.report.charts import HEIGHT, WIDTH, learning_charts
+from recognizers.runs.records import Epoch, FoldRecord, PretrainingRecord
+
+
+def fold(name: str, clips: int, curve: list[Epoch]) -> FoldRecord:
+    rows = ((1.0,),) * clips
+    ids = ("c",) * clips
+    return FoldRecord(name, 0, 1.0, 1, 1, tuple(curve), ids, rows, rows)
 
 
 def test_learning_charts_draw_the_mean_of_the_folds():
@@ -12,16 +19,16 @@ def test_learning_charts_draw_the_mean_of_the_folds():
     losses = [[2.0, 1.0], [1.0, 0.0]]
     tested = [[1.0, 0.0], [0.0, 1.0]]
     folds = [
-        {
-            "fold": str(number),
-            "clips": ["c"] * clips,
-            "curve": [
-                {"epoch": epoch, "loss": loss, "test_accuracy": accuracy}
+        fold(
+            str(number),
+            clips,
+            [
+                Epoch(epoch, loss, test_accuracy=accuracy)
                 for epoch, loss, accuracy in zip(
                     (1, 2), losses[number], tested[number], strict=True
                 )
             ],
-        }
+        )
         for number, clips in enumerate((3, 1))
     ]
     loss, test = learning_charts(folds)
@@ -46,8 +53,8 @@ def values_of(chart, points: str) -> list[float]:
 
 @pytest.mark.parametrize("epochs", [1, 2, 7, 30, 800])
 def test_ticks_of_epochs_are_few_whole_and_within(epochs):
-    curve = [{"epoch": epoch, "loss": 1e-3 / epoch} for epoch in range(1, epochs + 1)]
-    (chart,) = learning_charts([{"fold": "a", "clips": [], "curve": curve}])
+    curve = [Epoch(epoch, 1e-3 / epoch) for epoch in range(1, epochs + 1)]
+    (chart,) = learning_charts([fold("a", 0, curve)])
     ticks = [int(tick.text) for tick in chart.x_ticks]
     assert 1 <= len(ticks) <= 8
     assert all(1 <= tick <= epochs for tick in ticks)
@@ -57,7 +64,7 @@ def test_ticks_of_epochs_are_few_whole_and_within(epochs):
 
 
 def test_a_fold_that_ended_early_counts_as_far_as_it_goes():
-    curves = [[{"epoch": 1, "loss": 1.0}], [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 5.0}]]
-    (chart,) = learning_charts([{"group": 0, "seed": 0, "curve": curve} for curve in curves])
+    curves = [(Epoch(1, 1.0),), (Epoch(1, 3.0), Epoch(2, 5.0))]
+    (chart,) = learning_charts([PretrainingRecord(0, 0, 1.0, curve, "") for curve in curves])
     assert chart.shorter
     assert values_of(chart, chart.line) == pytest.approx([2, 5], abs=0.03)

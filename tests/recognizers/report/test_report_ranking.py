@@ -11,19 +11,20 @@ import pytest
 
 from recognizers.evaluation.comparison import compare
 from recognizers.evaluation.predictions import Predictions
-from recognizers.report import RunError, compare_runs, ranking_table
+from recognizers.report import compare_runs, ranking_table
+from recognizers.runs import RunError
 from tests.recognizers.report.report_page import Page, page_of
 from tests.recognizers.report.tiny_run import write_tiny_run
 
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory) -> dict[str, Path]:
-    """Runs on the same clips, on others, and one of habit paper that beats them all."""
+    """Runs on the same clips, on others, and one of protocol paper that beats them all."""
     folder = tmp_path_factory.mktemp("several")
     return {
         "first": write_tiny_run(folder / "first", seeds=1, skill=0.3),
         "better": write_tiny_run(folder / "better", skill=0.8, model="dual_branch"),
-        "other": write_tiny_run(folder / "other", clips=50, protocol="lovo"),
+        "other": write_tiny_run(folder / "other", clips=50, split="lovo"),
         "paper": write_tiny_run(folder / "paper", skill=0.95, paper=True),
     }
 
@@ -59,7 +60,7 @@ def test_differences_are_to_the_first_run_and_only_on_the_same_clips(several):
     message = f"{len(alone)} clips of the run not in the baseline: {alone[0]}"
     assert other.incomparable.startswith(message)
     assert "do not test the same clips" in ranking.warnings[0]
-    assert "different protocols" in ranking.warnings[1]
+    assert "different splits" in ranking.warnings[1]
     assert compare_runs([several["first"], several["better"]]).warnings == ()
 
 
@@ -113,13 +114,13 @@ def test_a_run_alone_is_printed_with_its_oracle_beside(several):
     assert "baseline" not in text
 
 
-def test_groups_of_subjects_are_another_protocol(several, tmp_path):
+def test_groups_of_subjects_are_another_split(several, tmp_path):
     run = write_tiny_run(tmp_path / "run", groups=4)
     assert "LOSO, subjects in 4 groups" in page_of(run).text
-    assert "different protocols" in compare_runs([several["first"], run]).warnings[0]
+    assert "different splits" in compare_runs([several["first"], run]).warnings[0]
 
 
-def test_runs_of_habit_paper_alone_have_no_rank(several, tmp_path):
+def test_runs_of_protocol_paper_alone_have_no_rank(several, tmp_path):
     ranking = compare_runs([several["paper"]], tmp_path / "comparison.html")
     assert ranking.ranked == ()
     assert ranking.baseline is None

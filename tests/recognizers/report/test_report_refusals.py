@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from recognizers.evaluation.predictions import Predictions
-from recognizers.report import RunError, compare_runs, write_report
+from recognizers.report import compare_runs, write_report
+from recognizers.runs import RunError
 from tests.recognizers.report.tiny_run import FIVE, change, write_tiny_run
 
 
@@ -55,20 +56,29 @@ def spoil_predictions(run: Path) -> None:
         (shutil.rmtree, r"there is no folder .*run; name the folder of a run"),
         (
             lambda run: (run / "results.json").unlink(),
-            r"not a finished run: it has no results.json; repeat the command that made",
+            r"run holds 12 folds of a run that it does not name: it has no run\.json; choose",
         ),
         (
             lambda run: (run / "results.json").write_text("{"),
-            r"results.json is damaged: .*delete it and repeat the command",
+            r"results.json is damaged \(.*remove it and repeat the command",
         ),
-        (lambda run: (run / "results.json").write_text("[]"), r"the file must be an object"),
-        (lambda run: lacking(run, "model"), r"results.json lacks model; repeat the command"),
-        (lambda run: lacking(run, "folds", "1", "tested"), r"lacks folds\[1\].tested"),
-        (lambda run: change(run, seconds="long"), r"seconds must be a whole number or a number"),
-        (lambda run: change(run, seeds=[0, True]), r"seeds\[1\] must be a whole number, got True"),
-        (lambda run: change(run, habit="lax"), r"habit must be one of strict, paper, got 'lax'"),
-        (lambda run: change(run, headline="oracle"), r"the habit is strict, yet its headline"),
-        (lambda run: change(run, marked=["a leak"]), r"only habit paper may have marks"),
+        (lambda run: (run / "results.json").write_text("[]"), r"Expected `object`, got `array`"),
+        (
+            lambda run: lacking(run, "model"),
+            r"field `model` in the file\); remove it and repeat",
+        ),
+        (
+            lambda run: lacking(run, "folds", "1", "tested"),
+            r"field `tested` in folds\[1\]\)",
+        ),
+        (lambda run: change(run, seconds="long"), r"seconds is 'long': Expected `float`"),
+        (lambda run: change(run, seeds=[0, True]), r"seeds\[1\] is True: Expected `int`"),
+        (
+            lambda run: change(run, protocol="lax"),
+            r"protocol is 'lax': it must be one of strict, paper\)",
+        ),
+        (lambda run: change(run, headline="oracle"), r"the protocol is strict, yet its headline"),
+        (lambda run: change(run, marked=["a leak"]), r"only protocol paper may have marks"),
         (lambda run: change(run, seeds=[0, 7]), r"holds the seeds \[0, 1\], .* names \[0, 7\]"),
         (
             lambda run: change(run, classes=list(FIVE[:4])),

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
-from recognizers.evaluation.comparison import bootstrap_subjects
-from recognizers.evaluation.metrics import STATISTICS, by_dataset
+from recognizers.evaluation.comparison import Interval, bootstrap_subjects
+from recognizers.evaluation.metrics import STATISTICS
 from recognizers.evaluation.predictions import Predictions
+from recognizers.folds.guard import Leak
+from recognizers.folds.splits import Split
+from recognizers.runs.files import write
+from recognizers.runs.records import (
+    ByStatistic,
+    DataUsed,
+    Epoch,
+    FoldRecord,
+    FoldSummary,
+    Intervals,
+    ModelSummary,
+    PretrainingRecord,
+    PretrainingSummary,
+    Results,
+)
+from recognizers.runs.results import scored
 from tests.recognizers.evaluation.tiny_predictions import frame_of
 
 FIVE = ("anger", "contempt", "happiness", "other", "surprise")
@@ -32,7 +48,7 @@ def write_tiny_run(
     pretrained: bool = True,
     paper: bool = False,
     model: str = "au_gacn_tiny",
-    protocol: str = "loso",
+    split: Split = "loso",
     groups: int | None = None,
 ) -> Path:
     """Write a run's folder.
@@ -48,7 +64,7 @@ def write_tiny_run(
         pretrained: whether folds started from one of two pretrainings.
         paper: whether published habits were kept.
         model: the model's config.
-        protocol: ``"loso"`` and the like.
+        split: ``"loso"`` and the like.
         groups: number of groups of subjects, or None for single ones.
     """
     path.mkdir(parents=True)
@@ -57,37 +73,37 @@ def write_tiny_run(
     strict.to_csv(path / "predictions.csv")
     oracle.to_csv(path / "oracle.csv")
     folds = _write_folds(path, strict, pretrained, paper)
-    results = {
-        "mersynth": "0.1.0",
-        "protocol": protocol,
-        "groups": groups,
-        "scheme": "five",
-        "habit": "paper" if paper else "strict",
-        "marked": ["epochs chosen on the tested subjects", "6 leaks let pass"] if paper else [],
-        "model": {
-            "config": model,
-            "name": "au_gacn",
-            "options": {"top_k": 5, "dropout": 0.2},
-            "parameters": 1234567,
-            "paper": "Xie et al., AU-assisted Graph Attention Convolutional Network (2020)",
-        },
-        "classes": list(classes),
-        "seeds": list(strict.seeds),
-        "selection": "fixed",
-        "data": _data(strict, pretrained),
-        "folds": folds,
-        "pretraining": _write_pretraining(path, folds, classes) if pretrained else [],
-        "headline": "oracle" if paper else "strict",
-        "strict": {name: scores.to_dict() for name, scores in by_dataset(strict).items()},
-        "oracle": {name: scores.to_dict() for name, scores in by_dataset(oracle).items()},
-        "intervals": {"strict": _intervals(strict), "oracle": _intervals(oracle)},
-        "device": "cpu",
-        "seconds": 754.3,
-    }
-    (path / "config.yaml").write_text(
-        f"model: {model}\nprotocol: {protocol}\ntraining:\n  epochs: {EPOCHS}\n  lr: 0.001\n"
+    results = Results(
+        mersynth="0.1.0",
+        split=split,
+        groups=groups,
+        scheme="five",
+        protocol="paper" if paper else "strict",
+        marked=("epochs chosen on the tested subjects", "6 leaks let pass") if paper else (),
+        model=ModelSummary(
+            config=model,
+            name="au_gacn",
+            options={"top_k": 5, "dropout": 0.2},
+            parameters=1234567,
+            paper="Xie et al., AU-assisted Graph Attention Convolutional Network (2020)",
+        ),
+        classes=tuple(classes),
+        seeds=strict.seeds,
+        selection="fixed",
+        data=_data(strict, pretrained),
+        folds=folds,
+        pretraining=_write_pretraining(path, folds, classes) if pretrained else (),
+        headline="oracle" if paper else "strict",
+        strict=scored(strict),
+        oracle=scored(oracle),
+        intervals=Intervals(strict=_intervals(strict), oracle=_intervals(oracle)),
+        device="cpu",
+        seconds=754.3,
     )
-    (path / "results.json").write_text(json.dumps(results, allow_nan=False))
+    (path / "config.yaml").write_text(
+        f"model: {model}\nsplit: {split}\ntraining:\n  epochs: {EPOCHS}\n  lr: 0.001\n"
+    )
+    write(path / "results.json", results)
     return path
 
 
@@ -130,112 +146,113 @@ def _predictions(
     return Predictions(pd.concat(frames), tuple(classes))
 
 
-def _intervals(predictions: Predictions) -> dict[str, Any]:
-    return {
-        name: dataclasses.asdict(bootstrap_subjects(predictions, name, samples=200))
-        for name in STATISTICS
-    }
+def _intervals(predictions: Predictions) -> ByStatistic[Interval]:
+    return ByStatistic(
+        **{name: bootstrap_subjects(predictions, name, samples=200) for name in STATISTICS}
+    )
 
 
-def _data(predictions: Predictions, pretrained: bool) -> list[dict[str, Any]]:
+def _data(predictions: Predictions, pretrained: bool) -> tuple[DataUsed, ...]:
     one = predictions.frame[predictions.frame["seed"] == 0]
     rows = [
-        {
-            "path": f"stores/{name}",
-            "role": "real",
-            "checksum": f"{index + 10:064x}"[::-1],
-            "clips": len(part),
-            "subjects": part["subject"].nunique(),
-            "classes": part["true"].value_counts().to_dict(),
-        }
+        DataUsed(
+            path=f"stores/{name}",
+            role="real",
+            checksum=f"{index + 10:064x}"[::-1],
+            clips=len(part),
+            subjects=part["subject"].nunique(),
+            classes=part["true"].value_counts().to_dict(),
+        )
         for index, (name, part) in enumerate(one.groupby("dataset"))
     ]
     if pretrained:
         classes = dict.fromkeys(predictions.classes, 60)
-        counts = {"clips": 60 * len(classes), "subjects": 9, "classes": classes}
         path = "stores/samm_synthetic"
-        rows.append({"path": path, "role": "pretrain", "checksum": "ab" * 32, **counts})
-    return rows
+        rows.append(DataUsed(path, "pretrain", "ab" * 32, 60 * len(classes), 9, classes))
+    return tuple(rows)
 
 
 def _write_folds(
     path: Path, predictions: Predictions, pretrained: bool, paper: bool
-) -> list[dict[str, Any]]:
+) -> tuple[FoldSummary, ...]:
     (path / "folds").mkdir()
     folds = []
     names = list(predictions.frame["fold"].unique())
+    columns = [f"p_{name}" for name in predictions.classes]
     for index, name in enumerate(names):
         rows = predictions.frame[predictions.frame["fold"] == name]
         for seed in predictions.seeds:
             own = rows[rows["seed"] == seed]
             rng = np.random.default_rng([index, seed])
-            fold = {
-                "fold": name,
-                "seed": seed,
-                "seconds": 1.2,
-                "epoch": EPOCHS,
-                "oracle_epoch": int(rng.integers(1, EPOCHS + 1)),
-                "curve": _curve(rng, len(own)),
-                "clips": list(own[["dataset", "subject", "clip"]].agg("/".join, axis=1)),
-            }
-            (path / "folds" / f"{seed}_{index:03}.json").write_text(json.dumps(fold))
-        leaks = [
-            {"kind": kind, "clip": f"{name}/{clip}", "reason": f"shows {name}, who is tested"}
+            oracle_epoch = int(rng.integers(1, EPOCHS + 1))
+            record = FoldRecord(
+                fold=name,
+                seed=seed,
+                seconds=1.2,
+                epoch=EPOCHS,
+                oracle_epoch=oracle_epoch,
+                curve=_curve(rng, len(own)),
+                clips=tuple(own[["dataset", "subject", "clip"]].agg("/".join, axis=1)),
+                probabilities=own[columns].to_numpy().tolist(),
+                oracle_probabilities=own[columns].to_numpy().tolist(),
+            )
+            write(path / "folds" / f"{seed}_{index:03}.json", record)
+        leaks = tuple(
+            Leak(kind, f"{name}/{clip}", f"shows {name}, who is tested")
             for kind, clip in (("synthetic clips", "x"), ("synthetic clips", "y"), ("bank: b", "z"))
-        ]
-        folds.append(
-            {
-                "name": name,
-                "tested": [name],
-                "train": len(predictions.clips) - len(own),
-                "test": len(own),
-                "missing": ["contempt"] if index == 1 else [],
-                "pretraining": index % 2 if pretrained else None,
-                "mixed": 0,
-                "leaks": leaks if paper and index < 2 else [],
-            }
         )
-    return folds
+        folds.append(
+            FoldSummary(
+                name=name,
+                tested=(name,),
+                train=len(predictions.clips) - len(own),
+                test=len(own),
+                missing=("contempt",) if index == 1 else (),
+                pretraining=index % 2 if pretrained else None,
+                mixed=0,
+                leaks=leaks if paper and index < 2 else (),
+            )
+        )
+    return tuple(folds)
 
 
-def _curve(rng: np.random.Generator, clips: int) -> list[dict[str, float]]:
+def _curve(rng: np.random.Generator, clips: int) -> tuple[Epoch, ...]:
     pace = rng.uniform(0.6, 1.4)
     points = []
     for epoch in range(1, EPOCHS + 1):
         learned = 1 - np.exp(-pace * epoch * 3.5 / EPOCHS)
         points.append(
-            {
-                "epoch": epoch,
-                "loss": float(1.6 - 1.3 * learned + rng.normal(0, 0.03)),
-                "train_accuracy": float(np.clip(0.2 + 0.75 * learned + rng.normal(0, 0.02), 0, 1)),
-                "test_accuracy": float(rng.binomial(clips, 0.2 + 0.35 * learned) / clips),
-                "learning_rate": 0.001,
-            }
+            Epoch(
+                epoch=epoch,
+                loss=float(1.6 - 1.3 * learned + rng.normal(0, 0.03)),
+                train_accuracy=float(np.clip(0.2 + 0.75 * learned + rng.normal(0, 0.02), 0, 1)),
+                test_accuracy=float(rng.binomial(clips, 0.2 + 0.35 * learned) / clips),
+                learning_rate=0.001,
+            )
         )
-    return points
+    return tuple(points)
 
 
 def _write_pretraining(
-    path: Path, folds: Sequence[dict[str, Any]], classes: Sequence[str]
-) -> list[dict[str, Any]]:
+    path: Path, folds: Sequence[FoldSummary], classes: Sequence[str]
+) -> tuple[PretrainingSummary, ...]:
     (path / "pretrained").mkdir()
     groups = []
     for group in (0, 1):
         rng = np.random.default_rng(group)
-        curve = [
-            {key: value for key, value in point.items() if key != "test_accuracy"}
-            for point in _curve(rng, 1)
-        ]
-        record = {"group": group, "seed": 0, "seconds": 9.5, "curve": curve}
-        (path / "pretrained" / f"0_{group}.json").write_text(json.dumps(record))
-        groups.append(
-            {
-                "stores": ["stores/samm_synthetic"],
-                "clips": 60 * len(classes),
-                "classes": dict.fromkeys(classes, 60),
-                "folds": [fold["name"] for fold in folds if fold["pretraining"] == group],
-                "generators": [f"{group + 1:064x}"[::-1]],
-                "unseen": 6,
-            }
+        curve = tuple(
+            msgspec.structs.replace(point, test_accuracy=None) for point in _curve(rng, 1)
         )
-    return groups
+        record = PretrainingRecord(group, 0, 9.5, curve, weights="cd" * 32)
+        write(path / "pretrained" / f"0_{group}.json", record)
+        groups.append(
+            PretrainingSummary(
+                stores=("stores/samm_synthetic",),
+                clips=60 * len(classes),
+                classes=dict.fromkeys(classes, 60),
+                folds=tuple(fold.name for fold in folds if fold.pretraining == group),
+                generators=(f"{group + 1:064x}"[::-1],),
+                unseen=6,
+            )
+        )
+    return tuple(groups)

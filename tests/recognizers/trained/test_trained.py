@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -23,7 +24,7 @@ from recognizers.experiment.preparation import load_settings, prepare
 from recognizers.experiment.request import Request
 from recognizers.explain import explain
 from recognizers.models import create_model
-from recognizers.report import RunError
+from recognizers.runs import RunError
 from recognizers.trained.card import RecognizerError, save_recognizer
 from recognizers.trained.fitting import card_of, fit
 from recognizers.training.fold_work import learn_all
@@ -37,7 +38,7 @@ SHALLOW = (*QUICK[1:2], "model.training.epochs=1", "device=cpu")
 
 def asked(data: Path, model: str = "ststnet_tiny", *overrides: str, **options: Any) -> Request:
     overrides = overrides or SHALLOW
-    return Request(protocol="fit", model=model, data=[data], overrides=overrides, **options)
+    return Request(split="fit", model=model, data=[data], overrides=overrides, **options)
 
 
 @pytest.fixture(name="fitted", scope="module")
@@ -75,7 +76,7 @@ def test_what_is_kept_predicts_as_its_training_does(data: Path, tmp_path: Path) 
     assert [clip.id for clip in predicted.clips] == [clip.id for clip in clips.clips]
     assert loaded.classes == ("negative", "positive", "surprise")
     assert predicted.predicted == [loaded.classes[i] for i in expected.argmax(1)]
-    assert replace(loaded.card, sha256="") == replace(card, data=list(card.data))
+    assert msgspec.structs.replace(loaded.card, sha256="") == card
     part = {"flow_strain": features()["x"][:7]}
     np.testing.assert_allclose(loaded.predict_proba(part), expected[:7], atol=1e-6)
 
@@ -102,18 +103,18 @@ def test_a_fold_predicts_its_clips_as_the_run_says_without_the_runs_data(tmp_pat
     ask = request(store.path, "keep_weights=true", "model.training.epochs=2", groups=2)
     run = evaluate(ask, tmp_path / "run")
     moved = Path(shutil.move(store.path, tmp_path / "elsewhere"))
-    for index, account in enumerate(folds(run)):
+    for index, record in enumerate(folds(run)):
         loaded = recognizers.load(run / "folds" / f"0_{index:04}")
         predicted = loaded.predict_store(moved)
         row = {clip.id: i for i, clip in enumerate(predicted.clips)}
-        own = predicted.probabilities[[row[clip] for clip in account["clips"]]]
-        np.testing.assert_allclose(own, account["probabilities"], atol=1e-6)
+        own = predicted.probabilities[[row[clip] for clip in record["clips"]]]
+        np.testing.assert_allclose(own, record["probabilities"], atol=1e-6)
         told = results(run)["folds"][index]
         tested = set(told["tested"])
         assert set(loaded.card.learned.people) == {f"samm/{i:03}" for i in range(2)} - tested
         assert (loaded.card.fold, loaded.card.learned.clips) == (told["name"], told["train"])
         assert (loaded.card.scheme, loaded.card.image_size) == ("five", 32)
-        sha256 = account["weights"]
+        sha256 = record["weights"]
         assert loaded.card.sha256 == sha256
     with pytest.raises(RecognizerError, match=r"a run of several recognizers; name one .*/0_0000"):
         recognizers.load(run)
@@ -128,7 +129,7 @@ def test_a_run_without_recognizers_says_how_to_keep_them(data: Path, tmp_path: P
             recognizers.load(place)
     again = request(data, "model.training.epochs=1", "keep_weights=true", groups=2)
     evaluate(again, run)
-    assert recognizers.load(run / "folds" / "0_0000").card.protocol == "loso"
+    assert recognizers.load(run / "folds" / "0_0000").card.split == "loso"
     flip(run / "folds" / "0_0001")
     with pytest.raises(RunError, match=r"0_0001/recognizer\.safetensors is missing or damaged"):
         explain(run, "grad-cam")
@@ -202,8 +203,8 @@ def flip(folder: Path) -> None:
         ),
         (lambda folder: (folder / "recognizer.json").write_text("{"), r"json is damaged \(Expect"),
         (edit('"surprise"', '"sadness"'), r"json is damaged \(its checksum is not that of its con"),
-        (spoil(format=9), r"has format 9, this mersynth reads 1; .*install the version .*0\.1\.0"),
-        (spoil(more=1), r"json is damaged \(unknown or missing: more\)"),
+        (spoil(format=9), r"has format 9, this mersynth reads 2; .*install the version .*0\.1\.0"),
+        (spoil(more=1), r"json is damaged \(Object contains unknown field `more`\)"),
         (spoil(classes=["negative", "positive"]), r"does not fit the system 'ststnet'.*\n*.*size"),
         (spoil(model="nobody"), r"does not fit the system 'nobody' of this version \(no model"),
         (spoil(options={"image_size": 16}), r"does not fit the system|the inputs of 'ststnet' are"),
@@ -236,7 +237,7 @@ def test_what_does_not_fit_is_refused(fitted: Path, data: Path, tmp_path: Path) 
         fit(asked(data), fitted)
     with pytest.raises(ConfigError, match=r"selection must be fixed, got 'inner'.*training.epochs"):
         fit(asked(data, "ststnet_tiny", "selection=inner"), tmp_path / "m")
-    with pytest.raises(ValueError, match="protocol fit tests nobody"):
+    with pytest.raises(ValueError, match="split fit tests nobody"):
         evaluate(asked(data), tmp_path / "r")
     assert not list(tmp_path.glob("[mr]"))
 

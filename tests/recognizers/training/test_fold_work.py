@@ -13,10 +13,10 @@ from recognizers.data.clip_arrays import ClipArrays, join
 from recognizers.data.feature_files import read_features
 from recognizers.folds.guard import LeakageError
 from recognizers.folds.plan import FoldPlan, InnerPlan, check_plans, plan_folds
-from recognizers.folds.protocol import Fold, loso
+from recognizers.folds.splits import Fold, loso
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.training import fold_work
-from recognizers.training.fold_work import Work, learn_fold, pretrain
+from recognizers.training.fold_work import Work, pretrain, train_fold
 from recognizers.training.settings import TrainingSettings
 from tests.recognizers.data.tiny_features import GROUPS, SIZE, synthetic, write
 
@@ -103,11 +103,11 @@ def test_the_epoch_is_chosen_by_the_judges_alone(
     table = script(clips, best_of_test=4, best_of_judges=2)
     logs = follow(monkeypatch, table)
     weights = {"weight": np.array([0.25], np.float32)}
-    result = learn_fold(work(clips), PLAN, weights, seed=0, keep_weights=True)
+    result = train_fold(work(clips), PLAN, weights, seed=0, keep_weights=True)
     assert (result.epoch, result.oracle_epoch) == (2, 4)
     assert result.probabilities.argmax(1).tolist() == table[1, :5].tolist()
     assert result.oracle_probabilities.argmax(1).tolist() == clips.label[:5].tolist()
-    assert [epoch["test_accuracy"] for epoch in result.curve] == [0, 0, 0, 1, 0]
+    assert [epoch.test_accuracy for epoch in result.curve] == [0, 0, 0, 1, 0]
     assert result.weights is not None
     inner, whole = logs
     for log, learned, looked_at in ((inner, range(10, 30), JUDGES), (whole, range(5, 30), TEST)):
@@ -122,7 +122,7 @@ def test_fixed_epochs_look_at_nobody_else(
 ) -> None:
     logs = follow(monkeypatch, script(clips, best_of_test=1, best_of_judges=3))
     plan = FoldPlan(3, PLAN.fold, PLAN.learned, None, None)
-    result = learn_fold(work(clips), plan, None, seed=0, keep_weights=False)
+    result = train_fold(work(clips), plan, None, seed=0, keep_weights=False)
     assert (result.epoch, result.oracle_epoch, result.weights) == (EPOCHS, 1, None)
     assert len(logs) == 1
 
@@ -135,7 +135,7 @@ def test_seeds_folds_and_looking_on_do_not_mix(
     def orders(index: int, seed: int) -> list[list[int]]:
         logs = follow(monkeypatch, table)
         plan = FoldPlan(index, PLAN.fold, PLAN.learned, None, None)
-        learn_fold(work(clips, batch_size=5), plan, None, seed, keep_weights=False)
+        train_fold(work(clips, batch_size=5), plan, None, seed, keep_weights=False)
         return [rows for training, rows, _ in logs[0] if training]
 
     first = orders(0, 0)
@@ -148,7 +148,7 @@ def test_seeds_folds_and_looking_on_do_not_mix(
     logs = follow(monkeypatch, table)
     one, other = (pretrain(work(clips, batch_size=5), range(10, 30), seed) for seed in (1, 2))
     assert logs[0] != logs[1]
-    assert [epoch["epoch"] for epoch in one.curve] == [1, 2, 3, 4, 5]
+    assert [epoch.epoch for epoch in one.curve] == [1, 2, 3, 4, 5]
     assert one.weights.keys() == other.weights.keys() == {"weight"}
 
 
@@ -158,7 +158,7 @@ def test_a_worker_shows_the_guard_what_it_would_learn_from(
     follow(monkeypatch, script(clips, 1, 1))
     sneaked = FoldPlan(0, PLAN.fold, (*PLAN.learned, 2), None, None)
     with pytest.raises(LeakageError, match="samm/00/clip002 is a test clip"):
-        learn_fold(work(clips), sneaked, None, seed=0, keep_weights=False)
+        train_fold(work(clips), sneaked, None, seed=0, keep_weights=False)
 
 
 def test_the_choice_of_epochs_is_guarded_as_a_fold(clips: ClipArrays) -> None:
@@ -167,12 +167,12 @@ def test_the_choice_of_epochs_is_guarded_as_a_fold(clips: ClipArrays) -> None:
     assert check_plans(plans, clips, None, [], "strict") == [()] * 6
     for plan in plans:
         assert plan.inner is not None
-        judges = {clips.clips[i].subject_id for i in plan.inner.chosen_on}
-        assert not judges & plan.fold.subjects(clips.clips)
+        deciding = {clips.clips[i].subject_id for i in plan.inner.chosen_on}
+        assert not deciding & plan.fold.subjects(clips.clips)
         for i in plan.inner.learned:
             clip = clips.clips[i]
-            assert clip.subject_id not in judges
-            assert clip.template is None or clip.template.rsplit("/", 1)[0] not in judges
+            assert clip.subject_id not in deciding
+            assert clip.template is None or clip.template.rsplit("/", 1)[0] not in deciding
         for broken, message in (
             (InnerPlan((*plan.inner.learned, plan.inner.chosen_on[0]), plan.inner.chosen_on), "is"),
             (InnerPlan((*plan.inner.learned, plan.fold.test[0]), plan.inner.chosen_on), "is a te"),
@@ -182,8 +182,8 @@ def test_the_choice_of_epochs_is_guarded_as_a_fold(clips: ClipArrays) -> None:
             with pytest.raises(LeakageError, match=message):
                 check_plans([wrong], clips, None, [], "strict")
     mixed = [i for i in range(30, len(clips.clips)) if i in plans[0].learned]
-    judges = {clips.clips[i].subject_id for i in plans[0].inner.chosen_on}  # type: ignore[union-attr]
-    face = next(i for i in mixed if clips.clips[i].subject_id in judges)
+    deciding = {clips.clips[i].subject_id for i in plans[0].inner.chosen_on}  # type: ignore[union-attr]
+    face = next(i for i in mixed if clips.clips[i].subject_id in deciding)
     inner = plans[0].inner
     assert inner is not None
     wrong = FoldPlan(

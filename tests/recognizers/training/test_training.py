@@ -15,8 +15,9 @@ from mersynth.augment import ORDER
 from recognizers.data.clip_arrays import ClipArrays, join
 from recognizers.data.feature_files import read_features
 from recognizers.models.base import InputSpec, Output, Recognizer
+from recognizers.runs.records import Epoch
 from recognizers.training.settings import TrainingSettings
-from recognizers.training.trainer import Epoch, Training, TrainingError
+from recognizers.training.trainer import Training, TrainingError
 from tests.recognizers.data.tiny_features import SIZE, write
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from mersynth.clips import Clip
-from recognizers.folds.protocol import (
+from recognizers.folds.splits import (
     Fold,
     cde,
     cde_parts,

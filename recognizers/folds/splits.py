@@ -1,4 +1,4 @@
-"""Evaluation protocols: which clips a model learns from, and which it is tested on.
+"""Splits: which clips a model learns from, and which it is tested on.
 
 =============  =====================================================================================
 :func:`loso`   leave one subject out: a fold a person
@@ -29,6 +29,9 @@ from mersynth.checks import listed
 from mersynth.clips import Clip
 
 logger = logging.getLogger(__name__)
+
+Split = Literal["loso", "lovo", "cde", "cross", "fit"]
+"""How clips are divided; ``"fit"``: they are not, all are learned from."""
 
 HeldOut = Literal["subject", "clip"]
 
@@ -80,7 +83,7 @@ def lovo(clips: Sequence[Clip]) -> list[Fold]:
     """Leave one video out: a fold a clip, in the clips' order.
 
     A video is a clip, since databases do not say which clips were cut out of one recording; a store
-    that holds a movement twice, as two cameras saw it, is not for this protocol. The test clip's
+    that holds a movement twice, as two cameras saw it, is not for this split. The test clip's
     person is learned from in other clips, so that figures say less about strangers than those of
     :func:`loso`.
 

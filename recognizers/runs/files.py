@@ -1,0 +1,107 @@
+"""The JSON files of a run, written and read as the records of :mod:`recognizers.runs.records`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from mersynth.files import checksum_of, write_json_atomically
+from recognizers.runs.records import FoldRecord, Record, RunIdentity, Selection
+
+RUN = "run.json"
+CONFIG = "config.yaml"
+RESULTS = "results.json"
+TABLES: dict[Selection, str] = {"strict": "predictions.csv", "oracle": "oracle.csv"}
+"""File of the predictions, by selection."""
+
+R = TypeVar("R", bound=Record)
+
+_AGAIN = "remove it and repeat the command that made the run, which makes it again"
+_AFRESH = "remove the run's folder, or choose another --out, and repeat the command that made it"
+
+
+class RunError(ValueError):
+    """A folder is not a whole, readable run."""
+
+
+def write(path: Path, record: Record) -> None:
+    """Write a record, whole or not at all; NaN becomes null, and folds carry a checksum."""
+    content = msgspec.json.decode(msgspec.json.encode(record))
+    if isinstance(record, FoldRecord):
+        content["checksum"] = checksum_of(content)
+    write_json_atomically(path, content)
+
+
+def read(path: Path, kind: type[R]) -> R:
+    """Read the record of a file that is there.
+
+    Raises:
+        RunError: if it is no JSON, or a part is missing, of another type or out of its range; if a
+            fold's checksum is not that of its content.
+    """
+    try:
+        content = msgspec.json.decode(path.read_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _damaged(path, kind, str(error)) from error
+    renamed = _renamed(content)
+    try:
+        record = msgspec.convert(renamed, kind)
+    except msgspec.ValidationError as error:
+        raise _damaged(path, kind, _reason(str(error), renamed, kind)) from error
+    if kind is FoldRecord and content.pop("checksum", None) != checksum_of(content):
+        raise _damaged(path, kind, "its checksum is not that of its content")
+    return record
+
+
+def not_finished(folder: Path) -> RunError:
+    """What to say of a folder that holds no finished run: what it is, and what goes on with it.
+
+    Raises:
+        RunError: if ``run.json`` is damaged.
+    """
+    ended = len(list((folder / "folds").glob("*.json")))
+    if not (folder / RUN).is_file():
+        what = f"holds {ended} folds of a run that it does not name" if ended else "is no run"
+        advice = "choose another folder, or remove what is in this one"
+        return RunError(f"{folder} {what}: it has no {RUN}; {advice}")
+    run = read(folder / RUN, RunIdentity)
+    advice = "repeat the command that made it, which goes on with the missing folds"
+    return RunError(
+        f"{folder} is not a finished run: it was interrupted before {RESULTS} was written, when "
+        f"{ended} folds had ended, of {len(run.folds)} a seed; "
+        + (f"this goes on with it:\n{run.command}" if run.command else advice)
+    )
+
+
+def _renamed(content: Any) -> Any:
+    """Runs of before called the split ``protocol``, and the protocol ``habit``."""
+    if isinstance(content, dict) and {"protocol", "habit"} <= content.keys():
+        renamed = {"split": content["protocol"], "protocol": content["habit"]}
+        return {**content, **renamed}
+    return content
+
+
+def _damaged(path: Path, kind: type[Record], reason: str) -> RunError:
+    advice = _AFRESH if kind is RunIdentity else _AGAIN
+    return RunError(f"{path} is damaged ({reason}); {advice}")
+
+
+def _reason(message: str, content: Any, kind: type[Record]) -> str:
+    """A message of msgspec, with the value that it complains of, and those that are allowed."""
+    wrong, _, place = message.partition(" - at `$")
+    place = place.removeprefix(".").removesuffix("`")
+    if wrong.startswith("Object missing") or "..." in place:  # of a mapping, the key is not named
+        return f"{wrong} in {place or 'the file'}"
+    if not place:
+        return wrong
+    value = content
+    for name, index in re.findall(r"(\w+)|\[(\d+)\]", place):
+        value = value[int(index)] if index else value[name]
+    shown = repr(value) if len(repr(value)) < 60 else f"{repr(value)[:57]}..."
+    asked = get_type_hints(kind).get(place)
+    if get_origin(asked) is Literal:
+        wrong = f"it must be one of {', '.join(get_args(asked))}"
+    return f"{place} is {shown}: {wrong}"
