@@ -97,6 +97,7 @@ def make_inputs(
     device: str | torch.device = "cpu",
     *,
     features: FeatureOptions | None = None,
+    where: str | None = None,
 ) -> tuple[dict[str, Tensor], list[int]]:
     """Make the tensors that a model reads of every clip that has what they need, labelled or not.
 
@@ -105,6 +106,7 @@ def make_inputs(
         specs: as :func:`build_inputs` takes them.
         device: likewise.
         features: likewise.
+        where: what warnings call the store; None: its folder.
 
     Returns:
         The inputs (n, ...) float32 by name, and the positions of these n clips in the store.
@@ -115,10 +117,11 @@ def make_inputs(
     device = choose_device(device)
     needed = _needed_features(specs, features or {})
     needs = _needs(specs, needed)
-    kept = _usable(store, needs)
+    where = str(store.path) if where is None else where
+    kept = _usable(store, needs, where)
     items = [store[i] for i in kept]
     if "apex" in needs:
-        warn_still(items, str(store.path))
+        warn_still(items, where)
     return {
         name: _build(name, spec, store, items, needed[name], device) for name, spec in specs.items()
     }, kept
@@ -170,13 +173,13 @@ def _needs(specs: Mapping[str, InputSpec], needed: FeatureOptions) -> set[Need]:
     return own | {FEATURES[feature].needs for wanted in needed.values() for feature in wanted}
 
 
-def _usable(store: ClipStore, needs: set[Need]) -> list[int]:
+def _usable(store: ClipStore, needs: set[Need], where: str) -> list[int]:
     """Positions of the clips that have what is needed."""
     lacks = [{need for need in needs if not has(item, need)} for item in store]
     kept = [i for i, lack in enumerate(lacks) if not lack]
     if len(kept) < len(store):
         missing = sorted({need for lack in lacks for need in lack})
-        count = f"{store.path}: {len(store) - len(kept)} of {len(store)} clips"
+        count = f"{where}: {len(store) - len(kept)} of {len(store)} clips"
         left_out = f"{count} are left out, for they have no {' or '.join(missing)}"
         advice = "; ".join(REMEDIES[need] for need in missing)
         if not kept:

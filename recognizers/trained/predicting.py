@@ -84,7 +84,7 @@ def predict(
         moments = {"onset": onset, "apex": apex, "offset": offset}
         with _opened(recognizer, store, clip, moments, aligned) as opened:
             if opened is not None:
-                prediction = recognizer.predict_store(opened)
+                prediction = recognizer.predict_store(opened, str(given[0]))
             else:
                 assert data is not None
                 prediction = recognizer.predict_file(data)
