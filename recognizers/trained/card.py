@@ -30,6 +30,13 @@ from recognizers.training.fold_work import ChannelStatistics, Weights
 CARD = "recognizer.json"
 WEIGHTS = "recognizer.safetensors"
 _FORMAT = 2
+SHIPPED = Path(__file__).parents[1] / "checkpoints"
+"""Folder of the recognizers that come with the package."""
+RENDERED = (
+    "it has learned from rendered faces (the phantom) alone: a thing to try and to test with; what "
+    "it says of real people is worth nothing"
+)
+"""What the card of such a recognizer notes."""
 AGAIN = "fit the recognizer again, or repeat the run that made it"
 """What to do about one that cannot be used."""
 
@@ -87,6 +94,9 @@ class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         learned: what it learned from.
         pretrained: what the weights that it started from had seen; None: they were fresh.
         mersynth: version that wrote it.
+        note: what whoever uses it must know; empty: nothing.
+        tested: figures on people whom it has never seen, a mapping a store: path, checksum, clips,
+            people; accuracy, uf1 and uar, each with the ends of its 95 % interval over people.
         sha256: of the weights.
     """
 
@@ -106,6 +116,8 @@ class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     learned: Seen
     pretrained: Seen | None
     mersynth: str
+    note: str = ""
+    tested: Sequence[Mapping[str, Any]] = ()
     sha256: str = ""
 
     @property
@@ -124,6 +136,11 @@ class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Where faces lie in the frames that it learned from; None: not known, or in several."""
         found = {part.framing for part in self.data if part.role in ("real", "train")}
         return found.pop() if len(found) == 1 else None
+
+
+def shipped() -> dict[str, Path]:
+    """Folders of the recognizers that come with the package, by name."""
+    return {card.parent.name: card.parent for card in sorted(SHIPPED.glob(f"*/{CARD}"))}
 
 
 def channel_statistics(
@@ -203,4 +220,7 @@ def _why_none(folder: Path) -> str:
             "with keep_weights=true, which trains its folds again and keeps them"
         )
     what = f"{folder} holds no {CARD}" if folder.exists() else f"no recognizer at {folder}"
-    return f"{what}; `recognizers fit --model MODEL --store STORE` makes one"
+    return (
+        f"{what}; `recognizers fit --model MODEL --store STORE` makes one, and with the package "
+        f"come {', '.join(shipped())}"
+    )

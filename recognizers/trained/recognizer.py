@@ -28,6 +28,7 @@ from recognizers.trained.card import (
     RecognizerCard,
     RecognizerError,
     load_card,
+    shipped,
 )
 from recognizers.trained.raw_clips import called, prepared_clip
 from recognizers.training.trainer import (
@@ -246,15 +247,16 @@ def load(path: str | Path, device: str | torch.device = "auto") -> TrainedRecogn
     """Load a trained recognizer.
 
     Args:
-        path: the folder that ``recognizers fit`` wrote, or that of a fold of a run made with
-            ``keep_weights=true``, such as ``runs/loso_ststnet_samm/folds/0_0003``.
+        path: the folder that ``recognizers fit`` wrote; that of a fold of a run made with
+            ``keep_weights=true``, such as ``runs/loso_ststnet_samm/folds/0_0003``; or the name of
+            one that comes with the package, such as ``phantom-ststnet``.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
     Raises:
         RecognizerError: if there is none, it is damaged, of another version, or card, weights and
             this version's system do not fit together.
     """
-    folder, device = Path(path), choose_device(device)
+    folder, device = shipped().get(str(path), Path(path)), choose_device(device)
     card = load_card(folder)
     try:
         tensors = read_weights(folder / CARD, {"weights": WEIGHTS, "sha256": card.sha256})
