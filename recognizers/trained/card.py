@@ -24,7 +24,7 @@ from mersynth.files import checksum_of, whole_folder
 from recognizers.folds.splits import Split
 from recognizers.models.base import InputSpec
 from recognizers.runs.files import RESULTS
-from recognizers.runs.records import Count, DataUsed, Ordinal, Record
+from recognizers.runs.records import Count, DataUsed, Ordinal, Record, Share
 from recognizers.training.fold_work import ChannelStatistics, Weights
 
 CARD = "recognizer.json"
@@ -33,8 +33,8 @@ _FORMAT = 2
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
 """Folder of the recognizers that come with the package."""
 RENDERED = (
-    "it has learned from rendered faces (the phantom) alone: a thing to try and to test with; what "
-    "it says of real people is worth nothing"
+    "it was trained on rendered faces (the phantom) only, for trials and tests; its predictions for "
+    "real people mean nothing"
 )
 """What the card of such a recognizer notes."""
 AGAIN = "fit the recognizer again, or repeat the run that made it"
@@ -73,6 +73,27 @@ class Seen(Record, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class Tested(Record, frozen=True):
+    """Figures of a recognizer on a store of people whom it has never seen.
+
+    Attributes:
+        path, checksum: of the store.
+        phantom: version of the phantom that its faces are of; None: other faces.
+        clips: their number.
+        people: ids.
+        accuracy, uf1, uar: each with the ends of its 95 % interval over people.
+    """
+
+    path: str
+    checksum: str
+    phantom: Ordinal | None
+    clips: Count
+    people: tuple[str, ...]
+    accuracy: tuple[Share, Share, Share]
+    uf1: tuple[Share, Share, Share]
+    uar: tuple[Share, Share, Share]
+
+
 class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What ``recognizer.json`` says of the weights beside it.
 
@@ -95,8 +116,7 @@ class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         pretrained: what the weights that it started from had seen; None: they were fresh.
         mersynth: version that wrote it.
         note: what whoever uses it must know; empty: nothing.
-        tested: figures on people whom it has never seen, a mapping a store: path, checksum, clips,
-            people; accuracy, uf1 and uar, each with the ends of its 95 % interval over people.
+        tested: figures on people whom it has never seen, a store each.
         sha256: of the weights.
     """
 
@@ -117,7 +137,7 @@ class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pretrained: Seen | None
     mersynth: str
     note: str = ""
-    tested: Sequence[Mapping[str, Any]] = ()
+    tested: tuple[Tested, ...] = ()
     sha256: str = ""
 
     @property
