@@ -33,8 +33,8 @@ _FORMAT = 2
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
 """Folder of the recognizers that come with the package."""
 RENDERED = (
-    "it was trained on rendered faces (the phantom) only, for trials and tests; its predictions for "
-    "real people mean nothing"
+    "it was trained on rendered faces (the phantom) only, for trials and tests; its predictions "
+    "for real people mean nothing"
 )
 """What the card of such a recognizer notes."""
 AGAIN = "fit the recognizer again, or repeat the run that made it"

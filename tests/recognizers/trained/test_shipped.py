@@ -51,16 +51,16 @@ def test_the_card_tells_what_it_is(name: str) -> None:
     card = recognizer.card
     assert card.sha256 == sha256_of_file(SHIPPED / name / WEIGHTS)
     assert card.note == RENDERED
-    assert {part["phantom"] for part in card.data} == {3}
-    assert sum(part["clips"] for part in card.data) == card.learned.clips
-    paths = [Path(part["path"]) for part in (*card.data, *card.tested)]
+    assert {part.phantom for part in card.data} == {3}
+    assert sum(part.clips for part in card.data) == card.learned.clips
+    paths = [Path(part.path) for part in (*card.data, *card.tested)]
     assert not any(path.is_absolute() for path in paths)
     numbers = {int(person.removeprefix("phantom/p")) for person in card.people}
     assert min(numbers) >= 3000  # below are those of the default store and of other trainings
     assert card.tested
     for tested in card.tested:
-        assert not card.people & set(tested["people"])
-        estimate, low, high = tested["uar"]
+        assert not card.people & set(tested.people)
+        estimate, low, high = tested.uar
         assert 0.2 < low < estimate < high  # of five classes, equally often
 
 
