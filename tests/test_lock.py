@@ -61,7 +61,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_who_comes_second_is_told_who_holds_it_until_that_is_killed(tmp_path: Path) -> None:
+def test_the_second_process_learns_who_holds_the_lock_until_that_is_killed(tmp_path: Path) -> None:
     output = tmp_path / "store"
     with other(_HOLD, output) as process:
         who = rf"{output} is being written by `-c .*store` \(pid {process.pid} on "
@@ -133,7 +133,7 @@ def test_waiting_ends_when_it_is_given_back(
             assert f"pid {process.pid} on" in caplog.text
 
 
-def test_a_file_system_without_locks_is_told(
+def test_a_file_system_without_locks_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(descriptor: int, *, blocking: bool) -> bool:

@@ -208,7 +208,7 @@ def test_subjects_of_other_databases_get_numbers_that_nobody_has(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("layout", "other"), [("casme2", "others"), ("samm", "Other")])
-def test_a_class_without_a_label_is_written_as_other_and_told(
+def test_a_class_without_a_label_is_written_as_other_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, layout: str, other: str
 ) -> None:
     """What CASME II and SAMM have no name for, in the table, the card, the log, and read back."""
@@ -295,7 +295,7 @@ def test_names_lead_nowhere_else_and_meet_nobody(tmp_path: Path) -> None:
         export(twins.path, "casme2", tmp_path / "other")
 
 
-def test_raw_frames_of_samm_cannot_be_told_by_name(
+def test_raw_frames_of_samm_cannot_be_found_by_name(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = write_store(tmp_path / "s", REAL_SAMM)

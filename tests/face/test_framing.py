@@ -92,7 +92,7 @@ def test_what_a_record_says() -> None:
     assert framing_in({"framing": OTHER.as_dict()}) == OTHER
 
 
-def test_a_store_with_a_damaged_framing_is_told(tmp_path: Path) -> None:
+def test_a_store_with_a_damaged_framing_is_reported(tmp_path: Path) -> None:
     for number, framing in enumerate(["tight", {"eyes": 7, "apart": 0.5, "aspect": 1}]):
         header = {"source": "samm", "framing": framing}
         store = write_tiny_store(tmp_path / str(number), tiny_clips(subjects=1), header=header)
@@ -115,7 +115,7 @@ def test_landmarks_and_boxes_are_aligned_to_a_framing(framing: Framing) -> None:
     np.testing.assert_allclose(alignment.apply_points(TEMPLATE * 200), expected, atol=0.3)
 
 
-def test_what_is_odd_about_a_face_is_told_in_eye_distances_whatever_the_framing() -> None:
+def test_odd_faces_are_reported_in_eye_distances_in_any_framing() -> None:
     points = 200 * five_points(TEMPLATE)
     points[3:, 0] += 0.7 * 200 * HEAD.apart  # a mouth beside the face
     said = [what_is_odd(points, 80, framing) for framing in (HEAD, TIGHT, OTHER)]

@@ -215,7 +215,7 @@ def test_resume_of_another_run_is_refused(tmp_path: Path) -> None:
         train(store_path=store.path, out=tmp_path / "c", resume=True, overrides=quick(1))
 
 
-def test_the_precision_chosen_is_kept_and_another_machines_is_told(
+def test_the_precision_chosen_is_kept_and_another_machines_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -377,7 +377,7 @@ def test_experiments_compose_and_run(
 
 
 @pytest.mark.parametrize(("mean", "warned"), [(0.5, False), (0.999, True), (0.01, True)])
-def test_saturated_mask_is_told(
+def test_saturated_mask_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, mean: float, warned: bool
 ) -> None:
     monitor = Monitor(tmp_path, first_step=0)

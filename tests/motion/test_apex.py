@@ -212,7 +212,7 @@ def test_refuses(clip: Tensor, options: dict[str, object], message: str) -> None
 
 
 @pytest.mark.parametrize("method", APEX_METHODS)
-def test_a_change_of_light_alone_is_no_movement(method: str) -> None:
+def test_a_change_of_light_alone_is_not_movement(method: str) -> None:
     clip = _CLIP[:1] * torch.tensor([1.0, 0.5, 0.25, 0.5, 1.0])[:, None, None, None]
     with pytest.raises(ValueError, match="finds no movement in the clip of 5 frames"):
         spot_apex(clip, method)

@@ -75,7 +75,7 @@ def test_blinks_come_as_often_and_last_as_long_as_people_s() -> None:
     assert 0.25 < np.median(rises) < 0.5  # lids close faster than they open
 
 
-def test_a_blink_is_told_as_au_43() -> None:
+def test_a_blink_is_recorded_as_au_43() -> None:
     motion = minutes(LAB, 1)[0]
     row = CONDITION_AUS.index(43)
     shown = np.maximum(motion.aus[:, row], motion.blink[:, None])

@@ -170,7 +170,7 @@ def test_the_seed_decides_the_tree(tmp_path: Path) -> None:
     assert a == b != c
 
 
-def test_a_tree_tells_how_it_was_rendered(tmp_path: Path) -> None:
+def test_a_tree_records_how_it_was_rendered(tmp_path: Path) -> None:
     table = _table(tmp_path, SAMM)
     wide = write_tree(table, "samm", tmp_path / "wide", limit=1, image_size=32)
     plain = write_tree(table, "samm", tmp_path / "plain", limit=1, image_size=32, **STEADY)

@@ -173,7 +173,7 @@ def test_glasses_follow_the_head_and_no_muscle(bespectacled: PhantomRenderer) ->
 
 
 @pytest.mark.parametrize("number", [13, 24])
-def test_flow_explains_how_bearded_jaws_and_worn_things_move(number: int) -> None:
+def test_flow_explains_how_beards_and_glasses_move(number: int) -> None:
     person = replace(WIDE.person(number), beard=1.0, hair_length=1)
     person = replace(person, look=replace(person.look, glasses=GLASSES, blur=0.0))
     shown = PhantomRenderer(person, SIZE)

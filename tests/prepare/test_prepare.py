@@ -66,7 +66,7 @@ def test_a_real_face_is_aligned(astronaut: Path, tmp_path: Path) -> None:
     assert np.linalg.norm(five_points(landmarks) - again, axis=1).max() < 0.1 * 40  # eye distances
 
 
-def test_a_picture_without_a_face_is_told(tmp_path: Path) -> None:
+def test_a_picture_without_a_face_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "wall.png"
     Image.new("RGB", (300, 200), (120, 110, 100)).save(path)
     with pytest.raises(
@@ -186,7 +186,7 @@ def test_a_killed_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     assert store.checksum == whole.checksum
 
 
-def test_the_strength_of_a_rendered_tree_is_told(tmp_path: Path) -> None:
+def test_the_strength_of_a_rendered_tree_is_recorded(tmp_path: Path) -> None:
     root = smic_tree(tmp_path / "data", clip_specs(seed=3)[:1])
     store = prepare("smic", root, tmp_path / "s", image_size=16, apex="annotated", strength="macro")
     assert {clip.strength for clip in store.clips} == {"macro"}

@@ -92,7 +92,7 @@ def test_motion_finds_the_stronger_set_and_its_return(rng: np.random.Generator) 
     assert same["direction"] == pytest.approx(1)
 
 
-def test_the_first_frame_is_compared_with_the_face_worn(rng: np.random.Generator) -> None:
+def test_the_first_frame_is_compared_with_the_source_face(rng: np.random.Generator) -> None:
     frames = _moving(rng, [3])
     sample, device = sample_of(frames), torch.device("cpu")
     still = find_motion(sample, MOTION, device, frames[:, 0])

@@ -113,7 +113,7 @@ def test_a_second_real_store_is_measured_and_the_log_says_so(
     assert "second real store" in (out / "quality.html").read_text()
 
 
-def test_what_cannot_be_measured_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_reported(tmp_path: Path) -> None:
     """Another database, nothing measured, one subject: no reader, no extractor, no folds."""
     options = {"subjects": 1, "each": 2, "source": "samm", "measured": False}
     phantom_store(tmp_path / "real", **options)

@@ -215,7 +215,7 @@ def test_box_beside_the_image(lists: Path) -> None:
 
 
 @pytest.mark.parametrize("points", ["", "1;2;3", "x;1", ";".join(["nan"] * 136)])
-def test_damaged_landmarks_are_told_and_not_invented(lists: Path, points: str) -> None:
+def test_damaged_landmarks_are_reported_and_not_invented(lists: Path, points: str) -> None:
     _spoil(lists, facial_landmarks=points)
     scan = _scan(lists)
     assert len(scan.clips) == 4

@@ -66,7 +66,7 @@ def test_the_phantom_is_rendered_as_asked_for(
     assert "asked for: head (eyes at 0.345" in caplog.text
 
 
-def test_a_generator_for_another_framing_is_told(
+def test_a_generator_for_another_framing_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tight, head = store_of(tmp_path / "tight", TIGHT), store_of(tmp_path / "head", None)

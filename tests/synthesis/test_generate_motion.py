@@ -67,7 +67,7 @@ def test_faces_of_another_size_are_moved_as_strongly_as_asked(
         assert (c.frames == c.frames[:1]).all()  # nothing asked, nothing changed
 
 
-def test_frames_are_as_noisy_as_the_clip_whose_face_they_wear(
+def test_frames_are_as_noisy_as_the_clip_that_gives_the_face(
     real: ClipStore, checkpoint: Path, tmp_path: Path
 ) -> None:
     sizes = {item.clip.subject_id: camera_noise(item.frames) for item in real}

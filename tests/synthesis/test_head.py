@@ -69,7 +69,7 @@ def test_without_a_clip_that_moves_the_head_stays_still(real: ClipStore, tmp_pat
         assert heads.transfer(frames, people, np.random.default_rng(0)) is frames
 
 
-def test_a_head_that_cannot_be_followed_is_told_of_once(
+def test_an_untrackable_head_is_reported_once(
     real: ClipStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     item = real[0]
@@ -100,7 +100,9 @@ def test_same_seed_same_heads(real: ClipStore, tmp_path: Path) -> None:
     assert other.checksum != moving[0].checksum
 
 
-def test_only_the_faces_and_the_curves_person_lend(real: ClipStore, tmp_path: Path) -> None:
+def test_clips_depend_only_on_the_persons_of_face_and_curve(
+    real: ClipStore, tmp_path: Path
+) -> None:
     """A person whose clips are torn away changes none but the clips that show or follow them."""
     other = real.subjects[0]
     path = tmp_path / "torn"

@@ -113,7 +113,7 @@ def test_several_files_name_their_databases(tmp_path: Path) -> None:
         read_features(path, {"flow_strain": SPEC}, alone=False)
 
 
-def test_arrays_that_nobody_reads_are_told(
+def test_arrays_that_are_not_read_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     read_features(write(tmp_path / "f.npz", datasets=["a"] * 30), {"flow_strain": SPEC})

@@ -36,7 +36,7 @@ def test_interval_of_accuracy_is_that_of_the_binomial():
     assert (interval.subjects, interval.samples, interval.level) == (40, 40_000, 0.95)
 
 
-def test_more_clips_of_the_same_subjects_tell_nothing_new():
+def test_more_clips_of_the_same_subjects_add_no_evidence():
     one = bootstrap_subjects(right_or_wrong(RIGHT), "accuracy")
     ten = bootstrap_subjects(right_or_wrong(RIGHT, clips_each=10), "accuracy")
     assert (ten.low, ten.high) == pytest.approx((one.low, one.high))

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("hear")
     ("changes", "options", "message"),
     [
         ({"subject": ["00"] * 30}, {}, r"needs clips of 2 or more people, got 1 \(samm/00\)"),
-        ({"y": [0] * 30}, {}, "fold samm/00 learns from clips of one class only"),
+        ({"y": [0] * 30}, {}, "fold samm/00 trains on clips of one class only"),
         (
             {},
             {"model": "ststnet_small"},

@@ -155,8 +155,8 @@ def test_the_command(real: Path, other: Path, tmp_path: Path) -> None:
     assert results(tmp_path / "r")["names"] == "same"
 
 
-def test_runs_that_spell_clips_otherwise_are_told() -> None:
+def test_runs_that_spell_clips_differently_are_reported() -> None:
     one = {("samm", "006", "a"): "x", ("samm", "007", "b"): "x"}
     other = {("samm", "6", "a"): "x", ("samm", "007", "b"): "x"}
-    with pytest.raises(ValueError, match="1 of them differ by their spelling alone, as samm/006/a"):
+    with pytest.raises(ValueError, match="1 of them differ only in spelling, such as samm/006/a"):
         check_same_clips(one, other, ("the run", "the baseline"))

@@ -230,7 +230,7 @@ def test_every_system_has_grad_cam_or_says_why_not(name: str) -> None:
     config = model_config(f"{name}_tiny")
     model = create_model(config["name"], 3, **config["options"]).eval()
     if model.fits_directly or name == "elrcn":
-        reason = "does not learn by them" if model.fits_directly else "its gradients pass"
+        reason = "does not learn by gradients" if model.fits_directly else "has no layer with a map"
         with pytest.raises(ValueError, match=reason):
             cam_layers(name, model)
         return

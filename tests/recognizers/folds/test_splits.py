@@ -186,7 +186,7 @@ def test_a_class_that_a_fold_cannot_learn_is_named(caplog: pytest.LogCaptureFixt
         missing = missing_classes(loso(clips), labels)
     assert missing == {"samm/2": ("fear",), "samm/4": ("contempt",)}
     assert "samm/2 has no training clip of class fear; it tests fear" in caplog.text
-    with pytest.raises(ValueError, match=r"samm/2 learns from clips of one class only \(anger\)"):
+    with pytest.raises(ValueError, match=r"samm/2 trains on clips of one class only \(anger\)"):
         missing_classes(loso(clips[:3]), labels[:3])
 
 

@@ -177,7 +177,7 @@ def without_gradient(model: nn.Module) -> list[str]:
     ]
 
 
-def learn_by_heart(
+def memorise(
     model: Any,
     inputs: dict[str, Tensor],
     steps: int,

@@ -20,7 +20,7 @@ from recognizers.models import InputSpec, create_model
 from recognizers.models.imagenet import STD
 from recognizers.models.mmnet import MMNet
 from recognizers.models.mmnet_layers import CABlock
-from tests.recognizers.models.handful import LABELS, learn_by_heart, model_config, phantom_clips
+from tests.recognizers.models.handful import LABELS, memorise, model_config, phantom_clips
 
 RGB = ("red", "green", "blue")
 
@@ -174,8 +174,8 @@ def test_inputs_of_a_store_go_into_the_model(tmp_path: Path) -> None:
         assert model(**data.inputs).logits.shape == (2, 3)
 
 
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_clips_is_memorised() -> None:
     clips = phantom_clips(32, 9)
     inputs = {"onset": clips[:, [0, 1, 0, 1]], "apex": clips[:, [4, 3, 5, 3]]}
     lr = model_config("mmnet_tiny")["training"]["optimizer"]["lr"]
-    assert learn_by_heart(tiny(), inputs, 200, lr) == LABELS.tolist()
+    assert memorise(tiny(), inputs, 200, lr) == LABELS.tolist()

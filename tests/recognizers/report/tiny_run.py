@@ -79,7 +79,7 @@ def write_tiny_run(
         groups=groups,
         scheme="five",
         protocol="paper" if paper else "strict",
-        marked=("epochs chosen on the tested subjects", "6 leaks let pass") if paper else (),
+        marked=("epochs chosen on the tested subjects", "6 leaks allowed") if paper else (),
         model=ModelSummary(
             config=model,
             name="au_gacn",
