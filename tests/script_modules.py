@@ -17,7 +17,7 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 class Ran(NamedTuple):
-    """What a script told and how it ended."""
+    """What a script printed and how it ended."""
 
     code: int
     stdout: str

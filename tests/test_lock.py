@@ -96,7 +96,7 @@ def test_a_thread_may_nest_what_no_other_thread_may_take(tmp_path: Path) -> None
 
 
 def test_one_at_a_time_however_often_it_changes_hands(tmp_path: Path) -> None:
-    """The file of the lock is removed each time: who has opened the old one must not get in."""
+    """The lock file is removed each time: a process that opened the old one must not get in."""
     inside, most, taken = 0, 0, 0
 
     def take() -> None:

@@ -106,7 +106,7 @@ def test_samm_is_amplified_for_the_dual_branch() -> None:
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_a_folder_stands_for_one_run(paper: str) -> None:
-    """Tables share runs: what lies in one folder must be asked for alike."""
+    """Tables share runs: two requests for one folder must be equal."""
     known: dict[str, Any] = {}
     for table in script(f"reproduce_{paper}").TABLES.values():
         for row in table.rows:

@@ -44,7 +44,7 @@ def test_the_template_lies_as_the_numbers_say(framing: Framing) -> None:
     assert (right[1] + left[1]) / 2 == pytest.approx(framing.eyes, abs=1e-6)
     assert (right[0] + left[0]) / 2 == pytest.approx(0.5)
     assert np.mean(corners, 0)[1] == pytest.approx(framing.mouth)
-    # The face's proportions are the template's, but for the squeezing.
+    # The face's proportions are the template's, except for the squeezing.
     high = (framing.mouth - framing.eyes) / framing.aspect
     assert high / framing.apart == pytest.approx((HEAD.mouth - HEAD.eyes) / HEAD.apart)
 

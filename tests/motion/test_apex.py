@@ -163,7 +163,7 @@ def test_histogram_difference_by_hand() -> None:
 
 
 def test_measures_error_on_the_phantom() -> None:
-    """On moving heads, with noise, blinks and flicker: strain beats what has only the onset."""
+    """On moving heads, with noise, blinks and flicker: strain beats onset-only methods."""
     specs = clip_specs(
         seed=5, subjects=4, counts={"happiness": 8, "anger": 8}, first_subject=300, fps=50.0
     )

@@ -1,4 +1,4 @@
-"""Apexes that the annotation leaves in doubt: told, and kept, spotted anew or left out."""
+"""Doubtful apexes: reported, and kept, spotted again or left out."""
 
 from __future__ import annotations
 

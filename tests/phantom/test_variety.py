@@ -110,7 +110,7 @@ def test_shares_and_ranges_hold_over_many_people() -> None:
 
 
 def test_a_trait_is_its_own_draw() -> None:
-    """Another share of one trait leaves all others as they are; people are the same heads."""
+    """Changing the share of one trait leaves all others, and the heads, as they are."""
     other = replace(WIDE, glasses=1.0, grey_cameras=0.0)
     for number in range(20):
         a, b = WIDE.person(number), other.person(number)
@@ -199,7 +199,7 @@ def test_parted_lips_open_at_rest_and_close_when_pressed(bare: PhantomRenderer) 
     rest, pressed = opening(parted, 24)
     assert rest > opening(bare)[0] + 0.2
     assert pressed == pytest.approx(opening(bare, 24)[1].item(), abs=1e-3)
-    # AU 25 opens as far as it does on others: the rest is where it starts.
+    # AU 25 opens as far as on others: motion starts from the face at rest.
     assert opening(parted, 25)[1] == pytest.approx(opening(bare, 25)[1].item(), abs=1e-3)
 
 

@@ -27,7 +27,7 @@ from tests.tiny_store import tiny_clips, write_tiny_store
 
 @pytest.fixture(autouse=True)
 def _no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever weights this machine has, the tests have none."""
+    """Hide any weights on this machine from the tests."""
     monkeypatch.setenv("MERSYNTH_WEIGHTS", str(tmp_path / "no_weights"))
     monkeypatch.delenv("FEAT_MULTITASK_WEIGHTS", raising=False)
 
@@ -78,7 +78,7 @@ def test_a_picture_without_a_face_is_reported(tmp_path: Path) -> None:
 
 
 def test_an_aligned_clip_has_one_transform(tmp_path: Path, astronaut: Path) -> None:
-    """A face that drifts through the frames drifts through the store: nothing follows it."""
+    """A face that drifts through the frames drifts in the store, too: nothing tracks it."""
     photo = np.asarray(Image.open(astronaut))
     folder = tmp_path / "data" / "sub01" / "EP01_01"
     folder.mkdir(parents=True)

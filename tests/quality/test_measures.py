@@ -63,7 +63,7 @@ def test_classes_are_learned_without_the_tested_people(rng: np.random.Generator)
     bad = measure_separability(real, made, signal, -signal, settings, 0)
     assert bad["synthetic_to_real"]["uar"] < 0.05
     assert bad["real_to_real"] == good["real_to_real"]
-    # What tells a person and nothing else must not help: whoever is tested is never learnt from.
+    # What only identifies a person must not help: the tested people are never trained on.
     codes = np.eye(40)[np.array([int(p) for p in people])]
     own = np.concatenate([codes * (np.array(classes) == c)[:, None] for c in set(classes)], 1)
     assert measure_separability(real, made, own, own, settings, 0)["synthetic_to_real"][

@@ -60,7 +60,7 @@ def test_the_heads_motion_is_taken_off_and_the_faces_is_kept() -> None:
 
 
 def _moving(rng: np.random.Generator, shifts: list[int], size: int = 48) -> np.ndarray:
-    """A clip a shift: a textured patch on a textured face moves to the right and back."""
+    """One clip per shift: a textured patch on a textured face moves to the right and back."""
     face = np.kron(rng.integers(60, 200, (size // 4, size // 4, 3)), np.ones((4, 4, 1)))
     clips = []
     for shift in shifts:

@@ -58,7 +58,7 @@ def test_every_measure_has_figures(result: Path) -> None:
         1, 2, 4, 6, 7, 12,
     ]  # fmt: skip
     assert 0 <= measures["motion"]["onset_return"]["synthetic"] < 0.5
-    # The made clips are the real ones but for camera noise, which at 32 pixels lengthens flow.
+    # The synthetic clips equal the real ones except for camera noise, which lengthens flow here.
     assert measures["motion"]["magnitude_ratio"] == pytest.approx(1, abs=0.25)
     assert measures["identity"]["apex"] == pytest.approx(measures["identity"]["own_apex"], abs=0.1)
     assert all(row["direction"] > 0.9 for row in measures["motion"]["classes"])

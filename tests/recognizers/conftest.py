@@ -24,5 +24,5 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="hear")
 def _hear(caplog: pytest.LogCaptureFixture) -> None:
-    """Everything from INFO on; a record that cannot be formatted fails the test."""
+    """All log messages from INFO; a record that cannot be formatted fails the test."""
     caplog.set_level(logging.INFO)

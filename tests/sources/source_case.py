@@ -25,7 +25,7 @@ from tests.sources.one_image import decoded_once
 
 
 def _as_typed(cell: object, header: bool) -> object:
-    """A cell as spreadsheets, the web and people spoil it."""
+    """A cell with the damage that spreadsheets, web pages and people do."""
     if header:
         return f"\xa0{str(cell).upper()}\n" if cell is not None else None
     if isinstance(cell, int):

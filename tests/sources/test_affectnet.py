@@ -103,7 +103,7 @@ def _spoil(root: Path, row: int = 0, **changes: object) -> None:
 
 
 def _assert_lost(scan: Scan, file: str, reason: str, row: int | None = None) -> None:
-    """One fatal problem, which costs the first image."""
+    """One fatal problem, by which the first image is lost."""
     (problem,) = [problem for problem in scan.problems if problem.fatal]
     assert (problem.file, problem.row) == (file, row)
     assert re.search(reason, problem.reason), problem.reason

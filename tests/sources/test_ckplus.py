@@ -85,7 +85,7 @@ def _scan(root: Path) -> Scan:
 
 
 def _assert_lost(scan: Scan, file: str, reason: str, lost: int = 0) -> None:
-    """One fatal problem, which costs one labelled sequence."""
+    """One fatal problem, by which one labelled sequence is lost."""
     (problem,) = [problem for problem in scan.problems if problem.fatal]
     assert problem.file == file
     assert re.search(reason, problem.reason), problem.reason

@@ -118,7 +118,7 @@ def test_same_joins_every_name_under_the_first_spelling() -> None:
 
 
 def test_a_generator_that_saw_the_other_spelling_has_seen_the_person() -> None:
-    """Of a store with both spellings, one was hidden from each generator and the other was not."""
+    """In a store with both spellings, only one was hidden from each generator."""
     half = [
         clip("samm/2", "a", generator="g0", unseen=("samm/1", "samm/3")),
         clip("samm/2", "b", generator="g1", unseen=("samm/01",)),

@@ -132,7 +132,7 @@ def write(writer: StoreWriter, count: int) -> None:
 
 
 def test_writers_without_locks_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a file system that has none: what each writes is its own, and the store is whole."""
+    """As on a file system without locks: each writes its own files, and the store is complete."""
     monkeypatch.setattr("mersynth.store.writer.hold", lambda path: nullcontext())
     clips = tiny_clips(subjects=1)
     first = StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"})

@@ -55,7 +55,7 @@ def run(place: Path, out: Path, checkpoint: str = "one", **changes: object) -> C
 
 
 def test_a_clip_begins_with_the_face_as_it_is(place: Path, tmp_path: Path) -> None:
-    """Whatever the generator repaints of a face at rest; this one has seen a single step."""
+    """Even if the generator repaints a face at rest; this one was trained for one step."""
     real = ClipStore.open(place / "samm")
     onsets: dict[str, list[np.ndarray]] = {}
     for item in real:

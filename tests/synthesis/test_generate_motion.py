@@ -31,7 +31,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A generator that has learnt little, of stores of another size than the phantom's here."""
+    """A generator that has learned little, of stores of another size than the phantom's here."""
     folder = tmp_path_factory.mktemp("checkpoint")
     store = write_tiny_store(folder / "s", tiny_clips(subjects=2))
     quick = ["gan=tiny_motion", "steps=3", "true_frame_steps=3", "batch_size=2", "device=cpu"]

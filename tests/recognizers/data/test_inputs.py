@@ -127,7 +127,7 @@ def test_dual_branch_reads_the_magnified_frame_and_two_magnitudes(
     grey = np.clip(0.299 * red + 0.587 * green + 0.114 * blue, 0, 1)
     on_apex, off_apex = on_apex_off_magnitudes(onset, apex, offset)[0].numpy()
     by_hand = [cv2.resize(part, (size, size)) for part in (grey, on_apex, off_apex)]
-    # What moves just as much as the threshold may fall on either side, for batches round otherwise.
+    # A motion equal to the threshold may fall on either side: batches round differently.
     differs = (image[1] - torch.from_numpy(np.stack(by_hand))).abs() > 2e-3
     assert differs.float().mean() < 1e-3
     assert float(image[1, 1:].amax()) > 0.5

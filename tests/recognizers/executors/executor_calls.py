@@ -92,7 +92,7 @@ def log(fold: int) -> int:
 
 
 def act(function: Any, *arguments: Any) -> Any:
-    """So that calls of one run do different things."""
+    """Different actions, by argument, for the calls of one run."""
     return function(*arguments)
 
 

@@ -1,4 +1,4 @@
-"""Classes that no clip has: told wherever labels enter, and never a number too many."""
+"""Classes without clips: reported wherever labels are read, and left out of all figures."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("hear")
             {"model": "ststnet_small"},
             "there is no model 'ststnet_small'; did you mean .*ststnet_tiny",
         ),
-        ({}, {"test": [Path("x.npz")]}, "needed by cross, and by it alone"),
+        ({}, {"test": [Path("x.npz")]}, "are for cross, which needs them"),
         ({}, {"seeds": 0}, "seeds must be 1 or more"),
         ({}, {"split": "loo"}, "split must be one of loso, lovo, cde, cross, fit, got 'loo'"),
         ({}, {"groups": 7}, r"number of groups must lie in 2\.\.6 \(the people\), got 7"),

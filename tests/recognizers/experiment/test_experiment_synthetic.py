@@ -1,4 +1,4 @@
-"""Whole runs that learn from synthetic clips, too: who may use which, and what tells of it."""
+"""Whole runs that also learn from synthetic clips: which fold may use which, as recorded."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_synthetic_clips_of_unknown_origin_serve_nobody(data: Path, tmp_path: Pa
 def test_a_leak_stops_the_run_before_it_begins(
     data: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Were the choice of clips wrong, the guard would tell."""
+    """If the choice of clips were wrong, the guard would raise an error."""
 
     def careless(clips: Any, people: Any) -> tuple[int, ...]:
         return tuple(range(len(clips)))

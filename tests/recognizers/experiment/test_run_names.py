@@ -77,7 +77,7 @@ def test_joined_the_guard_keeps_the_person_out_of_the_fold(
 def test_apart_each_is_a_person(real: Path, other: Path, tmp_path: Path) -> None:
     run = evaluate(request(real, ONCE, mix=[other], names="distinct"), tmp_path / "d")
     assert [fold["mixed"] for fold in results(run)["folds"]] == [12, 12]
-    # a run that was stopped is gone on with by the same choice alone
+    # only the same choice continues a stopped run
     with pytest.raises(RunError, match=r"another run: .*names was 'distinct', is 'same'"):
         evaluate(request(real, ONCE, mix=[other], names="same"), run)
     with pytest.raises(NamesError):

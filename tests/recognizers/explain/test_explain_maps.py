@@ -42,7 +42,7 @@ def _dual(options: tuple[tuple[str, object], ...]) -> DualBranch:
     torch.manual_seed(0)
     model = create_model("dual_branch", 3, **{"image_size": 96, **dict(options)})
     assert isinstance(model, DualBranch)
-    for module in model.modules():  # statistics as after a training, of which mistakes would show
+    for module in model.modules():  # statistics as after a training, which reveal mistakes
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
@@ -157,7 +157,7 @@ def test_au_cam_shines_where_the_features_come_from() -> None:
 
 
 class Signs(Recognizer):
-    """Tells whether an image is bright or dark by the mean of two maps, one a class."""
+    """Classifies bright and dark images by the means of two maps, one per class."""
 
     paper = "none"
     cam_layers = ("maps",)

@@ -90,7 +90,7 @@ def weights_of(run: Path, fold: str) -> Path:
 
 
 def with_bare_weights(run: Path) -> Path:
-    """As runs were before recognizers had cards: a file of weights beside each fold's record."""
+    """A run from before recognizers had cards: a file of weights beside each fold's record."""
     for card in (run / "folds").glob("*/recognizer.json"):
         shutil.move(card.with_suffix(".safetensors"), card.parent.with_suffix(".safetensors"))
         shutil.rmtree(card.parent)
@@ -230,7 +230,7 @@ def test_inputs_of_bare_weights_are_scaled_as_the_fold_scaled_them(
     assert found["map_grad_cam"].shape[1:] == (8, 8)
     if kind == "grouped":
         np.testing.assert_allclose(found["map_grad_cam"], of_cards, atol=1e-6)
-    assert "Feature files hold no frames" in told(page)
+    assert "Feature files have no frames" in told(page)
     assert ("Paper protocol" in told(page)) == (kind == "paper")
 
 
@@ -300,7 +300,7 @@ def test_data_that_are_not_the_runs_are_refused(
 
 
 def test_what_a_model_cannot_explain_is_refused(dual: Path, shallow: Path, mmnet: Path) -> None:
-    with pytest.raises(RunError, match="a run of mmnet; AU-CAM is of AU features as dual_branch"):
+    with pytest.raises(RunError, match="a run of mmnet; AU-CAM needs dual_branch"):
         explain(mmnet, "au-cam")
     with pytest.raises(RunError, match="a run of ststnet, which has no attention map"):
         explain(shallow, "attention")

@@ -26,7 +26,7 @@ from tests.tiny_store import tiny_clips
 
 
 def synthetic_of(groups: list[list[str]], each: int = 3) -> list[Clip]:
-    """Clips of one generator a group, which never saw the group's people."""
+    """Clips of one generator per group, which never saw the group's people."""
     return [
         replace(clip("samm/face", f"{g}_{i}"), generator=f"g{g}", unseen=tuple(group))
         for g, group in enumerate(groups)

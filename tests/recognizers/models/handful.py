@@ -168,7 +168,7 @@ def targets_for(model: Recognizer) -> dict[str, Tensor]:
 
 
 def without_gradient(model: nn.Module) -> list[str]:
-    """Names of trainable parameters that have no gradient, one of zeros, or one not finite."""
+    """Names of trainable parameters whose gradient is missing, zero or not finite."""
     return [
         name
         for name, p in model.named_parameters()

@@ -141,7 +141,7 @@ def test_training_draws_any_of_the_frames_and_answers_are_about_the_apex() -> No
     seen: list[Tensor] = []
 
     class Drawn(Exception):
-        """What follows has no part in it."""
+        """Code after it does not matter."""
 
     def look(module: nn.Module, inputs: tuple[Tensor]) -> None:
         seen.append(inputs[0])

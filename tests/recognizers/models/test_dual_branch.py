@@ -36,7 +36,7 @@ def small(**options: Any) -> DualBranch:
 
 
 def stirred(model: nn.Module) -> nn.Module:
-    """Attention starts with zeros and ones, of which mistakes would not show."""
+    """Attention starts with zeros and ones, which would hide mistakes."""
     for name, parameter in model.named_parameters():
         if "attention" in name or ".bn" in name:
             nn.init.normal_(parameter, mean=0.5)

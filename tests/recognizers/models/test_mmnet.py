@@ -58,7 +58,7 @@ def test_shapes_of_the_paper() -> None:
 
 @torch.no_grad()
 def test_the_pc_module_adds_where_the_onset_shows_a_face() -> None:
-    """The main branch sees a difference alone: what onset and apex share comes from positions."""
+    """The main branch sees only a difference: what onset and apex share comes from positions."""
     onset, apex = (0.5 * windows()[name] for name in ("onset", "apex"))
     without = tiny(pc_module=False).eval()
     assert without.pc_module is None
@@ -110,7 +110,7 @@ def test_training_draws_one_of_the_frames_evaluation_takes_the_annotated_one() -
 
 
 def stored(path: Path, apexes: list[int], num_frames: int) -> ClipStore:
-    """Clips whose frames' grey level says which frame it is."""
+    """Clips whose frames' grey level is their number."""
     spec = clip_specs(subjects=1, counts={"anger": 1})[0]
     clips = [
         replace(spec.clip, name=f"c{i}", onset=0, apex=apex, offset=num_frames - 1)

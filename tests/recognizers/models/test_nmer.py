@@ -74,7 +74,7 @@ def test_each_half_is_pooled_separately_and_all_three_have_logits() -> None:
 
 def test_the_loss_is_the_sum_of_the_means() -> None:
     model = small()
-    model(flow=pictures())  # so that there is something to reverse with
+    model(flow=pictures())  # so that there is a gradient to reverse
     output = model(flow=pictures())
     losses = model.losses(output, LABELS, domain=DOMAIN)
     expected = {}

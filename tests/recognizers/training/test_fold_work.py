@@ -25,7 +25,7 @@ EPOCHS = 5
 
 
 class Scripted(Recognizer):
-    """Gives each clip the class that a table has for it after so many epochs of one batch."""
+    """Predicts for each clip the class in a table, by the number of epochs trained so far."""
 
     paper = "none"
 
@@ -48,7 +48,7 @@ class Scripted(Recognizer):
 
 @pytest.fixture(name="clips", scope="module")
 def _clips(tmp_path_factory: pytest.TempPathFactory) -> ClipArrays:
-    """Thirty clips of six people, and as many that generators made; x tells the row."""
+    """Thirty clips of six people, and as many synthetic ones; x is the row."""
     folder = tmp_path_factory.mktemp("features")
     real = read_features(write(folder / "a.npz"), {"flow_strain": SPEC})
     made = read_features(synthetic(folder / "b.npz", GROUPS), {"flow_strain": SPEC})
@@ -86,7 +86,7 @@ def work(clips: ClipArrays, **changes: Any) -> Work:
 def follow(
     monkeypatch: pytest.MonkeyPatch, table: np.ndarray
 ) -> list[list[tuple[bool, list[int], float]]]:
-    """Let fold_work make scripted models; what each was shown."""
+    """Make fold_work use scripted models; returns what each was shown."""
     logs: list[list[tuple[bool, list[int], float]]] = []
 
     def make(name: str, num_classes: int, **options: Any) -> Scripted:

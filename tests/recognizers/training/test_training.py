@@ -222,7 +222,7 @@ def test_a_bank_holds_nothing_but_what_is_learned_from(clips: ClipArrays) -> Non
 
 
 def test_what_a_donor_left_open_is_not_taught(clips: ClipArrays) -> None:
-    """Of the mouth of a clip that nobody coded, nothing is known."""
+    """The AUs of an uncoded clip's mouth are unknown."""
     rows = [i for i in range(30) if clips.clips[i].aus in ("4", "")]
     augment = {"RegionReplacing": {"p": 1.0}}
     model, _, _ = train(clips, rows, augment, batch_size=len(rows), epochs=1)
