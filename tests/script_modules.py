@@ -1,4 +1,4 @@
-"""The folder of scripts, which is no package: its modules, and its scripts as commands."""
+"""The folder of scripts, which is not a package: its modules, and its scripts as commands."""
 
 from __future__ import annotations
 

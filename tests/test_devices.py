@@ -1,4 +1,4 @@
-"""Which precision a machine trains in."""
+"""The precision in which a machine trains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets of flow images: real databases apart, and rendered clips with their templates."""
+"""Sets of flow images: one per real database, and rendered clips with their templates."""
 
 from __future__ import annotations
 

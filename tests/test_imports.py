@@ -1,4 +1,4 @@
-"""Who may import whom: no circles, and no room imports one that stands above it."""
+"""Who may import whom: no circles, and no room imports a later one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One writer an output: the second is told who the first is, and a killed one holds nothing."""
+"""One writer per output: the second learns who the first is, and a killed one holds no lock."""
 
 from __future__ import annotations
 

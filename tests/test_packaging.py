@@ -1,4 +1,4 @@
-"""What a user gets by ``pip install``: configs, types, and imports that stay light."""
+"""What ``pip install`` gives a user: configs, types, and imports that stay light."""
 
 from __future__ import annotations
 

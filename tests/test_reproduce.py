@@ -1,4 +1,4 @@
-"""The scripts that reproduce the papers' tables: what they say, and what they run."""
+"""The scripts that reproduce the papers' tables: their messages, and what they run."""
 
 from __future__ import annotations
 

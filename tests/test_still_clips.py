@@ -1,4 +1,4 @@
-"""Clips in a store that do not move from onset to apex: told by whatever reads movement."""
+"""Clips that do not move from onset to apex: reported by everything that reads movement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every augmentation, over all that mersynth.augment exports."""
+"""Properties of every augmentation that mersynth.augment exports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The AU warp against the phantom's true motion, and against what geometry demands."""
+"""The AU warp against the phantom's true motion, and against geometry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bank: what of a store it holds, and that it gives to images and clips."""
+"""A bank: what it takes from a store, and that images and clips can borrow from it."""
 
 from __future__ import annotations
 

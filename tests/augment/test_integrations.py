@@ -1,4 +1,4 @@
-"""The code of docs/augment.md, as it stands there, on a small phantom."""
+"""The code of docs/augment.md, run on a small phantom."""
 
 from __future__ import annotations
 

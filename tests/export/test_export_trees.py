@@ -1,4 +1,4 @@
-"""The layouts casme2 and samm: read back, read by other people's means, named and labelled."""
+"""The layouts casme2 and samm: read back by us and by other readers, named and labelled."""
 
 from __future__ import annotations
 

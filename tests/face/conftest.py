@@ -1,4 +1,4 @@
-"""py-feat with small random weights, and frames that it finds a face in, or none."""
+"""py-feat with small random weights, and frames with and without a face that it finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small random weights in py-feat's own files: the integration runs, its numbers mean nothing."""
+"""Small random weights in py-feat's file formats: the integration runs, its numbers are random."""
 
 from __future__ import annotations
 

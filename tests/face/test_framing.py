@@ -1,4 +1,4 @@
-"""Framings: where eyes and mouth come to lie, and what numbers are refused."""
+"""Framings: where eyes and mouth lie, and which numbers are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training draws: of stills no true frame, and conditions of other people."""
+"""What training draws: no true frames from stills, and conditions of other people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: it runs, goes on after a kill, keeps subjects apart and refuses what does not fit."""
+"""Training: it runs, resumes after a kill, keeps subjects apart and refuses what does not fit."""
 
 from __future__ import annotations
 

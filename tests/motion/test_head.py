@@ -1,4 +1,4 @@
-"""Following a head against motion that is known: pictures moved by OpenCV, rendered turns."""
+"""Tracking a head against known motion: pictures moved by OpenCV, rendered turns."""
 
 from __future__ import annotations
 

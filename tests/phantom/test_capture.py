@@ -1,4 +1,4 @@
-"""What phantom clips hold beside their expression: as often and as strong as was published."""
+"""What phantom clips show besides their expression: as often and as strong as published."""
 
 from __future__ import annotations
 

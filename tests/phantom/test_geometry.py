@@ -1,4 +1,4 @@
-"""Where the AUs move a face, in shares of the distance between the eyes; and that skin stays whole.
+"""Where the AUs move a face, as shares of the distance between the eyes; skin never folds over.
 
 The numbers are ours: the direction is FACS', the size that of a strong posed expression.
 """

@@ -1,4 +1,4 @@
-"""People who differ as those in real recordings do, and what is seen of it."""
+"""People who differ like those in real recordings, and how that shows in frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far, whither and how smoothly clips move, and what moves where nothing was asked to."""
+"""How far, where and how smoothly clips move, and what moves without being asked to."""
 
 from __future__ import annotations
 

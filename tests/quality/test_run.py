@@ -1,4 +1,4 @@
-"""The whole command on tiny stores, and what it says to wrong ones."""
+"""The whole command on tiny stores, and its errors for wrong ones."""
 
 from __future__ import annotations
 

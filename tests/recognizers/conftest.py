@@ -1,4 +1,4 @@
-"""What tests of whole runs share: clips to learn from, and an ear for the log."""
+"""Shared by tests of whole runs: clips to train on, and access to the log."""
 
 from __future__ import annotations
 

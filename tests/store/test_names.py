@@ -1,4 +1,4 @@
-"""Spellings of one name: which look alike, where they stand, and what joining them does."""
+"""Spellings of one name: which look alike, where they occur, and what joining them does."""
 
 from __future__ import annotations
 

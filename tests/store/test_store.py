@@ -1,4 +1,4 @@
-"""ClipStore: what is written comes back, and what is broken is told."""
+"""ClipStore: what is written comes back, and damage is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generation where faces are framed otherwise than the whole head, or not alike."""
+"""Generation for other framings than the whole head, and for mixed ones."""
 
 from __future__ import annotations
 

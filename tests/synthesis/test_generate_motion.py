@@ -1,4 +1,4 @@
-"""Clips of the form that moves faces of any size, as strong and as noisy as asked for."""
+"""Clips of the generator that moves faces of any size: requested strength and noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generation by the AU warp: what it needs, what it says of its clips, and what it makes."""
+"""Generation by the AU warp: its requirements, provenance and clips."""
 
 from __future__ import annotations
 

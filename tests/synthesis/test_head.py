@@ -1,4 +1,4 @@
-"""Lending a head's motion: whose it may be, and what it does to a synthetic clip."""
+"""Transfer of head motion: from whom, and its effect on a synthetic clip."""
 
 from __future__ import annotations
 

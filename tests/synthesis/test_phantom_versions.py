@@ -1,4 +1,4 @@
-"""Generators and stores that show different versions of the phantom are told apart."""
+"""Warnings about generators and stores that show different versions of the phantom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan: balance over classes, subjects and templates, and nobody's own movement on a face."""
+"""The plan: balance over classes, subjects and templates; no face gets its own movement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feature files: read as they are written, and refused where they do not fit."""
+"""Feature files: read as written, and refused if they do not fit."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_what_does_not_fit_is_refused(
 
 def test_several_files_name_their_databases(tmp_path: Path) -> None:
     path = write(tmp_path / "f.npz", dataset=None)
-    with pytest.raises(FeatureFileError, match=r"lacks the array 'dataset', which identifies people"):
+    with pytest.raises(FeatureFileError, match=r"lacks the array 'dataset', which identifies"):
         read_features(path, {"flow_strain": SPEC}, alone=False)
 
 

@@ -1,4 +1,4 @@
-"""Clips of several stores that are learnt from together."""
+"""Clips of several stores, gathered for one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feature files of a few people, whose classes a shallow network tells apart in seconds."""
+"""Feature files of a few people, whose classes a shallow network learns in seconds."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_runs_on_other_clips_are_refused_by_name():
     other = Predictions(run.frame.assign(true="negative"), CLASSES)
     with pytest.raises(ValueError, match="disagree on the true label"):
         compare(run, other)
-    with pytest.raises(ValueError, match="different classes: negative, positive, surprise and negat"):
+    with pytest.raises(ValueError, match="different classes: negative, positive, surprise and neg"):
         compare(run, right_or_wrong(RIGHT))
 
 

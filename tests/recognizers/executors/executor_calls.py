@@ -1,4 +1,4 @@
-"""What the tests of executors have done elsewhere: workers import these calls from here."""
+"""Calls for the tests of executors; workers import them from here."""
 
 from __future__ import annotations
 

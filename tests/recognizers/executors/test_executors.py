@@ -1,4 +1,4 @@
-"""Executors: the same calls here and in processes of this machine."""
+"""Executors: the same calls in this process and in others of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The executor on Ray: the same calls as here."""
+"""The executor on Ray: the same calls as locally."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole runs on small feature files: what is learned, kept and gone on with, by every split."""
+"""Whole runs on small feature files: what is learned, kept and resumed, by every split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that are refused: what cannot be run, what is damaged, and the message to each."""
+"""Runs that are refused: invalid requests and damaged files, with their messages."""
 
 from __future__ import annotations
 

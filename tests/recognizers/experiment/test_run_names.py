@@ -1,4 +1,4 @@
-"""Whole runs in which a person, a clip or a data set goes by two names."""
+"""Whole runs in which a person, a clip or a data set has two names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps of models: AU-CAM against its equations, Grad-CAM against closed forms, and the truth."""
+"""Maps of models: AU-CAM against its equations, Grad-CAM against closed forms, true motion."""
 
 from __future__ import annotations
 

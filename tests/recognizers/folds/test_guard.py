@@ -1,4 +1,4 @@
-"""The leakage guard: what may be learned from passes, whatever may not is caught and named."""
+"""The leakage guard: allowed clips pass, all others are found and named."""
 
 from __future__ import annotations
 

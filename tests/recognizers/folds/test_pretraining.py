@@ -1,4 +1,4 @@
-"""Shared pretraining: K generators cost K pretrainings, and no fold learns what it must not."""
+"""Shared pretraining: K generators need K pretrainings, and no fold learns from forbidden clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A handful of phantom clips to be learnt by heart, and what tests of models share."""
+"""A handful of phantom clips to be memorised, and other things that tests of models share."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def memorise(
     lead: float = 1.0,
     **targets: Tensor,
 ) -> list[int]:
-    """Train on ``LABELS`` with Adam, all at once, until each clip is told apart with a margin.
+    """Train on ``LABELS`` with Adam, all at once, until each clip is right with a margin.
 
     Rounding, and with it the number of threads and the processor, changes what a few steps learn:
     a test that asked for the right answers alone would pass by luck.

@@ -1,4 +1,4 @@
-"""The dual-branch model: what its branches see, what its parts learn from."""
+"""The dual-branch model: its branches' inputs, and the gradients of its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every system satisfies, at the sizes of its small config."""
+"""Properties of every system, at the sizes of its small config."""
 
 from __future__ import annotations
 

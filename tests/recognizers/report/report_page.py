@@ -1,4 +1,4 @@
-"""Pages of reports, taken apart into what a reader sees."""
+"""Pages of reports, parsed into what a reader sees."""
 
 from __future__ import annotations
 

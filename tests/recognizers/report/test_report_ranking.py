@@ -1,4 +1,4 @@
-"""Several runs side by side: their ranks and differences, on a page and in the terminal."""
+"""Comparison of several runs: their ranks and differences, on a page and in the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is no whole run has no report, and a page that fails leaves nothing behind."""
+"""An incomplete run has no report, and a page that fails leaves nothing behind."""
 
 from __future__ import annotations
 

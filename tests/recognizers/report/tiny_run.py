@@ -1,4 +1,4 @@
-"""Folders of finished runs, made up: figures are those of the predictions, the rest invented."""
+"""Invented folders of finished runs: only their figures are computed, from the predictions."""
 
 from __future__ import annotations
 

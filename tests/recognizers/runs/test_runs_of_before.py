@@ -1,4 +1,4 @@
-"""Runs that were made under older names: read, gone on with, explained."""
+"""Runs made with older names: read, resumed, explained."""
 
 from __future__ import annotations
 

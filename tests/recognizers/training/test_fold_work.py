@@ -1,4 +1,4 @@
-"""A fold's work with a model that follows a script: which epoch counts, and who is looked at."""
+"""A fold's work with a scripted model: which epoch is chosen, and on whom."""
 
 from __future__ import annotations
 

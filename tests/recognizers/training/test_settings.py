@@ -1,4 +1,4 @@
-"""Training settings: what a config may say, and what torch makes of it."""
+"""Training settings: what a config may contain, and the torch objects made from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: what a batch holds, what targets are made of, and which clips statistics are of."""
+"""Training: the contents of a batch, the targets, and the clips behind statistics."""
 
 from __future__ import annotations
 
