@@ -20,6 +20,7 @@ from pathlib import Path
 from measuring.baseline import most_frequent
 from measuring.documents import command, document, machine, paragraph, table
 from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
+from measuring.shipped import shipped_section
 from measuring.small_forms import EPOCHS, Form, describe
 from measuring.synthetic import synthetic_store
 from reproduction.command import errors_shown
@@ -175,6 +176,7 @@ def text(found: dict[Form, list[Run]], stores: Stores, seeds: int) -> str:
             paragraph(f"{most_frequent(first)}: a system that is no better has learned nothing."),
             table(HEAD, [line for pair in found.items() for line in rows_of(*pair)], words=(0, 2)),
             paragraph(gains(found)),
+            shipped_section(),
         ]
     )
 

@@ -94,6 +94,7 @@ def prepare(
             check_target(out, resume)
             database = Folder(images, videos) if images or videos else get_source(source)
             store = prepare_database(database, root, out, chosen, skip_bad, seed, resume)
+            logger.info("%s: %d clips, %d subjects", out, len(store), len(store.subjects))
             if store.meta["header"]["intensities"] is not None:
                 wanted = complete_options({"intensity_change": {}}) | wanted
         if wanted:

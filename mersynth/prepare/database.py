@@ -134,7 +134,7 @@ def prepare_database(
     logger.info("%s, %s release: frames are %s", database.name, scan.release, framed.text)
     if framed.geometry == "align":
         logger.info("framed as %s", framed.framing)
-    if backend is None:
+    if backend is None and chosen.intensities != "none":
         logger.info("AU intensities are not measured; `mersynth doctor` says what that needs")
     meter = IntensityMeter(backend) if backend is not None else None
     return _write(out, clips, header, meter, resume)
@@ -191,9 +191,7 @@ def _write(
             advance(len(frames))
             if number % _CLIPS_A_COMMIT == 0:
                 writer.commit()
-        store = writer.finish()
-    logger.info("%s: %d clips, %d subjects", out, len(store), len(store.subjects))
-    return store
+        return writer.finish()
 
 
 def _face_box(

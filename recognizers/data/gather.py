@@ -34,6 +34,7 @@ class Part:
         data: its clips as the model reads them.
         image_size: side of a store's frames, in pixels; None for a file.
         framing: how faces lie in the frames; None if unknown.
+        phantom: version of the phantom whose faces a store shows; None: other faces, or a file.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Part:
     data: ModelData
     image_size: int | None = None
     framing: Framing | None = None
+    phantom: int | None = None
 
 
 def read_parts(
@@ -87,8 +89,9 @@ def read_parts(
         "Prepare or generate one of them again with the other's framing: a recognizer learns where "
         "faces lie",
     )
+    versions = {path: version_of(store) for path, store in stores.items()}
     warn_versions(
-        {str(path): version_of(store) for path, store in stores.items()},
+        {str(path): version for path, version in versions.items()},
         "Render or generate the earlier one again",
     )
     alone = sum(map(len, paths.values())) == 1
@@ -98,7 +101,8 @@ def read_parts(
             if path in stores:
                 store = stores[path]
                 data = build_inputs(store, specs, scheme, device, features=features)
-                part = Part(path, role, store.checksum, data, store.image_size, store.framing)
+                shows = store.image_size, store.framing, versions[path]
+                part = Part(path, role, store.checksum, data, *shows)
             else:
                 data = read_features(path, specs, alone, first_label)
                 part = Part(path, role, sha256_of_file(path), data)

@@ -96,6 +96,7 @@ def make_inputs(
     device: str | torch.device = "cpu",
     *,
     features: FeatureOptions | None = None,
+    where: str | None = None,
 ) -> tuple[dict[str, Tensor], list[int]]:
     """Make a model's inputs for every clip that has what they need, labelled or not.
 
@@ -104,6 +105,7 @@ def make_inputs(
         specs: as for :func:`build_inputs`.
         device: likewise.
         features: likewise.
+        where: name of the store in warnings; None: its folder.
 
     Returns:
         The inputs (n, ...) float32 by name, and the positions of these n clips in the store.
@@ -114,10 +116,11 @@ def make_inputs(
     device = choose_device(device)
     needed = _needed_features(specs, features or {})
     needs = _needs(specs, needed)
-    kept = _usable(store, needs)
+    where = str(store.path) if where is None else where
+    kept = _usable(store, needs, where)
     items = [store[i] for i in kept]
     if "apex" in needs:
-        warn_still(items, str(store.path))
+        warn_still(items, where)
     return {
         name: _build(name, spec, store, items, needed[name], device) for name, spec in specs.items()
     }, kept
@@ -169,13 +172,13 @@ def _needs(specs: Mapping[str, InputSpec], needed: FeatureOptions) -> set[Need]:
     return own | {FEATURES[feature].needs for wanted in needed.values() for feature in wanted}
 
 
-def _usable(store: ClipStore, needs: set[Need]) -> list[int]:
+def _usable(store: ClipStore, needs: set[Need], where: str) -> list[int]:
     """Positions of the clips that have what is needed."""
     lacks = [{need for need in needs if not has(item, need)} for item in store]
     kept = [i for i, lack in enumerate(lacks) if not lack]
     if len(kept) < len(store):
         missing = sorted({need for lack in lacks for need in lack})
-        count = f"{store.path}: {len(store) - len(kept)} of {len(store)} clips"
+        count = f"{where}: {len(store) - len(kept)} of {len(store)} clips"
         left_out = f"{count} are left out, since they have no {' or '.join(missing)}"
         advice = "; ".join(REMEDIES[need] for need in missing)
         if not kept:

@@ -258,4 +258,5 @@ def _data_used(part: Part) -> DataUsed:
         classes={name: counts[name] for name in part.data.classes},
         image_size=part.image_size,
         framing=part.framing,
+        phantom=part.phantom,
     )

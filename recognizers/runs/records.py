@@ -177,6 +177,7 @@ class DataUsed(Record, frozen=True):
         image_size: side of a store's frames, in pixels; None for a file.
         framing: how faces lie in the frames; None if unknown, as in runs made before framings were
             recorded.
+        phantom: version of the phantom whose faces they show; None: other faces, or unknown.
     """
 
     path: str
@@ -187,6 +188,7 @@ class DataUsed(Record, frozen=True):
     classes: dict[str, Count]
     image_size: Ordinal | None = None
     framing: Framing | None = HEAD
+    phantom: Ordinal | None = None
 
 
 class ModelSummary(Record, frozen=True):

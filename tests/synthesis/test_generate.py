@@ -300,7 +300,7 @@ def test_missing_things_name_the_command_that_makes_them(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"no source 'sam'; known: casme2, samm, .*, phantom"):
         generate(per_class=3, source="sam")
-    with pytest.raises(CheckpointError, match=r"`mersynth train --store \S+samm` makes it"):
+    with pytest.raises(CheckpointError, match=r"`mersynth train --store \S+samm` makes one"):
         generate(per_class=3, store=place / "samm")
     with pytest.raises(StoreError, match=r"`mersynth prepare --source samm` makes it"):
         generate(per_class=3, source="samm", checkpoint=place / "one")

@@ -191,9 +191,9 @@ def memorise(
     a test that asked for the right answers alone would pass by luck.
 
     Args:
-        model: a recognizer; what it has learnt stays in it.
+        model: a recognizer, which is left trained.
         inputs: of the six clips.
-        steps: at most; whether they are learnt is seen ten times on the way.
+        steps: largest number of steps; whether the clips are learned is checked ten times.
         lr: learning rate at the first step; it falls to a fiftieth at the last.
         lead: by which the logit of a clip's class leads all others.
         targets: what the loss needs besides the labels.

@@ -128,6 +128,9 @@ def test_a_folder_of_frames_is_an_array_is_a_store(
         *("predict", "--model", place / "mmnet", "--clip", folder, "--aligned", "--out", here / "p")
     )
     assert done.exit_code == 0, done.output
+    assert "apex spotted by strain" in done.output
+    assert "AU intensities are not measured" not in done.output  # nothing asks for them
+    assert "mersynth-" not in done.output  # the store that is made and goes again
     (row,) = rows(here / "p")
     assert (row["dataset"], row["subject"], row["clip"]) == ("clip", "clip_3", "clip_3")
     of_array = recognizer.predict_clip(frames, aligned=True)
@@ -142,6 +145,15 @@ def test_a_folder_of_frames_is_an_array_is_a_store(
         expected = recognizer.predict_store(writer.finish())
     np.testing.assert_array_equal(named.probabilities, expected.probabilities)
     assert not np.array_equal(named.probabilities, of_array.probabilities)
+
+
+def test_a_clip_that_does_not_move_is_called_by_its_own_name(place: Path, here: Path) -> None:
+    folder = save(moving(height=SIZE, width=SIZE)[:1].repeat(4, 0), here / "still")
+    named = ("--clip", folder, "--aligned", "--apex", 8)
+    done = call("predict", "--model", place / "mmnet", *named)
+    assert done.exit_code == 0, done.output
+    assert f"{folder}: in 1 of 1 clips no pixel changes from onset to apex" in done.output
+    assert "mersynth-" not in done.output
 
 
 def test_a_video(place: Path, recognizer: TrainedRecognizer, here: Path) -> None:
