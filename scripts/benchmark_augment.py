@@ -42,7 +42,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is measured."""
+    """The amount of measuring."""
 
     batch: int  # images
     clips: int  # of clip_frames frames, for transforms of time
@@ -138,7 +138,7 @@ def cases(settings: Settings, device: torch.device) -> Iterator[Case]:
 
 
 def measure(settings: Settings, device: torch.device) -> list[Row]:
-    """Time every case; the best of several runs counts."""
+    """Time every case, taking the best of several runs."""
     where = torch.cuda.get_device_name() if device.type == "cuda" else "CPU, 1 thread"
     timed, every = [], list(cases(settings, device))
     with logs.progress(f"timing on {where}", len(every), "transforms") as advance:
@@ -162,7 +162,7 @@ def measure(settings: Settings, device: torch.device) -> list[Row]:
 @torch.no_grad()
 def best_of(repeats: int, case: Case, device: torch.device) -> tuple[float, float]:
     """Seconds per call: CPU time (on a GPU wall time), and wall time."""
-    case.call()  # what is done once does not count
+    case.call()  # one-time work does not count
     works, walls = [], []
     for _ in range(repeats):
         wall, work = time.perf_counter(), time.process_time()
@@ -207,10 +207,10 @@ def report(rows: list[Row]) -> None:
 
 def markdown(rows: list[Row], settings: Settings) -> str:
     """The table as a document."""
-    text = f"""Samples of {settings.size} x {settings.size} pixels a second, float32 RGB, every one
-        of them changed; of clips each frame counts as one. The best of {settings.repeats} runs, on
-        {platform.machine()}, torch {torch.__version__}. On the CPU the seconds are those that the
-        processor worked, which other work on the machine disturbs little; memory is kept from call
+    text = f"""Samples of {settings.size} x {settings.size} pixels per second, float32 RGB, all of
+        them changed; each frame of a clip counts as one. The best of {settings.repeats} runs, on
+        {platform.machine()}, torch {torch.__version__}. On the CPU the seconds are CPU time, which
+        other work on the machine disturbs little; memory is kept from call
         to call. The scale is kornia's flip, a mere copy. AUWarp renders, EMR measures optical flow
         several times, and RandomJPEG is kornia's differentiable codec."""
     return documents.document(

@@ -47,12 +47,12 @@ class Bench:
     """Tiny data for the commands.
 
     Attributes:
-        folder: where everything lies.
+        folder: the folder of everything.
         table: an annotation table in CASME II's layout.
         tree: its clips, rendered.
-        store: the store of these.
-        checkpoint: a generator that was trained for two steps.
-        begun: a folder with a generation that was killed, of ``out``.
+        store: the store made from them.
+        checkpoint: a generator trained for two steps.
+        begun: a folder with a killed generation of ``out``.
         features: a feature file of a few people.
     """
 
@@ -70,8 +70,8 @@ class Command:
 
     Attributes:
         first, second: what the two of a pair run, from the bench and the output.
-        ready: what must be in a pair's folder before.
-        both: whether both may succeed where neither comes late.
+        ready: what must be in a pair's folder first.
+        both: whether both may succeed if neither comes late.
         stores: whether the output is a store.
     """
 
@@ -355,7 +355,7 @@ def main() -> None:
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=20, help="pairs of each command")
-    parser.add_argument("--only", nargs="+", choices=list(COMMANDS), help="these commands alone")
+    parser.add_argument("--only", nargs="+", choices=list(COMMANDS), help="only these commands")
     parser.add_argument("--seed", type=int, default=0, help="of the delays between two of a pair")
     parser.add_argument("--out", type=Path, help="JSON file of the figures")
     options = parser.parse_args()

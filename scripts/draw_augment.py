@@ -170,7 +170,7 @@ def erasing() -> Image.Image:
 
 
 def color_jitter() -> Image.Image:
-    """Four draws, onset and apex of each alike."""
+    """Four draws, each the same for onset and apex."""
     given = posed(9, "12")
     four = {key: value.expand(4, *value.shape[1:]) for key, value in given.items()}
     transform = augment.ColorJitter(0.3, 0.3, 0.4, 0.04, generator=seeded())

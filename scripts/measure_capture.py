@@ -51,9 +51,9 @@ SETS: dict[str, Collection[str]] = {
     "rendered, camera noise": (NOISE,),
     "rendered, head motion": (MOTION,),
     "rendered, head motion and noise": (MOTION, NOISE),
-    "rendered, all that real clips hold": (MOTION, NOISE, OTHER),
+    "rendered, all that real clips show": (MOTION, NOISE, OTHER),
 }
-WARPS = {"AU warp, still head": "false", "AU warp, head motion lent": "true"}
+WARPS = {"AU warp, still head": "false", "AU warp, head motion transferred": "true"}
 
 
 class Twins:
@@ -180,7 +180,7 @@ def text(lines: list[list[str]], card: DataUsed, device: str, options: argparse.
     """The document."""
     return document(
         [
-            "# What a synthetic clip must hold beside its expression",
+            "# What a synthetic clip must show besides its expression",
             "Made by",
             command(),
             paragraph(
@@ -189,9 +189,9 @@ def text(lines: list[list[str]], card: DataUsed, device: str, options: argparse.
                 f"people, {options.seeds} seeds, strict, on {machine(device)}; pretrained on "
                 f"{options.per_class} clips of each class, about {CLIPS_SEEN} times as many clips "
                 f"as fine-tuning sees, at {1 / LR_FACTOR:g} times its learning rate; both were "
-                "chosen on these very clips, which flatters the gains of all rows. The rendered "
-                "sets follow the AU curves of the warp's, on other shots of the same faces: no "
-                "generator can show an expression better. The gain is in UF1, to real clips "
+                "chosen on these same clips, which favours the gains of all rows. The rendered "
+                "sets follow the same AU curves as the warp's, on other shots of the same faces: "
+                "no generator can show an expression better. The gain is in UF1, over real clips "
                 "alone, with a bootstrap interval over people."
             ),
             table(("pretrained on", "UF1", "UAR", "accuracy", "gain", "95 %"), lines),

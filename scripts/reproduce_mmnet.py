@@ -14,7 +14,7 @@ from reproduction.tables import Column, Row, Setting, Table, row
 
 _CASME2 = Setting(database="casme2")
 _SAMM = Setting(database="samm")
-# Table 1: the four emotions that count, in which "negative" of the scheme is disgust alone.
+# Table 1: the four emotions used; "negative" of the scheme is disgust alone.
 _MMEW = Setting(
     database="mmew", classes="four", emotions=("happiness", "surprise", "disgust", "others")
 )

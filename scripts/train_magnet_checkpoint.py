@@ -34,7 +34,7 @@ IMAGE_SIZES = (64, 96, 128, 192)
 
 
 def rendered(path: Path, first: int, subjects: int, settings: MagNetTraining) -> Pairs:
-    """Pairs of phantom faces, from a file if it is there (8 bits, as in stores)."""
+    """Pairs of phantom faces, from a file if it exists (8 bits, as in stores)."""
     if not path.exists():
         pairs = phantom_pairs(
             range(first, first + subjects), PAIRS_EACH, settings.size,

@@ -83,7 +83,7 @@ def test_packages_are_compared_with_what_the_project_declares(
     assert [doctor.is_obstacle(f) for f in found.values()] == [False, True, True]
 
 
-def test_a_project_that_is_not_installed_is_told_so() -> None:
+def test_a_project_that_is_not_installed_is_reported() -> None:
     def requires(name: str) -> list[str]:
         raise metadata.PackageNotFoundError(name)
 

@@ -1,4 +1,4 @@
-"""The page that says where the AUs move a face, and the cells that it shows."""
+"""The page on where the AUs move a face, and the cells that it shows."""
 
 from __future__ import annotations
 

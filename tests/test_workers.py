@@ -1,4 +1,4 @@
-"""Stores and data sets that go to other processes."""
+"""Stores and data sets that are sent to other processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rendered onset and apex of an annotation table's clips, which suffice for flow images."""
+"""Renders only onset and apex of an annotation table's clips, enough for flow images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_pairs(
     """A store of what ``mersynth phantom --like TABLE`` shows at onset and apex, framed tight.
 
     The clips are those of the three classes, and have two frames, as far apart in time as onset and
-    apex are; where the table gives no apex it lies in the middle.
+    apex; without an annotated apex it is put in the middle.
 
     Args:
         table: annotation table.
@@ -41,7 +41,7 @@ def write_pairs(
         seed: of movements and noise.
         size: side of the frames, in pixels.
         population: how people look and are recorded.
-        capture: what clips hold beside the expression.
+        capture: what clips show besides the expression.
 
     Raises:
         ValueError, SourceError: as ``mersynth.phantom.tree.write_tree``.

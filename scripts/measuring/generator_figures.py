@@ -86,13 +86,13 @@ def render_face(number: int, size: int, asked: Tensor) -> Face:
 
 @torch.inference_mode()
 def read(estimator: Estimator, frames: np.ndarray) -> np.ndarray:
-    """(R, 20, 2): what an estimator reads of frames (1 + R, H, W, 3), the first at rest."""
+    """(R, 20, 2): an estimator's readings of frames (1 + R, H, W, 3), the first at rest."""
     small = shrink(to_float(frames), READ_AT)
     return estimator(small[:1].expand(len(small) - 1, -1, -1, -1), small[1:]).numpy()
 
 
 def animated(generator: ClipGenerator, face: Face, asked: Tensor) -> tuple[np.ndarray, float]:
-    """Frames (1 + R, H, W, 3) uint8 of a face, at rest first, and frames a second."""
+    """Frames (1 + R, H, W, 3) uint8 of a face, at rest first, and frames per second."""
     curve = torch.cat([torch.zeros_like(asked[:1]), asked]).numpy()
     start = time.perf_counter()
     made = np.concatenate(

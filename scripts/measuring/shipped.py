@@ -1,4 +1,4 @@
-"""The recognizers that come with the package, as their cards tell of them."""
+"""The recognizers that come with the package, as described by their cards."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def shipped_section() -> str:
     cards = {name: (load_card(folder), folder) for name, folder in shipped().items()}
     first = next(iter(cards.values()))[0]
     text = f"""Small recognizers to try and to test with, made by
-        `python scripts/train_phantom_recognizers.py`. They have learned from rendered faces alone,
-        and their predictions for real people mean nothing. Figures are of people whom neither their
-        training nor the choice of their settings has seen, each class equally often: to call every
-        clip {first.classes[0]} gives a UAR of {1 / len(first.classes):.3f}. Intervals are a
-        bootstrap over people. They read frames of {first.image_size} pixels, and
-        `recognizers predict --model NAME --clip FOLDER` brings those of a clip there."""
+        `python scripts/train_phantom_recognizers.py`. They have learned from rendered faces only,
+        and their predictions for real people mean nothing. Figures are for people whom neither
+        their training nor the choice of their settings has seen, each class equally often:
+        predicting {first.classes[0]} for every clip gives a UAR of {1 / len(first.classes):.3f}.
+        Intervals are a bootstrap over people. They read frames of {first.image_size} pixels;
+        `recognizers predict --model NAME --clip FOLDER` prepares a clip for them."""
     rows = [line for card, folder in cards.values() for line in _rows(card, folder)]
     heading = "## Recognizers that come with the package"
     return document([heading, paragraph(text), table(HEAD, rows, words=(0, 1, 5))]).rstrip("\n")
 
 
 def _rows(card: RecognizerCard, folder: Path) -> list[list[str]]:
-    """A line a store that it was tested on."""
+    """One line per store that it was tested on."""
     size = f"{(folder / WEIGHTS).stat().st_size / 1000:,.0f}"
     learned = f"{card.learned.clips:,}", f"{len(card.learned.people):,}"
     own = [f"`{folder.name}`", f"`{card.model}`", size, *learned]

@@ -1,4 +1,4 @@
-"""What holds for every augmentation, over all that mersynth.augment exports."""
+"""Properties of every augmentation that mersynth.augment exports."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_landmarks_outside_of_the_image_are_carried_along(name: str) -> None:
     given["landmarks"] = given["landmarks"] - 300
     result = make(name)(given)["landmarks"]
     assert result.isfinite().all()
-    assert (result[..., 1] < -200).all()  # no transform moves by so much, none clamps
+    assert (result[..., 1] < -200).all()  # no transform moves by that much, and none clamps
 
 
 @every

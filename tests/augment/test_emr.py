@@ -36,7 +36,7 @@ def travelling(steps: list[float], length: int) -> Tensor:
 
 
 class Known:
-    """A magnifier that obtains a share of what is asked for, of pictures whose motion is known."""
+    """A magnifier that obtains a share of the requested motion, on pictures of known motion."""
 
     def __init__(self, shifts: list[float], gain: float) -> None:
         self.shifts, self.gain, self.alphas = torch.tensor(shifts), gain, []
@@ -71,7 +71,7 @@ def test_motion_is_the_mean_over_what_moves_most() -> None:
         (0.25, [2, 2, 1]),
         (1.0, [8, 10, 1]),
         (None, [8, 10, 1]),
-        # The motions a frame are 0.25, 0.2 and 0.3 pixels; 1.2 is reached at 5, 6 and never.
+        # The motions per frame are 0.25, 0.2 and 0.3 pixels; 1.2 is reached at 5, 6 and never.
         ("nearest", [5, 6, 1]),
     ],
 )
@@ -178,7 +178,7 @@ def test_replay_takes_the_same_frames_and_alphas() -> None:
     assert torch.equal(first["apex"], again["apex"])
     other = {**batch, "clip": 1 - batch["clip"]}
     negative = emr(other, params=params)
-    # A linear magnifier makes of the negative the negative.
+    # A linear magnifier maps the negative to the negative.
     assert torch.allclose(negative["apex"], 1 - first["apex"], atol=1e-5)
     assert torch.equal(emr.params["alpha"], params["alpha"])
     assert params["alpha"][0] > 1

@@ -72,7 +72,7 @@ def test_off_gives_the_annotated_frames() -> None:
     assert spread(half).keys() == {19, 20, 21}
 
 
-def test_a_clip_begins_at_its_onset_unless_told() -> None:
+def test_a_clip_begins_at_its_onset_by_default() -> None:
     result = OnsetApexPair("frl-dgt")(numbered(3, 9, apex_index=torch.tensor([2, 4, 8])))
     assert result["clip"][:, 0].eq(0).all()
     assert "onset_index" not in result

@@ -134,7 +134,7 @@ def test_remarks_question_marks_and_the_unreadable_are_kept_apart() -> None:
     unclear = parse_au_cell("L12?")
     assert unclear.unclear
     assert unclear.numbers == (12,)
-    # 99 is no AU of FACS, x7 no notation; a choice with an unreadable member is unreadable whole.
+    # 99 is not an AU, x7 not a notation; a choice with an unreadable member is unreadable.
     assert parse_au_cell("4+99+x7").unread == ("99", "x7")
     assert parse_au_cell("4+99+x7").numbers == (4,)
     assert parse_au_cell("(4 or x7)+12").unread == ("(4 or x7)",)

@@ -47,7 +47,7 @@ def test_shared_aus_take_their_channels(tmp_path: Path, prefix: str) -> None:
 
 
 def test_same_answer_for_shared_aus(tmp_path: Path) -> None:
-    """With only shared AUs asked for, ours is the published generator."""
+    """With only shared AUs requested, ours equals the published generator."""
     state = published_state()
     save_file(state, tmp_path / "net_G.safetensors")
     ours = Generator(channels=8, blocks=1)

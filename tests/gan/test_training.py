@@ -1,4 +1,4 @@
-"""Training: it runs, goes on after a kill, keeps subjects apart and refuses what does not fit."""
+"""Training: it runs, resumes after a kill, keeps subjects apart and refuses what does not fit."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_weights_of_ganimation_do_not_fit_the_form_that_moves(tmp_path: Path) ->
 
 
 def test_a_training_starts_from_a_checkpoint(tmp_path: Path) -> None:
-    """It keeps what that one learnt, and whom it learnt from."""
+    """It keeps the weights, and the record of whom they were trained on."""
     first = write_tiny_store(tmp_path / "a", tiny_clips(subjects=4), measured=True)
     second = write_tiny_store(tmp_path / "b", tiny_clips(subjects=2))
     train(store_path=first.path, out=tmp_path / "c", overrides=quick(3))
@@ -215,7 +215,7 @@ def test_resume_of_another_run_is_refused(tmp_path: Path) -> None:
         train(store_path=store.path, out=tmp_path / "c", resume=True, overrides=quick(1))
 
 
-def test_the_precision_chosen_is_kept_and_another_machines_is_told(
+def test_the_precision_chosen_is_kept_and_another_machines_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -377,7 +377,7 @@ def test_experiments_compose_and_run(
 
 
 @pytest.mark.parametrize(("mean", "warned"), [(0.5, False), (0.999, True), (0.01, True)])
-def test_saturated_mask_is_told(
+def test_saturated_mask_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, mean: float, warned: bool
 ) -> None:
     monitor = Monitor(tmp_path, first_step=0)

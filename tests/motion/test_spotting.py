@@ -1,4 +1,4 @@
-"""Apexes that the annotation leaves in doubt: told, and kept, spotted anew or left out."""
+"""Doubtful apexes: reported, and kept, spotted again or left out."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def tell(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if "in doubt" in r.getMessage()]
 
 
-def test_an_apex_in_doubt_is_told_and_kept(
+def test_an_apex_in_doubt_is_reported_and_kept(
     frames: list[np.ndarray], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = write_casme2(tmp_path / "data", frames, tuple(CLIPS))

@@ -125,7 +125,7 @@ class FrameCase(FakeSource):
             (b"\0\0\0\x18ftypheic\0\0\0\0", r"^a HEIC image, .*pip install pillow-heif"),
         ],
     )
-    def test_file_that_is_no_image(self, tree: FakeTree, content: bytes, reason: str) -> None:
+    def test_file_that_is_not_an_image(self, tree: FakeTree, content: bytes, reason: str) -> None:
         frame = tree.frames(1)[0]
         frame.write_bytes(content)
         file = frame.relative_to(tree.root).as_posix()

@@ -103,7 +103,7 @@ def _spoil(root: Path, row: int = 0, **changes: object) -> None:
 
 
 def _assert_lost(scan: Scan, file: str, reason: str, row: int | None = None) -> None:
-    """One fatal problem, which costs the first image."""
+    """One fatal problem, by which the first image is lost."""
     (problem,) = [problem for problem in scan.problems if problem.fatal]
     assert (problem.file, problem.row) == (file, row)
     assert re.search(reason, problem.reason), problem.reason
@@ -215,7 +215,7 @@ def test_box_beside_the_image(lists: Path) -> None:
 
 
 @pytest.mark.parametrize("points", ["", "1;2;3", "x;1", ";".join(["nan"] * 136)])
-def test_damaged_landmarks_are_told_and_not_invented(lists: Path, points: str) -> None:
+def test_damaged_landmarks_are_reported_and_not_invented(lists: Path, points: str) -> None:
     _spoil(lists, facial_landmarks=points)
     scan = _scan(lists)
     assert len(scan.clips) == 4

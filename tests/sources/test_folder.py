@@ -140,7 +140,7 @@ def test_no_photo_vanishes(tmp_path: Path) -> None:
     ]
 
 
-def test_folders_that_are_not_read_are_told(root: Path) -> None:
+def test_folders_that_are_not_read_are_reported(root: Path) -> None:
     (root / "carla" / "2024").mkdir()
     Image.new("RGB", (4, 4)).save(root / "carla" / "2024" / "later.png")
     (root / "dora").mkdir()

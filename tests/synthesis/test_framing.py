@@ -1,4 +1,4 @@
-"""Generation where faces are framed otherwise than the whole head, or not alike."""
+"""Generation for other framings than the whole head, and for mixed ones."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_phantom_is_rendered_as_asked_for(
     assert "asked for: head (eyes at 0.345" in caplog.text
 
 
-def test_a_generator_for_another_framing_is_told(
+def test_a_generator_for_another_framing_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tight, head = store_of(tmp_path / "tight", TIGHT), store_of(tmp_path / "head", None)

@@ -1,4 +1,4 @@
-"""Lending a head's motion: whose it may be, and what it does to a synthetic clip."""
+"""Transfer of head motion: from whom, and its effect on a synthetic clip."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_without_a_clip_that_moves_the_head_stays_still(real: ClipStore, tmp_pat
         assert heads.transfer(frames, people, np.random.default_rng(0)) is frames
 
 
-def test_a_head_that_cannot_be_followed_is_told_of_once(
+def test_an_untrackable_head_is_reported_once(
     real: ClipStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     item = real[0]
@@ -100,14 +100,16 @@ def test_same_seed_same_heads(real: ClipStore, tmp_path: Path) -> None:
     assert other.checksum != moving[0].checksum
 
 
-def test_only_the_faces_and_the_curves_person_lend(real: ClipStore, tmp_path: Path) -> None:
-    """A person whose clips are torn away changes none but the clips that show or follow them."""
+def test_clips_depend_only_on_the_persons_of_face_and_curve(
+    real: ClipStore, tmp_path: Path
+) -> None:
+    """Removing a person's clips changes only the clips that show or follow that person."""
     other = real.subjects[0]
     path = tmp_path / "torn"
     with StoreWriter(path, real.clips, real.image_size, real.meta["header"]) as writer:
         for item in real:
             own = item.clip.subject_id == other
-            # The first frame, which may be worn, stays; the head jumps in all others.
+            # The first frame, which may give a face, stays; the head jumps in all others.
             frames = np.array(item.frames)
             frames[1:] = np.roll(frames[1:], 2, axis=2) if own else frames[1:]
             writer.add(frames, np.array(item.intensities), np.array(item.landmarks))
@@ -133,7 +135,7 @@ def test_heads_stay_still_where_that_is_asked_for(real: ClipStore, tmp_path: Pat
     moving = generate(out=tmp_path / "m", overrides=[quiet], **settings)
 
     def crown_changes(store: ClipStore) -> list[float]:
-        """How much the top of the head, which AUs hardly move, changes from the first frame."""
+        """How much the top of the head, which AUs hardly move, differs from the first frame."""
         tops = [item.frames[:, 2:7, 28:36].astype(float) for item in store]
         return [float(np.abs(top - top[:1]).mean()) for top in tops]
 

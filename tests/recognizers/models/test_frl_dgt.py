@@ -25,7 +25,7 @@ from recognizers.models.frl_dgt_regions import (
     region_maps,
 )
 from tests.recognizers.models.frl_dgt_face import noise, phantom_face
-from tests.recognizers.models.handful import LABELS, learn_by_heart, phantom_clips, small_options
+from tests.recognizers.models.handful import LABELS, memorise, phantom_clips, small_options
 
 NAMES = list(REGIONS)
 
@@ -222,4 +222,4 @@ def test_it_learns_a_handful_of_clips_by_heart(
     else:
         inputs |= {"onset": handful[:, 0], "apex": handful[:, 2], "magnified": handful[:, 2]}
         inputs |= {"neighbours": handful[:, [1, 3]], "frames": handful}
-    assert learn_by_heart(model, inputs, 100, 2e-3) == LABELS.tolist()
+    assert memorise(model, inputs, 100, 2e-3) == LABELS.tolist()

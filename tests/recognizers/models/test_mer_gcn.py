@@ -15,7 +15,7 @@ from recognizers.models.mer_gcn import MERGCN
 from tests.recognizers.models.handful import (
     CELLS,
     LABELS,
-    learn_by_heart,
+    memorise,
     model_config,
     phantom_clips,
     without_gradient,
@@ -108,6 +108,6 @@ def test_the_loss_is_the_cross_entropy_of_the_classes_alone() -> None:
     assert without_gradient(model) == []
 
 
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_clips_is_memorised() -> None:
     clip = phantom_clips(32, 16)
-    assert learn_by_heart(tiny(), {"clip": clip}, steps=200, lr=5e-3) == LABELS.tolist()
+    assert memorise(tiny(), {"clip": clip}, steps=200, lr=5e-3) == LABELS.tolist()

@@ -117,7 +117,7 @@ def test_register_refuses_what_is_taken_or_no_model(toy: type[Toy]) -> None:
     assert "other" not in recognizers.list_models()
 
 
-def test_wrong_names_and_options_are_told_with_those_allowed(toy: type[Toy]) -> None:
+def test_wrong_names_and_options_are_reported_with_those_allowed(toy: type[Toy]) -> None:
     with pytest.raises(ValueError, match=r"no model 'tyo'; known: au_gacn, .*toy"):
         recognizers.create_model("tyo", 3)
     with pytest.raises(ValueError, match="'toy' has no option widht, depth; allowed are width"):
@@ -163,7 +163,7 @@ def test_weights_of_another_model_are_refused(
         recognizers.load_published("toy", {k: v for k, v in state.items() if v is not None}, 3)
 
 
-def test_of_many_wrong_names_the_first_are_told(toy: type[Toy]) -> None:
+def test_of_many_wrong_names_the_first_are_reported(toy: type[Toy]) -> None:
     other = {f"layer{i}.weight": torch.ones(1) for i in range(5)}
     with pytest.raises(
         PublishedError,
@@ -173,7 +173,7 @@ def test_of_many_wrong_names_the_first_are_told(toy: type[Toy]) -> None:
         recognizers.load_published("toy", other, 3)
 
 
-def test_what_is_no_file_of_weights_is_refused(toy: type[Toy], tmp_path: Path) -> None:
+def test_a_file_without_weights_is_refused(toy: type[Toy], tmp_path: Path) -> None:
     text = tmp_path / "weights.pth"
     text.write_text("no weights")
     with pytest.raises(PublishedError, match=r"weights\.pth cannot be read as weights"):

@@ -279,4 +279,4 @@ def test_stores_of_other_sizes_and_framings(
     write_tiny_store(tmp_path / "d", lacking)
     predicted = loaded.predict_store(ClipStore.open(tmp_path / "d"))
     assert [clip.name for clip in predicted.clips] == [clips[1].name]
-    assert "1 of 2 clips are left out, for they have no apex" in caplog.text
+    assert "1 of 2 clips are left out, since they have no apex" in caplog.text
