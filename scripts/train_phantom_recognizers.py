@@ -46,8 +46,8 @@ TEST_FIRST, TEST_PEOPLE, TEST_EACH = 3700, 40, 40
 # The systems read onset and apex, which fewer frames between them leave as they are.
 TRAIN_FPS, TEST_FPS = 30.0, 100.0
 
-# Chosen by the UAR on 80 further people, 3600 to 3679, of whom the figures know nothing. STSTNet
-# learned less at lower rates, with less dropout and of larger pictures; OFF-ApexNet learned less.
+# Chosen by the UAR on 80 other people, 3600 to 3679, who are in no figure. STSTNet was worse at
+# lower learning rates, with less dropout and with larger frames; OFF-ApexNet was worse.
 SYSTEMS: Mapping[str, tuple[str, Sequence[str]]] = {
     "phantom-ststnet": ("ststnet_tiny", ()),
     "phantom-sssn": ("sssn_tiny", ()),
