@@ -152,7 +152,7 @@ def test_an_adversary_needs_the_domains(domain: Tensor | None) -> None:
     model = small()
     output = model(flow=pictures())
     targets = {} if domain is None else {"domain": domain}
-    with pytest.raises(ValueError, match=r"0 \(micro\) or 1 \(macro\) of each of the 6 samples"):
+    with pytest.raises(ValueError, match=r"0 \(micro\) or 1 \(macro\) for each of the 6 samples"):
         model.loss(output, LABELS, **targets)
 
 
