@@ -60,8 +60,8 @@ def head_motion(frames: np.ndarray, framing: Framing = HEAD) -> np.ndarray:
     """
     small = frames
     if frames.shape[1] > _SIDE:
-        size = (_SIDE, _SIDE)
-        small = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
+        shape = (_SIDE, _SIDE)
+        small = np.stack([cv2.resize(f, shape, interpolation=cv2.INTER_AREA) for f in frames])
     pictures = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255
     size = pictures.shape[-1]
     mask = face_mask(size, framing)
