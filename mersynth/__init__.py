@@ -13,7 +13,7 @@ __all__ = ["__version__", "load_clips"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is asked for, so that ``import mersynth`` stays light."""
+    """Import what needs torch only on first use, so that ``import mersynth`` stays light."""
     if name == "load_clips":
         from mersynth.store.loading import load_clips
 

@@ -1,4 +1,4 @@
-"""Weights in a safetensors file, and beside it the card: what one must know about them, as JSON.
+"""Weights in a safetensors file, with a card beside it: the facts about them, as JSON.
 
 A card names the file of its weights and their SHA-256, so that neither is read without the other.
 """
@@ -19,11 +19,11 @@ from mersynth.files import read_tensors, sha256_of_file, whole_file, write_json_
 def write_card(
     path: Path, weights: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write weights, then their card, which therefore always names a whole file.
+    """Write weights, then their card, so that a card always names a complete file.
 
     Args:
-        path: the card; its folder is made if missing.
-        weights: name of the file of the weights, in the same folder.
+        path: the card; its folder is created if missing.
+        weights: file name of the weights, in the same folder.
         tensors: the weights by name, of any type and on any device.
         facts: JSON-able; ``weights`` and ``sha256`` are added.
 
@@ -42,10 +42,10 @@ def write_card(
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """What :func:`write_card` wrote of the weights.
+    """Read the card that :func:`write_card` wrote.
 
     Raises:
-        ValueError: if the card is no JSON, or names no weights; the message names no path.
+        ValueError: if the card is not JSON, or names no weights; the message gives no path.
     """
     card = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(card, dict) or not isinstance(card.get("weights"), str):

@@ -1,4 +1,4 @@
-"""One vocabulary for checks of arguments, and for the names that errors list."""
+"""Checks of arguments, and lists of names in error messages, in the same words everywhere."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable
 def check_choice(
     name: str, value: object, allowed: Iterable[object], error: type[Exception] = ValueError
 ) -> None:
-    """Refuse a value that is not one of a few.
+    """Refuse a value that is not one of those allowed.
 
     Args:
-        name: what the value is, as its user knows it: an argument, a config key.
+        name: what the user calls the value: an argument, a config key.
         value: what was given.
         allowed: the values allowed.
         error: what to raise.
@@ -29,7 +29,7 @@ def check_choice(
 
 
 def listed(names: Collection[object], limit: int = 10, separator: str = ", ") -> str:
-    """The first few names in a line, and how many more there are.
+    """The first few names in one line, and how many more there are.
 
     Example:
         >>> listed(["sub01", "sub02", "sub03"], 2)
@@ -40,7 +40,7 @@ def listed(names: Collection[object], limit: int = 10, separator: str = ", ") ->
 
 
 def listed_lines(names: Collection[object], limit: int = 10, indent: str = "") -> list[str]:
-    """As :func:`listed`, a line each."""
+    """As :func:`listed`, one name per line."""
     shown = [str(name) for name in list(names)[:limit]]
     if len(names) > limit:
         shown.append(f"and {len(names) - limit} more")

@@ -32,7 +32,7 @@ app = new_app("Balanced synthetic facial micro-expression clips, conditioned on 
 
 @app.command()
 def doctor() -> None:
-    """Packages, device, data sets and weights: found or missing, and how to get them."""
+    """Show which packages, device, data sets and weights are found, and how to get the others."""
     from rich.console import Console
 
     from mersynth.doctor import examine, is_obstacle, report
@@ -43,7 +43,7 @@ def doctor() -> None:
         console.print(line, soft_wrap=True)
     obstacles = [finding.name for finding in findings if is_obstacle(finding)]
     if obstacles:
-        logger.error("in the way of `mersynth generate`: %s", ", ".join(obstacles))
+        logger.error("`mersynth generate` cannot run without: %s", ", ".join(obstacles))
         raise typer.Exit(1)
     logger.info("ready: mersynth generate --source phantom --per-class 300")
 
@@ -63,9 +63,10 @@ def phantom(
 ) -> None:
     """Render every clip of a real annotation table into the database's own folder layout.
 
-    Frames show the face alone, as a cropped release's do; release=raw shows the whole head and what
-    is around it. Numbers such as framing.eyes=0.3 or population.glasses=0 imitate one database;
-    population=plain shows bare faces before one kind of camera, capture=still expressions alone.
+    Frames show only the face, as those of a cropped release do; release=raw shows the whole head
+    and its surroundings. Numbers such as framing.eyes=0.3 or population.glasses=0 imitate one
+    database; population=plain shows bare faces under one kind of camera, capture=still shows
+    expressions without any other movement.
     """
     flags = {"limit": limit, "image_size": size, "strength": strength}
     options = _options("phantom", overrides, flags)
@@ -80,7 +81,7 @@ def prepare(
     overrides: Annotated[list[str] | None, config_values("geometry=resize")] = None,
     source: Source = None,
     store: Annotated[
-        Path | None, typer.Option(help="A store that is there, to add --features to it.")
+        Path | None, typer.Option(help="An existing store, to add --features to.")
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the database's files.")] = None,
     image: Annotated[
@@ -94,27 +95,27 @@ def prepare(
         int | None, typer.Option(help="Side of the stored frames in pixels. [128]")
     ] = None,
     features: Annotated[
-        str | None, typer.Option(help="What to compute beside, for instance flow,strain,tim.")
+        str | None, typer.Option(help="Features to compute, for instance flow,strain,tim.")
     ] = None,
     intensities: Annotated[
         Literal["auto", "v2", "v1", "none"] | None,
-        typer.Option(help="What measures AU intensities, of stills too: a backend of py-feat."),
+        typer.Option(help="What measures AU intensities (also of stills): a backend of py-feat."),
     ] = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Go on without the clips that cannot be read.")
+        bool, typer.Option("--skip-bad", help="Continue without the clips that cannot be read.")
     ] = False,
     strength: Annotated[
         Literal["micro", "macro"] | None,
-        typer.Option(help="What was rendered into a tree, if not what the database says."),
+        typer.Option(help="Strength rendered into the tree, if not the database's own."),
     ] = None,
     resume: Resume = False,
     seed: Seed = 0,
 ) -> None:
     """Check a database on disk and turn it into a store of clips, with features if wanted.
 
-    Faces of raw releases are found by detector=auto|mtcnn|feat|lbp (auto: the first that is here)
-    and aligned; geometry=align|crop|resize decides what is stored, and framing=tight|head which
-    part of an aligned face, or numbers such as framing.eyes=0.26 framing.apart=0.58.
+    Faces of raw releases are found by detector=auto|mtcnn|feat|lbp (auto: the first one installed)
+    and aligned. geometry=align|crop|resize decides what is stored; framing=tight|head, or numbers
+    such as framing.eyes=0.26 framing.apart=0.58, decide which part of an aligned face.
     """
     flags = {
         "image_size": image_size,
@@ -133,7 +134,7 @@ def prepare(
         or resume
         or any(value for name, value in flags.items() if name != "features")
     ):
-        raise typer.BadParameter("with --store only --features and their options have a meaning")
+        raise typer.BadParameter("--store takes only --features and their options")
 
     from mersynth.prepare.command import add_features
     from mersynth.prepare.command import prepare as prepare_source
@@ -188,26 +189,24 @@ def train(
 
 @app.command()
 def generate(
-    per_class: Annotated[int, typer.Option(min=1, help="Clips of every class.")],
+    per_class: Annotated[int, typer.Option(min=1, help="Number of clips of each class.")],
     overrides: Annotated[list[str] | None, config_values("num_frames=24")] = None,
     source: Source = None,
     store: Store = None,
     classes: Annotated[Scheme, typer.Option(help="Label scheme.")] = "five",
     generator: Annotated[
         Literal["icgan", "warp"],
-        typer.Option(
-            help="The trained AU-ICGAN, or a warp along the AUs, which needs no training."
-        ),
+        typer.Option(help="The trained AU-ICGAN, or the AU warp, which needs no training."),
     ] = "icgan",
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Folder of a trained generator; shipped: the one of this package."),
+        typer.Option(help="Folder of a trained generator; shipped: the one in this package."),
     ] = None,
     faces: Annotated[
         Path | None,
         typer.Option(
             help="Store or folder of photos to take the faces from, instead of the real store. "
-            "Alone it follows the phantom's AU curves."
+            "Without a real store, the clips follow the phantom's AU curves."
         ),
     ] = None,
     out: Out = None,
@@ -276,7 +275,7 @@ def export(
     overrides: Annotated[list[str] | None, config_values("skip_bad=true")] = None,
     naming: Annotated[
         Literal["raw", "cropped"] | None,
-        typer.Option(help="File names of which release, for casme2 and samm (default: cropped)."),
+        typer.Option(help="Release whose file names to use: casme2, samm (default: cropped)."),
     ] = None,
     classes: Annotated[
         Scheme | None, typer.Option(help="Label scheme (default: the store's own).")
@@ -289,7 +288,7 @@ def export(
         int | None, typer.Option(help="Side of the images of npz in pixels (default: 28).")
     ] = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Go on without clips that the layout cannot hold.")
+        bool, typer.Option("--skip-bad", help="Continue without clips that the layout cannot hold.")
     ] = False,
     same_person: SamePerson = False,
     distinct: Distinct = False,
@@ -342,7 +341,7 @@ def studio(
 
 def _one_store(source: str | None, store: Path | None) -> Path:
     if (source is None) == (store is None):
-        raise typer.BadParameter("name the clips by --source or by --store, one of the two")
+        raise typer.BadParameter("give either --source or --store")
     return store if store is not None else paths.store_path(str(source))
 
 
@@ -353,7 +352,7 @@ def _options(name: str, overrides: list[str] | None, flags: Mapping[str, Any]) -
     from mersynth import config
     from mersynth.face.template import FramingChoice
 
-    # Compared by identity: 0 is a value, though a wrong one, and equals False.
+    # Compared by identity: 0 equals False, but is a value, though a wrong one.
     given = [
         f"{k}={value}" for k, value in flags.items() if value is not None and value is not False
     ]

@@ -1,4 +1,4 @@
-"""What the commands of ``mersynth`` and ``recognizers`` share: options, and how errors look."""
+"""Options, and the display of errors, that ``mersynth`` and ``recognizers`` commands share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Source = Annotated[
 Store = Annotated[
     Path | None, typer.Option(help="Folder of a prepared store, instead of --source.")
 ]
-Out = Annotated[Path | None, typer.Option(help="Where the result goes, if not the default place.")]
+Out = Annotated[Path | None, typer.Option(help="Where to put the result (has a default).")]
 Strength = Annotated[
     Literal["micro", "macro"] | None,
     typer.Option(help="Strength of the movements. Micro by default."),
@@ -37,27 +37,27 @@ SamePerson = Annotated[
 Distinct = Annotated[
     bool, typer.Option("--distinct", help="Names that look alike are two people or clips.")
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where this command was interrupted.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted command.")]
 
 
 def config_values(example: str) -> Any:
     """The argument that takes Hydra overrides.
 
     Args:
-        example: one that the command's own config takes.
+        example: an override that the command's config accepts.
     """
     return typer.Argument(help=f"Config values to change, for instance {example}.")
 
 
 def name_choice(same_person: bool, distinct: bool) -> NameChoice | None:
-    """What the two flags say of names that look alike."""
+    """The choice that the two flags make for names that look alike."""
     if same_person and distinct:
-        raise typer.BadParameter("--same-person and --distinct exclude each other")
+        raise typer.BadParameter("give only one of --same-person and --distinct")
     return "same" if same_person else "distinct" if distinct else None
 
 
 class Commands(TyperGroup):
-    """Shows errors that are meant for the user as one message, and only mistakes as tracebacks."""
+    """Shows errors meant for the user as one message, and only bugs as tracebacks."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""

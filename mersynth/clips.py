@@ -20,7 +20,7 @@ class Clip:
     Args:
         source: name of the database, for instance ``"samm"``.
         subject: subject as the database writes it, for instance ``"006"`` or ``"sub01"``. For a
-            synthetic clip it is the subject whose face the clip wears.
+            synthetic clip it is the subject whose face the clip shows.
         name: name of the clip, unique within its subject.
         onset: first frame of the movement.
         apex: frame of the strongest movement, or None where the database gives none.
@@ -28,17 +28,17 @@ class Clip:
         emotion: the database's own label, in lower case; for a synthetic clip its class in the
             label scheme that the store names.
         aus: the AU cell exactly as annotated (``facs.parse_au_cell`` reads it).
-        fps: frames a second.
+        fps: frames per second.
         strength: ``"micro"`` or ``"macro"``.
         template: for a synthetic clip, the id of the clip whose AU curve it follows.
         generator: for a synthetic clip, the SHA-256 of the generator's weights.
-        apex_method: how the apex was spotted (``motion.apex``); None where it was annotated or
-            rendered, or there is none.
+        apex_method: how the apex was spotted (``motion.apex``); None where there is no apex, or it
+            was annotated or rendered.
         unseen: for a synthetic clip, the ids of the subjects that its generator never saw.
 
     Raises:
-        ValueError: if the offset lies before the onset, the apex outside of both, or the frame
-            rate is not positive.
+        ValueError: if the offset lies before the onset, the apex outside onset..offset, or the
+            frame rate is not positive.
     """
 
     source: str

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ConfigError(Exception):
-    """There is no such config, or an override does not fit it."""
+    """There is no such config, or an override does not fit."""
 
 
 def config_folder() -> Path:
@@ -29,9 +29,8 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
 
     Args:
         name: file name in the config folder, without ``.yaml``.
-        overrides: Hydra overrides, for instance ``["gan=large", "gan.image_size=256"]``. A value
-            that was a number stays a number, a whole number whole, and one that was true or false
-            stays so.
+        overrides: Hydra overrides, for instance ``["gan=large", "gan.image_size=256"]``. They
+            cannot change a value's kind: number, whole number, or true/false.
 
     Raises:
         ConfigError: if there is no config of that name, or an override is misspelt, names a key or
@@ -48,7 +47,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     names = sorted(file.stem for file in folder.glob("*.yaml"))
     if name not in names:
         raise ConfigError(f"there is no config {name!r} in {folder}; there are {', '.join(names)}")
-    # A group is chosen before values within it are set, as Hydra itself does.
+    # Groups are chosen before values within them are set, as in Hydra itself.
     ordered = sorted(overrides, key=lambda override: "." in _key(override))
     for override in ordered:
         if override.startswith(("+", "~")):
@@ -59,7 +58,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     try:
         before = _composed(name, [override for override in ordered if override not in values])
         config = _with_values(name, before, ordered, values)
-    # Hydra raises ValueError where the choice of a group is a number.
+    # Hydra raises ValueError if the choice of a group is a number.
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise _named_error(name, ordered) from error
     for override in values:
@@ -70,13 +69,13 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
 def _with_values(
     name: str, before: DictConfig, ordered: list[str], values: list[str]
 ) -> DictConfig:
-    """A config with values set as Hydra sets them, but without composing it anew."""
+    """A config with values set as Hydra sets them, but without composing it again."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
     parsed = OverridesParser.create().parse_overrides(values)
     if any(override.is_sweep_override() or override.package for override in parsed):
-        return _composed(name, ordered)  # which says that it is refused
+        return _composed(name, ordered)  # raises the error for it
     config = deepcopy(before)
     for override in parsed:
         OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
@@ -101,7 +100,7 @@ def _compose_once(
 
 
 def _named_error(name: str, ordered: list[str]) -> ConfigError:
-    """The error that names the override at fault: the first that cannot follow those before it."""
+    """The error that names the override at fault: the first that fails after those before it."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -129,11 +128,11 @@ def _reason(error: Exception, override: str, config: DictConfig) -> str:
 
     if isinstance(error, OverrideParseException):
         return (
-            "it does not read as KEY=VALUE, for instance image_size=256; a value that holds signs "
-            "as = or , stands in quotation marks: 'KEY=\"VALUE\"'"
+            "it is not KEY=VALUE, for instance image_size=256; a value that contains = or , needs "
+            "quotation marks: 'KEY=\"VALUE\"'"
         )
     if isinstance(error, MissingConfigException):
-        return f"there is no such choice; allowed are {', '.join(error.options or ())}"
+        return f"there is no such choice; the choices are {', '.join(error.options or ())}"
     parent = _key(override)
     node: object = None
     while parent and not isinstance(node, DictConfig):
@@ -163,14 +162,14 @@ def _kind(value: object) -> str | None:
 
 
 def check_ranges(config: DictConfig, ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Check that numbers of a config lie where they make sense.
+    """Check that numbers of a config lie in their ranges.
 
     Args:
         config: a loaded config.
-        ranges: key to lowest and highest value; both allowed.
+        ranges: lowest and highest allowed value of each key.
 
     Raises:
-        ConfigError: with key, value and range of the first number that does not.
+        ConfigError: with key, value and range of the first number that lies outside.
     """
     from omegaconf import OmegaConf
 

@@ -1,8 +1,8 @@
 """AU curves: the conditions Y_c (K x N x 2) that a generated sequence follows (paper 3.4).
 
 A curve comes from a real clip: its measured intensities, or, where nothing was measured, its
-annotated AUs, sides and intensity letters with the onset-apex-offset course. The last axis are the
-subject's left and right side; the paper's AUs have none.
+annotated AUs, sides and intensity letters with the onset-apex-offset course. The last axis holds
+the subject's left and right side; the paper's AUs have no sides.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ConditionSettings:
-    """How annotations become intensities, and how much a drawn curve is varied.
+    """How annotations become intensities, and how much curves are varied at random.
 
     Attributes:
-        unlettered: intensity, in a coder's scale 0 to 1, of an annotated AU without a letter.
-        micro_gain: what a coder's full scale is worth in a micro-expression, on the physical
-            scale where 1 is the strongest contraction that the face can make.
-        scale_jitter: a drawn curve is multiplied by 1 +- this.
+        unlettered: intensity, on a coder's scale of 0 to 1, of an annotated AU without a letter.
+        micro_gain: what full intensity on a coder's scale means in a micro-expression, on the
+            physical scale where 1 is the strongest contraction that the face can make.
+        scale_jitter: a curve is multiplied by up to 1 +- this.
         timing_jitter: its apex is moved by up to this share of the curve's length.
         noise: standard deviation of the smooth noise added where the curve is active, as a share
             of the AU's peak.
@@ -43,7 +43,7 @@ class ConditionSettings:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            # Above 0.3 a moved apex would turn the time axis back.
+            # Above 0.3 a moved apex would make time run backwards.
             limit = 0.3 if name == "timing_jitter" else 1
             if not 0 <= value <= limit:
                 raise ValueError(f"conditions.{name} must lie in [0, {limit}], got {value}")
@@ -77,14 +77,14 @@ def _rising_points(apex: float, last: int) -> tuple[list[float], list[float]]:
 def cell_curve(
     cell: str, num_frames: int, apex: float, gain: float, settings: ConditionSettings
 ) -> np.ndarray:
-    """AU curve that an AU cell tells: its intensities times the onset-apex-offset course.
+    """AU curve of an AU cell: its intensities times the onset-apex-offset course.
 
     Args:
         cell: AUs in a database's notation, for instance ``"4+L10B"``.
         num_frames: length T.
         apex: position of the apex, in 0..T-1.
-        gain: what the cell's full intensity is worth, in [0, 1].
-        settings: holds the intensity of AUs without a letter.
+        gain: the intensity that the cell's full intensity stands for, in [0, 1].
+        settings: gives the intensity of AUs without a letter.
 
     Returns:
         (T, 20, 2) float32 in [0, 1]; all NaN where the cell names no AU.
@@ -96,11 +96,10 @@ def cell_curve(
 def clip_curve(item: StoredClip, settings: ConditionSettings) -> np.ndarray:
     """AU curve of a stored clip: what was measured, else what was annotated.
 
-    An AU that was measured in some frames only is interpolated over the others. One that was
-    measured alike on both sides, as by a reader that tells none, moves on those that the annotation
-    names (:attr:`mersynth.facs.action_units.AUEvent.shares`). An apex that the database does not
-    give, or gives on the onset, where no movement could lead to it, is taken to be the clip's
-    middle.
+    An AU measured in only some frames is interpolated over the others. One whose sides have equal
+    measurements, as from a reader that does not distinguish them, moves on the sides that the
+    annotation names (:attr:`mersynth.facs.action_units.AUEvent.shares`). If the database gives no
+    apex, or puts it on the onset, where no movement could lead to it, the clip's middle is taken.
 
     Returns:
         (T, 20, 2) float32 in [0, 1]; NaN where an AU was neither measured nor annotated.
@@ -113,8 +112,8 @@ def clip_curve(item: StoredClip, settings: ConditionSettings) -> np.ndarray:
     return _take_sides(_interpolate_gaps(np.array(item.intensities)), item.clip.aus)
 
 
-def tell_assumed_apexes(items: Iterable[StoredClip]) -> None:
-    """Warn of clips whose curve :func:`clip_curve` lets peak in the clip's middle."""
+def warn_assumed_apexes(items: Iterable[StoredClip]) -> None:
+    """Warn of clips whose curve peaks in the middle because :func:`clip_curve` knows no apex."""
     every = list(items)
     assumed = [
         item.clip.id
@@ -126,7 +125,7 @@ def tell_assumed_apexes(items: Iterable[StoredClip]) -> None:
     ]
     if assumed:
         logger.warning(
-            "%d of %d clips have no apex behind their onset, and their AUs were not measured: the "
+            "%d of %d clips have no apex after their onset, and their AUs were not measured: the "
             "curves of their annotated AUs are taken to peak in the middle: %s; prepare the store "
             "with apex=strain and doubtful_apex=spot, which spot their apexes",
             len(assumed),
@@ -145,7 +144,7 @@ def _interpolate_gaps(curve: np.ndarray) -> np.ndarray:
 
 
 def _take_sides(curve: np.ndarray, cell: str) -> np.ndarray:
-    """What was measured without sides, moving on the sides that the cell names."""
+    """Measurements without sides, moved to the sides that the cell names."""
     shares = np.zeros(curve.shape[1:], np.float32)
     for event in parse_au_cell(cell).events:
         if event.number in CONDITION_AUS:
@@ -158,22 +157,22 @@ def _take_sides(curve: np.ndarray, cell: str) -> np.ndarray:
 
 
 def movement(curve: np.ndarray) -> np.ndarray:
-    """What a curve (T, ...) adds to its first frame; NaN and what falls below that are 0.
+    """What a curve (T, ...) adds to its first frame; NaN and values below that frame are 0.
 
     A face follows another face's movement, not its resting state: :func:`added_to_rest` gives the
-    condition to ask for.
+    condition for the generator.
     """
     known = np.nan_to_num(curve)
     return np.maximum(known - known[:1], 0).astype(np.float32)
 
 
 def added_to_rest(curve: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """A movement (K, ...) on top of a curve's (T, ...) first frame, kept in [0, 1]; NaN is 0."""
+    """A movement (K, ...) added to a curve's (T, ...) first frame, clipped to [0, 1]; NaN is 0."""
     return np.clip(np.nan_to_num(curve[:1]) + moved, 0, 1)
 
 
 def resample(curve: np.ndarray, num_frames: int) -> np.ndarray:
-    """A curve (T, ...) brought to (num_frames, ...) by linear interpolation, ends kept."""
+    """A curve (T, ...) resampled to (num_frames, ...) by linear interpolation; its ends stay."""
     positions = np.linspace(0, len(curve) - 1, num_frames)
     below = np.floor(positions).astype(int)
     above = np.minimum(below + 1, len(curve) - 1)
@@ -182,7 +181,7 @@ def resample(curve: np.ndarray, num_frames: int) -> np.ndarray:
 
 
 def jitter(curve: np.ndarray, rng: np.random.Generator, settings: ConditionSettings) -> np.ndarray:
-    """A variation of a curve: another strength, another timing, a little unsteadiness.
+    """A random variation of a curve: another strength and timing, and a little noise.
 
     Both sides of an AU vary alike.
 
@@ -192,7 +191,7 @@ def jitter(curve: np.ndarray, rng: np.random.Generator, settings: ConditionSetti
         settings: sizes of the variation.
 
     Returns:
-        (T, N, 2) float32 in [0, 1]; a side of an AU that rests in ``curve`` rests here too.
+        (T, N, 2) float32 in [0, 1]; a side of an AU that is 0 in ``curve`` stays 0.
     """
     num_frames, num_aus, _ = curve.shape
     time = np.linspace(0, 1, num_frames)

@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""The device and the precision to compute with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def choose_device(device: str | torch.device) -> torch.device:
     """``"auto"`` is the CUDA device where there is one, else the CPU.
 
     Raises:
-        ValueError: if the name is that of no device, or a CUDA device is asked for and there is
+        ValueError: if there is no device of that name, or a CUDA device is asked for and there is
             none.
     """
     if device == "auto":
@@ -43,7 +43,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
         device: where to compute.
 
     Raises:
-        ValueError: if the precision is none of them.
+        ValueError: if the precision is not one of them.
     """
     check_choice("precision", precision, PRECISIONS)
     fast = has_fast_bf16(device)
@@ -64,7 +64,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether a device has instructions for bf16: CUDA since Ampere, CPUs by AMX or AVX512-BF16.
 
-    False where torch cannot tell, as before its ``torch.cpu.get_capabilities``.
+    False where torch cannot tell, as in versions without ``torch.cpu.get_capabilities``.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

@@ -1,4 +1,4 @@
-"""``mersynth doctor``: what is here, what is missing, and how to get it."""
+"""``mersynth doctor``: what is installed, what is missing, and how to get it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Finding:
     """One thing that was looked for.
 
     Args:
-        part: heading it stands under, for instance ``"packages"``.
+        part: heading of its section, for instance ``"packages"``.
         name: what was looked for.
         status: whether it was found; ``"broken"`` is something found that cannot be used.
         detail: where it is and of what version, or why not.
         required: whether ``mersynth generate --source phantom`` needs it.
-        command: gets it, where a command does.
+        command: the command that gets it, if there is one.
     """
 
     part: str
@@ -56,7 +56,7 @@ def examine() -> Iterator[Finding]:
     yield from _detectors()
     for weights in FEAT_WEIGHTS:
         yield _weights(weights)
-    # What reads data sets, generators and stores needs the packages itself.
+    # Looking at data sets, generators and stores needs the packages.
     if not any(is_obstacle(finding) for finding in basis):
         yield from _databases()
         yield from _generators()
@@ -64,14 +64,14 @@ def examine() -> Iterator[Finding]:
 
 
 def report(findings: Iterable[Finding], width: int | None) -> Iterator[Text]:
-    """The findings in lines to print one below the other.
+    """The findings as lines to print.
 
-    A command has a line of its own, whatever its length, and what stands between backticks is
-    never broken: both are there to be copied.
+    A command has a line of its own, whatever its length, and text between backticks is never
+    broken, so that both can be copied.
 
     Args:
-        findings: part by part.
-        width: prose is wrapped to so many columns; None: not at all.
+        findings: in the order of their parts.
+        width: columns to wrap prose to; None: do not wrap.
     """
     from rich.text import Text
 
@@ -91,7 +91,7 @@ def report(findings: Iterable[Finding], width: int | None) -> Iterator[Text]:
 
 
 def _wrapped(text: str, begin: int, width: int | None) -> list[str]:
-    """Lines of a text whose first begins behind ``begin`` columns; a tree of folders stays one."""
+    """Lines of a text that begins after ``begin`` columns; a folder tree keeps its lines."""
     prose, *tree = text.splitlines() or [""]
     lines = textwrap.wrap(
         re.sub("`[^`]*`", lambda match: match[0].replace(" ", "\0"), prose),
@@ -106,7 +106,7 @@ def _wrapped(text: str, begin: int, width: int | None) -> list[str]:
 
 
 def is_obstacle(finding: Finding) -> bool:
-    """Whether ``mersynth generate --source phantom`` cannot run because of this."""
+    """Whether this keeps ``mersynth generate --source phantom`` from running."""
     return finding.required and finding.status != "found"
 
 
@@ -156,9 +156,9 @@ def _device() -> Finding:
 
 
 def _load_operators() -> None:
-    """Load torchvision's operators for torch, which fails where the two were built apart.
+    """Load torchvision's operators for torch, which fails if the two versions do not match.
 
-    An import of torchvision loads them, too, and takes seconds for its models besides.
+    Importing torchvision does this too, but takes seconds more for its models.
 
     Raises:
         ImportError, OSError, RuntimeError: if they do not fit.
@@ -201,7 +201,7 @@ def _databases() -> Iterator[Finding]:
         source, name = SOURCES[names[0]], ", ".join(names)
         root = paths.data_root(home)
         if not root.is_dir():
-            detail = f"not in {root} (--root or {paths.DATA_VARIABLE} names another place)"
+            detail = f"not in {root} (--root or {paths.DATA_VARIABLE} sets another folder)"
             yield Finding("data sets", name, "missing", f"{detail}; {source.request}")
             continue
         try:
@@ -249,7 +249,7 @@ def _generators() -> Iterator[Finding]:
 def _stores() -> Iterator[Finding]:
     from mersynth.store.clip_store import ClipStore, StoreError
 
-    # None that begins with a dot: a store that is being written.
+    # A name that begins with a dot is a store being written.
     folders = sorted(file.parent for file in paths.store_path("").glob("[!.]*/store.json"))
     for folder in folders:
         try:

@@ -1,8 +1,8 @@
-"""Files and folders that are whole or absent, checksums of them, and the tensors in them.
+"""Files and folders written all or nothing, their checksums, and tensors read from files.
 
-What is not whole yet lies beside its place, under a name that no other process uses:
-``.samm.<host>-<process>-<random>.partial``. Its writer removes it when it fails; after a kill, the
-next writer of the same output does.
+An output in the making lies beside its final place, under a name that no other process uses:
+``.samm.<host>-<process>-<random>.partial``. Its writer removes it on failure; if the writer was
+killed, the next writer of the same output does.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _CHUNK = 1 << 20  # bytes hashed at once
 
 
 def partial_of(path: Path) -> Path:
-    """A name beside ``path`` for what is being written, which no other process uses."""
+    """A name beside ``path`` for an output in the making, which no other process uses."""
     return path.with_name(f".{path.name}.{_here()}-{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
 def partials_of(path: Path) -> list[Path]:
-    """What is being written for ``path``, or was when its process was killed."""
+    """Partial outputs of ``path``: being written, or left by a process that was killed."""
     pattern = re.compile(rf"\.{re.escape(path.name)}\.[\w-]+-\d+-[0-9a-f]{{8}}\.partial")
     if not path.parent.is_dir():
         return []
@@ -39,7 +39,10 @@ def partials_of(path: Path) -> list[Path]:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove what killed processes of this machine have left of ``path``; others' may be alive."""
+    """Remove partial outputs of ``path`` left by killed processes of this machine.
+
+    Those of other machines stay: their processes may be running.
+    """
     for found in partials_of(path):
         host, pid, _ = found.name.removesuffix(".partial").rpartition(".")[2].rsplit("-", 2)
         if host == _here() and not _is_alive(int(pid)):
@@ -47,7 +50,7 @@ def remove_abandoned(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -59,7 +62,7 @@ def _here() -> str:
 
 
 def _is_alive(pid: int) -> bool:
-    if os.name == "nt":  # where signal 0 would end the process; what lies there is let be
+    if os.name == "nt":  # where signal 0 would end the process: leave the file alone
         return True
     try:
         os.kill(pid, 0)
@@ -76,10 +79,10 @@ def whole_file(path: Path, replace: bool = True) -> Iterator[Path]:
 
     Args:
         path: the file's place.
-        replace: whether it may replace what lies there.
+        replace: whether it may replace an existing file.
 
     Raises:
-        FileExistsError: if it may not, and something does.
+        FileExistsError: if it may not, and ``path`` exists.
 
     Example:
         >>> with whole_file(Path("table.csv")) as partial:      # doctest: +SKIP
@@ -88,7 +91,7 @@ def whole_file(path: Path, replace: bool = True) -> Iterator[Path]:
     remove_abandoned(path)
     partial = partial_of(path)
     try:
-        # Whoever may read new files may read this one: some libraries write for the owner alone.
+        # Usual permissions for new files: some libraries write files for the owner alone.
         partial.touch()
         mode = partial.stat().st_mode
         partial.unlink()
@@ -120,10 +123,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def move_whole(partial: Path, path: Path) -> None:
-    """Move what is whole to its place.
+    """Move a complete output to its place.
 
     Raises:
-        FileExistsError: if something lies there.
+        FileExistsError: if something exists there.
     """
     if path.exists():
         raise FileExistsError(f"{path} appeared while it was being written; nothing was replaced")
@@ -181,11 +184,11 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file or of what ``torch.save`` wrote, on the CPU.
 
-    No code of the file is run. For where the tensors may lie see :func:`tensors_by_name`; beside
-    them there may be numbers and arrays of numpy, such as a training's loss.
+    No code in the file is run. :func:`tensors_by_name` says where in it the tensors may be; numbers
+    and numpy arrays, such as a training loss, may accompany them.
 
     Raises:
-        ValueError: if the file is missing, needs code to be run, or holds no tensors by name.
+        ValueError: if the file is missing, needs code to be run, or holds no named tensors.
     """
     import torch
     from safetensors.torch import load_file
@@ -203,17 +206,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def tensors_by_name(values: object, where: str = "") -> dict[str, Tensor]:
-    """The tensors of a state dict, or of a mapping in which one lies as training scripts put it.
+    """The tensors of a state dict, or of a training checkpoint that contains one.
 
-    ``DataParallel``'s ``module.`` before every name is taken off.
+    ``DataParallel``'s prefix ``module.`` is removed.
 
     Args:
-        values: a mapping with names, or one that has such a mapping as ``state_dict``,
+        values: a mapping from names to tensors, or one that has such a mapping as ``state_dict``,
             ``model_state_dict``, ``model`` or ``net``.
-        where: stands in errors behind what was expected, for instance ``" in FILE"``.
+        where: added to error messages, for instance ``" in FILE"``.
 
     Raises:
-        ValueError: if there are no tensors by name.
+        ValueError: if there are no named tensors.
     """
     import torch
 
@@ -221,23 +224,23 @@ def tensors_by_name(values: object, where: str = "") -> dict[str, Tensor]:
         if isinstance(values, Mapping) and isinstance(values.get(key), Mapping):
             values = values[key]
     if not isinstance(values, Mapping):
-        raise ValueError(f"expected tensors by name{where}, got {type(values).__name__}")
+        raise ValueError(f"expected named tensors{where}, got {type(values).__name__}")
     wrong = [name for name, value in values.items() if not torch.is_tensor(value)]
     if wrong or not values:
         found = f"{wrong[0]!r} is not a tensor" if wrong else "nothing"
-        raise ValueError(f"expected tensors by name{where}, found: {found}")
+        raise ValueError(f"expected named tensors{where}, found: {found}")
     wrapped = all(str(name).startswith("module.") for name in values)
     return {str(n).removeprefix("module.") if wrapped else str(n): v for n, v in values.items()}
 
 
 def _numpy_values() -> list[Any]:
-    """What restores numpy's numbers, texts and arrays, which hold data and no code."""
+    """The functions that restore numpy numbers, strings and arrays: data without code."""
     import numpy as np
 
     scalar: Any = np.float64(0).__reduce__()[0]
     array: Any = np.zeros(1).__reduce__()[0]
     kinds = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + "efdgFDG?SU"}
-    # numpy 2 has moved these, and files name the place that they had.
+    # numpy 2 moved these; files name their old place.
     moved = [
         (function, f"numpy.{core}.multiarray.{function.__name__}")
         for function in (scalar, array)
@@ -250,9 +253,9 @@ def _unreadable(path: Path, message: str) -> str:
     needed = re.search(r"[Uu]nsupported (?:global: GLOBAL|GLOBAL|class) ([\w.]+)", message)
     if needed is not None:
         return (
-            f"{path} holds {needed[1]}, which takes code to read, and none is run. If you trust "
-            f"the file, keep its tensors alone: torch.save(torch.load('{path}', weights_only=False)"
-            "['state_dict'], NEW_FILE)"
+            f"{path} holds {needed[1]}; reading that would run code, which is refused. If you "
+            "trust the file, save only its tensors: "
+            f"torch.save(torch.load('{path}', weights_only=False)['state_dict'], NEW_FILE)"
         )
     reason = (message.partition("WeightsUnpickler error:")[2] or message).strip().partition("\n")[0]
     return f"{path} cannot be read as weights ({reason or 'it is empty'})"

@@ -1,8 +1,8 @@
-"""One writer an output: who comes second learns at once who holds it.
+"""Locks that allow one writer per output; a second writer is told who holds it.
 
 The lock of ``stores/samm`` is the file ``stores/.samm.lock``, locked by the operating system, which
-frees it when its process ends, however it ends. The file is removed when the output is given back;
-one that a killed process left behind locks nothing.
+unlocks it when the process ends, however it ends. The file is removed when the lock is released;
+one left behind by a killed process locks nothing.
 """
 
 from __future__ import annotations
@@ -27,17 +27,15 @@ logger = logging.getLogger(__name__)
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of some network file systems
 _LONGEST = 300  # characters of a command that are shown
-_INFO = (
-    1  # byte at which the holder's card begins: Windows locks the first, so that nobody reads it
-)
+_INFO = 1  # byte at which the holder's card begins: Windows hides the locked first
 
 
 class InUseError(Exception):
-    """Another process writes this output; the message says which."""
+    """Another process is writing this output; the message says which."""
 
 
 class _Held(threading.local):
-    """The outputs that this thread holds, each with its process: a fork holds nothing."""
+    """The outputs that this thread holds, each with its process: a forked child holds none."""
 
     def __init__(self) -> None:
         self.outputs: set[tuple[int, Path]] = set()
@@ -48,16 +46,17 @@ _held = _Held()
 
 @contextmanager
 def hold(output: str | Path, wait: bool = False) -> Iterator[None]:
-    """Keep other processes and threads from writing an output; within a thread it may be nested.
+    """Keep other processes and threads from writing an output; a thread may nest calls.
 
-    Take it before the first look at the output, and keep it until the output is in its place.
+    Take the lock before the first look at the output, and hold it until the output is in place.
 
     Args:
         output: the file or folder that will be written; it need not exist.
-        wait: wait for whoever holds it, instead of raising.
+        wait: wait for the holder instead of raising.
 
     Raises:
-        InUseError: if somebody else holds it, with command, process, host and since when.
+        InUseError: if another process or thread holds it; names its command, process, host and
+            start.
 
     Example:
         >>> with hold("stores/samm"):       # doctest: +SKIP
@@ -83,13 +82,13 @@ def hold(output: str | Path, wait: bool = False) -> Iterator[None]:
 
 def _take(file: Path, output: str | Path, wait: bool) -> int | None:
     """The locked file; None where the file system has no locks."""
-    patience = 40  # looks at a card that its holder is about to write
+    patience = 40  # attempts to read a card that its holder is about to write
     reported = False
     while True:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        except FileNotFoundError:  # who held it before has removed the folder, which was empty
+        except FileNotFoundError:  # the last holder removed the folder, which was empty
             continue
         try:
             locked = lock_descriptor(descriptor, blocking=False)
@@ -110,15 +109,15 @@ def _take(file: Path, output: str | Path, wait: bool) -> int | None:
             )
             return None
         os.close(descriptor)
-        if locked:  # its holder removed it between our opening and locking
+        if locked:  # its holder removed it after we opened it and before we locked it
             continue
         if holder is None and patience:
             patience -= 1
             time.sleep(0.02)
         elif not wait:
             raise InUseError(
-                f"{output} is being written by {holder or 'another process'}; wait until that has "
-                "ended, or choose another --out"
+                f"{output} is being written by {holder or 'another process'}; wait until that "
+                "ends, or choose another --out"
             )
         else:
             if not reported:
@@ -128,7 +127,7 @@ def _take(file: Path, output: str | Path, wait: bool) -> int | None:
 
 
 def _is_at(file: Path, descriptor: int) -> bool:
-    """Whether the open file is still the one of that name."""
+    """Whether the open file is still the one with that name."""
     try:
         return os.path.samestat(os.stat(file), os.fstat(descriptor))
     except FileNotFoundError:
@@ -149,12 +148,12 @@ def _write_card(descriptor: int) -> None:
     }
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, _INFO, os.SEEK_SET)
-    with suppress(OSError):  # of a full disk, of which the output itself tells more
+    with suppress(OSError):  # on a full disk writing the output fails too, with a better message
         os.write(descriptor, json.dumps(card).encode())
 
 
 def _read_card(descriptor: int) -> str | None:
-    """Who holds a lock, in words; None while that is not written yet."""
+    """Who holds a lock, in words; None if that is not written yet."""
     os.lseek(descriptor, _INFO, os.SEEK_SET)
     try:
         card = json.loads(os.read(descriptor, 1 << 16))
@@ -164,19 +163,19 @@ def _read_card(descriptor: int) -> str | None:
 
 
 def _give_back(file: Path, descriptor: int) -> None:
-    if os.name == "nt":  # an open file cannot be removed, nor one that the next has opened
+    if os.name == "nt":  # a file that we or the next holder have open cannot be removed
         os.close(descriptor)
         with suppress(OSError):
             file.unlink()
         return
-    # While it is locked: once it is not, it may be the next one's.
+    # Remove it while it is locked: afterwards it may belong to the next holder.
     file.unlink(missing_ok=True)
     unlock_descriptor(descriptor)
     os.close(descriptor)
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove folders that were made for the lock, the innermost first, if they are empty still."""
+    """Remove folders that were created for the lock, innermost first, if they are still empty."""
     for folder in folders:
         try:
             folder.rmdir()

@@ -1,4 +1,4 @@
-"""How the command line speaks: log lines and progress bars, both on standard error."""
+"""Log lines and progress bars of the command line, both on standard error."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from rich.progress import (
 
 logger = logging.getLogger(__name__)
 
-# One console for both: a log line written while a bar is shown stands above the bar.
+# One console for both: a log line written while a bar is shown appears above the bar.
 console = Console(stderr=True)
 
-# Without a terminal a bar would be noise, and silence would look like a hang.
+# Without a terminal a bar would be noise, and no output would look like a hang.
 _SECONDS_BETWEEN_LINES = 30.0
 
 
 def set_up(debug: bool = False) -> None:
-    """Send log lines to standard error. Only the command line calls this, a library never does.
+    """Send log lines to standard error. Only the command line calls this, never a library.
 
     Args:
         debug: also show the debug lines of this project.
@@ -41,7 +41,7 @@ def set_up(debug: bool = False) -> None:
 
 
 class _Handler(logging.Handler):
-    """Prints records on the console, unwrapped: commands and paths are there to be copied."""
+    """Prints records on the console, unwrapped, so that commands and paths can be copied."""
 
     def emit(self, record: logging.LogRecord) -> None:
         style = {logging.WARNING: "yellow"}.get(record.levelno)
@@ -54,14 +54,14 @@ class _Handler(logging.Handler):
 
 @contextmanager
 def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Show how far a long work is: a bar on a terminal, else a log line now and then.
+    """Show the progress of long work: a bar on a terminal, else a log line now and then.
 
     The last line logged gives the rate, for instance ``rendering: 2400 frames in 13.2 s
     (181.8 frames/s)``.
 
     Args:
         description: what is being done, for instance ``"rendering"``.
-        total: number of units of the whole work.
+        total: number of units in all.
         unit: the unit's name in the plural, for instance ``"frames"``.
 
     Yields:
@@ -103,7 +103,7 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int]
 
 
 def is_message(error: Exception) -> bool:
-    """Whether an error was raised to tell the user something, not by a mistake in the code."""
+    """Whether an error is a message to the user, not a bug in the code."""
     ours = ("mersynth", "recognizers")
     if isinstance(error, OSError) or type(error).__module__.split(".")[0] in ours:
         return True

@@ -1,4 +1,4 @@
-"""Where data, stores, models and runs lie unless the user says otherwise: the only place."""
+"""Default places of data, stores, models and runs; they are defined only here."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def model_path(name: str, out: str | Path | None = None) -> Path:
 
 
 def predictions_path(name: str, out: str | Path | None = None) -> Path:
-    """Folder of what a recognizer predicted: ``out``, else ``./predictions/<name>``."""
+    """Folder of a recognizer's predictions: ``out``, else ``./predictions/<name>``."""
     return Path(out) if out is not None else Path("predictions") / name
 
 
@@ -56,9 +56,9 @@ def quality_path(name: str, out: str | Path | None = None) -> Path:
 
 
 def cache_path() -> Path:
-    """Folder of what can be made again: ``$XDG_CACHE_HOME/mersynth``, else ``~/.cache/mersynth``.
+    """Cache folder: ``$XDG_CACHE_HOME/mersynth``, else ``~/.cache/mersynth``.
 
-    Where there is no home either, it lies in the folder of temporary files.
+    Without a home directory, it is in the folder of temporary files.
     """
     home = os.path.expanduser("~")
     usual = os.path.join(home, ".cache") if os.path.isabs(home) else tempfile.gettempdir()

@@ -1,7 +1,7 @@
-"""Arrays in files, whose place on the disk is claimed before anything is written into them.
+"""Arrays in files whose disk space is reserved before anything is written to them.
 
-A memory-mapped file without a place of its own ends the process (SIGBUS) when the disk is full, and
-no Python code can tell why.
+Writing to a memory-mapped file without reserved space ends the process (SIGBUS) when the disk is
+full, and no Python code can say why.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class NoSpaceError(OSError):
-    """A disk has no room for a file; the message says how much is missing."""
+    """A disk has no room for a file; the message says how much is needed."""
 
 
 def new_array(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
-    """Make an ``.npy`` file, memory-mapped to be written, whose place is claimed.
+    """Create an ``.npy`` file, memory-mapped for writing, with its disk space reserved.
 
     Args:
         path: the file.
@@ -51,17 +51,17 @@ def new_array(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
 
 
 def open_array(path: Path) -> np.memmap:
-    """Open an ``.npy`` file to be written on; its place is claimed where it is not yet.
+    """Open an ``.npy`` file for writing; its disk space is reserved where it is not yet.
 
     Raises:
-        NoSpaceError: if the disk is too full; the file is let be.
+        NoSpaceError: if the disk is too full; the file is left alone.
     """
     claim(path)
     return np.lib.format.open_memmap(path, "r+")
 
 
 def claim(path: Path) -> None:
-    """Claim the place of a file that is there, where the platform can (``posix_fallocate``).
+    """Reserve the disk space of an existing file, where the platform can (``posix_fallocate``).
 
     Raises:
         NoSpaceError: if the disk is too full.

@@ -1,4 +1,4 @@
-"""The state of a training in one safetensors file, with a checksum that its reader compares."""
+"""The state of a training in one safetensors file, with a checksum that is checked on reading."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHA256 = "sha256"
 
 def save_state_file(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and metadata, all or nothing."""
-    # Clones: safetensors refuses tensors that share memory.
+    # Cloned, because safetensors refuses tensors that share memory.
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with whole_file(path) as partial:
         save_file(plain, partial, {**metadata, _SHA256: _sha256(plain)})
@@ -28,7 +28,7 @@ def load_state_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read what :func:`save_state_file` wrote: tensors and metadata.
 
     Raises:
-        ValueError: if the file cannot be read, or is not as it was written.
+        ValueError: if the file cannot be read, or its contents have changed.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -37,7 +37,7 @@ def load_state_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} cannot be read ({error})") from error
     if metadata.pop(_SHA256, None) != _sha256(tensors):
-        raise ValueError(f"{path} is damaged: its values are not those that were written")
+        raise ValueError(f"{path} is damaged: its values do not match their checksum")
     return tensors, metadata
 
 

@@ -12,7 +12,7 @@ __all__ = ["create_model", "describe", "list_models", "load", "load_published"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the models, and torch, when they are asked for: ``import recognizers`` is light."""
+    """Import the models, and torch, on first use: ``import recognizers`` stays light."""
     if name == "load":
         from recognizers.trained.recognizer import load
 

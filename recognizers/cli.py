@@ -219,7 +219,10 @@ def fit(
 def predict(
     model: Annotated[
         Path,
-        typer.Option(help="Folder that fit wrote, or a fold of a run made with keep_weights=true."),
+        typer.Option(
+            help="Folder that fit wrote, a fold of a run made with keep_weights=true, or the name "
+            "of one that comes with the package: phantom-ststnet."
+        ),
     ],
     store: Annotated[Path | None, typer.Option(help="Store to predict.")] = None,
     clip: Annotated[Path | None, typer.Option(help="Folder of a clip's frames.")] = None,

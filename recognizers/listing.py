@@ -1,7 +1,7 @@
-"""``recognizers list``: the systems, by figures that ``systems.json`` beside this file records.
+"""``recognizers list``: the systems, with their sizes from ``systems.json`` beside this file.
 
-Counting anew would import torch and build every system. A test counts, and ``record`` writes the
-file anew when a system is new or has changed.
+Counting each time would import torch and build every system. A test checks the file, and ``record``
+rewrites it when a system is new or has changed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _RECORD = Path(__file__).with_name("systems.json")
 
 
 def recorded() -> dict[str, dict[str, Any]]:
-    """By system what ``measured`` gave at its default size."""
+    """By system, the result of ``measured`` at its default size."""
     return cast(dict[str, dict[str, Any]], json.loads(_RECORD.read_text()))
 
 
 def measured(name: str) -> dict[str, Any]:
-    """A system's ``Description`` for three classes, as JSON holds it.
+    """A system's ``Description`` for three classes, for JSON.
 
     Raises:
         ValueError: if there is no such system.
@@ -38,7 +38,7 @@ def measured(name: str) -> dict[str, Any]:
 
 
 def record() -> None:
-    """Count every system and write the record anew."""
+    """Measure every system and rewrite the record."""
     from recognizers.models import list_models
 
     systems = {name: measured(name) for name in list_models()}
@@ -47,7 +47,7 @@ def record() -> None:
 
 
 def table() -> Table:
-    """A line a system, within 80 columns: name, paper, what it reads, trainable parameters."""
+    """One line per system, within 80 columns: name, paper, inputs, trainable parameters."""
     result = Table(box=None, pad_edge=False)
     for column in ("system", "paper", "reads"):
         result.add_column(column, no_wrap=True)

@@ -1,7 +1,7 @@
-"""Measure how many samples a second each augmentation takes, beside two of kornia's as the scale.
+"""Measure how many samples per second each augmentation processes, and two of kornia's to compare.
 
-    python scripts/benchmark_augment.py --quick                      # a glance
-    python scripts/benchmark_augment.py --out docs/augment_speed.md  # figures in a .json beside
+    python scripts/benchmark_augment.py --quick                      # a quick look
+    python scripts/benchmark_augment.py --out docs/augment_speed.md  # also writes a .json
 
 Every sample is changed (p = 1), by one thread on a CPU, as in a DataLoader's worker, and on the GPU
 if there is one.
@@ -42,7 +42,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is measured."""
+    """The amount of measuring."""
 
     batch: int  # images
     clips: int  # of clip_frames frames, for transforms of time
@@ -58,7 +58,7 @@ QUICK = Settings(batch=4, clips=2, clip_frames=4, pairs=2, size=64, repeats=1)
 
 @dataclass(frozen=True)
 class Case:
-    """A transform, and what it is given."""
+    """A transform and its input."""
 
     name: str
     given: str
@@ -138,7 +138,7 @@ def cases(settings: Settings, device: torch.device) -> Iterator[Case]:
 
 
 def measure(settings: Settings, device: torch.device) -> list[Row]:
-    """Time every case; the best of several runs counts."""
+    """Time every case, taking the best of several runs."""
     where = torch.cuda.get_device_name() if device.type == "cuda" else "CPU, 1 thread"
     timed, every = [], list(cases(settings, device))
     with logs.progress(f"timing on {where}", len(every), "transforms") as advance:
@@ -161,8 +161,8 @@ def measure(settings: Settings, device: torch.device) -> list[Row]:
 
 @torch.no_grad()
 def best_of(repeats: int, case: Case, device: torch.device) -> tuple[float, float]:
-    """Seconds of a call: of work, which on a GPU is the clock's, and by the clock."""
-    case.call()  # what is done once does not count
+    """Seconds per call: CPU time (on a GPU wall time), and wall time."""
+    case.call()  # one-time work does not count
     works, walls = [], []
     for _ in range(repeats):
         wall, work = time.perf_counter(), time.process_time()
@@ -175,9 +175,9 @@ def best_of(repeats: int, case: Case, device: torch.device) -> tuple[float, floa
 
 
 def keep_memory() -> None:
-    """Let glibc keep what is freed, as it does by and by in a long run.
+    """Let glibc keep freed memory, as it eventually does in a long run.
 
-    Else the same call takes up to three times as long, or does not, by what ran before it.
+    Otherwise the same call may take up to three times as long, depending on what ran before it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     if mallopt is not None:
@@ -207,10 +207,10 @@ def report(rows: list[Row]) -> None:
 
 def markdown(rows: list[Row], settings: Settings) -> str:
     """The table as a document."""
-    text = f"""Samples of {settings.size} x {settings.size} pixels a second, float32 RGB, every one
-        of them changed; of clips each frame counts as one. The best of {settings.repeats} runs, on
-        {platform.machine()}, torch {torch.__version__}. On the CPU the seconds are those that the
-        processor worked, which other work on the machine disturbs little; memory is kept from call
+    text = f"""Samples of {settings.size} x {settings.size} pixels per second, float32 RGB, all of
+        them changed; each frame of a clip counts as one. The best of {settings.repeats} runs, on
+        {platform.machine()}, torch {torch.__version__}. On the CPU the seconds are CPU time, which
+        other work on the machine disturbs little; memory is kept from call
         to call. The scale is kornia's flip, a mere copy. AUWarp renders, EMR measures optical flow
         several times, and RandomJPEG is kornia's differentiable codec."""
     return documents.document(

@@ -1,7 +1,7 @@
-"""Measure the motion tools against the phantom's truth, and how long they take.
+"""Measure the accuracy of the motion tools against the phantom's truth, and their speed.
 
-    python scripts/benchmark_motion.py --quick               # a minute's glance
-    python scripts/benchmark_motion.py --out docs/motion.md  # all of it, figures in a .json beside
+    python scripts/benchmark_motion.py --quick               # a minute
+    python scripts/benchmark_motion.py --out docs/motion.md  # all sections; also writes a .json
 
 Each section is one table; --sections chooses among them.
 """
@@ -52,7 +52,7 @@ STRENGTHS: tuple[Strength, ...] = ("micro", "macro")
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is measured."""
+    """The amount of measuring."""
 
     subjects: int
     each: int  # clips of each subject to spot apexes in, expressions to magnify
@@ -119,8 +119,8 @@ def flow_accuracy(settings: Settings) -> Section:
         {size} pixels with camera noise, head and light still. Error is the mean end-point error
         against the true flow where the face moved (true flow above {REGION_SHARE:.0%} of its
         maximum), the mean over pairs; relative, divided by the pair's mean true motion there, so
-        that finding no motion at all scores 1. Elsewhere is the rest of the frame, background
-        included, where any flow is invented. The last column is the mean end-point difference to
+        that finding no motion scores 1. Elsewhere is the rest of the frame, background
+        included, where any flow is an error. The last column is the mean end-point difference to
         `skimage.registration.optical_flow_tvl1` at its defaults, over the whole frame.""",
         rows,
     )
@@ -135,7 +135,7 @@ def flow_time(settings: Settings) -> Section:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
         for name, method in FLOWS.items():
-            if threads == 1 or method is not scikit_image:  # which uses one thread at any rate
+            if threads == 1 or method is not scikit_image:  # which always uses one thread
                 where = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
                 rows.append(timing(name, where, method, frames, settings.repeats))
     if torch.cuda.is_available():
@@ -150,8 +150,8 @@ def flow_time(settings: Settings) -> Section:
         "Optical flow: time",
         f"""A batch of {settings.batch} pairs at {size} x {size} pixels, the best of
         {settings.repeats} runs, on {platform.machine()} with {os.cpu_count()} cores, torch
-        {torch.__version__}. CPU time is what all threads spent: other work on the machine disturbs
-        it less, and the last column is in it for methods on the CPU.""",
+        {torch.__version__}. CPU time is that of all threads: other work on the machine disturbs
+        it less, and the last column uses it for methods on the CPU.""",
         rows,
     )
 
@@ -160,7 +160,7 @@ def timing(
     name: str, where: str, method: FlowMethod, frames: tuple[Tensor, Tensor], repeats: int
 ) -> Row:
     """A row of :func:`flow_time`."""
-    method(*(half[:1] for half in frames))  # what is done once does not count
+    method(*(half[:1] for half in frames))  # one-time work does not count
     walls, works = [], []
     for _ in range(repeats):
         wall, work = time.perf_counter(), time.process_time()
@@ -197,7 +197,7 @@ def apex_spotting(settings: Settings) -> Section:
         f"""Whole clips of {settings.subjects} phantom subjects at {settings.clip_size} x
         {settings.clip_size} pixels and 100 frames a second, with drifting heads, flickering light,
         blinks, stray AUs and camera noise. Mean absolute difference of the spotted frame to the
-        annotated apex; `middle` takes the middle frame without looking.""",
+        annotated apex; `middle` always takes the middle frame.""",
         rows,
     )
 
@@ -212,7 +212,7 @@ def rendered_clips(specs: list[ClipSpec], size: int) -> Iterator[tuple[Tensor, i
 
 
 def magnification(settings: Settings) -> Section:
-    """How truly motion is magnified."""
+    """Accuracy of motion magnification."""
     try:
         candidates = magnifiers(load_magnet())
     except MagNetError as error:
@@ -236,8 +236,8 @@ def magnification(settings: Settings) -> Section:
         "Motion magnification",
         f"""{each} weak expressions each of {subjects} phantom subjects at {size} x {size} pixels
         with camera noise, against the renderer's own frame at alpha times the AU intensities.
-        Obtained over asked motion is measured by optical flow (DIS) where the face moved; the
-        truth's is what the flow finds in the rendered truth, and bounds it. SSIM is to the rendered
+        Obtained over asked motion is measured by optical flow (DIS) where the face moved; that of
+        the rendered truth is an upper bound. SSIM is to the rendered
         truth; `none` shows the apex frame as it is.""",
         rows,
     )

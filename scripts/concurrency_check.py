@@ -1,13 +1,13 @@
-"""Run pairs of the same command at once, on tiny data, and look at what each leaves and says.
+"""Run pairs of the same command at once, on tiny data, and check their outputs and messages.
 
     python scripts/concurrency_check.py                      # 20 pairs of each command
     python scripts/concurrency_check.py --pairs 3 --only prepare loso --out concurrency.json
 
-Of a pair one writes and the other is told who does; or, where it comes late, that the output is
-there. Both may succeed only where that is right: a feature is computed by one and read by both, and
-a run that has ended is told again. Every store that remains is verified, and must hold the bytes
-that a command alone writes. Commands run in forks of this process, which has imported everything;
-a pair takes some three seconds of two cores.
+In each pair, one command writes and the other is refused with a message that names the first or, if
+it comes late, says that the output exists. Both may succeed only where that is correct: a feature
+is computed by one and read by both, and a finished run is shown again. Every remaining store is
+verified, and must have the same bytes as one written by a single command. Commands run in forks of
+this process, which has imported everything; a pair takes about three seconds on two cores.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ _LONGEST_DELAY = 0.3  # seconds by which the second of every other pair comes la
 
 
 class Bench:
-    """Tiny data that commands run on.
+    """Tiny data for the commands.
 
     Attributes:
-        folder: where everything lies.
+        folder: the folder of everything.
         table: an annotation table in CASME II's layout.
         tree: its clips, rendered.
-        store: the store of these.
-        checkpoint: a generator that was trained for two steps.
-        begun: a folder with a generation that was killed, of ``out``.
+        store: the store made from them.
+        checkpoint: a generator trained for two steps.
+        begun: a folder with a killed generation of ``out``.
         features: a feature file of a few people.
     """
 
@@ -66,12 +66,12 @@ class Bench:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of which pairs run.
+    """A command that is run in pairs.
 
     Attributes:
         first, second: what the two of a pair run, from the bench and the output.
-        ready: what must be in a pair's folder before.
-        both: whether both may succeed where neither comes late.
+        ready: what must be in a pair's folder first.
+        both: whether both may succeed if neither comes late.
         stores: whether the output is a store.
     """
 
@@ -84,18 +84,18 @@ class Command:
 
 @dataclass
 class Outcome:
-    """What the pairs of a command have shown; all but the first four should be 0.
+    """Results of a command's pairs; all but the first four should be 0.
 
     Attributes:
         pairs: how many ran.
-        refused: pairs of which one was told who holds the output.
-        late: pairs of which one was told that the output is there already.
-        both: pairs of which both succeeded, as is right there.
-        unexplained: what else happened, in words.
+        refused: pairs in which one was refused because the other held the output.
+        late: pairs in which one was refused because the output existed.
+        both: pairs in which both succeeded, where that is correct.
+        unexplained: any other results, in words.
         broken: stores that do not verify.
-        differing: stores that hold other bytes than a command alone writes.
-        litter: files that were left beside an output.
-        seconds: that all pairs took.
+        differing: stores with other bytes than a single command writes.
+        litter: files left beside an output.
+        seconds: time of all pairs.
     """
 
     pairs: int = 0
@@ -110,7 +110,7 @@ class Outcome:
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing happened that should not."""
+        """Whether everything is as it should be."""
         return not (self.unexplained or self.broken or self.differing or self.litter)
 
 
@@ -188,7 +188,7 @@ COMMANDS = {
 
 
 def run(words: Sequence[str], said: Path) -> multiprocessing.Process:
-    """Start a command in a fork; what it says on standard error goes to a file."""
+    """Start a command in a fork, with its standard error in a file."""
     process = _FORK.Process(target=_call, args=(list(words), said))
     process.start()
     return process
@@ -218,7 +218,7 @@ def alone(words: Sequence[str], said: Path) -> None:
     """Run a command to its end.
 
     Raises:
-        RuntimeError: with what it said, if it fails.
+        RuntimeError: with its output, if it fails.
     """
     process = run(words, said)
     process.join()
@@ -227,7 +227,7 @@ def alone(words: Sequence[str], said: Path) -> None:
 
 
 def set_up(bench: Bench) -> None:
-    """Make the tiny data: a table, tree and store, a generator, a generation that was killed."""
+    """Make the tiny data: a table, tree and store, a generator, and a killed generation."""
     import openpyxl
 
     book = openpyxl.Workbook()
@@ -285,7 +285,7 @@ def check(command: Command, bench: Bench, pairs: int, rng: np.random.Generator) 
         processes.append(run(second(bench, out), said[1]))
         for process in processes:
             process.join()
-        _judge(command, processes, [file.read_text() for file in said], outcome)
+        _classify(command, processes, [file.read_text() for file in said], outcome)
         if command.stores:
             _verify(out, expected, outcome)
         outcome.litter += sum(path.name.startswith(".") for path in place.iterdir())
@@ -306,13 +306,13 @@ def _expected(command: Command, bench: Bench) -> str:
     return checksum
 
 
-def _judge(
+def _classify(
     command: Command,
     processes: Sequence[multiprocessing.Process],
     said: Sequence[str],
     outcome: Outcome,
 ) -> None:
-    """Sort a pair by what its commands have said."""
+    """Classify a pair by its commands' messages."""
     outcome.pairs += 1
     failed = [i for i, process in enumerate(processes) if process.exitcode]
     if not failed and command.both:
@@ -340,7 +340,7 @@ def _verify(out: Path, expected: str | None, outcome: Outcome) -> None:
 
 
 def show(found: dict[str, Outcome]) -> None:
-    """Print a table, a row a command."""
+    """Print a table, one row per command."""
     columns = ("pairs", "refused", "late", "both", "unexplained", "broken", "differing", "litter")
     table = Table(Column("command", no_wrap=True), *columns, "seconds")
     for name, outcome in found.items():
@@ -350,12 +350,12 @@ def show(found: dict[str, Outcome]) -> None:
 
 
 def main() -> None:
-    """Check the commands, print the table, and fail where something is wrong."""
+    """Check the commands, print the table, and fail if anything is wrong."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=20, help="pairs of each command")
-    parser.add_argument("--only", nargs="+", choices=list(COMMANDS), help="these commands alone")
+    parser.add_argument("--only", nargs="+", choices=list(COMMANDS), help="only these commands")
     parser.add_argument("--seed", type=int, default=0, help="of the delays between two of a pair")
     parser.add_argument("--out", type=Path, help="JSON file of the figures")
     options = parser.parse_args()
@@ -381,7 +381,7 @@ def main() -> None:
 
 
 def _import_everything() -> None:
-    """Import what the commands need, so that no fork has to."""
+    """Import what the commands need, so that the forks need not."""
     import pyarrow.parquet  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401
 

@@ -2,9 +2,9 @@
 
     python scripts/draw_augment.py [--only flip emr ...] [--out docs/images]
 
-Expressions are shown far stronger than micro-expressions are, except in clips. A difference is
-white where nothing changed, red where the picture became brighter, blue where darker. Landmarks of
-the subject's left side are orange, of the right blue, of the midline white.
+Except in clips, expressions are far stronger than micro-expressions. A difference is white where
+nothing changed, red where the picture became brighter, blue where darker. Landmarks on the
+subject's left side are orange, on the right blue, on the midline white.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mersynth.facs.action_units import CONDITION_AUS
 
 
 def region_replacing() -> Image.Image:
-    """Receiver, donor, and three ways to put them together."""
+    """Receiver, donor, and three ways to combine them."""
     both = batch_of(posed(5, "1+2+R12"), posed(9, "4+10+25"))
     panels = [named(both, "receiver"), named(both, "donor", 1)]
     feathered = {"boundary": "landmarks", "feather": 0.08}
@@ -82,7 +82,7 @@ def emr_row(
 
 
 def au_warps() -> Image.Image:
-    """A neutral face, warped by AUs, beside the phantom's own rendering of them."""
+    """A neutral face, warped by AUs, and the phantom's own rendering of them."""
     subject, cells = 7, ("12", "1+2", "4", "L14", "25+26")
     neutral = posed(subject, "")
     face, points = neutral["clip"][:, 0], neutral["landmarks"][:, 0]
@@ -134,7 +134,7 @@ def mixup() -> Image.Image:
 
 
 def affine() -> Image.Image:
-    """Onset and apex moved as one."""
+    """Onset and apex moved together."""
     given = posed(9, "1+2+12", 0.5)
     move = augment.RandomAffine((9, 9), 0.05, 1.05, generator=seeded())
     rows = []
@@ -170,7 +170,7 @@ def erasing() -> Image.Image:
 
 
 def color_jitter() -> Image.Image:
-    """Four draws, onset and apex of each alike."""
+    """Four draws, each the same for onset and apex."""
     given = posed(9, "12")
     four = {key: value.expand(4, *value.shape[1:]) for key, value in given.items()}
     transform = augment.ColorJitter(0.3, 0.3, 0.4, 0.04, generator=seeded())
@@ -224,7 +224,7 @@ def temporal_resample() -> Image.Image:
 
 
 def places(clips: int, frames: int) -> Tensor:
-    """(B, T, 20) in [0, 1): carried along as AUs, they tell which frame a frame was, over T."""
+    """(B, T, 20) in [0, 1): frame numbers over T, passed as AUs to track the frames."""
     return (torch.arange(frames) / frames)[None, :, None].expand(clips, -1, 20)
 
 
@@ -255,7 +255,7 @@ def onset_apex_pair() -> Image.Image:
 
 
 def overview() -> Image.Image:
-    """Two samples, and six things that become of the first."""
+    """Two samples, and six augmentations of the first."""
     both = batch_of(posed(5, "1+2+R12"), posed(9, "4+10+25"))
     calls: dict[str, augment.Augmentation] = {
         "RegionReplacing": augment.RegionReplacing(p=1, boundary="landmarks", feather=0.08),

@@ -1,4 +1,4 @@
-"""Draw docs/images/face_alignment.png: faces as they are found, and as they are aligned.
+"""Draw docs/images/face_alignment.png: faces as found, and as aligned.
 
 Above, a photograph with the five points that MTCNN finds, and the face aligned by them. Below, a
 turned, shrunk and shifted phantom frame with its true landmarks, and the face aligned by those.

@@ -1,6 +1,6 @@
-"""Draw docs/images/framing.png: faces in the framings that have a name.
+"""Draw docs/images/framing.png: faces in the named framings.
 
-Above, phantom subjects and a photograph as the framing head has them, below as tight has them.
+Above, phantom subjects and a photograph framed as head, below framed as tight.
 """
 
 from __future__ import annotations

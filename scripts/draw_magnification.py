@@ -1,10 +1,9 @@
-"""Draw what magnification makes of a phantom's weak smile and frown, for the documentation.
+"""Draw a phantom's weak smile and frown, magnified, for the documentation.
 
     python scripts/draw_magnification.py [--out docs/images/magnification.png]
 
-A row an expression: onset, apex, the rendered truth at alpha times the motion, and what linear
-Eulerian magnification and MagNet make of onset and apex. The subject is one that the shipped
-weights never saw.
+One row per expression: onset, apex, the rendered truth at alpha times the motion, and the results
+of linear Eulerian magnification and MagNet. The shipped weights never saw the subject.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     python scripts/draw_phantom.py --sheets
     python scripts/draw_phantom.py --population
 
-Writes ``phantom_subjects.png`` and ``phantom_aus.png``; with ``--sheets`` instead a sheet of 40
-people for each AU, ``phantom_aus/au01.jpg`` and so on; with ``--population`` 40 people of the wide
+Writes ``phantom_subjects.png`` and ``phantom_aus.png``; with ``--sheets`` instead one sheet of 40
+people per AU, ``phantom_aus/au01.jpg`` and so on; with ``--population`` 40 people of the wide
 population at rest and in posed expressions, ``phantom_population/rest.jpg`` and so on.
 """
 

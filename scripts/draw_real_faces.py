@@ -2,10 +2,10 @@
 
     python scripts/draw_real_faces.py [PICTURE ...] [--out docs/images/real_faces.jpg]
 
-The pictures (photos or films) are prepared as ``mersynth prepare --source folder`` does, at 256
-pixels; without any, scikit-image's astronaut is drawn, who is in the public domain. A column is an
-AU set, after the face at rest; the rows of a face are the warp and AU-ICGAN at macro strength, and
-both at the strength of a micro-expression.
+The pictures (photos or videos) are prepared as by ``mersynth prepare --source folder``, at 256
+pixels; by default scikit-image's astronaut is drawn, a public-domain picture. The columns are the
+face at rest and AU sets; the rows of a face are the warp and AU-ICGAN at macro strength, and both
+at the strength of a micro-expression.
 """
 
 from __future__ import annotations

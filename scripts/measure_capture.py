@@ -1,14 +1,14 @@
-"""What must a synthetic clip hold beside its expression? Asked of a generator without faults.
+"""Measure what a synthetic clip must show besides its expression, with a perfect generator.
 
     python scripts/measure_capture.py --out docs/capture.md
 
-plans a balanced set of the phantom's clips as ``mersynth generate`` does, and lets the phantom's
-own renderer make it: expressions without any fault, as no generator will ever give them. It does so
-several times: with a still head before a perfect camera, and with what recordings hold beside (the
-head's own motion, the camera's noise, weak movements that have nothing to do with the expression),
-one by one and together. A recognizer is pretrained on each set, fine-tuned and tested on real clips
-under the strict protocol. The clips of the AU warp stand beside them, with still heads and with the
-head motion that ``generate`` lends. A stopped script goes on where it was.
+plans a balanced set of the phantom's clips like ``mersynth generate``, and lets the phantom's own
+renderer make it: perfect expressions, better than any generator's. It does so several times: with a
+still head and a perfect camera, and with other properties of recordings (head motion, camera noise,
+weak movements unrelated to the expression), separately and together. A recognizer is pretrained on
+each set, fine-tuned and tested on real clips under the strict protocol. The clips of the AU warp
+are included, with still heads and with the head motion that ``generate`` transfers. A stopped
+script continues where it was.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ SETS: dict[str, Collection[str]] = {
     "rendered, camera noise": (NOISE,),
     "rendered, head motion": (MOTION,),
     "rendered, head motion and noise": (MOTION, NOISE),
-    "rendered, all that real clips hold": (MOTION, NOISE, OTHER),
+    "rendered, all that real clips show": (MOTION, NOISE, OTHER),
 }
-WARPS = {"AU warp, still head": "false", "AU warp, head motion lent": "true"}
+WARPS = {"AU warp, still head": "false", "AU warp, head motion transferred": "true"}
 
 
 class Twins:
-    """Renders the clips of a synthetic store anew, by the phantom subjects whose faces they wear.
+    """Renders a synthetic store's clips again, with the phantom subjects whose faces they show.
 
     Args:
         image_size: side of the frames, in pixels.
-        parts: what they hold beside their expression.
-        seed: of that.
+        parts: what they show besides their expression.
+        seed: of these parts.
     """
 
     def __init__(self, image_size: int, parts: Collection[str], seed: int) -> None:
@@ -180,7 +180,7 @@ def text(lines: list[list[str]], card: DataUsed, device: str, options: argparse.
     """The document."""
     return document(
         [
-            "# What a synthetic clip must hold beside its expression",
+            "# What a synthetic clip must show besides its expression",
             "Made by",
             command(),
             paragraph(
@@ -189,9 +189,9 @@ def text(lines: list[list[str]], card: DataUsed, device: str, options: argparse.
                 f"people, {options.seeds} seeds, strict, on {machine(device)}; pretrained on "
                 f"{options.per_class} clips of each class, about {CLIPS_SEEN} times as many clips "
                 f"as fine-tuning sees, at {1 / LR_FACTOR:g} times its learning rate; both were "
-                "chosen on these very clips, which flatters the gains of all rows. The rendered "
-                "sets follow the AU curves of the warp's, on other shots of the same faces: no "
-                "generator can show an expression better. The gain is in UF1, to real clips "
+                "chosen on these same clips, which favours the gains of all rows. The rendered "
+                "sets follow the same AU curves as the warp's, on other shots of the same faces: "
+                "no generator can show an expression better. The gain is in UF1, over real clips "
                 "alone, with a bootstrap interval over people."
             ),
             table(("pretrained on", "UF1", "UAR", "accuracy", "gain", "95 %"), lines),

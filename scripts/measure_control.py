@@ -1,20 +1,20 @@
-"""Measure how well clip generators obey: what is asked for, against what is obtained.
+"""Measure how well clip generators are controlled: AUs asked for, compared with AUs obtained.
 
     python scripts/measure_control.py --out docs/control.md     # the shipped one and the AU warp
     python scripts/measure_control.py --checkpoint mine=checkpoints/samm --sizes 128
 
 Faces of phantom subjects that neither a generator nor the estimator was trained on are moved to
-each of 20 AUs at five intensities, and to each lateral AU on one side, at several sizes. The
-renderer's own frames of the same faces stand beside them, row "rendered": what an estimator reads
-of them bounds what it can read of any. Columns:
+each of 20 AUs at five intensities, and to each lateral AU on one side, at several sizes. The row
+"rendered" has the renderer's own frames of the same faces, whose readings bound those of any
+generator. Columns:
 
 - control: correlation, gain (slope through 0) and mean error between asked and read intensity;
   cross-talk: mean reading of the AUs that were not asked for, at intensity 1;
 - one-sidedness: of what is read of an AU asked for on one side, the share on that side;
 - strength: how far faces move along the true motion, by Farneback's flow, at intensity 0.5;
-- SSIM to the true frame, and to the face at rest outside of the moved region, at intensity 1;
+- SSIM to the true frame, and to the face at rest outside the moved region, at intensity 1;
 - sharpness: the Laplacian's energy, as a share of the true frame's;
-- frames a second, of single clips of 16 frames.
+- frames per second, for single clips of 16 frames.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measure where AU-CAM and Grad-CAM look: how much of a map lies where the phantom truly moves.
+"""Measure how much of an AU-CAM or Grad-CAM map lies where the phantom moves.
 
     python scripts/measure_explanations.py                 # writes docs/explanations.md
     python scripts/measure_explanations.py --image-size 224 --subjects 16 --each 40 --epochs 60
@@ -7,13 +7,14 @@ Phantom clips are rendered, the dual branch is trained on them under grouped lea
 and each clip is explained by the model that never saw its person. The moving region is where the
 expression's true flow at the apex, the head held still, is longer than a share of its longest.
 
-- share of the mass: of a map's sum, what lies in the region; of a uniform map, the region's area.
-- within the moving half: the same, of the rows of the half (eyes or mouth) that moves most. Both
-  maps of the dual branch stand out against the rest of a half, so that the other half lights up,
-  too, whatever it does.
+- share of the mass: the share of a map's sum that lies in the region; for a uniform map, the
+  region's area.
+- within the moving half: the same, in the rows of the half (eyes or mouth) that moves most. Both
+  maps of the dual branch are relative to their half, so that the other half lights up, too,
+  whether or not it moves.
 - highest point: share of the clips whose highest value lies in the region.
-- the true motion's row bounds what maps of this coarseness can reach: the length of the true flow,
-  averaged to as many places as the branches' last layers have, and drawn as large as the maps are.
+- the true motion's row bounds what maps of this resolution can reach: the length of the true flow,
+  averaged to the resolution of the branches' last layers and resized to that of the maps.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ DRAWN = 6  # clips in the picture
 
 
 def render_store(path: Path, arguments: argparse.Namespace) -> dict[str, ClipSpec]:
-    """The phantom clips, rendered unless the folder is there; their specs by the clips' ids."""
+    """Render the phantom clips if the folder is missing; their specs by the clips' ids."""
     specs = clip_specs(
         seed=arguments.seed,
         subjects=arguments.subjects,
@@ -144,7 +145,7 @@ def figures_of(heat: np.ndarray, region: np.ndarray, moving: slice) -> dict[str,
 def measure(
     explained: ExplainedClips, flows: list[np.ndarray], threshold: float
 ) -> dict[str, dict[str, np.ndarray]]:
-    """By map and figure, a number a clip; NaN where a map is empty."""
+    """By map and figure, one number per clip; NaN where a map is empty."""
     found: dict[str, dict[str, list[float]]] = {
         name: {key: [] for key in FIGURES} for name in NAMES
     }
@@ -162,7 +163,7 @@ def measure(
 
 
 def table(figures: dict[str, dict[str, np.ndarray]]) -> str:
-    """Means over clips, in Markdown; behind a mean the share's deviation over clips."""
+    """Means over clips, in Markdown; for the share with its standard deviation over clips."""
     lines = []
     for name, rows in figures.items():
         spread = float(np.nanstd(rows["share"]))
@@ -228,8 +229,8 @@ def document(
     parts = [
         "# Where the dual branch looks: AU-CAM measured on the phantom",
         "`recognizers explain` draws what a run's models looked at, each clip by the model of the "
-        "fold that tested it. On the phantom the truth is known, and it can be measured how much "
-        "of a map lies where the face moves. Made by",
+        "fold that tested it. On the phantom the truth is known, so that the share of a map that "
+        "lies where the face moves can be measured. Made by",
         documents.command(),
         f"whose text explains the columns. {len(run.tested)} clips of {arguments.subjects} phantom "
         f"subjects in {len(EMOTIONS)} classes ({arguments.strength}-expressions, {side}), "
@@ -241,11 +242,11 @@ def document(
         table(figures),
         "AU-CAM has more of its mass in the region:",
         comparisons(figures).rstrip(),
-        "Either map of the dual branch is as coarse as its last layer, a place for "
-        f"{STRIDE} x {STRIDE} pixels, and before its ReLU adds up to nothing over each half, since "
-        "a half's features are brought to one length: both halves light up, also one that does not "
-        "move. So the second column asks within the half that moves most alone.",
-        f"![Apex frame, AU-CAM and Grad-CAM of some clips; outlined: what truly moves]({drawing})",
+        "Either map of the dual branch has the resolution of its last layer, one position per "
+        f"{STRIDE} x {STRIDE} pixels, and before its ReLU adds up to 0 over each half, since "
+        "a half's features are normalised to one length: both halves light up, even one that does "
+        "not move. The second column is therefore computed in the half that moves most.",
+        f"![Apex frame, AU-CAM and Grad-CAM of some clips; outlined: what really moves]({drawing})",
     ]
     return documents.document([wrapped(part) for part in parts])
 
@@ -265,7 +266,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=14, help="clips of each of three emotions")
     parser.add_argument("--strength", choices=("micro", "macro"), default="macro")
     parser.add_argument("--image-size", type=int, default=160)
-    parser.add_argument("--groups", type=int, default=3, help="of people, a fold each")
+    parser.add_argument("--groups", type=int, default=3, help="of people, one fold each")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=7)
     parser.add_argument("--threshold", type=float, default=0.25, help="of the moving region")

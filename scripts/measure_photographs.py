@@ -9,7 +9,7 @@
 
 The first command prepares photos and films as ``mersynth prepare --source folder`` does, at 256
 pixels, and lets both generators show each AU at intensity 1 on every face. The reader, MediaPipe's
-face landmarker in an environment of its own, says where brows, lids, nose and lips then are
+face landmarker in a separate environment, says where brows, lids, nose and lips then are
 (``scripts/read_blendshapes.py``). The last one writes the table.
 """
 
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pictures", type=Path, nargs="*", help="photos and films of faces")
     parser.add_argument("--frames", type=Path, help="folder to write the moved faces to")
-    parser.add_argument("--readings", type=Path, help="folder with what the reader read of them")
+    parser.add_argument("--readings", type=Path, help="folder with the reader's readings of them")
     parser.add_argument("--out", type=Path, default=Path("docs/photographs.md"))
     options = parser.parse_args()
     logs.set_up(debug=False)
@@ -96,10 +96,10 @@ def describe(readings: dict[str, Any]) -> str:
     for name in NAMES.values():
         head += [name, "outwards", "up"]
     text = f"""
-        {people} faces of photographs and films that nobody made for this, moved by each AU at
-        intensity 1, at 256 pixels. MediaPipe's landmarks say how far the place that the AU is known
-        by moves, in percent of the distance between the eyes' centres, in the mean of both sides
-        and of all faces, after the faces were laid upon each other by eye corners and the bridge of
+        {people} faces of photographs and films not made for this purpose, moved by each AU at
+        intensity 1, at 256 pixels. MediaPipe's landmarks say how far the AU's typical place moves,
+        in percent of the distance between the eyes' centres, as the mean of both sides
+        and of all faces, after the faces were aligned by eye corners and the bridge of
         the nose. *Outwards* is away from the middle of the face. Made by the commands in the script
         `scripts/measure_photographs.py`.
         """

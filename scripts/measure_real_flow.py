@@ -1,4 +1,4 @@
-"""How near does the flow of rendered clips come to real flow, and does it teach a recognizer?
+"""Measure how similar rendered clips' flow is to real flow, and whether it helps a recognizer.
 
     python scripts/measure_real_flow.py --real REAL.npz --table casme2=CASME2-coding-20140508.xlsx \
         --table samm=SAMM_Micro_FACS_Codes_v2.xlsx --out docs/real_flow.md
@@ -10,9 +10,9 @@ reads it). The set ``now`` is what this version renders: onset and apex of the t
 stores of ``mersynth phantom --like``, or feature files.
 
 Each set is compared with each real database: how long flow is in the parts of the face, where
-strain lies, first components, and what sets a class apart. Then STSTNet is tested on each database
-by itself, under the strict protocol: trained on real clips alone, alone for as many steps, and
-pretrained on each set, without the clips that follow a tested person's. A stopped script goes on
+strain lies, first components, and what distinguishes a class. Then STSTNet is tested on each
+database by itself, under the strict protocol: trained on real clips alone, alone for as many steps,
+and pretrained on each set, without clips that follow a tested person's. A stopped script continues
 where it was. ``--seeds 0`` compares only.
 """
 
@@ -64,7 +64,7 @@ def stores_of(options: argparse.Namespace) -> dict[str, list[Path]]:
         database, _, table = given.partition("=")
         if database not in LAYOUTS or not Path(table).is_file():
             raise argparse.ArgumentTypeError(
-                f"--table needs {' or '.join(LAYOUTS)}=FILE, an annotation table that is there; "
+                f"--table needs {' or '.join(LAYOUTS)}=FILE, an existing annotation table; "
                 f"got {given!r}"
             )
         for seed in range(options.renderings):
@@ -97,7 +97,7 @@ def text(
             f"{sizes}. Flow images of 28 x 28, each channel of each clip stretched to its own "
             "range; rendered flow is by TV-L1 with an attachment of "
             f"{FLOW['attachment']:g}. Rows of the picture: each set; columns: a class's mean map "
-            "less the mean of all, then the first components of u and v."
+            "minus the mean of all, then the first components of u and v."
         ),
         f"![Mean maps of classes and first components]({drawing})",
         *statistic_tables(found, real[0].classes),

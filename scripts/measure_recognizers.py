@@ -5,7 +5,7 @@
 
 renders a phantom population, lets the shipped generator make a balanced store of it, and runs each
 system twice under the strict protocol. Small forms of the systems are tested on groups of people;
-``--full`` takes the papers' sizes and epochs and leaves one person out. A stopped script goes on
+``--full`` takes the papers' sizes and epochs and leaves one person out. A stopped script continues
 where it was.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from measuring.baseline import most_frequent
 from measuring.documents import command, document, machine, paragraph, table
 from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
+from measuring.shipped import shipped_section
 from measuring.small_forms import EPOCHS, Form, describe
 from measuring.synthetic import synthetic_store
 from reproduction.command import errors_shown
@@ -51,7 +52,7 @@ class Stores:
     Attributes:
         real: clips under test.
         synthetic: clips to pretrain on.
-        macro: macro-expressions of other people, for what adapts from them (NMER).
+        macro: macro-expressions of other people, for systems that adapt from them (NMER).
     """
 
     real: Path
@@ -60,7 +61,7 @@ class Stores:
 
 
 def make_stores(folder: Path, per_class: int, seed: int) -> Stores:
-    """Render and generate, unless it is there."""
+    """Render and generate the stores that do not exist yet."""
     stores = Stores(folder / "phantom", folder / "phantom_synthetic", folder / "phantom_macro")
     size = load_card(SHIPPED).image_size
     if not stores.real.exists():
@@ -99,7 +100,7 @@ def run_pair(
 
 
 def row(run: Run, *names: str) -> list[str]:
-    """A line of the table, behind the names."""
+    """A line of the table, after the names."""
     means = {s: run.scores[s]["Full"].mean for s in ("strict", "oracle") if s in run.scores}
     interval = run.interval("strict", "uf1")
     ends = "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
@@ -127,7 +128,7 @@ def gains(found: dict[Form, list[Run]]) -> str:
     below = [name for name, change in changes.items() if change.high < 0]
     mean = sum(change.estimate for change in changes.values()) / len(changes)
     return (
-        f"Synthetic clips change UF1 by {mean:+.3f} in the mean of {len(changes)} systems. The "
+        f"Synthetic clips change UF1 by {mean:+.3f} on average over {len(changes)} systems. The "
         f"95 % interval of the change, over people, lies above zero for {len(above)} "
         f"({', '.join(above) or 'none'}), below zero for {len(below)} "
         f"({', '.join(below) or 'none'})."
@@ -147,19 +148,19 @@ def introduction(found: dict[Form, list[Run]], stores: Stores, seeds: int) -> st
     return (
         f"{len(real.clips)} clips of {people} phantom people in {len(classes(PHANTOM, 'five'))} "
         f"classes, {real.image_size} pixels; {len(synthetic.clips)} synthetic clips, each class "
-        "equally often, of the generator that the package ships, which never saw these people. "
+        "equally often, from the generator that comes with the package and never saw these people. "
         f"The systems are {describe(list(found))}. Fine-tuning has {LR_FACTOR:g} of the learning "
         f"rates of pretraining{more}; both were chosen for STSTNet on these clips. {seeds} "
         f"seed{'s' if seeds > 1 else ''}, on {machine(device)}."
     )
 
 
-READING = """The table shows that every system runs under an honest protocol. It does not rank the
-    systems: sizes and epochs are not the papers', and the phantom is no person. The first figures
-    are strict, and results; `oracle` keeps the epoch at which most clips of the tested people are
-    right, as most published code does, and is none. Systems that are fitted once (SVM) learn from
-    synthetic clips beside the real ones. Seconds are those of all folds and pretrainings
-    together; other work on the machine lengthens them."""
+READING = """The table shows that every system runs under a strict protocol. It does not rank the
+    systems: sizes and epochs are not the papers', and phantoms are not people. The first figures
+    are strict, and results; `oracle` takes the epoch at which most clips of the tested people are
+    right, as most published code does, and is not a result. Systems that are fitted once (SVM)
+    learn from synthetic clips together with the real ones. Seconds are those of all folds and
+    pretrainings together; other work on the machine lengthens them."""
 
 
 def text(found: dict[Form, list[Run]], stores: Stores, seeds: int) -> str:
@@ -172,9 +173,10 @@ def text(found: dict[Form, list[Run]], stores: Stores, seeds: int) -> str:
             command(),
             paragraph(introduction(found, stores, seeds)),
             paragraph(READING),
-            paragraph(f"{most_frequent(first)}: a system that is no better has learnt nothing."),
+            paragraph(f"{most_frequent(first)}: a system that is no better has learned nothing."),
             table(HEAD, [line for pair in found.items() for line in rows_of(*pair)], words=(0, 2)),
             paragraph(gains(found)),
+            shipped_section(),
         ]
     )
 

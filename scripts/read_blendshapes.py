@@ -5,11 +5,11 @@
     build/reader/bin/python scripts/read_blendshapes.py build/geometry/frames.npz \
         --model face_landmarker.task --out build/geometry/readings.json
 
-The reader is a tool of measurement in an environment of its own: mediapipe is no dependency of this
-package, and this script imports nothing of it. MODEL is MediaPipe's published bundle for its face
-landmarker. The frames are those that ``scripts/measure_au_geometry.py --frames`` writes: ``x``
-(people, 1 + K, H, W, 3) uint8, each person's first picture at rest; ``shown`` (K,), what the others
-show. The readings are JSON: ``people``, how many faces were found at rest; ``rest``, each
+The reader is a measuring tool in a separate environment: mediapipe is not a dependency of this
+package, and this script imports nothing from the package. MODEL is MediaPipe's published bundle for
+its face landmarker. The frames are those that ``scripts/measure_au_geometry.py --frames`` writes:
+``x`` (people, 1 + K, H, W, 3) uint8, each person's first picture at rest; ``shown`` (K,), what the
+others show. The readings are JSON: ``people``, how many faces were found at rest; ``rest``, each
 blendshape's mean over people; ``rises``, for each of ``shown``, its mean rise over rest; and
 ``moves``, how far each of :data:`PLACES` moves outwards and down, in percent of the distance
 between the eyes' centres.
@@ -36,7 +36,7 @@ IRISES = (468, 473)
 def moves(rest: np.ndarray, shown: np.ndarray) -> dict[str, tuple[float, float]]:
     """How far places move outwards and down from points (478, 2) to others, in percent.
 
-    The faces are laid upon each other by a similarity of their steady points.
+    The faces are aligned by a similarity transform of their steady points.
     """
     x, y = (points[STEADY] - points[STEADY].mean(0) for points in (shown, rest))
     turn = complex(*[(x * y).sum(), (x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0]).sum()]) / (x**2).sum()
@@ -110,7 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     for path in (options.frames, options.model):
         if not path.is_file():
-            parser.error(f"{path} is no file")
+            parser.error(f"{path} is not a file")
     with np.load(options.frames) as data:
         readings = read_all(data["x"], [str(name) for name in data["shown"]], options.model)
     options.out.write_text(json.dumps(readings, indent=1) + "\n", encoding="utf-8")

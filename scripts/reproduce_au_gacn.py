@@ -4,9 +4,9 @@
         --pretrain casme2=DIR --pretrain samm=DIR
     python scripts/reproduce_au_gacn.py --table 5 --quick
 
-What is pretrained on are synthetic clips whose generators never saw the people of a fold
-(`mersynth train --subject-groups K`, `mersynth generate`). A script that was stopped goes on: every
-run lies in runs/reproduce/au_gacn, where tables share them.
+Pretraining uses synthetic clips whose generators never saw the people of a fold (`mersynth
+train --subject-groups K`, `mersynth generate`). A stopped script continues where it was: every run
+is in runs/reproduce/au_gacn, shared between tables.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from recognizers.folds.splits import Split
 _NATIVE = {"casme2": "seven", "samm": "eight"}  # classes: all labels of the database
 _METRICS: dict[str, Statistic] = {"ACC": "accuracy", "F1-score": "uf1"}
 _HEADS = {"casme2": "CASME II", "samm": "SAMM"}
-_PRETRAINED = "pretrained on AU-ICGAN's clips: its figures without are in table {}"
+_PRETRAINED = "pretrained on AU-ICGAN's clips; table {} has its figures without pretraining"
 _MEANS = (
     "The paper takes means over people for its figures, which gives people with few clips more "
     "weight than pooling does."
 )
-_GAINS = "The gains that the paper prints in brackets behind its own figures are left out."
+_GAINS = "The gains that the paper prints in brackets after its figures are left out."
 
 
 def _columns(split: Split, three: bool) -> tuple[Column, ...]:

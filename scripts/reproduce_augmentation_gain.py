@@ -8,7 +8,7 @@ tests recognizers under the strict protocol three times: trained on real clips a
 clips of the AU warp, which needs no training, and pretrained on clips of AU-ICGAN. ``--table``
 renders a database from its annotation table (its people, counts, AUs and durations); ``--store``
 takes a store that is there. The gain is the difference in UF1 to real clips alone on the same
-people, with a bootstrap interval over people. A stopped script goes on where it was.
+people, with a bootstrap interval over people. A stopped script continues where it was.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ def real_stores(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def patches(form: Form, real: Path) -> list[str]:
-    """What FRL-DGT needs where no landmarks tell its regions: M5 of its Table 2."""
+    """Overrides that FRL-DGT needs for stores without landmarks: M5 of its Table 2."""
     needed = form.system == "frl_dgt"
     known = not needed or any(has(item, "landmarks") for item in ClipStore.open(real))
     return [] if known else ["model.options.regions=patches"]
 
 
 def fill(form: Form, name: str, real: Path, options: argparse.Namespace) -> Cell:
-    """Run a system on a database with each generator, or go on with it."""
+    """Run a system on a database with each generator, or continue the runs."""
     runs = {}
     longer = [LONGER] if form.system in options.longer else []
     for generator in (NONE, *longer, *options.generator):
@@ -132,7 +132,7 @@ def fill(form: Form, name: str, real: Path, options: argparse.Namespace) -> Cell
 
 
 def number_of_clips(run: Run) -> int:
-    """That were tested."""
+    """Number of tested clips."""
     return len(run.predictions["strict"].true_labels())
 
 
@@ -162,7 +162,7 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
             paragraph(
                 f"{'; '.join(sizes)}, {origin}, in five classes; a clip that lacks what a system "
                 f"reads is left out. {options.per_class} synthetic clips of each class, none of "
-                "which shows a tested person or follows one's AU curve. The systems are "
+                "which shows a tested person or follows such a person's AU curve. The systems are "
                 f"{describe(forms)}. Fine-tuning has {LR_FACTOR:g} of the learning rates of "
                 f"pretraining{steps}; both were chosen for STSTNet on the phantom's own store. "
                 f"{options.seeds} seeds, on {machine(results[0].device)}. "
@@ -170,18 +170,18 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
                 "the difference in UF1 to real clips alone on the same people, its interval a "
                 "bootstrap over people; s: seconds of all folds and pretrainings, which other work "
                 "on the machine lengthens. Where stores have no landmarks for its regions, FRL-DGT "
-                f"cuts 3 x 3 patches.{longer if options.longer else ''}"
+                f"uses 3 x 3 patches.{longer if options.longer else ''}"
             ),
             f"Paper 004 reports a mean gain of {WANTED:+.3f} in F1 for AU-ICGAN, over four "
             "recognizers and two databases. Here:",
             verdict(cells, options.generator),
             paragraph(
-                "Above chance: the interval of UAR lies above that of any answer blind to the "
-                "clip, one in the number of classes. A gain to above chance says that synthetic "
-                "clips taught what real ones alone did not in these epochs; a loss below it says "
-                "little, as one blind answer takes another's place. "
+                "Above chance: the interval of UAR lies above 1 / number of classes, the UAR of "
+                "any answer that ignores the clip. A gain to above chance says that synthetic "
+                "clips taught what real ones alone did not in these epochs; a loss below chance "
+                "says little, since one blind answer replaces another. "
                 f"{'; '.join(nothing)}. Seeds are averaged, not resampled, and of so many "
-                "intervals one or two leave zero out by chance."
+                "intervals one or two exclude zero by chance."
             ),
             f"![Gains with their intervals]({drawing})",
             table(HEAD, rows(cells, options.generator), words=WORDS),

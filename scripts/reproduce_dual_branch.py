@@ -3,7 +3,7 @@
     python scripts/reproduce_dual_branch.py --table 4 --store casme2=DIR --store samm=DIR
     python scripts/reproduce_dual_branch.py --table 3 --quick
 
-A script that was stopped goes on: every run lies in runs/reproduce/dual_branch.
+A stopped script continues where it was: every run is in runs/reproduce/dual_branch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from reproduction.tables import Column, Row, Setting, Table, columns, row
 
 from recognizers.evaluation.metrics import Statistic
 
-# Section 4.3: On-A and Off-A are of the apex frame on CASME II, of the amplified one on SAMM.
+# Section 4.3: On-A and Off-A use the apex frame on CASME II, the amplified one on SAMM.
 _AMPLIFIED = {"samm": ("model.features.on_off.alpha=6.0",)}
 
 _OF_PARTS = "published of its part of the MEGC2019 composite; run here on the database alone"

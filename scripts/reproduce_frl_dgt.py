@@ -3,10 +3,10 @@
     python scripts/reproduce_frl_dgt.py --table 2 --store composite=DIR
     python scripts/reproduce_frl_dgt.py --table 3 --quick
 
-`mersynth prepare --source composite` makes the composite of the challenge out of the stores of
-CASME II, SMIC and SAMM. A script that was stopped goes on: every run lies in
-runs/reproduce/frl_dgt, where tables share them. What follows the tables in the paper (onsets and
-apexes that are shifted or spotted) is scripts/frl_dgt_sensitivity.py.
+`mersynth prepare --source composite` makes the challenge's composite from the stores of
+CASME II, SMIC and SAMM. A stopped script continues where it was: every run is in
+runs/reproduce/frl_dgt, shared between tables. For the paper's study of shifted and spotted onsets
+and apexes see scripts/frl_dgt_sensitivity.py.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COLUMNS = tuple(
     for head, part in PARTS.items()
     for column in columns(head, CDE, {"UF1": "uf1", "UAR": "uar"}, part)
 )
-_STARRED = "the paper's * : learned from other data, too"
+_STARRED = "the paper's *: trained on other data, too"
 
 
 def _four(label: str, published: str, config: str | None = None) -> Row:

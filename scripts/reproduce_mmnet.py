@@ -3,7 +3,8 @@
     python scripts/reproduce_mmnet.py --table 3 --store casme2=DIR --store samm=DIR --partial
     python scripts/reproduce_mmnet.py --table 5 --quick
 
-A script that was stopped goes on: every run lies in runs/reproduce/mmnet, where tables share them.
+A stopped script continues where it was: every run is in runs/reproduce/mmnet, shared between
+tables.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from reproduction.tables import Column, Row, Setting, Table, row
 
 _CASME2 = Setting(database="casme2")
 _SAMM = Setting(database="samm")
-# Table 1: the four emotions that count, in which "negative" of the scheme is disgust alone.
+# Table 1: the four emotions used; "negative" of the scheme is disgust alone.
 _MMEW = Setting(
     database="mmew", classes="four", emotions=("happiness", "surprise", "disgust", "others")
 )

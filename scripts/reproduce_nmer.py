@@ -3,8 +3,9 @@
     python scripts/reproduce_nmer.py --store composite=DIR --store ckplus=DIR
     python scripts/reproduce_nmer.py --quick
 
-`mersynth prepare --source composite` makes the composite of the challenge out of the stores of
-CASME II, SMIC and SAMM. A script that was stopped goes on: every run lies in runs/reproduce/nmer.
+`mersynth prepare --source composite` makes the challenge's composite from the stores of
+CASME II, SMIC and SAMM. A stopped script continues where it was: every run is in
+runs/reproduce/nmer.
 """
 
 from __future__ import annotations

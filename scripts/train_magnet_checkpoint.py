@@ -2,9 +2,9 @@
 
     python scripts/train_magnet_checkpoint.py
 
-renders patches of phantom subjects 5000 and up that nothing else uses, trains (30 to 50 minutes on
-one CPU core), and puts the weights into ``mersynth/checkpoints/magnet``. Repeated after a stop, it
-goes on where it was.
+renders patches of phantom subjects 5000 and up, which nothing else uses, trains (30 to 50 minutes
+on one CPU core), and puts the weights into ``mersynth/checkpoints/magnet``. Run it again after a
+stop to continue.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ IMAGE_SIZES = (64, 96, 128, 192)
 
 
 def rendered(path: Path, first: int, subjects: int, settings: MagNetTraining) -> Pairs:
-    """Pairs of phantom faces, from a file if it is there (8 bits, as in stores)."""
+    """Pairs of phantom faces, from a file if it exists (8 bits, as in stores)."""
     if not path.exists():
         pairs = phantom_pairs(
             range(first, first + subjects), PAIRS_EACH, settings.size,

@@ -3,11 +3,12 @@
     python scripts/train_phantom_checkpoint.py --work build/phantom_checkpoint
     python scripts/train_phantom_checkpoint.py --device cuda --minutes 8 --out build/shipped
 
-renders expressions of the subjects 1000 and up, and where critics take part moving ones too, trains
-AU-ICGAN on them (``configs/experiment/cpu.yaml`` and ``gpu.yaml`` hold the choices) and puts the
-generator into ``--out``, ``mersynth/checkpoints/phantom`` by default. Repeated after a stop, it
-goes on where it was. ``--minutes`` sets the steps by the pace of the first ones: rendering comes
-before, on all processors. Further words are Hydra overrides, for instance ``steps=100``.
+renders expressions of the subjects 1000 and up, and clips of them if critics are used, trains
+AU-ICGAN on them (settings: ``configs/experiment/cpu.yaml`` and ``gpu.yaml``) and puts the
+generator into ``--out``, ``mersynth/checkpoints/phantom`` by default. Run again after a stop, it
+continues where it was. ``--minutes`` sets the number of steps by the pace of the first ones;
+rendering comes first, on all processors. Further arguments are Hydra overrides, for instance
+``steps=100``.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ EXPRESSIONS = 24  # of each sitting
 
 
 def random_peak(rng: np.random.Generator) -> np.ndarray:
-    """(20, 2) intensities of one to four AUs, now and then on one side only."""
+    """(20, 2) intensities of one to four AUs, sometimes only on one side."""
     count = rng.choice([1, 2, 3, 4], p=[0.4, 0.3, 0.2, 0.1])
     peak = np.zeros((len(CONDITION_AUS), 2), np.float32)
     for column in rng.choice(len(CONDITION_AUS), count, replace=False):
@@ -70,7 +71,7 @@ def random_peak(rng: np.random.Generator) -> np.ndarray:
 
 
 def random_framing(rng: np.random.Generator) -> Framing:
-    """Between the whole head and a tight crop; each of them for a sixth of the time."""
+    """A framing between the whole head and a tight crop; either of these in a sixth of cases."""
     share = float(np.clip(rng.uniform(-0.25, 1.25), 0, 1))
     numbers = {
         name: (1 - share) * low + share * getattr(TIGHT, name)
@@ -80,14 +81,13 @@ def random_framing(rng: np.random.Generator) -> Framing:
 
 
 def write_macro(path: Path, image_size: int, seed: int, workers: int) -> None:
-    """A clip a sitting: a face at rest, then random AU sets of all strengths, each a frame.
+    """One clip per sitting: a face at rest, then one frame per random AU set, of all strengths.
 
-    Every AU is seen alone too. Framing, pose, light and camera noise stay the same within a
-    sitting: what differs between its frames is the expression alone, so that the frames teach
-    nothing but that. (Noise of its own in every frame would teach the generator to smooth.) Faces
-    are framed as a whole head, as a tight crop and in all ways between, so that the generator finds
-    them wherever they lie. Every other person comes from a population as wide as real recordings,
-    the others are as the phantom's default is.
+    Every AU is also shown alone. Framing, pose, light and camera noise are the same within a
+    sitting, so that its frames differ only in the expression. (Independent noise in every frame
+    would teach the generator to smooth.) Faces are framed as a whole head, as a tight crop and in
+    all ways between, so that the generator finds them anywhere. Every other person comes from the
+    wide population, the others from the phantom's default one.
     """
     numbers = range(FIRST_SUBJECT, FIRST_SUBJECT + SUBJECTS)
     clips = [
@@ -99,7 +99,7 @@ def write_macro(path: Path, image_size: int, seed: int, workers: int) -> None:
         for i in range(SITTINGS)
     ]  # fmt: skip
     header = {"source": "phantom", "phantom": VERSION, "strength": "macro", "seed": seed}
-    header |= {"framing": None}  # not one
+    header |= {"framing": None}  # there are several
     with (
         StoreWriter(path, clips, image_size, header) as writer,
         logs.progress("rendering sittings", len(clips), "clips") as advance,
@@ -142,13 +142,13 @@ def _sittings(number: int, image_size: int, seed: int) -> list[tuple[np.ndarray,
 
 
 def steps_within(seconds: float, store: Path, seed: int, overrides: Sequence[str]) -> list[str]:
-    """Overrides by which a training takes so long, its stages sharing the steps as they do now."""
+    """Overrides for a training of a given duration, with the same proportions of its stages."""
     config = load_settings(overrides)
     share = config.true_frame_steps / config.steps
     reads = config.au_reading_steps / config.steps if share < 1 else 0
 
     def pace(stage: str) -> float:
-        """Seconds a step."""
+        """Seconds per step."""
         taken = []
         for steps in (10, 40):
             few = {
@@ -198,7 +198,7 @@ def main() -> None:
     elif load_true_motion(ClipStore.open(macro)) is None:
         parser.error(f"{macro} was not finished; remove it")
     store = macro
-    if config.true_frame_steps < config.steps and config.video_every:  # it sees faces that move
+    if config.true_frame_steps < config.steps and config.video_every:  # it needs moving faces
         store, overrides = moving, [*overrides, f"macro_store={macro}", "macro_share=1.0"]
         if not moving.exists():
             write_store(
@@ -215,7 +215,7 @@ def main() -> None:
                 device=arguments.device,
             )
     if arguments.minutes is not None:
-        kept = arguments.work / "steps.json"  # a training that goes on has those it began with
+        kept = arguments.work / "steps.json"  # a continued training keeps its number of steps
         if not kept.exists():
             found = steps_within(60 * arguments.minutes, store, arguments.seed, overrides)
             write_json_atomically(kept, found)

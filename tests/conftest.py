@@ -18,7 +18,7 @@ from PIL import Image
 
 from mersynth.store.clip_store import ClipStore
 
-# The cases that every source inherits are no test module; their asserts shall explain themselves.
+# The cases that every source inherits are not a test module; pytest must rewrite their asserts.
 pytest.register_assert_rewrite("tests.sources.frame_case", "tests.sources.source_case")
 
 RENDERER = "mersynth.phantom.render"
@@ -49,7 +49,7 @@ def _annotations() -> Path:
 
 
 def told_by_source(store: ClipStore) -> list[dict[str, Any]]:
-    """The warnings of a store's header, but for those about apexes: fake frames hardly move."""
+    """The warnings of a store's header, except about apexes: fake frames hardly move."""
     warnings = store.meta["header"]["warnings"]
     return [w for w in warnings if not w["reason"].startswith("apex in doubt")]
 

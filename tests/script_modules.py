@@ -1,4 +1,4 @@
-"""The folder of scripts, which is no package: its modules, and its scripts as commands."""
+"""The folder of scripts, which is not a package: its modules, and its scripts as commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 class Ran(NamedTuple):
-    """What a script told and how it ended."""
+    """What a script printed and how it ended."""
 
     code: int
     stdout: str

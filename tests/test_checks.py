@@ -1,4 +1,4 @@
-"""The vocabulary of checks, and of lists in messages."""
+"""Checks of arguments, and lists in messages."""
 
 from __future__ import annotations
 

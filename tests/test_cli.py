@@ -230,7 +230,7 @@ def test_generate_takes_faces_alone(replace: Callable[..., Any]) -> None:
 def test_clips_are_named_in_exactly_one_way(command: str, clips: tuple[str, ...]) -> None:
     result = run(command, *clips, *(("--per-class", "1") if command == "generate" else ()))
     assert result.exit_code == 2
-    assert "--source or by --store" in result.output
+    assert "either --source or --store" in result.output
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which precision a machine trains in."""
+"""The precision in which a machine trains."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ def test_auto_is_bf16_only_where_the_cpu_has_instructions_for_it(
     assert f"precision=auto is {chosen}: this cpu has" in caplog.text
 
 
-def test_what_torch_cannot_tell_is_computed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float32_is_used_if_torch_does_not_know_bf16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert choose_precision("auto", CPU) == "32-true"
     assert not has_fast_bf16(torch.device("mps"))
 
 
-def test_what_was_asked_for_is_kept_and_slow_bf16_is_told(
+def test_the_requested_precision_is_kept_and_slow_bf16_is_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)

@@ -83,7 +83,7 @@ def test_packages_are_compared_with_what_the_project_declares(
     assert [doctor.is_obstacle(f) for f in found.values()] == [False, True, True]
 
 
-def test_a_project_that_is_not_installed_is_told_so() -> None:
+def test_a_project_that_is_not_installed_is_reported() -> None:
     def requires(name: str) -> list[str]:
         raise metadata.PackageNotFoundError(name)
 
@@ -218,7 +218,7 @@ def test_what_is_piped_is_not_wrapped(tmp_path: Path) -> None:
     write_generator(tmp_path / "shipped")
     done = CliRunner().invoke(app, ["doctor"])
     (line,) = [line for line in done.output.splitlines() if "retinaface_r34" in line[:20]]
-    assert line.endswith("names another folder), or")
+    assert line.endswith("sets another folder), or")
     assert len(line) > 200
     assert "hf download py-feat/retinaface_r34 model.safetensors --cache-dir" in done.output
 
@@ -226,7 +226,7 @@ def test_what_is_piped_is_not_wrapped(tmp_path: Path) -> None:
 def test_doctor_fails_only_when_the_main_job_cannot_run(tmp_path: Path) -> None:
     failed = CliRunner().invoke(app, ["doctor"])
     assert failed.exit_code == 1
-    assert "in the way of `mersynth generate`: shipped (phantom)" in failed.output
+    assert "`mersynth generate` cannot run without: shipped (phantom)" in failed.output
     write_generator(tmp_path / "shipped")
     passed = CliRunner().invoke(app, ["doctor"])
     assert passed.exit_code == 0, passed.output

@@ -1,4 +1,4 @@
-"""Sets of flow images: real databases apart, and rendered clips with their templates."""
+"""Sets of flow images: one per real database, and rendered clips with their templates."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_databases_come_apart(tmp_path: Path) -> None:
     assert (first.images.max((2, 3)) == 1).all()
 
 
-def test_synthetic_clips_are_no_real_ones(tmp_path: Path) -> None:
+def test_synthetic_clips_are_refused_as_real_ones(tmp_path: Path) -> None:
     origin = {"generator": ["g"] * 2, "unseen": ["a/1"] * 2, "template": ["a/1/x"] * 2}
     real = write_real(tmp_path / "real.npz", ["a"] * 2, ["1", "2"], **origin)
     with pytest.raises(ValueError, match="synthetic clip; give real ones"):
@@ -61,9 +61,9 @@ def test_rendered_clips_that_follow_a_tested_person_are_left_out(tmp_path: Path)
     assert not usable_clips(clips, ["smic/s02"])  # not known to be unseen
 
 
-def test_people_called_otherwise_are_told(tmp_path: Path) -> None:
+def test_people_with_other_names_are_reported(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "first", tiny_clips(subjects=1, num_frames=2))
-    with pytest.raises(ValueError, match=r"whose people it calls samm/000 .* called samm/6"):
+    with pytest.raises(ValueError, match=r"whose people it names like samm/000, .* like samm/6"):
         sets.rendered_file(store.path, ["samm/6", "samm/7"], tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Who may import whom: no circles, and no room imports one that stands above it."""
+"""Who may import whom: no circles, and no room imports a later one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 
-# From the ground up, a line a floor: a module imports its own room and those before it. A name
+# From the bottom up, one layer per line: a module imports its own room and those before it. A name
 # stands for a module and all below it; where two names fit, the longer one counts.
 ROOMS = [
     "mersynth.card mersynth.checks mersynth.config mersynth.devices mersynth.files mersynth.lock "
@@ -47,9 +47,9 @@ ROOMS = [
     "recognizers.studio_tab",
     "recognizers.listing recognizers.cli",
 ]
-# The packages themselves offer what lies deeper, which they import when it is asked for.
+# The packages also offer names of their submodules, which they import on first use.
 FACES = {"mersynth", "recognizers"}
-# Of files that ruff has formatted: a syntax tree of each would take seconds.
+# Files are formatted by ruff; a syntax tree of each would take seconds.
 IMPORT = re.compile(
     r"^ *(?:from ((?:mersynth|recognizers)[\w.]*) import (\([^)]*\)|.+)"
     r"|import ((?:mersynth|recognizers)[\w.]*))",

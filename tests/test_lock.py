@@ -1,4 +1,4 @@
-"""One writer an output: the second is told who the first is, and a killed one holds nothing."""
+"""One writer per output: the second learns who the first is, and a killed one holds no lock."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_who_comes_second_is_told_who_holds_it_until_that_is_killed(tmp_path: Path) -> None:
+def test_the_second_process_learns_who_holds_the_lock_until_that_is_killed(tmp_path: Path) -> None:
     output = tmp_path / "store"
     with other(_HOLD, output) as process:
         who = rf"{output} is being written by `-c .*store` \(pid {process.pid} on "
@@ -96,7 +96,7 @@ def test_a_thread_may_nest_what_no_other_thread_may_take(tmp_path: Path) -> None
 
 
 def test_one_at_a_time_however_often_it_changes_hands(tmp_path: Path) -> None:
-    """The file of the lock is removed each time: who has opened the old one must not get in."""
+    """The lock file is removed each time: a process that opened the old one must not get in."""
     inside, most, taken = 0, 0, 0
 
     def take() -> None:
@@ -133,7 +133,7 @@ def test_waiting_ends_when_it_is_given_back(
             assert f"pid {process.pid} on" in caplog.text
 
 
-def test_a_file_system_without_locks_is_told(
+def test_a_file_system_without_locks_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(descriptor: int, *, blocking: bool) -> bool:

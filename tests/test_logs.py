@@ -81,7 +81,7 @@ def test_set_up_shows_this_project_from_info_on_and_others_from_warning_on(
 
 
 def test_a_line_is_never_broken(capsys: pytest.CaptureFixture[str]) -> None:
-    """Commands are copied from it, from an 80-column terminal as from a file."""
+    """Commands are copied from it, in an 80-column terminal as in a file."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     command = f"mersynth prepare --store {'/a/long/path' * 12} --features flow"

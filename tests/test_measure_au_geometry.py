@@ -1,4 +1,4 @@
-"""The page that says where the AUs move a face, and the cells that it shows."""
+"""The page on where the AUs move a face, and the cells that it shows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def samm_table(folder: Path, cells: list[str]) -> Path:
 def test_the_most_frequent_cells_of_a_table(tmp_path: Path) -> None:
     table = samm_table(tmp_path, ["4B+7C", "7+4", "12", "12", "12", "R6+12", "1+99", "L1+2+5"])
     assert PAGE.frequent_cells([table], 2) == ["4+7", "6+12"]
-    with pytest.raises(ValueError, match="none of"):
+    with pytest.raises(ValueError, match="is not a table of"):
         PAGE.frequent_cells([tmp_path / "notes.txt"], 2)
 
 

@@ -125,7 +125,7 @@ def cell_of(uar_low: dict[str, float], gain: float, over_longer: float | None = 
     )
 
 
-def test_a_verdict_tells_gains_from_chance_and_from_more_steps() -> None:
+def test_a_verdict_separates_gains_from_chance_and_from_more_steps() -> None:
     gains = script("measuring.gains")
     cells = [
         cell_of({"none": 0.34, "icgan": 0.5}, 0.2, over_longer=0.04),
@@ -158,7 +158,7 @@ def test_synthetic_clips_that_were_made_otherwise_are_refused(tmp_path: Path) ->
         ({"generator": "icgan", "checkpoint": SHIPPED}, "generators"),
     ):
         wanted = {"per_class": 2, "generator": "warp", "overrides": ["num_frames=4"], **changes}
-        with pytest.raises(StoreError, match=f"was made otherwise: .*{named}"):
+        with pytest.raises(StoreError, match=f"was made differently: .*{named}"):
             make(real, out, **wanted)
     assert ClipStore.open(out).checksum == checksum
 

@@ -1,4 +1,4 @@
-"""What a user gets by ``pip install``: configs, types, and imports that stay light."""
+"""What ``pip install`` gives a user: configs, types, and imports that stay light."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_what_every_user_waits_for_imports_nothing_heavy(statement: str) -> None
 
 
 def test_what_needs_torch_imports_little_besides() -> None:
-    """One process for both, for torch takes seconds."""
+    """One process for both, since torch takes seconds."""
     code = (
         "import sys, time, torch\n"
         "from mersynth import doctor; finding = doctor._device()\n"

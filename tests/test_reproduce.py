@@ -1,4 +1,4 @@
-"""The scripts that reproduce the papers' tables: what they say, and what they run."""
+"""The scripts that reproduce the papers' tables: their messages, and what they run."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_samm_is_amplified_for_the_dual_branch() -> None:
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_a_folder_stands_for_one_run(paper: str) -> None:
-    """Tables share runs: what lies in one folder must be asked for alike."""
+    """Tables share runs: two requests for one folder must be equal."""
     known: dict[str, Any] = {}
     for table in script(f"reproduce_{paper}").TABLES.values():
         for row in table.rows:
@@ -174,7 +174,7 @@ def test_a_bare_folder_serves_every_database(tmp_path: Path) -> None:
     assert (stores.pretraining("casme2"), stores.pretraining("samm")) == (store, Path("own"))
 
 
-def test_foreign_clips_are_told(tmp_path: Path) -> None:
+def test_foreign_clips_are_reported(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "store").path  # of SAMM
     module = script("reproduction.stores")
     assert module.foreign(module.Stores({"samm": store, "composite": store})) == []
@@ -193,7 +193,7 @@ def test_clips_that_a_table_does_not_count_are_left_out(tmp_path: Path) -> None:
     ]
     assert stores.of(setting) == [path]  # there already
     other = write_tiny_store(tmp_path / "other", tiny_clips(subjects=2))
-    with pytest.raises(StoreError, match="was made of another store"):
+    with pytest.raises(StoreError, match="was not made from the store"):
         replace(stores, real={"samm": other.path}).of(setting)
 
 

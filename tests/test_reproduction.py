@@ -114,7 +114,7 @@ def test_spotted_apexes_take_the_place_of_annotated_ones(tmp_path: Path) -> None
     assert made.clips[0].apex_method == "difference"
     np.testing.assert_array_equal(made.frames, store.frames)
     other = write_tiny_store(tmp_path / "other")
-    with pytest.raises(StoreError, match="made of another store"):
+    with pytest.raises(StoreError, match="not made from the store"):
         write(other, "difference", tmp_path / "made")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import recognizers
 from mersynth.gan.checkpoint import load_card
 from mersynth.gan.train import train
 from mersynth.store.clip_store import ClipStore
@@ -79,3 +80,29 @@ def test_the_shipped_generator_is_trained_in_the_time_given(
     assert set(card.training_subjects) >= set(kept.subjects)
     module.main()  # nothing is left to do
     assert time.perf_counter() - begun - took < took
+
+
+@pytest.mark.slow
+def test_the_shipped_recognizers_are_trained_and_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = script("train_phantom_recognizers")
+    few = {"TRAIN_PEOPLE": 2, "TRAIN_EACH": 2, "TEST_PEOPLE": 2, "TEST_EACH": 1}
+    few |= {"TRAIN_FPS": 12.0, "TEST_FPS": 12.0}
+    for name, value in few.items():
+        monkeypatch.setattr(module, name, value)
+    quick = {"phantom-quick": ("ststnet_tiny", ("model.training.epochs=1",))}
+    monkeypatch.setattr(module, "SYSTEMS", quick)
+    argv = ["x", "--work", str(tmp_path / "w"), "--out", str(tmp_path / "c")]
+    monkeypatch.setattr(sys, "argv", argv)
+    module.main()
+    card = recognizers.load(tmp_path / "c" / "phantom-quick", "cpu").card
+    assert (card.learned.clips, len(card.learned.people), len(card.data)) == (20, 4, 2)
+    assert [tested["clips"] for tested in card.tested] == [5, 5]
+    for tested in card.tested:
+        assert not card.people & set(tested["people"])
+        assert tested["checksum"] == ClipStore.open(tested["path"]).checksum
+        estimate, low, high = tested["uar"]
+        assert 0 <= low <= estimate <= high <= 1
+    fitted = recognizers.load(tmp_path / "w" / "models" / "phantom-quick", "cpu").card
+    assert fitted.sha256 == card.sha256

@@ -1,4 +1,4 @@
-"""Clips in a store that do not move from onset to apex: told by whatever reads movement."""
+"""Clips that do not move from onset to apex: reported by everything that reads movement."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.tiny_store import HEADER, tiny_clips
 SIDE = 48
 STILL = ["samm/000/anger_0", "samm/000/happiness_0", "samm/000/other_0"]
 TOLD = (
-    ": in 3 of 5 clips no pixel changes from onset to apex, so that their flow and what else shows "
-    f"movement is zero: {', '.join(STILL)}; prepare the store with doubtful_apex=spot, which spots "
-    "an apex where frames differ, or with doubtful_apex=leave_out"
+    ": in 3 of 5 clips no pixel changes from onset to apex, so their flow and other measures "
+    f"of movement are zero: {', '.join(STILL)}; prepare the store with doubtful_apex=spot, which "
+    "spots an apex where frames differ, or with doubtful_apex=leave_out"
 )
 
 
@@ -81,7 +81,7 @@ def test_a_store_of_nothing_but_still_frames_has_no_dynamic_image(tmp_path: Path
 
 
 @pytest.mark.parametrize("made_of", sorted(set(INPUT_KINDS) - {"au_regions"}))
-def test_every_kind_of_input_tells_it_and_stays_finite(
+def test_every_kind_of_input_warns_and_stays_finite(
     made_of: str, store: ClipStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     kind = INPUT_KINDS[made_of]
@@ -97,7 +97,7 @@ def test_every_kind_of_input_tells_it_and_stays_finite(
         assert data.inputs["x"][[0, 2, 4]].abs().max() == 0
 
 
-def test_export_and_quality_tell_it(
+def test_export_and_quality_warn(
     store: ClipStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     export(store.path, "npz", tmp_path / "x.npz")
@@ -110,11 +110,11 @@ def test_export_and_quality_tell_it(
     assert line.startswith(f"{store.path}: in 2 of 4 clips no pixel changes")
 
 
-def test_a_curve_that_is_taken_to_peak_in_the_middle_is_told(
+def test_a_curve_assumed_to_peak_in_the_middle_is_reported(
     store: ClipStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     clips = TrainingClips(store, ConditionSettings(**load("train").conditions))
     assert clips.curves[0].max((1, 2)).argmax() in (2, 3)
     (line,) = [r.getMessage() for r in caplog.records if "peak in the middle" in r.getMessage()]
-    assert line.startswith("1 of 5 clips have no apex behind their onset")
+    assert line.startswith("1 of 5 clips have no apex after their onset")
     assert STILL[0] in line

@@ -1,4 +1,4 @@
-"""Stores and data sets that go to other processes."""
+"""Stores and data sets that are sent to other processes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def test_a_store_that_was_replaced_meanwhile_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no store at"):
         pickle.loads(sent)
     write_tiny_store(tmp_path / "s", tiny_clips(subjects=4))
-    with pytest.raises(StoreError, match=r"was replaced while it was in use: .* open it again"):
+    with pytest.raises(
+        StoreError, match=r"was replaced by another store while it was in use; open it again"
+    ):
         pickle.loads(sent)
 
 

@@ -1,4 +1,4 @@
-"""A small store of random frames, for tests that need clips and not faces."""
+"""A small store of random frames, for tests that need clips but not faces."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Augmentations for micro-expression recognition: modules over pure functions, to import.
+"""Augmentations for micro-expression recognition: importable modules over pure functions.
 
-They need no generator, checkpoint or store: tensors go in and come out. What all share, and the
-mapping that keeps AUs, landmarks and indices consistent with the frames, is described in
+They need no generator, checkpoint or store: tensors go in and come out. The conventions they share,
+and the mapping that keeps AUs, landmarks and indices consistent with the frames, are described in
 :mod:`mersynth.augment.base`.
 """
 

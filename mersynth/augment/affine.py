@@ -22,16 +22,16 @@ Padding = Literal["zeros", "border", "reflection"]
 def affine_matrix(
     angle: Tensor, scale: Tensor, translation: Tensor, size: tuple[int, int]
 ) -> Tensor:
-    """The map x -> A (x - c) + c + t of pixels, c the centre of the image.
+    """The map x -> A (x - c) + c + t of pixel positions, c being the centre of the image.
 
     Args:
-        angle: (B,) in degrees; a positive one turns the picture clockwise.
+        angle: (B,) in degrees; positive is clockwise.
         scale: (B,), above 1 enlarges.
         translation: (B, 2), to the right and down, in pixels.
         size: height and width, in pixels.
 
     Returns:
-        (B, 2, 3), A beside the constant.
+        (B, 2, 3): A, then the constant.
     """
     radians = torch.deg2rad(angle)
     cos, sin = scale * torch.cos(radians), scale * torch.sin(radians)
@@ -42,12 +42,12 @@ def affine_matrix(
 
 
 def warp_affine(frames: Tensor, matrix: Tensor, padding_mode: Padding = "zeros") -> Tensor:
-    """Move pictures along an affine map.
+    """Warp images by an affine map.
 
     Args:
         frames: (B, T, C, H, W), any range; all frames of a clip move alike.
         matrix: (B, 2, 3), where a pixel goes (:func:`affine_matrix`).
-        padding_mode: what comes in from outside: zeros, the border, or a reflection.
+        padding_mode: filling from outside the image: zeros, the border, or a reflection.
 
     Returns:
         (B, T, C, H, W), bilinear.
@@ -57,7 +57,7 @@ def warp_affine(frames: Tensor, matrix: Tensor, padding_mode: Padding = "zeros")
     x = torch.arange(width, dtype=matrix.dtype, device=matrix.device)
     y = torch.arange(height, dtype=matrix.dtype, device=matrix.device)
     pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)  # (H, W, 2)
-    # A pixel of the result looks up where it comes from: A^-1 (x - constant).
+    # Each pixel of the result samples the place that it comes from: A^-1 (x - constant).
     sources = (pixels - constant[:, None, None]) @ torch.linalg.inv(linear).mT[:, None]
     span_of_grid = torch.tensor([max(width - 1, 1), max(height - 1, 1)], device=matrix.device)
     grid = sources * 2 / span_of_grid - 1
@@ -73,23 +73,23 @@ def move_landmarks(landmarks: Tensor, matrix: Tensor) -> Tensor:
 
 
 class RandomAffine(Augmentation):
-    """Rotate, shift and zoom a clip as one; landmarks move along, AUs stay.
+    """Rotate, shift and zoom a clip as a whole; landmarks move along, AUs stay.
 
-    Landmarks may leave the image; they keep their place outside of it.
+    Landmarks may leave the image; their positions outside it are kept.
 
     Args:
         degrees: the angle is drawn from (-degrees, degrees), or from (lowest, highest); positive is
             clockwise. MMNet's published code rotates by up to 3.
-        translate: largest shift to either side, in shares of width and height, within [0, 1]; one
-            number for both.
+        translate: largest shift to either side, as shares of width and height, within [0, 1]; or
+            one number for both.
         scale: (lowest, highest) zoom, above 0.
         padding_mode: ``"zeros"``, ``"border"`` or ``"reflection"``.
         p: probability that a sample is changed.
-        flow_channels: see :mod:`mersynth.augment.vectors`; displacements turn and grow along.
+        flow_channels: see :mod:`mersynth.augment.vectors`; displacements turn and scale along.
         generator: see :class:`Augmentation`.
 
     Raises:
-        ValueError: if a range leaves what is allowed, or the padding is unknown.
+        ValueError: if a range exceeds its limits, or the padding is unknown.
 
     Example:
         >>> RandomAffine(degrees=3, translate=0.02)(torch.rand(4, 16, 3, 64, 64)).shape
@@ -121,7 +121,7 @@ class RandomAffine(Augmentation):
         self.flow_channels = flow_channels
 
     def draw(self, batch: Batch) -> Params:
-        """``angle`` (B,) in degrees, ``scale`` (B,), ``shift`` (B, 2) in shares of the size."""
+        """``angle`` (B,) in degrees, ``scale`` (B,), ``shift`` (B, 2) as shares of the size."""
         reach = torch.tensor(self.translate, device=batch.device)
         return {
             "angle": self.uniform(batch, *self.degrees),

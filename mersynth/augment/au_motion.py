@@ -1,4 +1,4 @@
-"""The average face laid on images by their landmarks, its motion there, and pictures of it."""
+"""Fits the average face to images by their landmarks, moves it, and renders the result."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mersynth.phantom.eyes import slide
 from mersynth.phantom.muscles import lid_openings
 from mersynth.phantom.warp import undo
 
-_STIFFNESS = 1e-2  # of the thin plate: evens out what detected landmarks err, and parts equal ones
+_STIFFNESS = 1e-2  # of the thin plate: smooths landmark errors, and allows equal landmarks
 
-# Parting lips show the line between them, stretched; it darkens with the distance from both, to
-# what light still gets in.
+# Parting lips show the line between them, stretched; it darkens with the distance from both lips,
+# down to the light that still enters.
 _DARKENS = 8.0  # cells
 _DARKEST = 0.25
 
@@ -84,18 +84,18 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """What moves in N = B T frames, B faces in T frames each.
+    """The motion in N = B T frames, B faces in T frames each.
 
-    Positions in the image are counted in pixels from its corner, so that the first pixel's centre
-    is at 0.5; those on the average face in its cells.
+    Positions in the image are in pixels from its corner, so that the first pixel's centre is at
+    0.5; positions on the average face are in its cells.
 
     Attributes:
         average: the average face.
         here: (1, 2, H, W) the pixels' own positions.
         place: (N, 2, H, W) the places of the average face that they show.
-        down: (N, 2, H, W) the step in pixels that goes one cell down the average face.
-        stretch: (N, 1, H, W) cells that a step of one pixel down the face takes.
-        upper, lower: (N, 2, H, W) motion in pixels, as the upper and as the lower lip follows.
+        down: (N, 2, H, W) the step in pixels for one cell down the average face.
+        stretch: (N, 1, H, W) cells per step of one pixel down the face.
+        upper, lower: (N, 2, H, W) motion in pixels, for the upper and for the lower lip.
         lids: (2, 2, N) for the subject's right and left eye, closing of the upper lid and rise of
             the lower, as shares of the eye's opening.
     """
@@ -148,7 +148,7 @@ class Motion:
         above = (0.5 - depth / self.stretch).clamp(0, 1)
         eyes = [self._close_lids(origin, eye, box) for eye, box in enumerate(self._eye_boxes())]
         frame = self._colour(face, origin)
-        # The lower lip's side is only looked up where it is seen.
+        # The lower lip's side is only sampled where it is visible.
         box = (slice(None), slice(None), _span((above < 1).any(0).any(0).any(1)), slice(None))
         frame[box] = torch.lerp(self._draw_lower(face, depth[box], box), frame[box], above[box])
         for box, cover, ball in eyes:
@@ -156,7 +156,7 @@ class Motion:
         return frame.clamp(0, 1)
 
     def _draw_lower(self, face: Tensor, depth_upper: Tensor, box: _Box) -> Tensor:
-        """Colours of a box as the lower lip follows, and of the gap between the lips."""
+        """Colours of a box on the lower lip's side, and of the gap between the lips."""
         origin, depth = self._look_up(self.lower, box)
         gap = (depth_upper.clamp(max=0) - depth).clamp(min=0)
         origin = origin + gap * self.down[box]
@@ -168,7 +168,7 @@ class Motion:
         """Where the pixels of a box come from.
 
         Returns:
-            (N, 2, H, W) in pixels, and (N, 1, H, W) how far that lies below the lips' line, cells.
+            (N, 2, H, W) in pixels, and (N, 1, H, W) how far below the lips' line that is, cells.
         """
         here = self.here[_of_one(box)].expand(len(motion), -1, -1, -1)
         origin = undo(here, lambda place: _sample(motion, place))
@@ -183,7 +183,7 @@ class Motion:
         return y - torch.lerp(line[k], line[k + 1], at - k)
 
     def _close_lids(self, origin: Tensor, eye: int, box: _Box) -> tuple[_Box, Tensor, Tensor]:
-        """Take the lids' motion out of origins; box, cover and origin of the eyeball beneath."""
+        """Remove the lids' motion from origins; box, cover and origin of the eyeball beneath."""
         x, y = _sample(self.place, origin[box]).unbind(1)
         rest, moved = self.average.eyes.levels(x, eye, *self.lids[eye])
         down = self.down[box]
@@ -192,8 +192,8 @@ class Motion:
         cover = ((y - moved[1]) / pixel + 0.5).clamp(0, 1)
         cover = cover * ((moved[2] - y) / pixel + 0.5).clamp(0, 1)
         cover = cover * ((rest[2] - rest[1]) / pixel).clamp(0, 1)
-        # What an eye shows when it opens wider is not in the picture. Its upper half is stretched,
-        # from somewhat inside of its rim, which lid and lashes darken.
+        # The part that a widening eye uncovers is not in the picture. Its upper half is stretched,
+        # starting somewhat inside the rim, which lid and lashes darken.
         middle = (rest[1] + rest[2]) / 2
         share = (middle - self.place[box][:, 1]) / (middle - moved[1]).clamp(min=1e-3)
         wider = (rest[1] - moved[1]).clamp(min=0)
@@ -206,7 +206,7 @@ class Motion:
         return torch.where(still, face[box], _sample(face, origin, "bicubic"))
 
     def _eye_boxes(self) -> list[_Box]:
-        """The pixels that each eye's lids reach on any of the faces; an empty box for none."""
+        """The pixels that each eye's lids cover on any of the faces; empty boxes if none."""
         boxes = []
         for top, bottom, left, right in self.average.eyes.boxes:
             x, y = self.place.unbind(1)
@@ -216,7 +216,7 @@ class Motion:
 
 
 def _slide(y: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """How far heights move with lids, exactly 0 where they do not."""
+    """How far heights move with the lids; exactly 0 where they do not."""
     return slide(y, before, after) - slide(y, before, before)
 
 
@@ -243,7 +243,7 @@ def _thin_plate(source: Tensor, target: Tensor, at: Tensor) -> Tensor:
         (B, 2, H, W).
     """
     batch, count = source.shape[:2]
-    # Solved once a face, in double precision, which some devices lack.
+    # Solved once per face, in double precision, which some devices lack.
     points = source.double().cpu()
     centre = points.mean(1, keepdim=True)
     scale = points.std((1, 2), keepdim=True)
@@ -287,5 +287,5 @@ def _span(flags: Tensor) -> slice:
 
 
 def _of_one(box: _Box) -> _Box:
-    """The same pixels of what all frames share."""
+    """The same box in an array that all frames share."""
     return (slice(0, 1), *box[1:])

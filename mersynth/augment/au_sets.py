@@ -14,7 +14,7 @@ ORDER: tuple[int, ...] = tuple(ACTION_UNITS)
 
 _ROW = {number: row for row, number in enumerate(ORDER)}
 
-# Gaze and head turned or tilted to one side: in a mirror, to the other one.
+# Gaze and head turned or tilted to one side: a mirror swaps the sides.
 _TURNED = {51: 52, 52: 51, 55: 56, 56: 55, 61: 62, 62: 61}
 
 MIRROR_ROWS: tuple[int, ...] = tuple(_ROW[_TURNED.get(number, number)] for number in ORDER)
@@ -27,14 +27,14 @@ SIDEWAYS_ROWS: tuple[int, ...] = tuple(_ROW[number] for number in _TURNED)
 def au_sets(cells: Sequence[str]) -> Tensor:
     """The AUs of annotation cells.
 
-    Only AUs that the coder was sure of count: of ``R14A or 17A`` neither does.
+    Only AUs that the coder was sure of count: in ``R14A or 17A`` neither does.
 
     Args:
         cells: AU cells as annotation tables write them (``facs.parse_au_cell``).
 
     Returns:
-        (B, S, 2) float32: 1 where the AU of :data:`ORDER` is there, on the subject's left and right
-        side. An AU without a side is on both, an asymmetric one (``A12``), too.
+        (B, S, 2) float32: 1 where the AU of :data:`ORDER` is shown, on the subject's left and right
+        side. An AU without a side, or an asymmetric one (``A12``), is on both.
 
     Example:
         >>> sets = au_sets(["6+L12"])

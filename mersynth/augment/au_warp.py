@@ -1,15 +1,14 @@
-"""Micro-expressions on any neutral face: its surface moved along the AUs' displacement fields.
+"""The AU warp: micro-expressions on any neutral face by the AUs' displacement fields.
 
-Nothing is trained. The 68 landmarks tell which place of the average face a pixel shows (a smooth
-thin-plate map); there the phantom's displacement fields (:mod:`mersynth.augment.au_fields`) tell
-where that place goes; and a picture is drawn by looking every pixel up where it came from.
+Nothing is trained. The 68 landmarks determine which place of the average face a pixel shows (a
+smooth thin-plate map); the phantom's displacement fields (:mod:`mersynth.augment.au_fields`)
+determine where that place goes; and every pixel of the result is sampled from where it came.
 
-Faces are taken to look into the camera, as the aligned faces of a store do; roll is followed, yaw
-and pitch are not. What the picture does not hold is not invented: light and folds stay as they
-are (the phantom's own frames change both); parting lips show the line between them, stretched and
-darkened, instead of teeth; an eye that opens wider stretches. Eyes are taken to be as much higher
-than between their landmarks as the phantom's are on average; the face's own lids differ from that
-by a tenth of their opening or so.
+Faces are assumed to look into the camera, like the aligned faces of a store; roll is followed, yaw
+and pitch are not. Nothing is invented: light and folds do not change (unlike in the phantom's own
+frames); parting lips show the line between them, stretched and darkened, instead of teeth; a
+widening eye is stretched. The ratio of an eye's opening to that between its landmarks is the
+phantom's mean; a face's own lids differ from that by about a tenth of their opening.
 """
 
 from __future__ import annotations
@@ -23,26 +22,26 @@ from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import NUM_LANDMARKS
 
-_FAR_OUT = 0.5  # share of a side by which a landmark of a tightly cut face may lie outside
+_FAR_OUT = 0.5  # share of a side by which a landmark of a tightly cropped face may lie outside
 
 
 def au_flow(landmarks: Tensor | Fit | None, curves: Tensor, size: tuple[int, int]) -> Tensor:
-    """Where AUs move each pixel of a neutral face.
+    """The optical flow of AUs on a neutral face.
 
     Args:
         landmarks: (B, 68, 2) x, y in pixels, iBUG's points of the neutral face, the first pixel's
             centre at 0; None if the faces are aligned and framed as
             :data:`mersynth.face.template.HEAD`; or what :func:`fit_faces` made of them.
         curves: (B, T, 20) AU intensities in [0, 1], columns as ``CONDITION_AUS``; or
-            (B, T, 20, 2) of the subject's left and right side. 0 is the face as it is.
+            (B, T, 20, 2) for the subject's left and right side. 0 is the face unchanged.
         size: height and width of the image, in pixels.
 
     Returns:
-        (B, T, 2, H, W) x, y in pixels, from the neutral face to frame t. Eyeballs stand still.
+        (B, T, 2, H, W) x, y in pixels, from the neutral face to frame t. Eyeballs do not move.
 
     Raises:
-        ValueError: if a shape is wrong, an intensity is NaN or outside of [0, 1], or landmarks are
-            NaN, lie in one place or further outside of the image than half of its side.
+        ValueError: if a shape is wrong, an intensity is NaN or outside [0, 1], or landmarks are
+            NaN, lie in one place, or lie further outside the image than half of its side.
 
     Example:
         >>> smile = torch.zeros(1, 1, 20)
@@ -57,7 +56,7 @@ def au_flow(landmarks: Tensor | Fit | None, curves: Tensor, size: tuple[int, int
 
 
 def au_warp(face: Tensor, landmarks: Tensor | Fit | None, curves: Tensor) -> Tensor:
-    """Let neutral faces follow AU curves.
+    """Animate neutral faces by AU curves.
 
     Args:
         face: (B, 3, H, W) in [0, 1].
@@ -119,7 +118,7 @@ class AUWarp(nn.Module):
 
 
 def template_landmarks(size: tuple[int, int], framing: Framing = HEAD) -> Tensor:
-    """(68, 2) x, y in pixels where an aligned face of a height and width has its landmarks."""
+    """(68, 2) landmarks of an aligned face, x, y in pixels, for an image's height and width."""
     height, width = size
     return torch.from_numpy(framing.landmarks(width, height)).float()
 
@@ -152,13 +151,13 @@ def _check_landmarks(landmarks: Tensor | None, batch: int, size: tuple[int, int]
     if not bool(torch.isfinite(landmarks).all()):
         bad = (~torch.isfinite(landmarks)).flatten(1).any(1).nonzero()[:, 0].tolist()
         raise ValueError(
-            f"landmarks of faces {bad} are NaN or infinite; for faces that are aligned as stores "
-            "are, give landmarks=None"
+            f"landmarks of faces {bad} are NaN or infinite; for faces aligned as in stores, give "
+            "landmarks=None"
         )
     beyond = torch.maximum(-landmarks, landmarks + 1 - side.to(landmarks)).amax((0, 1)).cpu()
     if bool((beyond > _FAR_OUT * side).any()):
         raise ValueError(
-            f"landmarks lie outside of the image of {width} x {height} pixels: "
+            f"landmarks lie outside the image of {width} x {height} pixels: "
             f"{landmarks.amin((0, 1)).tolist()}..{landmarks.amax((0, 1)).tolist()}"
         )
     spread = landmarks.float().std(1).amin(1)

@@ -1,4 +1,4 @@
-"""A bank of clips that a batch can borrow from."""
+"""A bank of clips from which augmentations take parts."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from mersynth.store.clip_store import ClipStore
 from mersynth.store.dataset import ClipDataset
 from mersynth.store.loading import own_scheme
 
-_ANNOTATIONS = ("aus", "au_set", "landmarks")  # what goes along with frames
+_ANNOTATIONS = ("aus", "au_set", "landmarks")  # of frames
 
 
 @dataclass(frozen=True)
 class ClipBank:
-    """Clips with what is known of them, from which samples of a batch are given parts.
+    """Annotated clips, parts of which replace parts of a batch's samples.
 
     Attributes:
-        frames: (N, T, C, H, W), float like the batches' or uint8, which counts by 255ths. A bank of
-            images has T of 1.
-        label: (N,) int64, classes numbered as the batches' are.
-        subject: (N,) int64, people numbered as the batches' are; None if unknown.
+        frames: (N, T, C, H, W), float like the batches', or uint8, divided by 255. T is 1 in a bank
+            of images.
+        label: (N,) int64, classes numbered as in the batches.
+        subject: (N,) int64, people numbered as in the batches; None if unknown.
         aus: (N, T, 20), see :class:`mersynth.augment.base.Batch`; None if unknown.
         au_set: (N, S, 2), likewise.
         landmarks: (N, T, 68, 2), likewise.
@@ -74,15 +74,15 @@ class ClipBank:
         scheme: str | None = None,
         device: torch.device | str = "cpu",
     ) -> ClipBank:
-        """The clips of a store, as ``mersynth.load_clips`` gives them.
+        """The clips of a store, as from ``mersynth.load_clips``.
 
-        Classes are numbered as that dataset numbers them: give the store from which the batches
-        come, or fewer of its clips that still show every source. Subjects are numbered by the order
-        of their ids in the store; :meth:`number_subjects` gives a batch the same numbers.
+        Classes are numbered as in that dataset: give the store that the batches come from, or a
+        subset of it with clips from every source. Subjects are numbered in the order of their ids
+        in the store; :meth:`number_subjects` gives a batch the same numbers.
 
         Args:
             store: real or synthetic.
-            num_frames: frames of a clip, as many as the batches' clips have.
+            num_frames: frames per clip, as in the batches.
             scheme: label scheme; clips without a class in it are left out. None: the store's own
                 (``mersynth.store.loading.own_scheme``).
             device: where the bank is kept: uint8, N * T * 3 * H * W bytes.
@@ -124,7 +124,7 @@ class ClipBank:
         return replace(self, **tensors)  # type: ignore[arg-type]
 
     def number_subjects(self, ids: Sequence[str]) -> Tensor:
-        """The bank's numbers of subjects.
+        """The bank's numbers for subjects.
 
         Args:
             ids: ``Clip.subject_id`` of each sample.
@@ -133,10 +133,10 @@ class ClipBank:
             (B,) int64 on the bank's device; -1 for a subject that is not in the bank.
 
         Raises:
-            ValueError: if the bank does not know its subjects.
+            ValueError: if the bank has no subjects.
         """
         if self.subject is None or not self.subject_ids:
-            raise ValueError("this bank was made without subject and subject_ids; give it both")
+            raise ValueError("this bank was made without subject and subject_ids; give both")
         numbers = dict(zip(self.subject_ids, self.subject.tolist(), strict=True))
         return torch.tensor([numbers.get(i, -1) for i in ids], device=self.subject.device)
 
@@ -145,8 +145,7 @@ class ClipBank:
 
         Args:
             rows: (B,) int64.
-            like: a batch; the clips come on its device, in its type, with the annotations that it
-                has.
+            like: a batch; the clips get its device, its type and those annotations that it has.
 
         Raises:
             ValueError: if frames differ from the batch's in shape, or the bank lacks an annotation
@@ -174,7 +173,7 @@ class ClipBank:
             if own.shape[1:] != wanted.shape[1:]:
                 raise ValueError(
                     f"the bank's {name} has shape {tuple(own.shape)}, the batch's "
-                    f"{tuple(wanted.shape)}: behind the first side they must agree"
+                    f"{tuple(wanted.shape)}: they must agree after the first dimension"
                 )
             known[name] = own[rows].to(wanted)
         return Batch(frames, label=self.label[rows].to(like.device), **known)

@@ -1,19 +1,19 @@
-"""What every augmentation shares: what it takes, how its parameters are drawn, kept and replayed.
+"""The base class of all augmentations: inputs, and drawing and replaying of parameters.
 
 An augmentation is an ``nn.Module`` over a pure function. It takes
 
 - a tensor: images (B, C, H, W) or (C, H, W), or clips (B, T, C, H, W); or
-- a mapping with ``"image"`` (B, C, H, W) or ``"clip"`` (B, T, C, H, W) and whatever of
-  :class:`Batch` is known, which then stays consistent with the frames; other keys pass through
-  untouched. A sample of a :class:`mersynth.store.dataset.ClipDataset`, alone (without B) or
-  collated, is such a mapping;
+- a mapping with ``"image"`` (B, C, H, W) or ``"clip"`` (B, T, C, H, W) and any other fields of
+  :class:`Batch`, which stay consistent with the frames; other keys pass through unchanged. A sample
+  of a :class:`mersynth.store.dataset.ClipDataset`, alone (without B) or collated, is such a
+  mapping;
 
-and returns the same. Parameters are drawn apart from being applied and kept in ``params``, so that
-``augment(other, params=augment.params)`` does the same to other frames, on any device. A clip's
-frames share all spatial parameters: nothing moves that did not move before.
+and returns the same kind. Parameters are drawn before they are applied, and kept in ``params``, so
+that ``augment(other, params=augment.params)`` does the same to other frames, on any device. A
+clip's frames share all spatial parameters: no motion is added.
 
-So an augmentation is an item of ``torchvision.transforms.v2.Compose``, of
-``kornia.augmentation.AugmentationSequential`` (images alone), and, behind ``default_collate``, a
+An augmentation can therefore be used in ``torchvision.transforms.v2.Compose``, in
+``kornia.augmentation.AugmentationSequential`` (images only), and, after ``default_collate``, in a
 ``collate_fn``.
 """
 
@@ -39,24 +39,25 @@ class Augmentation(nn.Module, ABC):
 
     Args:
         p: probability that a sample is changed.
-        generator: a generator on the CPU, from which parameters are drawn; None: torch's own, that
+        generator: a generator on the CPU, from which parameters are drawn; None: torch's own, which
             ``torch.manual_seed`` sets. Either way the same seed gives the same parameters on every
-            device. Leave it out within a DataLoader's workers: torch seeds each of them anew,
-            whereas of a generator all have the same copy.
+            device. Leave it out in a DataLoader's workers: torch seeds each worker differently,
+            but all would get a copy of the same generator.
 
     Attributes:
-        params: what was drawn last, a tensor a name; ``"on"`` (B,) says which samples changed.
+        params: the parameters drawn last, tensors by name; ``"on"`` (B,) says which samples
+            changed.
 
     Raises:
-        ValueError: if ``p`` lies outside of [0, 1].
+        ValueError: if ``p`` lies outside [0, 1].
     """
 
     unit_range = False
-    """Whether frames must lie in [0, 1]; others may be flow, or normalised."""
+    """Whether frames must lie in [0, 1]; if not, they may be flow or normalised."""
 
     resizes = False
-    """Whether the result has another size or number of frames; ``transform`` then heeds ``"on"``
-    itself, and gives samples that are off the same size without chance."""
+    """Whether the result may have another size or number of frames; ``transform`` then handles
+    ``"on"`` itself, and brings samples that are off to the same size deterministically."""
 
     def __init__(self, p: float = 0.5, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -70,12 +71,12 @@ class Augmentation(nn.Module, ABC):
     def draw(self, batch: Batch) -> Params:
         """Parameters for every sample of a batch, on the batch's device.
 
-        ``"on"`` is added; where a subclass gives it, it says which samples can change at all.
+        ``"on"`` is added; a subclass may give it to say which samples can change at all.
         """
 
     @abstractmethod
     def transform(self, batch: Batch, params: Params) -> Batch:
-        """The batch with every sample changed; samples that are not ``"on"`` are put back."""
+        """The batch with every sample changed; the caller restores those that are not ``"on"``."""
 
     def forward(
         self, inputs: Tensor | Mapping[str, Any], params: Params | None = None
@@ -83,16 +84,16 @@ class Augmentation(nn.Module, ABC):
         """Augment.
 
         Args:
-            inputs: see the module's text.
-            params: those of an earlier call, to be replayed; None draws new ones.
+            inputs: see the module docstring.
+            params: those of an earlier call, to replay; None draws new ones.
 
         Returns:
-            The same kind as ``inputs``; what is passed in is not changed.
+            The same kind as ``inputs``, which are not changed.
 
         Raises:
-            ValueError: if shapes do not fit together, frames are not float, or leave [0, 1] where
-                they must not; if AUs leave [0, 1] (NaN, not measured, is allowed); or if ``params``
-                are for another number of samples.
+            ValueError: if shapes do not fit together; if frames are not float, or outside [0, 1]
+                where that is required; if AUs are outside [0, 1] (NaN, not measured, is allowed);
+                or if ``params`` are for another number of samples.
         """
         batch, restore = unpack(inputs)
         if self.unit_range:

@@ -1,4 +1,4 @@
-"""What every augmentation takes: tensors and mappings, read as a batch of clips."""
+"""The inputs of augmentations: tensors and mappings, read as a batch of clips."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mersynth.facs.landmarks import NUM_LANDMARKS
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What an augmentation sees, always as a batch of clips; an image is a clip of one frame.
+    """The input of an augmentation as a batch of clips; an image is a clip of one frame.
 
     Attributes:
         frames: (B, T, C, H, W) float.
         label: (B,) int64, the class.
         aus: (B, T, 20) float in [0, 1], columns as ``CONDITION_AUS``; NaN where not measured.
-        au_set: (B, S, 2) float in [0, 1], 1 where an AU is there; rows as ``au_sets.ORDER``, then
+        au_set: (B, S, 2) float in [0, 1], 1 where an AU is shown; rows as ``au_sets.ORDER``, then
             the subject's left and right side.
         landmarks: (B, T, 68, 2) float, x, y in pixels, the first pixel's centre at 0; NaN where
-            not measured. They may lie outside of the image, and may be moved there.
+            not measured. They may lie outside the image, and may be moved there.
         subject: (B,) int64, a number for each person.
         onset_index: (B,) int64, the position of the onset among the frames.
-        apex_index: (B,) int64, the position of the apex among the frames; -1 where it is not known.
+        apex_index: (B,) int64, the position of the apex among the frames; -1 where not known.
     """
 
     frames: Tensor
@@ -45,11 +45,11 @@ class Batch:
 
     @property
     def device(self) -> torch.device:
-        """Where the frames lie."""
+        """The device of the frames."""
         return self.frames.device
 
 
-# Shape of a sample behind B; T is the clip's.
+# Shape of a sample after B; T is the clip's.
 _SHAPES: dict[str, tuple[int | str, ...]] = {
     "label": (),
     "aus": ("T", len(CONDITION_AUS)),
@@ -65,7 +65,7 @@ _OVER_TIME = ("frames", "aus", "landmarks")
 def unpack(
     inputs: Tensor | Mapping[str, Any],
 ) -> tuple[Batch, Callable[[Batch], Tensor | dict[str, Any]]]:
-    """Inputs as a batch of clips, and the function that gives a batch their form again.
+    """Inputs as a batch of clips, and a function that gives a batch the form of the inputs.
 
     Raises:
         ValueError: if a shape is wrong or frames are not float.
@@ -102,7 +102,7 @@ def _unpack_mapping(
 ) -> tuple[Batch, Callable[[Batch], dict[str, Any]]]:
     given = [key for key in ("image", "clip") if key in inputs]
     if len(given) != 1:
-        raise ValueError(f"expected one of 'image' and 'clip' in the mapping, got {list(inputs)}")
+        raise ValueError(f"the mapping must have either 'image' or 'clip', got {list(inputs)}")
     (key,) = given
     frames = inputs[key]
     _check_frames(frames)
@@ -158,19 +158,19 @@ def _check_shape(name: str, value: Tensor, frames: Tensor) -> None:
 
 
 def _check_intensities(name: str, value: Tensor) -> None:
-    """Raise ValueError if AUs leave [0, 1]; NaN, not measured, does not. Not while compiling."""
+    """Raise ValueError if AUs lie outside [0, 1], except NaN. Skipped while compiling."""
     if torch.compiler.is_compiling():
         return
     wrong = (value < 0) | (value > 1)
     if wrong.any():
         raise ValueError(
             f"{name} must lie in [0, 1], or be NaN where not measured; got {value[wrong][0]:.3g} "
-            "(OpenFace's intensities are to be divided by 5)"
+            "(divide OpenFace's intensities by 5)"
         )
 
 
 def check_unit_range(name: str, frames: Tensor) -> None:
-    """Raise ValueError if frames leave [0, 1] or are NaN; left out while compiling."""
+    """Raise ValueError if frames are NaN or lie outside [0, 1]. Skipped while compiling."""
     if torch.compiler.is_compiling():
         return
     low, high = (bound.item() for bound in frames.detach().aminmax())

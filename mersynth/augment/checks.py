@@ -1,4 +1,4 @@
-"""Checks of what the constructors of augmentations take."""
+"""Checks of the arguments of augmentations' constructors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 def span(
     owner: object, name: str, value: float | Sequence[float], low: float, high: float
 ) -> tuple[float, float]:
-    """A range to draw from, as kornia and torchvision take it.
+    """A range to draw from, as in kornia and torchvision.
 
     Args:
         owner: whose argument it is, for the error.
@@ -32,13 +32,13 @@ def span(
 def around(
     owner: object, name: str, value: float | Sequence[float], centre: float, reach: float
 ) -> tuple[float, float]:
-    """A range around a centre: one number is the reach to both sides, as torchvision takes it.
+    """A range around a centre; one number is the reach to both sides, as in torchvision.
 
     Args:
         owner: whose argument it is, for the error.
         name: the argument's name.
         value: (lowest, highest), or a number x for (centre - x, centre + x).
-        centre: what changes nothing.
+        centre: the value that changes nothing.
         reach: how far from the centre the range may go.
 
     Raises:

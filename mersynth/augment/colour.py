@@ -27,11 +27,11 @@ def adjust_colour(
 ) -> Tensor:
     """Brightness, contrast, saturation and hue, one after the other.
 
-    Contrast is taken about the mean luma of the whole clip, so that every frame goes through the
-    same curve; frame by frame, a movement would change the brightness of the rest of the face.
+    Contrast is relative to the mean luma of the whole clip, so that every frame is mapped by the
+    same curve; per frame, a movement would change the brightness of the rest of the face.
 
     Args:
-        frames: (B, T, C, H, W) in [0, 1], C of 3 (RGB) or 1 (grey, which has no saturation or hue).
+        frames: (B, T, C, H, W) in [0, 1], C of 3 (RGB) or 1 (grey, without saturation or hue).
         brightness: (B,) factors, 1 changes nothing.
         contrast: (B,) factors.
         saturation: (B,) factors; 0 is grey.
@@ -60,7 +60,7 @@ def _shift_hue(frames: Tensor, hue: Tensor) -> Tensor:
     turned = adjust_hue(
         frames.flatten(0, 1), (2 * math.pi * hue).repeat_interleave(frames.shape[1])
     )
-    # To HSV and back costs a rounding, which frames whose hue stays need not pay.
+    # The round trip through HSV rounds; frames whose hue does not change avoid it.
     return torch.where(hue.reshape(-1, 1, 1, 1, 1) == 0, frames, turned.reshape(frames.shape))
 
 
@@ -78,7 +78,7 @@ class ColorJitter(Augmentation):
         generator: see :class:`Augmentation`.
 
     Raises:
-        ValueError: if a range leaves what is allowed; in the call, if frames leave [0, 1] or are
+        ValueError: if a range exceeds its limits; in the call, if frames lie outside [0, 1] or are
             neither RGB nor grey.
 
     Example:

@@ -1,4 +1,4 @@
-"""Random crop with padding: whole pixels, so that nothing is interpolated."""
+"""Random crop with padding, by whole pixels and so without interpolation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CropPadding = Literal["constant", "edge"]
 def crop(
     frames: Tensor, top: Tensor, left: Tensor, size: tuple[int, int], mode: CropPadding
 ) -> Tensor:
-    """Cut a window out of each clip, which may reach over the border.
+    """Cut a window, which may extend beyond the border, out of each clip.
 
     Args:
         frames: (B, T, C, H, W), any range.
         top: (B,) int64, the first row; negative rows are padding.
         left: (B,) int64, the first column.
         size: height and width of the window, in pixels.
-        mode: what lies outside: zeros (``"constant"``) or the nearest pixel (``"edge"``).
+        mode: padding outside the frame: zeros (``"constant"``) or the nearest pixel (``"edge"``).
 
     Returns:
         (B, T, C, *size).
@@ -46,8 +46,8 @@ def crop(
 class RandomCrop(Augmentation):
     """Cut out a window of the padded frames, the same for all frames of a clip.
 
-    Landmarks move along and may leave the image; AUs stay. Samples that are off get the window in
-    the middle, which is the whole frame where the size stays.
+    Landmarks move along and may leave the image; AUs stay. Samples that are off get the central
+    window, which is the whole frame if the size does not change.
 
     Args:
         padding: pixels added on every side before; MMNet's published code adds 15 to 224 x 224.
@@ -84,7 +84,7 @@ class RandomCrop(Augmentation):
         self.padding, self.size, self.padding_mode = padding, size, padding_mode
 
     def draw(self, batch: Batch) -> Params:
-        """``place`` (B, 2) in [0, 1): where the window lies between first and last row, column."""
+        """``place`` (B, 2) in [0, 1): the window's place between first and last row, column."""
         return {"place": self.uniform(batch, 0, 1, 2)}
 
     def transform(self, batch: Batch, params: Params) -> Batch:

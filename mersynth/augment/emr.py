@@ -1,4 +1,4 @@
-"""Expression magnification and reduction (Liu et al., FG 2019, II.D): micro and macro alike."""
+"""Expression magnification and reduction (Liu et al., FG 2019, II.D)."""
 
 from __future__ import annotations
 
@@ -24,63 +24,40 @@ _STILL = 1e-6  # pixels; a shorter motion counts as none
 
 
 class EMR(nn.Module):
-    """Bring micro- and macro-expressions to one strength of motion.
-
-    Of a macro-expression an earlier frame stands for the apex (reduction); a micro-expression's
-    apex is magnified. Motion is that of :func:`apex_motion`.
-
-    A micro-expression's alpha is ``target / motion``; the motion that this obtains is measured, and
-    alpha corrected by ``target / obtained``, ``refinements`` times. Alpha stays within
-    [1, ``alpha_max``], so that what moves more than wanted is left as it is, and what does not move
-    gets ``alpha_max``: ``params`` say what came out.
+    """Bring micro- and macro-expressions to the same amount of motion (``docs/augment.md``).
 
     Args:
-        target: wanted motion of the apex, in pixels. It depends on the size of the frames. Take one
-            that most macro-expressions reach, since they are never magnified: the median motion
-            half way to their apex is what the paper's reduction gives.
-        reduction: which frame stands for a macro-expression's apex. ``"paper"``: the middle one
-            between onset and apex; a number in (0, 1]: the one at this fraction of the way, so that
-            0.5 is ``"paper"``; ``"nearest"``: the one whose motion is nearest to the target, found
-            by bisection, since motion grows towards the apex; None: the apex itself. It is never
-            the onset.
-        magnifier: ``"magnet"``, with the package's weights; ``"eulerian"`` (paper: Eulerian video
-            magnification); any function of (onset, apex, alpha), for instance a
-            :class:`mersynth.motion.magnify.MagNet` of one's own; None leaves micro-expressions
-            alone.
+        target: wanted motion of the apex (:func:`apex_motion`), in pixels of these frames.
+        reduction: which frame replaces a macro-expression's apex: ``"paper"``: half way from onset
+            to apex; a number in (0, 1]: at this fraction of the way; ``"nearest"``: the frame whose
+            motion is nearest to the target; None: the apex itself. Never the onset.
+        magnifier: of micro-expressions: ``"magnet"``, with the package's weights; ``"eulerian"``
+            (paper); a function of (onset, apex, alpha); None: do not magnify.
         alpha_max: largest alpha, 1 or more. The package's MagNet was trained on alphas up to 12,
             the Eulerian magnification's wavelength is chosen for 2 to 4.
-        refinements: how often alpha is corrected.
-        flow: name of the flow method that measures motion. Of 12 micro- and 12 macro-expressions of
-            phantoms with camera noise, at 128 pixels, the default's motion correlates with the true
-            one by 0.98 and 0.96, DIS's by 0.82 and 0.97, TV-L1's by 0.66 and 0.59.
+        refinements: how often alpha is corrected by the motion obtained.
+        flow: name of the flow method that measures motion.
         share: see :func:`apex_motion`.
 
     Inputs:
-        A mapping with ``"strength"``, "micro" or "macro" for each sample, and either
-
-        - ``"clip"`` (B, T, 3, H, W) in [0, 1] and ``"apex_index"`` (B,), the apex's place in the
-          clip; ``"onset_index"`` (B,) is 0 where it is not given; or
-        - ``"onset"`` and ``"apex"``, both (B, 3, H, W), which holds no frame to reduce a
-          macro-expression with.
-
-        ``"aus"`` (B, T, 20) and ``"landmarks"`` (B, T, 68, 2), of pairs T is 2, come along; other
-        keys pass through.
+        A mapping with ``"strength"``, "micro" or "macro" for each sample, and either ``"clip"``
+        (B, T, 3, H, W) in [0, 1], ``"apex_index"`` (B,) and optionally ``"onset_index"`` (B,),
+        default 0; or ``"onset"`` and ``"apex"``, both (B, 3, H, W). Optionally ``"aus"``
+        (B, T, 20) and ``"landmarks"`` (B, T, 68, 2), T being 2 for pairs.
 
     Returns:
-        A mapping with ``"onset"`` and ``"apex"`` (B, 3, H, W) in place of the frames, and
-        ``"aus"`` and ``"landmarks"`` of these two frames (B, 2, ...). At a magnified apex both are
-        ``onset + alpha (apex - onset)``, AUs clipped to [0, 1]; NaN stays NaN.
+        The mapping with ``"onset"`` and ``"apex"`` (B, 3, H, W) instead of the frames, and
+        ``"aus"`` and ``"landmarks"`` (B, 2, ...) of both; at a magnified apex these are
+        ``onset + alpha (apex - onset)``, AUs clipped to [0, 1].
 
     Attributes:
-        params: ``"onset"`` (B,) int64, the onset's place; ``"frame"`` (B,) int64, the place of the
-            frame that stands for the apex; ``"alpha"`` (B,), 1 where nothing was magnified;
-            ``"before"`` and ``"after"`` (B,), the apex's motion in pixels.
-            ``emr(other, params=emr.params)`` takes the same frames and alphas of other pictures,
-            measuring nothing.
+        params: ``"onset"`` and ``"frame"`` (B,) int64, the positions of the two frames; ``"alpha"``
+            (B,), 1 where not magnified; ``"before"`` and ``"after"`` (B,), the apex's motion in
+            pixels.
 
     Raises:
-        ValueError: if an argument is out of its range; or, when called, if a shape, range or
-            strength is wrong, or macro-expressions that are pairs are to be reduced.
+        ValueError: if an argument is out of range; in the call, if a shape, range or strength is
+            wrong, or a macro-expression given as a pair is to be reduced.
         MagNetError: if the package's weights of MagNet are missing.
 
     Example:
@@ -111,12 +88,12 @@ class EMR(nn.Module):
 
     @torch.no_grad()
     def forward(self, inputs: Mapping[str, Any], params: Params | None = None) -> dict[str, Any]:
-        """Magnify and reduce; see the class's text."""
+        """Magnify and reduce; see the class."""
         batch, onset, apex, macro = read_inputs(inputs)
         if params is None:
             if "clip" not in inputs and self.reduction is not None and bool(macro.any()):
                 raise ValueError(
-                    f"EMR: sample {int(macro.nonzero()[0])} is a macro-expression and a pair holds "
+                    f"EMR: sample {int(macro.nonzero()[0])} is a macro-expression, and a pair has "
                     "no frame between onset and apex: give clips, or reduction=None"
                 )
             params = self._fit(batch, onset, apex, macro)
@@ -136,11 +113,11 @@ class EMR(nn.Module):
         return result
 
     def motion(self, onset: Tensor, apex: Tensor) -> Tensor:
-        """:func:`apex_motion` as this transform measures it."""
+        """:func:`apex_motion` with this transform's options."""
         return apex_motion(onset, apex, self.flow, self.share)
 
     def extra_repr(self) -> str:
-        """The options that say what it does."""
+        """The options."""
         return (
             f"target={self.target}, reduction={self.reduction!r}, alpha_max={self.alpha_max}, "
             f"refinements={self.refinements}, flow={self.flow}, share={self.share}"
@@ -164,11 +141,11 @@ class EMR(nn.Module):
         return {"onset": onset, "frame": frame, "alpha": alpha, "before": before}
 
     def _nearest(self, frames: Tensor, onset: Tensor, apex: Tensor, at_apex: Tensor) -> Tensor:
-        """Place (B,) of the frame whose motion is nearest to the target."""
+        """Position (B,) of the frame whose motion is nearest to the target, by bisection."""
         each = torch.arange(len(frames), device=frames.device)
         low, high = onset, apex
         at_low, at_high = torch.zeros_like(at_apex), at_apex
-        # The target lies between low and high, or above high, then the apex.
+        # Motion grows towards the apex: the target lies between low and high, or above the apex.
         for _ in range(math.ceil(math.log2(int((apex - onset).max())))):
             middle = (low + high) // 2  # low itself where both are neighbours
             moved = self.motion(frames[each, onset], frames[each, middle])
@@ -184,7 +161,7 @@ class EMR(nn.Module):
         for _ in range(self.refinements):
             obtained = self.motion(pair[:, 0], self._magnify(pair, alpha))
             better = self._clip(alpha * self.target / obtained.clamp(min=_STILL))
-            alpha = torch.where(alpha > 1, better, alpha)  # what moved enough is left alone
+            alpha = torch.where(alpha > 1, better, alpha)  # what moved enough is not changed
         return alpha
 
     def _clip(self, alpha: Tensor) -> Tensor:
@@ -205,13 +182,13 @@ def apex_motion(
 ) -> Tensor:
     """How far the moving part of a face has moved: mean flow magnitude over the top decile.
 
-    The mean over the whole face would tell how much of it moves, the maximum how noisy the flow is.
+    The mean over the whole face would measure how much of it moves, the maximum the flow's noise.
 
     Args:
         onset: (B, 1 or 3, H, W) in [0, 1].
         apex: likewise.
         method: name of the flow method (``flow.METHODS``).
-        share: share of the pixels, those that move most, over which the mean is taken.
+        share: share of the pixels over which the mean is taken, those that move most.
 
     Returns:
         (B,) in pixels.
@@ -225,7 +202,7 @@ def apex_motion(
 
 
 def _move(values: Tensor, alpha: Tensor, clip: bool = False) -> Tensor:
-    """Onset and apex (B, 2, ...), the apex alpha times as far; untouched where alpha is 1."""
+    """Onset and apex (B, 2, ...), the apex alpha times as far; unchanged where alpha is 1."""
     onset, apex = values.unbind(1)
     factor = alpha.to(values.dtype).reshape(-1, *[1] * (apex.dim() - 1))
     further = onset + factor * (apex - onset)

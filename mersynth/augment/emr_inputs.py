@@ -1,4 +1,4 @@
-"""What EMR takes: clips with the apex's place, or pairs of onset and apex; micro or macro."""
+"""The inputs of EMR: clips with the apex's position, or pairs of onset and apex."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ PAIR_KEYS = ("onset", "apex")
 
 
 def read_inputs(inputs: Mapping[str, Any]) -> tuple[Batch, Tensor, Tensor, Tensor]:
-    """Clips, the places of onset and apex, and the strength.
+    """Clips, the positions of onset and apex, and the strength.
 
     Args:
         inputs: see :class:`mersynth.augment.emr.EMR`.
 
     Returns:
-        Clips, pairs being clips of two frames; the onset's and the apex's place (B,) int64; and
+        Clips, pairs being clips of two frames; the onset's and the apex's position (B,) int64; and
         which samples are macro-expressions, (B,) bool.
 
     Raises:
-        ValueError: if something is missing, or a shape, range, place or strength is wrong.
+        ValueError: if something is missing, or a shape, range, position or strength is wrong.
     """
     given = [keys for keys in (CLIP_KEYS, PAIR_KEYS) if all(k in inputs for k in keys)]
     if len(given) != 1:
@@ -63,7 +63,7 @@ def read_inputs(inputs: Mapping[str, Any]) -> tuple[Batch, Tensor, Tensor, Tenso
     early = (apex <= onset).nonzero().flatten().tolist()
     if early:
         raise ValueError(
-            f"EMR: every apex must lie behind its onset, that of sample {early} does not "
+            f"EMR: every apex must lie after its onset; that of sample {early} does not "
             f"(onset_index {onset.tolist()}, apex_index {apex.tolist()}); take more frames of the "
             "clips, or leave such clips out"
         )
@@ -76,7 +76,7 @@ def _places(name: str, value: Any, batch: Batch) -> Tensor:
     fits = index.shape == (len(batch),) and not index.is_floating_point()
     if not fits or bool(((index < 0) | (index > last)).any()):
         raise ValueError(
-            f"EMR: {name} must be ({len(batch)},) whole places in 0..{last}, got {index.tolist()}"
+            f"EMR: {name} must be ({len(batch)},) whole numbers in 0..{last}, got {index.tolist()}"
         )
     return index.long()
 
@@ -85,7 +85,7 @@ def _macro(strength: Sequence[Strength] | None, batch: Batch) -> Tensor:
     names = get_args(Strength)
     if strength is None or len(strength) != len(batch) or not set(strength) <= set(names):
         raise ValueError(
-            f"EMR: strength must name each of the {len(batch)} samples micro or macro, got "
+            f"EMR: strength must be micro or macro for each of the {len(batch)} samples, got "
             f"{strength}"
         )
     return torch.tensor([s == "macro" for s in strength], device=batch.device)
@@ -96,8 +96,8 @@ def pair_of(batch: Batch, onset: Tensor, frame: Tensor) -> Batch:
 
     Args:
         batch: clips.
-        onset: (B,) int64, its place.
-        frame: (B,) int64, the other's place.
+        onset: (B,) int64, the onset's position.
+        frame: (B,) int64, the other frame's position.
     """
     chosen = torch.stack([onset, frame], 1)
     taken = {

@@ -1,4 +1,4 @@
-"""Random erasing (Zhong et al., AAAI 2020), one rectangle a clip."""
+"""Random erasing (Zhong et al., AAAI 2020), one rectangle per clip."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mersynth.augment.checks import span
 def rectangles(
     top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: Sequence[int]
 ) -> Tensor:
-    """(B, H, W) bool, true within rectangles whose four numbers are (B,), in pixels."""
+    """(B, H, W) bool, true within rectangles given by four (B,) tensors, in pixels."""
     y = torch.arange(size[0], device=top.device)
     x = torch.arange(size[1], device=top.device)
     rows = (y >= top[:, None]) & (y < (top + height)[:, None])
@@ -28,17 +28,17 @@ def rectangles(
 class RandomErasing(Augmentation):
     """Paint a rectangle over each clip, at the same place in all its frames.
 
-    A micro-expression may lie beneath: labels, AUs and landmarks stay what they were.
+    It may cover a micro-expression: labels, AUs and landmarks do not change.
 
     Args:
         scale: (least, largest) share of the image's area, within (0, 1].
-        ratio: (least, largest) height over width; its logarithm is drawn evenly.
-        value: what is painted: a number, or ``"mean"``, the clip's own mean of each channel.
+        ratio: (least, largest) height over width, drawn log-uniformly.
+        value: the fill: a number, or ``"mean"``, the clip's own mean of each channel.
         p: probability that a sample is changed.
         generator: see :class:`Augmentation`.
 
     Raises:
-        ValueError: if a range leaves what is allowed, or ``value`` is another word.
+        ValueError: if a range exceeds its limits, or ``value`` is another string.
 
     Example:
         >>> erased = RandomErasing(p=1)(torch.ones(2, 8, 3, 32, 32))
@@ -62,7 +62,7 @@ class RandomErasing(Augmentation):
         self.value = value
 
     def draw(self, batch: Batch) -> Params:
-        """``area`` (B,) in shares, ``ratio`` (B,), ``place`` (B, 2) in [0, 1) of what is left."""
+        """``area`` (B,) as shares, ``ratio`` (B,), ``place`` (B, 2) in [0, 1) of the free range."""
         low, high = (math.log(bound) for bound in self.ratio)
         return {
             "area": self.uniform(batch, *self.scale),

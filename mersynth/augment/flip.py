@@ -1,4 +1,4 @@
-"""Horizontal flip that swaps what is left and what is right."""
+"""Horizontal flip that also swaps left and right in landmarks and AUs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mersynth.facs.landmarks import MIRROR
 
 
 def flip_landmarks(landmarks: Tensor, width: int) -> Tensor:
-    """Landmarks of the flipped image; a left one becomes the right one and the reverse.
+    """Landmarks of the flipped image; left and right landmarks are swapped.
 
     Args:
         landmarks: (..., 68, 2), x, y in pixels, the first pixel's centre at 0; NaN stays NaN.
@@ -29,7 +29,7 @@ def flip_landmarks(landmarks: Tensor, width: int) -> Tensor:
 
 
 def flip_au_set(au_set: Tensor) -> Tensor:
-    """The AU set of a flipped face: sides swap, and a gaze or head turned left is turned right.
+    """The AU set of a flipped face: sides swap, and gaze or head turned left turn right.
 
     Args:
         au_set: (..., S, 2), rows as ``au_sets.ORDER``, then the subject's left and right side.
@@ -42,9 +42,9 @@ def flip_au_set(au_set: Tensor) -> Tensor:
 
 
 class RandomHorizontalFlip(Augmentation):
-    """Mirror images or clips; landmarks and the sides of AUs change places with it.
+    """Mirror images or clips; landmarks and the sides of AUs are swapped accordingly.
 
-    ``aus`` know no side and stay. Twice the same flip is the identity.
+    ``aus`` have no sides and stay. The same flip twice is the identity.
 
     Args:
         p: probability that a sample is flipped; a clip is flipped as a whole.
@@ -67,7 +67,7 @@ class RandomHorizontalFlip(Augmentation):
         self.flow_channels = flow_channels
 
     def draw(self, batch: Batch) -> Params:
-        """Nothing but which samples are flipped."""
+        """Nothing besides which samples are flipped."""
         return {}
 
     def transform(self, batch: Batch, params: Params) -> Batch:

@@ -1,4 +1,4 @@
-"""Halves of an aligned face: where the eyes' ends and the mouth's begins."""
+"""Eyes half and mouth half of an aligned face, and the seam between them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SEAM_RANGE = (1 / 8, 7 / 8)
 
 
 def seam_of(landmarks: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """The halves' seam by landmarks.
+    """The seam between the halves, by landmarks.
 
-    It is the line along the eyes' direction, half way between the tip of the nose and the nostrils,
-    of the landmarks averaged over the clip.
+    It is the line parallel to the line between the eyes, half way between the tip of the nose and
+    the nostrils; landmarks are averaged over the clip.
 
     Args:
         landmarks: (B, T, 68, 2) x, y in pixels, the first pixel's centre at 0; NaN: not measured.
@@ -50,7 +50,7 @@ def seam_of(landmarks: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
             i = int(wrong.nonzero()[0])
             raise ValueError(
                 f"landmarks of sample {i} put the boundary of the face's halves at "
-                f"{middle[i].item():.3g} of the image's height, it must lie in {low}..{high}; they "
+                f"{middle[i].item():.3g} of the image's height; it must lie in {low}..{high}. They "
                 "must be x, y in pixels of these frames"
             )
     return torch.stack([left, right], 1)
@@ -66,11 +66,11 @@ def region_mask(
         size: height and width, in pixels.
         region: which half.
         feather: height of the band in which the mask rises linearly, centred on the seam, as a
-            share of the image's height; 0 cuts.
+            share of the image's height; 0: a hard cut.
 
     Returns:
-        (B, H, W) in [0, 1]; without feather 0 or 1. A pixel whose centre lies on the boundary is
-        the mouth's.
+        (B, H, W) in [0, 1]; without feather 0 or 1. A pixel whose centre lies on the boundary
+        belongs to the mouth.
     """
     height, width = size
     x = (torch.arange(width, device=seam.device) + 0.5) / width
@@ -87,18 +87,17 @@ def in_region(
     size: tuple[int, int] | torch.Size,
     region: Region,
 ) -> Tensor:
-    """Which landmarks belong to a half: where the middle of both faces' points lies.
+    """Which landmarks belong to a half, by the midpoint of both faces' points.
 
     Args:
-        receiver: (B, T, 68, 2) x, y in pixels, inside of the image or not; NaN: not measured.
+        receiver: (B, T, 68, 2) x, y in pixels, inside the image or not; NaN: not measured.
         donor: likewise.
         seam: (B, 2), see :func:`seam_of`.
         size: height and width of the image, in pixels.
         region: which half.
 
     Returns:
-        (B, 68) bool. Where only one face's point was measured, that one counts; where none was,
-        False.
+        (B, 68) bool. If only one face's point was measured, that one counts; if none was, False.
     """
     height, width = size
     both = torch.stack([receiver.float().nanmean(1), donor.float().nanmean(1)])

@@ -1,4 +1,4 @@
-"""Half-face mirroring: one half of the face, and its mirror image instead of the other."""
+"""Half-face mirroring: one half of the face is replaced by the mirror image of the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Side = Literal["random", "left", "right"]
 Axis = Literal["image", "landmarks"]
 
 MIDLINE: tuple[int, ...] = tuple(i for i, twin in enumerate(MIRROR) if i == twin)
-"""The landmarks that lie on the face's midline."""
+"""The landmarks on the face's midline."""
 
 SUBJECT_RIGHT: tuple[int, ...] = (
     *range(0, 8),  # jaw
@@ -30,7 +30,7 @@ SUBJECT_RIGHT: tuple[int, ...] = (
     *(48, 49, 50, 58, 59),  # outer lips
     *(60, 61, 67),  # inner lips
 )
-"""The landmarks on the right of the face's owner, the image's left."""
+"""The landmarks on the subject's right, the image's left."""
 
 
 def mirror_half(
@@ -45,7 +45,7 @@ def mirror_half(
         flow_channels: see :mod:`mersynth.augment.vectors`.
 
     Returns:
-        (B, T, C, H, W); beyond the kept half its border continues.
+        (B, T, C, H, W); beyond the kept half its border is repeated.
     """
     width = frames.shape[-1]
     x = torch.arange(width, device=frames.device)
@@ -71,7 +71,7 @@ def mirror_half(
 def mirror_half_landmarks(landmarks: Tensor, axis: Tensor, left: Tensor) -> Tensor:
     """Landmarks (B, T, 68, 2) of a face one half of which is mirrored; see :func:`mirror_half`.
 
-    Landmarks of the midline come to lie on the axis; NaN stays NaN.
+    Landmarks of the midline are moved onto the axis; NaN stays NaN.
     """
     order = torch.tensor(MIRROR, device=landmarks.device)
     axis = axis.to(landmarks)[:, None, None]
@@ -87,7 +87,7 @@ def mirror_half_landmarks(landmarks: Tensor, axis: Tensor, left: Tensor) -> Tens
 def mirror_half_au_set(au_set: Tensor, left: Tensor) -> Tensor:
     """AU sets (B, S, 2) of faces one half of which is mirrored: both sides show the kept one's AUs.
 
-    Gaze and head turned to one side are left out: a mirrored face turns to none.
+    Gaze and head turned to one side are removed: a mirrored face turns to neither.
     """
     kept = torch.where(left[:, None], au_set[..., 0], au_set[..., 1])
     kept = kept.masked_fill(_members(SIDEWAYS_ROWS, au_set.device, len(ORDER)), 0)
@@ -107,26 +107,26 @@ def _members(indices: Sequence[int], device: torch.device, size: int = NUM_LANDM
 
 
 class HalfFaceMirror(Augmentation):
-    """Keep one half of the face and mirror it onto the other, as a decalcomania does.
+    """Keep one half of the face and mirror it onto the other.
 
-    Both sides then show the AUs of the kept half. Where ``au_set`` is known, the half without any
-    of its AUs is not kept if the other half has some, so that an expression on one side (a smirk)
-    stays. ``aus``, which know no side, become NaN for the AUs that ``au_set`` has on one side, and
-    stay otherwise. The axis and the side are the same for all frames of a clip.
+    Both sides then show the AUs of the kept half. If ``au_set`` is given and only one half has AUs,
+    that half is kept, so that a one-sided expression (a smirk) remains. ``aus``, which have no
+    sides, become NaN for the AUs that ``au_set`` has on one side only. The axis and the side are
+    the same for all frames of a clip.
 
     Args:
         side: the half that is kept: the subject's ``"left"`` or ``"right"``, or ``"random"``.
         axis: ``"image"``, the middle of the image, for aligned faces; or ``"landmarks"``, the mean
-            of the landmarks on the face's midline over the clip, a sample without any of which
-            stays as it is.
+            of the landmarks on the face's midline over the clip; a sample without any is not
+            changed.
         p: probability that a sample is mirrored.
         flow_channels: see :mod:`mersynth.augment.vectors`; the x displacement of the mirrored half
             changes its sign.
         generator: see :class:`Augmentation`.
 
     Raises:
-        ValueError: if ``side`` or ``axis`` is another word; in the call, if the axis is to come
-            from landmarks and the mapping has none.
+        ValueError: if ``side`` or ``axis`` is unknown; in the call, if the axis needs landmarks and
+            the mapping has none.
 
     Example:
         >>> HalfFaceMirror("left", p=1)(torch.arange(4.0).reshape(1, 1, 1, 4))
@@ -150,7 +150,7 @@ class HalfFaceMirror(Augmentation):
         """``left`` (B,) bool, the side that is kept; ``axis`` (B,), 0 to 1 over the width."""
         left = self.uniform(batch, 0, 1) < {"left": 1.0, "right": 0.0, "random": 0.5}[self.side]
         if self.side == "random" and batch.au_set is not None:
-            # Gaze and head AUs belong to no half: they are lost whichever is kept.
+            # Gaze and head AUs belong to neither half: they are lost in any case.
             halves = batch.au_set * ~_members(SIDEWAYS_ROWS, batch.device, len(ORDER))[:, None]
             number = halves.sum(1)  # (B, 2)
             left = (left | (number[:, 1] == 0)) & ~((number[:, 0] == 0) & (number[:, 1] > 0))

@@ -1,4 +1,4 @@
-"""Mixup within a class: two clips of one expression, laid over each other."""
+"""Mixup within a class: a blend of two clips of the same expression."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from mersynth.augment.base import Augmentation, Batch, Params
 
 
 def partners(label: Tensor, score: Tensor) -> Tensor:
-    """For each sample another one of its class.
+    """Another sample of the same class for each sample.
 
     Args:
         label: (B,) int64.
-        score: (B, B); of the others of its class a sample gets the one of the highest score.
+        score: (B, B); a sample gets the one of its class with the highest score.
 
     Returns:
-        (B,) int64, a sample's own place where it is the only one of its class.
+        (B,) int64; a sample's own position if it is the only one of its class.
     """
     same = label[:, None] == label
     itself = torch.eye(len(label), dtype=torch.bool, device=label.device)
-    # Itself below all others of the class, above those of other classes.
+    # Rank the sample itself below others of its class, but above other classes.
     score = score.masked_fill(itself, score.min() - 1).masked_fill(~same, score.min() - 2)
     return score.argmax(1)
 
@@ -38,12 +38,12 @@ class MixUp(Augmentation):
     """Mix each sample with another one of its class in the batch, so that its label stays true.
 
     Frames, AUs, AU sets and landmarks are mixed frame by frame (Zhang et al., "mixup", ICLR 2018),
-    so clips should share their course, for instance by ``TemporalResample``. What a sample is by
-    itself stays its own: ``label``, ``subject`` and the indices; its share is 0.5 or more. An AU
-    that one of both was not measured for is NaN. A sample that is alone of its class in the batch
-    stays as it is. Replayed parameters pair the same places, whatever the labels there.
+    so clips should have the same time course, for instance by ``TemporalResample``. ``label``,
+    ``subject`` and the indices do not change; a sample's own share is 0.5 or more. An AU that was
+    not measured in one of the two is NaN. A sample without another of its class in the batch is not
+    changed. Replayed parameters pair the same positions, whatever their labels.
 
-    A mixed sample shows two people: mix within training sets alone.
+    A mixed sample shows two people: mix only within training sets.
 
     Args:
         alpha: the share is max(x, 1 - x) with x from Beta(alpha, alpha), above 0.
@@ -51,7 +51,7 @@ class MixUp(Augmentation):
         generator: see :class:`Augmentation`.
 
     Raises:
-        ValueError: if ``alpha`` is not positive; in the call, if there is no ``label`` to draw by.
+        ValueError: if ``alpha`` is not positive; in the call, if there is no ``label``.
 
     Example:
         >>> batch = {"image": torch.rand(4, 3, 32, 32), "label": torch.tensor([0, 0, 1, 1])}
@@ -69,7 +69,7 @@ class MixUp(Augmentation):
         self.alpha = alpha
 
     def draw(self, batch: Batch) -> Params:
-        """``partner`` (B,) int64, a place in the batch, and ``share`` (B,) in [0.5, 1]."""
+        """``partner`` (B,) int64, a position in the batch, and ``share`` (B,) in [0.5, 1]."""
         if batch.label is None:
             raise ValueError(
                 "MixUp: give a mapping with 'label' (B,) beside 'image' or 'clip': partners are of "

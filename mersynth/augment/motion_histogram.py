@@ -1,4 +1,4 @@
-"""Picture of how far micro- and macro-expressions move, before and after EMR."""
+"""A picture of how far micro- and macro-expressions move, before and after EMR."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def motion_histogram(
 ) -> Image.Image:
     """Draw the motion of the apexes before and after EMR, two histograms on one axis.
 
-    Each strength's bars add up to 1; a vertical line marks its median.
+    The bars of micro- and of macro-expressions each sum to 1; vertical lines mark the medians.
 
     Args:
         before: (B,) apex motion in pixels, for instance ``EMR.params["before"]``.
@@ -131,7 +131,7 @@ def _checked(name: str, motion: Tensor, macro: Tensor) -> np.ndarray:
 
 
 def _nice(value: float) -> float:
-    """The least of 1, 2, 3, 4, 5, 8, 10 times a power of ten that is not below a value."""
+    """The smallest of 1, 2, 3, 4, 5, 8, 10 times a power of ten that is not below a value."""
     if value <= 0:
         return 1.0
     power = 10.0 ** np.floor(np.log10(value))

@@ -1,4 +1,4 @@
-"""What a camera and its files do to a frame: sensor noise and JPEG."""
+"""Sensor noise and JPEG compression."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mersynth.augment.base import Augmentation, Batch, Params
 from mersynth.augment.checks import span
 
 _SEEDS = 2**31
-_BITS = 24  # of a word that become a float32, which holds no more
+_BITS = 24  # bits of a word that are used: a float32 holds no more
 
 
 def _mix(x: Tensor) -> Tensor:
@@ -24,15 +24,15 @@ def _mix(x: Tensor) -> Tensor:
 
 
 def _even(x: Tensor) -> Tensor:
-    """Words as float32, evenly on (0, 1)."""
+    """Words as float32, uniform on (0, 1)."""
     return (((x >> (32 - _BITS)) & (2**_BITS - 1)) + 0.5) / 2**_BITS
 
 
 def hashed_normal(seed: Tensor, shape: Sequence[int]) -> Tensor:
-    """Standard normal numbers that depend on a seed and a position alone.
+    """Standard normal numbers that depend only on a seed and a position.
 
-    A generator would have to be seeded sample by sample and gives other numbers on other devices;
-    this gives the same ones, whatever else is in the batch.
+    A generator would have to be seeded for each sample, and differs between devices; these numbers
+    do not depend on the device or the rest of the batch.
 
     Args:
         seed: (B,) int64 in [0, 2^31).
@@ -60,7 +60,7 @@ def sensor_noise(frames: Tensor, shot: Tensor, read: Tensor, seed: Tensor) -> Te
 
     Args:
         frames: (B, T, C, H, W) in [0, 1].
-        shot: (B,), variance a unit of brightness.
+        shot: (B,), variance per unit of brightness.
         read: (B,), standard deviation in the dark.
         seed: (B,) int64 in [0, 2^31); n differs from pixel to pixel, channel and frame.
 
@@ -68,24 +68,24 @@ def sensor_noise(frames: Tensor, shot: Tensor, read: Tensor, seed: Tensor) -> Te
         (B, T, C, H, W) in [0, 1].
     """
     shot, read = (value.reshape(-1, 1, 1, 1, 1) for value in (shot, read))
-    # Rounding may have left brightness a little below 0.
+    # Rounding may have made brightness slightly negative.
     deviation = (shot * frames.clamp(min=0) + read.square()).sqrt()
     noise = hashed_normal(seed, frames.shape[1:])
     return (frames + deviation * noise).clamp(0, 1).to(frames.dtype)
 
 
 class SensorNoise(Augmentation):
-    """Noise of a camera, new in every frame: nothing of it moves with the face.
+    """Camera noise, independent in every frame, so that it does not move with the face.
 
     Args:
-        shot: (least, largest) variance a unit of brightness, within [0, 1].
+        shot: (least, largest) variance per unit of brightness, within [0, 1].
         read: (least, largest) standard deviation in the dark, within [0, 1]. The defaults reach 2.4
-            % in full light, a camera at high gain.
+            % in full light, as of a camera at high gain.
         p: probability that a sample is changed.
         generator: see :class:`Augmentation`.
 
     Raises:
-        ValueError: if a range leaves [0, 1]; in the call, if frames do.
+        ValueError: if a range exceeds [0, 1]; in the call, if frames do.
 
     Example:
         >>> noisy = SensorNoise(p=1)(torch.full((2, 8, 3, 32, 32), 0.5))
@@ -145,14 +145,14 @@ def jpeg(frames: Tensor, quality: Tensor) -> Tensor:
         raise ValueError(f"JPEG needs 3 channels, or 1 for grey, got {channels}")
     images = frames.expand(-1, -1, 3, -1, -1).flatten(0, 1)
     coded = jpeg_codec_differentiable(images, quality.repeat_interleave(frames.shape[1]))
-    coded = coded.clamp(0, 1)  # its smooth rounding may leave the range a little
+    coded = coded.clamp(0, 1)  # its smooth rounding may exceed the range slightly
     if channels == 1:
         coded = coded.mean(1, keepdim=True)
     return coded.reshape(frames.shape)
 
 
 class RandomJPEG(Augmentation):
-    """Compress every frame of a clip as JPEG, with one quality a clip.
+    """Compress every frame of a clip as JPEG, with one quality per clip.
 
     Args:
         quality: (lowest, highest), within [1, 100].
@@ -160,8 +160,8 @@ class RandomJPEG(Augmentation):
         generator: see :class:`Augmentation`.
 
     Raises:
-        ValueError: if the range leaves [1, 100]; in the call, if frames leave [0, 1] or are neither
-            RGB nor grey.
+        ValueError: if the range exceeds [1, 100]; in the call, if frames lie outside [0, 1] or are
+            neither RGB nor grey.
 
     Example:
         >>> RandomJPEG(quality=(50, 95), p=1)(torch.rand(2, 8, 3, 32, 32)).shape

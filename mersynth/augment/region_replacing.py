@@ -1,4 +1,4 @@
-"""Region Replacing (Ruan et al., ACM MM 2022, 3.2): a half of the face from a like sample."""
+"""Region Replacing (Ruan et al., ACM MM 2022, 3.2): half of the face from another sample."""
 
 from __future__ import annotations
 
@@ -20,47 +20,36 @@ Boundary = Literal["middle", "landmarks"]
 
 
 class RegionReplacing(Augmentation):
-    """Give a sample the mouth (or the eyes) of another sample of its class.
-
-    The donor is drawn evenly from the batch's other samples of the same class, or from a bank's
-    samples of that class. Its frames at the same index replace the half. The receiver keeps its
-    class and its subject.
+    """Give a sample the mouth (or the eyes) of another sample of its class (``docs/augment.md``).
 
     Args:
         p: probability that a sample is changed (paper: 0.5).
         region: the half that is replaced, ``"mouth"`` (paper) or ``"eyes"``.
-        mixing: how AUs are mixed, both ``"aus"`` and ``"au_set"``. ``"halves"`` (paper): AUs of the
-            replaced half are the donor's; those of the other half, and those of neither (head,
-            speech), the receiver's (``ActionUnit.half``). ``"union"`` (published code): whatever
-            either of both shows, the stronger one. An AU that a share of the mixture did not
-            measure is NaN.
-        boundary: ``"middle"`` (paper): the image's middle row (``regions.half_rows``).
-            ``"landmarks"``: the line along the receiver's eyes' direction, half way between the
-            tip of the nose and the nostrils, averaged over the clip; it is where ``AU 9`` of the
-            eyes' half ends and ``AU 38`` of the mouth's begins.
+        mixing: how ``"aus"`` and ``"au_set"`` are mixed. ``"halves"`` (paper): AUs of the replaced
+            half (``ActionUnit.half``) are the donor's, all others the receiver's. ``"union"``
+            (published code): the stronger of both. NaN where a value used was not measured.
+        boundary: ``"middle"`` (paper): the image's middle row; ``"landmarks"``: the receiver's
+            :func:`mersynth.augment.halves.seam_of`.
         feather: height of the band in which both halves are blended linearly, centred on the
-            boundary, as a share of the image's height; 0 cuts.
-        different_subject: take donors of another subject only.
-        bank: donors to draw from instead of the batch. It does not know which of its clips is the
-            receiver itself, so that one may be given its own half; ``different_subject`` prevents
-            that.
+            boundary, as a share of the image's height; 0: a hard cut.
+        different_subject: only use donors of another subject.
+        bank: donors to draw from instead of the batch. A receiver that is in the bank may get its
+            own half, unless ``different_subject``.
         generator: see :class:`Augmentation`.
 
     Inputs:
-        A mapping with ``"image"`` or ``"clip"``, and ``"label"``; ``"subject"`` for
-        ``different_subject``, ``"landmarks"`` for ``boundary="landmarks"``. Frames may have any
-        range: images, flow, differences. Landmarks of the result are the donor's where the middle
-        between both faces' points, averaged over the clip, lies in the replaced half.
+        A mapping with ``"image"`` or ``"clip"`` in any range, and ``"label"``; ``"subject"`` for
+        ``different_subject``, ``"landmarks"`` for ``boundary="landmarks"``.
 
     Attributes:
-        params: ``"donor"`` (B,) int64, the donor's place in the batch or the bank, -1 where there
+        params: ``"donor"`` (B,) int64, the donor's position in the batch or the bank, -1 if there
             is none; ``"seam"`` (B, 2), the boundary's height at the image's left and right edge as
-            a share of the image's height, NaN where landmarks give none; ``"on"`` (B,): what has no
-            donor or no seam is kept as it is, and is not on.
+            a share of its height, NaN without landmarks; ``"on"`` (B,), False for samples without
+            donor or seam, which are not changed.
 
     Raises:
-        ValueError: if an argument is out of its range; or, when called, if what is needed is
-            missing, the bank does not fit, or landmarks lie so far off that no face could be there.
+        ValueError: if an argument is out of range; in the call, if an input is missing, the bank
+            does not fit, or landmarks are implausible.
 
     Example:
         >>> replace_region = RegionReplacing(p=1.0)
@@ -101,7 +90,7 @@ class RegionReplacing(Augmentation):
         self.feather, self.different_subject, self.bank = feather, different_subject, bank
 
     def draw(self, batch: Batch) -> Params:
-        """Donors, and where the boundary lies."""
+        """Donors and boundaries."""
         donor = pick(self._eligible(batch), self.uniform(batch, 0, 1))
         if self.boundary == "landmarks":
             seam = seam_of(_needed(batch, "landmarks"), batch.frames.shape[-2:])
@@ -129,7 +118,7 @@ class RegionReplacing(Augmentation):
         return replace(batch, **mixed)
 
     def extra_repr(self) -> str:
-        """The options that say what it does."""
+        """The options."""
         donors = "" if self.bank is None else f", bank of {len(self.bank)}"
         return (
             f"{super().extra_repr()}, region={self.region}, mixing={self.mixing}, "
@@ -138,7 +127,7 @@ class RegionReplacing(Augmentation):
         )
 
     def _eligible(self, batch: Batch) -> Tensor:
-        """(B, N) bool: who may give to whom."""
+        """(B, N) bool: the possible donors of each sample."""
         label = _needed(batch, "label")
         pool: Batch | ClipBank = batch if self.bank is None else self.bank
         assert pool.label is not None  # a bank has one, the batch's was asked for
@@ -153,11 +142,11 @@ class RegionReplacing(Augmentation):
 
 
 def pick(eligible: Tensor, chance: Tensor) -> Tensor:
-    """One of the columns that are eligible, for each row.
+    """One of the eligible columns for each row.
 
     Args:
         eligible: (B, N) bool.
-        chance: (B,) in [0, 1), evenly distributed.
+        chance: (B,) in [0, 1), uniform.
 
     Returns:
         (B,) int64, each of a row's eligible columns with the same probability; -1 if it has none.
@@ -211,7 +200,7 @@ def mix_intensities(receiver: Tensor, donor: Tensor, region: Region, mixing: Mix
 
 
 def _rows(batch: Batch, rows: Tensor) -> Batch:
-    """Other samples of the batch in each one's place."""
+    """The samples of the batch at these rows."""
     known = {
         field.name: value[rows]
         for field in fields(batch)
@@ -224,7 +213,7 @@ def _needed(batch: Batch, name: str) -> Tensor:
     value = getattr(batch, name)
     if value is None:
         raise ValueError(
-            f"RegionReplacing needs {name!r} as these options are: give a mapping with 'image' or "
+            f"RegionReplacing needs {name!r} with these options: give a mapping with 'image' or "
             f"'clip', and {name!r}"
         )
     return value

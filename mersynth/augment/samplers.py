@@ -1,4 +1,4 @@
-"""Balance by sampling, and by class weights."""
+"""Class balancing by sampling and by class weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mersynth.checks import listed
 def balanced_order(
     groups: Sequence[Hashable] | Tensor, num_samples: int, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Positions in random order, as many of each group as of any other, give or take one.
+    """Positions in random order; the counts of the groups differ by at most one.
 
-    A group's members come in shuffled rounds: none comes again before all others of its group did,
-    so that a small group repeats no more than it must.
+    A group's members come in shuffled rounds: none is repeated before all others of its group have
+    come, so that a small group repeats no more than necessary.
 
     Args:
         groups: the group of each position.
@@ -27,7 +27,7 @@ def balanced_order(
     Returns:
         (num_samples,) int64.
     """
-    # A tensor hashes by identity, so that each would be a group of its own.
+    # Tensors hash by identity, so each would be its own group.
     names = [name.item() if isinstance(name, Tensor) else name for name in groups]
     members: dict[Hashable, list[int]] = {}
     for position, name in enumerate(names):
@@ -72,11 +72,11 @@ class _BalancedSampler(Sampler[int]):
 
 
 class ClassBalancedSampler(_BalancedSampler):
-    """Draw as many samples of each class as of any other, for a DataLoader.
+    """Draw equally many samples of each class, for a DataLoader.
 
     Args:
-        labels: the class of each sample, as ``ClipDataset.labels`` has them; (N,) numbers or names.
-        num_samples: samples a pass; None: as many as there are.
+        labels: the class of each sample, as in ``ClipDataset.labels``; (N,) numbers or names.
+        num_samples: samples per pass; None: N.
         generator: a generator on the CPU; None: torch's own.
 
     Raises:
@@ -98,12 +98,12 @@ class ClassBalancedSampler(_BalancedSampler):
 
 
 class SubjectBalancedSampler(_BalancedSampler):
-    """Draw as many samples of each subject as of any other, for a DataLoader.
+    """Draw equally many samples of each subject, for a DataLoader.
 
     Args:
         subjects: the subject of each sample, for instance ``clip.subject_id``; (N,) names or
             numbers.
-        num_samples: samples a pass; None: as many as there are.
+        num_samples: samples per pass; None: N.
         generator: a generator on the CPU; None: torch's own.
 
     Raises:
@@ -132,8 +132,8 @@ def class_weights(
 ) -> Tensor:
     """Weights of the classes in a loss (Ruan et al. 2022, eq. 6).
 
-    ``w_c = max(n_1, ..., n_C) / n_c``, with n_c samples of class c. The paper balances the loss so
-    rather than sampling, which in a small training set repeats samples.
+    ``w_c = max(n_1, ..., n_C) / n_c``, with n_c samples of class c. The paper balances by this
+    instead of sampling, which repeats samples in a small training set.
 
     Args:
         labels: class of each training sample, (N,) integers from 0.
@@ -141,12 +141,12 @@ def class_weights(
         counts: n_1..n_C themselves, instead of ``labels``.
 
     Returns:
-        (C,) float32, 1 for the largest class. A class without samples, for which the equation has
-        no value, gets 0; no term of the loss has that weight.
+        (C,) float32, 1 for the largest class. A class without samples, for which the equation is
+        undefined, gets 0; the loss never uses that weight.
 
     Raises:
         ValueError: if neither or both of ``labels`` and ``counts`` are given, there is no sample,
-            or a label lies outside of 0..C-1.
+            or a label lies outside 0..C-1.
 
     Example:
         >>> class_weights([0, 0, 0, 0, 1, 2, 2])

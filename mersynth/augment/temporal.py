@@ -1,4 +1,4 @@
-"""Which frames of a clip a recognizer sees: onset and apex with jitter, and resampling."""
+"""Choice of frames: onset and apex with jitter, and temporal resampling."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def take_frames(values: Tensor, index: Tensor) -> Tensor:
 
 
 def interpolate_frames(values: Tensor, position: Tensor) -> Tensor:
-    """Values between the frames, linearly; a whole position gives the frame itself.
+    """Linear interpolation between frames; a whole position gives the frame itself.
 
     Args:
         values: (B, T, ...).
         position: (B, N) float in [0, T - 1].
 
     Returns:
-        (B, N, ...); NaN where a frame that counts is NaN.
+        (B, N, ...); NaN where a frame used is NaN.
     """
     before, after = take_frames(values, position.floor().long()), position.ceil().long()
     share = (
@@ -39,7 +39,7 @@ def interpolate_frames(values: Tensor, position: Tensor) -> Tensor:
 
 
 def _along(batch: Batch, positions: Tensor) -> Batch:
-    """Frames, AUs and landmarks at positions (B, N) of time, whole numbers or between."""
+    """Frames, AUs and landmarks at positions (B, N) in time, whole numbers or between."""
     pick = interpolate_frames if positions.is_floating_point() else take_frames
     aus, marks = batch.aus, batch.landmarks
     return replace(
@@ -56,27 +56,27 @@ def _check_index(owner: object, name: str, index: Tensor, length: int, low: int 
     if index.is_floating_point() or bool(((index < low) | (index >= length)).any()):
         raise ValueError(
             f"{type(owner).__name__}: {name} must be int64 within {low}..{length - 1}, the frames "
-            f"of the clip; got {index.tolist()}; leave clips out whose apex is not known (-1)"
+            f"of the clip; got {index.tolist()}; leave out clips whose apex is not known (-1)"
         )
 
 
 class OnsetApexPair(Augmentation):
-    """The onset and the apex frame of each clip, drawn from about the annotated ones.
+    """The onset and apex frame of each clip, drawn from frames around the annotated ones.
 
-    Takes a mapping with ``clip`` (B, T, C, H, W) and ``apex_index`` (B,), the apex among its
-    frames; ``onset_index`` (B,) is 0 where it is not given, since a stored clip begins at its
-    onset. Gives a clip (B, 2, C, H, W), onset then apex, with the AUs and landmarks of these
-    frames; samples that are off get the annotated ones. The rules count frames as the database
-    has them, so give clips that were not resampled:
+    Takes a mapping with ``clip`` (B, T, C, H, W) and ``apex_index`` (B,), the apex's position in
+    it; ``onset_index`` (B,) defaults to 0, since a stored clip begins at its onset. Gives a clip
+    (B, 2, C, H, W), onset then apex, with the AUs and landmarks of these frames; samples that are
+    off get the annotated ones. The rules count the database's frames, so give clips that were not
+    resampled:
 
     - ``"mmnet"`` (MMNet, section 3): onset and apex are each one of four frames around the
       annotated one. The paper does not say which; here one before it to two after it.
-    - ``"mmnet-published"``: the published code's: the onset up to floor(0.15 (apex - onset) / 4)
+    - ``"mmnet-published"``: as the published code: the onset up to floor(0.15 (apex - onset) / 4)
       frames later, the apex up to as many earlier.
     - ``"frl-dgt"`` (FRL-DGT, section 3.3): the apex is a frame before or after the annotated one;
-      the paper does not say how far, here it is the next one.
+      the paper does not say how far, here it is the adjacent one.
 
-    What is drawn stays within the clip, and the onset before the apex.
+    The frames stay within the clip, and the onset before the apex.
 
     Args:
         jitter: the rule.
@@ -85,7 +85,7 @@ class OnsetApexPair(Augmentation):
 
     Raises:
         ValueError: if the rule is unknown; in the call, if there is no clip of two frames or more
-            or no ``apex_index``, or an index lies outside of the clip, or an apex before its onset.
+            or no ``apex_index``, or an index lies outside the clip, or an apex before its onset.
 
     Example:
         >>> clips = {"clip": torch.rand(2, 30, 3, 32, 32), "apex_index": torch.tensor([12, 20])}
@@ -106,7 +106,7 @@ class OnsetApexPair(Augmentation):
         self.jitter = jitter
 
     def draw(self, batch: Batch) -> Params:
-        """``onset`` and ``apex`` (B,) in [0, 1): which of the rule's frames."""
+        """``onset`` and ``apex`` (B,) in [0, 1), which select among the rule's frames."""
         return {"onset": self.uniform(batch, 0, 1), "apex": self.uniform(batch, 0, 1)}
 
     def transform(self, batch: Batch, params: Params) -> Batch:
@@ -114,7 +114,7 @@ class OnsetApexPair(Augmentation):
         onset, apex = self._annotated(batch)
         later, further = self._shifts(params, apex - onset)
         last = batch.frames.shape[1] - 1
-        # An annotated movement keeps a length of one frame or more.
+        # The movement keeps a length of at least one frame.
         new_apex = (apex + further).maximum(onset + (apex - onset).clamp(max=1)).clamp(max=last)
         new_onset = (onset + later).clamp(min=0).minimum(new_apex - (apex - onset).clamp(max=1))
         chosen = torch.stack(
@@ -161,24 +161,23 @@ class OnsetApexPair(Augmentation):
 
 
 class TemporalResample(Augmentation):
-    """Play a random stretch of each clip, brought to a number of frames.
+    """Cut a random section out of each clip, and resample it to a number of frames.
 
-    The stretch is at even steps, so that a clip that keeps half of its length runs at half the
-    speed. It holds the apex where ``apex_index`` is known. AUs and landmarks are interpolated
-    along; ``onset_index`` and ``apex_index`` become those of the nearest new frames. Samples that
-    are off keep their whole length. For the curve of TIM instead of straight lines see
-    ``mersynth.motion.tim``.
+    Steps are even, so a clip that keeps half of its length runs at half the speed. The section
+    contains the apex if ``apex_index`` is known. AUs and landmarks are interpolated too;
+    ``onset_index`` and ``apex_index`` become those of the nearest new frames. Samples that are off
+    keep their whole length. For TIM instead of linear interpolation see ``mersynth.motion.tim``.
 
     Args:
         num_frames: frames of the result, 2 or more; None: as many as the clip has.
         keep: (least, largest) share of the clip's length that is kept, within (0, 1].
-        interpolation: ``"linear"``, or ``"nearest"`` frame, which invents no picture.
+        interpolation: ``"linear"``, or ``"nearest"`` frame, which does not blend frames.
         p: probability that a sample is cut.
         generator: see :class:`Augmentation`.
 
     Raises:
-        ValueError: if an argument leaves what is allowed; in the call, if there is no clip of two
-            frames or more, or an index lies outside of the clip.
+        ValueError: if an argument is out of range; in the call, if there is no clip of two frames
+            or more, or an index lies outside the clip.
 
     Example:
         >>> TemporalResample(16, keep=(0.7, 1.0))(torch.rand(2, 33, 3, 32, 32)).shape
@@ -203,7 +202,7 @@ class TemporalResample(Augmentation):
         self.keep = span(self, "keep", keep, 1e-3, 1)
 
     def draw(self, batch: Batch) -> Params:
-        """``keep`` (B,), the share that is kept, and ``start`` (B,) in [0, 1) of where it may."""
+        """``keep`` (B,), the share kept, and ``start`` (B,) in [0, 1) of the possible range."""
         return {"keep": self.uniform(batch, *self.keep), "start": self.uniform(batch, 0, 1)}
 
     def transform(self, batch: Batch, params: Params) -> Batch:

@@ -1,4 +1,4 @@
-"""Frames that are optical flow: vectors turn with the picture that they lie in."""
+"""Frames that hold optical flow, whose vectors must be transformed with the image."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ FlowChannels = tuple[int, int] | None
 
 
 def turn_vectors(frames: Tensor, linear: Tensor, flow_channels: FlowChannels) -> Tensor:
-    """Apply the linear part of a picture's movement to the displacements in its pixels.
+    """Apply the linear part of an image's transform to the displacements in its pixels.
 
-    A displacement d is the difference of two places; x -> A x + t takes it to A d.
+    A displacement d is the difference of two positions; x -> A x + t takes it to A d.
 
     Args:
         frames: (B, T, C, H, W).
         linear: (B, 2, 2), A of each sample.
-        flow_channels: channels of x and y; None returns the frames as they are.
+        flow_channels: channels of x and y; None returns the frames unchanged.
 
     Returns:
-        (B, T, C, H, W); the other channels (strain, magnitude) are untouched.
+        (B, T, C, H, W); the other channels (strain, magnitude) are unchanged.
 
     Raises:
         ValueError: if the frames lack a named channel.

@@ -1,4 +1,4 @@
-"""A store in layouts that other people's code reads: ``mersynth export``."""
+"""Exporting a store in layouts that other people's code reads: ``mersynth export``."""
 
 from __future__ import annotations
 

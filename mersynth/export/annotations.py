@@ -22,23 +22,23 @@ _SAMM_HEADER = (
     *("Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame"),
     *("Duration", "Micro", "Action Units", "Estimated Emotion", "Objective Classes", "Notes"),
 )
-_SAMM_LINES_ABOVE = 13  # other people's loaders skip that many
-_NO_APEX = "/"  # as CASME II writes it; SAMM has an apex everywhere
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can hold
+_SAMM_LINES_ABOVE = 13  # other people's loaders skip this many
+_NO_APEX = "/"  # as in CASME II; SAMM always has an apex
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date in a zip file
 _EPOCH_XML = b"1980-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A clip as it stands in a table.
+    """A clip's row in an annotation table.
 
     Attributes:
         clip: the clip.
-        subject: the subject as the table writes it.
+        subject: the subject, as written in the table.
         name: name of the clip's folder.
-        onset: first frame, as its file is numbered.
-        emotion: label as the table writes it.
-        aus: AU cell as the table writes it.
+        onset: number of the first frame's file.
+        emotion: label, as written in the table.
+        aus: AU cell, as written in the table.
     """
 
     clip: Clip
@@ -57,11 +57,11 @@ class TableRow:
 
 
 def casme2_cell(aus: str) -> str:
-    """An AU cell in CASME II's notation, which has sides (``4+L10``) and nothing else.
+    """An AU cell in CASME II's notation, which only has sides (``4+L10``).
 
-    A cell that is in it stays as it is. In others intensities, the lip or lid, reflexes' brackets,
-    remarks and "asymmetric" fall away, and of alternatives the first stands for all; where no AU
-    is named there is a ``?``.
+    A cell already in this notation is not changed. In others, intensities, lip or lid, brackets of
+    reflexes, remarks and "asymmetric" are dropped, and only the first of alternatives is kept; a
+    cell without AUs becomes ``?``.
 
     Example:
         >>> casme2_cell("L12A + ref(7B) + A25")
@@ -89,18 +89,19 @@ def write_casme2_table(path: Path, rows: Sequence[TableRow], card: Mapping[str, 
 def write_samm_table(path: Path, rows: Sequence[TableRow], card: Mapping[str, Any]) -> None:
     """SAMM's table: twelve columns, the header in row 14 under free text.
 
-    The inducement code and the objective class of a clip are not known and stay empty.
+    The inducement code and the objective class of a clip are not known and left empty.
     """
     above: list[Sequence[Any]] = [[] for _ in range(_SAMM_LINES_ABOVE)]
     count = sum(row.clip.is_synthetic for row in rows)
     above[0] = [
         f"{len(rows)} clips, {count} of them synthetic, in the layout of SAMM, written by mersynth "
-        f"{card['versions']['mersynth']}; card.json and provenance.csv say where they are from"
+        f"{card['versions']['mersynth']}; card.json and provenance.csv give their origin"
     ]
     above[2] = [f"Licence: {'; '.join(card['licences']) or 'none is recorded'}"]
     above[3] = [f"Cite: {'; '.join(card['citations']) or 'none is recorded'}"]
     if card["written_as_other"]:
-        above[4] = [f"Written as Other, for want of a label: {', '.join(card['written_as_other'])}"]
+        others = ", ".join(card["written_as_other"])
+        above[4] = [f"Written as Other, because the database has no label for it: {others}"]
     above[5] = ["Symbols of the Action Units:"]
     above[6] = ['"/" or "or": one of them; "?": not clear']
     above[7] = ["L, R: one side alone; A in front: asymmetric; T, B: top, bottom lip or lid"]
@@ -117,7 +118,7 @@ def write_samm_table(path: Path, rows: Sequence[TableRow], card: Mapping[str, An
 
 
 def _number(aus: str) -> int | str | None:
-    """A lone AU is a number in both tables; None for an empty cell."""
+    """An AU cell as in both tables: a single AU as a number, None for an empty cell."""
     return int(aus) if aus.isdecimal() else aus or None
 
 
@@ -128,7 +129,7 @@ def _note(clip: Clip) -> str | None:
 
 
 def _write(path: Path, title: str, rows: Sequence[Sequence[Any]]) -> None:
-    """Write a sheet, with the same bytes whenever that is done."""
+    """Write a sheet; the bytes do not depend on the time of writing."""
     import openpyxl
 
     book = openpyxl.Workbook()

@@ -1,4 +1,4 @@
-"""The layout ``npz``: one file of arrays, as recognizers eat them."""
+"""The layout ``npz``: one file of arrays for recognizers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mersynth.clips import Clip
 from mersynth.devices import choose_device
 from mersynth.export.images import lacks_apex
 from mersynth.export.job import ExportError, ExportSettings, Job, Written, provenance
-from mersynth.features.kinds import tell_still
+from mersynth.features.kinds import warn_still
 from mersynth.motion.flow import magnitude, optical_flow, optical_strain
 from mersynth.motion.luma import luma
 from mersynth.store.clip_store import StoredClip
 from mersynth.store.dataset import to_float
 
-_BATCH = 16  # clips at once; a pair's flow does not depend on what else is in the batch
-_OF_ONSET = {"onset", "onset_grey"}  # features that look at no apex
+_BATCH = 16  # clips at once; a pair's flow does not depend on the rest of the batch
+_OF_ONSET = {"onset", "onset_grey"}  # features that need no apex
 _PROVENANCE = ("face", "template", "generator", "unseen")
 
 
@@ -34,10 +34,10 @@ class Feature:
     """Channels of x that are computed from a clip's onset and apex frame.
 
     Attributes:
-        compute: from onset and apex, (B, 3, H, W) in [0, 1], and the flow between them,
-            (B, 2, H, W), to (B, C, H, W).
+        compute: function of onset and apex, (B, 3, H, W) in [0, 1], and the flow between them,
+            (B, 2, H, W), that gives (B, C, H, W).
         channels: names of the C channels.
-        unit: what the values are.
+        unit: unit of the values.
         moves: whether it needs the flow.
     """
 
@@ -52,12 +52,12 @@ def _rgb(name: str) -> tuple[str, ...]:
 
 
 _DISPLACEMENT = "pixels of the store's frames, onset to apex"
-_CHANGE = "apex less onset, in [-1, 1]"
+_CHANGE = "apex minus onset, in [-1, 1]"
 FEATURES: Mapping[str, Feature] = {
     "u": Feature(lambda o, a, f: f[:, :1], ("u",), f"{_DISPLACEMENT}, to the right", True),
     "v": Feature(lambda o, a, f: f[:, 1:], ("v",), f"{_DISPLACEMENT}, down", True),
     "strain": Feature(
-        lambda o, a, f: optical_strain(f), ("strain",), "optical strain, pixels a pixel", True
+        lambda o, a, f: optical_strain(f), ("strain",), "optical strain, pixels per pixel", True
     ),
     "magnitude": Feature(lambda o, a, f: magnitude(f), ("magnitude",), _DISPLACEMENT, True),
     "onset": Feature(lambda o, a, f: o, _rgb("onset"), "RGB in [0, 1]"),
@@ -69,18 +69,18 @@ FEATURES: Mapping[str, Feature] = {
         lambda o, a, f: luma(a - o), ("difference_grey",), f"luma, {_CHANGE}"
     ),
 }
-"""What x can be made of, by name."""
+"""The features that x can hold, by name."""
 
 
 def npz_fault(clip: Clip, settings: ExportSettings) -> str | None:
-    """Why a clip has no features; None if it has."""
+    """Why a clip's features cannot be computed; None if they can."""
     if set(settings.features) <= _OF_ONSET:
         return None
     return lacks_apex(clip)
 
 
 def write_npz(job: Job, file: Path) -> Written:
-    """One compressed ``.npz``, to be read by ``numpy.load``, without pickles.
+    """Write one compressed ``.npz`` for ``numpy.load``, without pickles.
 
     ============  ===========  =====================================================================
     name          shape        what
@@ -99,9 +99,9 @@ def write_npz(job: Job, file: Path) -> Written:
     card          none         the export's card, JSON
     ============  ===========  =====================================================================
 
-    Flow is computed on the store's frames, and only then is each channel brought to ``size`` by
-    averaging areas: u, v and magnitude stay displacements in pixels of the *store's* frames, to be
-    divided by ``card["image_size"] / size`` for pixels of x.
+    Flow is computed on the store's frames; each channel is then reduced to ``size`` by averaging
+    areas. u, v and magnitude remain displacements in pixels of the *store's* frames; divide them by
+    ``card["image_size"] / size`` for pixels of x.
 
     Raises:
         ExportError: if ``size`` is above that of the frames.
@@ -112,11 +112,11 @@ def write_npz(job: Job, file: Path) -> Written:
     side = job.store.image_size
     if settings.size > side:
         raise ExportError(
-            f"size {settings.size} lies above the frames' {side} pixels, which would invent "
+            f"size {settings.size} is larger than the frames' {side} pixels, which would invent "
             f"detail; prepare the store with --image-size {settings.size}"
         )
     if not set(settings.features) <= _OF_ONSET:
-        tell_still(job.store, str(job.store.path))
+        warn_still(job.store, str(job.store.path))
     channels = [channel for feature in features for channel in feature.channels]
     x = np.empty((len(job.store), len(channels), settings.size, settings.size), np.float32)
     device = choose_device(settings.device)
@@ -168,7 +168,7 @@ def _compute(
 ) -> np.ndarray:
     """(B, C, H, W) float32 at the size of the frames."""
     onset = to_float(np.stack([c.frames[0] for c in clips])).to(device)
-    # A clip without apex comes this far only where no feature looks at the apex.
+    # A clip without apex only gets here if no feature needs the apex.
     apex = to_float(np.stack([c.frames[c.clip.apex_index or 0] for c in clips])).to(device)
     flow = onset.new_zeros(len(onset), 2, *onset.shape[2:])
     if any(feature.moves for feature in features):

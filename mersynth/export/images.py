@@ -31,7 +31,7 @@ def encode_frame(frame: np.ndarray, form: ImageFormat, quality: int) -> bytes:
     buffer = io.BytesIO()
     image = Image.fromarray(frame)
     if form == "jpg":
-        # Chroma subsampling would halve the resolution at which skin changes its colour.
+        # Chroma subsampling would halve the resolution of changes in skin colour.
         image.save(buffer, "JPEG", quality=quality, subsampling=0)
     else:
         image.save(buffer, form.upper())
@@ -39,26 +39,26 @@ def encode_frame(frame: np.ndarray, form: ImageFormat, quality: int) -> bytes:
 
 
 def image_facts(form: ImageFormat, quality: int) -> dict[str, object]:
-    """What the card says of the frames' files."""
+    """Facts about the frames' files for the card."""
     return {"format": form, "lossless": form != "jpg"} | (
         {"quality": quality} if form == "jpg" else {}
     )
 
 
 def apex_fault(clip: Clip, settings: ExportSettings) -> str | None:
-    """Why a clip's apex cannot be shown; None where it is not wanted or is there."""
+    """Why a clip's apex cannot be exported; None if it exists or is not needed."""
     return None if settings.frames == "all" else lacks_apex(clip)
 
 
 def lacks_apex(clip: Clip) -> str | None:
-    """What is said of a clip without apex."""
+    """The message about a clip without apex."""
     if clip.apex is not None:
         return None
     return "it has no apex; `mersynth prepare ... apex=strain` spots apexes"
 
 
 def write_imagefolder(job: Job, folder: Path) -> Written:
-    """A folder a class, for ``torchvision.datasets.ImageFolder``; an image a frame.
+    """One folder per class, for ``torchvision.datasets.ImageFolder``; one image per frame.
 
     ::
 
@@ -66,7 +66,7 @@ def write_imagefolder(job: Job, folder: Path) -> Written:
             anger/samm_006_synthetic_00012_00000.png    source, subject, clip, frame
             ...
 
-    ``ImageFolder`` numbers the classes by the alphabet, whatever their order in the scheme.
+    ``ImageFolder`` numbers the classes alphabetically, whatever their order in the scheme.
     """
     settings = job.settings
     form = settings.format or "png"

@@ -1,4 +1,4 @@
-"""What every layout starts from: the clips that go out, their classes, and where each is from."""
+"""What every layout starts from: the clips to export, their classes and their provenance."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ ImageFormat = Literal["png", "bmp", "jpg"]
 
 
 class ExportError(Exception):
-    """A store cannot be exported in that layout, or not to that place."""
+    """A store cannot be exported in this layout or to this place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSettings:
-    """How a store is exported; ``configs/export.yaml`` has the defaults and their reasons.
+    """Options of an export; their defaults and reasons are in ``configs/export.yaml``.
 
     Args:
         classes: label scheme; None: the store's own.
         skip_bad: leave out the clips that the layout cannot hold, instead of stopping.
-        naming: of casme2 and samm: which release's file names.
-        first_frame: clips with an earlier onset are numbered so that their onset is this frame.
-        emotions: ``class:label`` pairs, for classes that the layout's database has no label for;
-            without one they become its ``other`` or ``others``.
-        format: of frames; None: the layout's own.
-        quality: of JPEG, 1 to 100.
-        frames: of imagefolder: all frames of a clip, or its apex alone.
-        codec: of mp4.
-        shard_clips: of webdataset: clips a shard.
-        features: of npz: names of :data:`mersynth.export.arrays.FEATURES`.
-        size: of npz: side of the images, in pixels.
-        flow: of npz: method and options of :func:`mersynth.motion.flow.optical_flow`.
-        device: of npz: where flow is computed.
+        naming: for casme2 and samm: release whose file names are used.
+        first_frame: clips with an earlier onset are renumbered so that their onset is this frame.
+        emotions: ``class:label`` pairs for classes without a label in the layout's database; by
+            default they become its ``other`` or ``others``.
+        format: format of frames; None: the layout's own.
+        quality: JPEG quality, 1 to 100.
+        frames: for imagefolder: all frames of a clip, or only its apex.
+        codec: for mp4.
+        shard_clips: for webdataset: clips per shard.
+        features: for npz: names of :data:`mersynth.export.arrays.FEATURES`.
+        size: for npz: side of the images, in pixels.
+        flow: for npz: method and options of :func:`mersynth.motion.flow.optical_flow`.
+        device: for npz: where flow is computed.
 
     Raises:
-        ValueError: if a value lies out of its range.
+        ValueError: if a value is out of range.
     """
 
     classes: str | None
@@ -84,10 +84,10 @@ class Job:
     """An export that is about to be written.
 
     Attributes:
-        data: the clips that go out, each with its class (``data.store``, ``data.labels``).
-        settings: how.
-        card: what the export says of itself, but for what its layout adds.
-        seed: of what is drawn by chance.
+        data: the clips to export, each with its class (``data.store``, ``data.labels``).
+        settings: the options.
+        card: the export's card, to which the layout adds.
+        seed: of random choices.
     """
 
     data: ClipDataset
@@ -97,7 +97,7 @@ class Job:
 
     @property
     def store(self) -> ClipStore:
-        """The clips that go out."""
+        """The clips to export."""
         return self.data.store
 
     @property
@@ -108,12 +108,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a layout has written.
+    """The result of writing a layout.
 
     Attributes:
         paths: for each clip its folder, file or glob, relative to the export.
-        facts: what the layout adds to the card.
-        columns: what it adds to the provenance of each clip.
+        facts: additions to the card.
+        columns: additions to the provenance of each clip.
     """
 
     paths: Sequence[str]
@@ -122,7 +122,7 @@ class Written:
 
 
 def provenance(job: Job) -> list[dict[str, Any]]:
-    """Where each clip is from, a row a clip, in the store's own names and frame numbers.
+    """The provenance, one row per clip, with the store's own names and frame numbers.
 
     ``face`` is the id of the subject whose face is shown, for a real clip its own; ``template``,
     ``generator`` and ``unseen`` (ids joined by ``;``) are empty for a real clip.
@@ -151,7 +151,7 @@ def provenance(job: Job) -> list[dict[str, Any]]:
 
 
 def file_name(text: str) -> str:
-    """A text as a name that a file can have on any system and that leads nowhere else.
+    """A text as a safe file name on any system.
 
     Example:
         >>> file_name("../a b:c.d")
@@ -164,7 +164,7 @@ def flat_names(clips: Iterable[Clip]) -> list[str]:
     """A name for each clip, unique in one folder and without a dot: ``source_subject_name``.
 
     Raises:
-        ExportError: if two clips would have one name.
+        ExportError: if two clips would have the same name.
     """
     names = [
         file_name(f"{clip.source}_{clip.subject}_{clip.name}").replace(".", "_") for clip in clips
@@ -174,10 +174,10 @@ def flat_names(clips: Iterable[Clip]) -> list[str]:
 
 
 def check_unique(names: Sequence[str], clips: Iterable[Clip]) -> None:
-    """Make sure that no two clips get one name, on file systems without case either.
+    """Check that no two clips get the same name, even on case-insensitive file systems.
 
     Raises:
-        ExportError: with both clips.
+        ExportError: names both clips.
     """
     seen: dict[str, Clip] = {}
     for name, clip in zip(names, clips, strict=True):

@@ -1,4 +1,4 @@
-"""``mersynth export``: a store in a layout that other people's code reads."""
+"""``mersynth export``: writes a store in a layout that other people's code reads."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class Layout:
     """A way to lay clips out.
 
     Attributes:
-        write: writes a job into a new folder or, where ``suffix`` is set, file.
-        reads: the options of ``configs/export.yaml`` that it reads, beside the common ones.
-        fault: why a clip cannot be laid out so; None if it can.
-        suffix: of a layout that is one file: how its name ends.
+        write: writes a job into a new folder or, if ``suffix`` is set, file.
+        reads: the options of ``configs/export.yaml`` that it reads besides the common ones.
+        fault: gives the reason why a clip does not fit the layout; None if it does.
+        suffix: for a layout of one file: the ending of its name.
     """
 
     write: Callable[[Job, Path], Written]
@@ -88,33 +88,33 @@ def export(
 ) -> Path:
     """Write a store in a layout that other people's code reads.
 
-    Nothing appears at ``out`` until it is whole. A folder holds ``card.json`` (the store's header
-    and checksum, licences, options, versions) and ``provenance.csv`` (a line a clip: where it lies,
-    whose face it wears, whose AU curve it follows, its generator and whom that never saw); an
-    ``.npz`` holds the same within.
+    ``out`` appears only when it is complete. A folder contains ``card.json`` (the store's header
+    and checksum, licences, options, versions) and ``provenance.csv`` (one line per clip: its path,
+    whose face it shows, whose AU curve it follows, its generator and the subjects that this never
+    saw); an ``.npz`` contains the same.
 
     Args:
         store: folder of a store, real or synthetic.
         layout: a name of :data:`LAYOUTS`.
         out: the new folder; for ``npz`` the new file.
-        naming: of casme2 and samm: ``"raw"`` or ``"cropped"``.
+        naming: for casme2 and samm: ``"raw"`` or ``"cropped"``.
         classes: label scheme; default the store's own. Clips without a class are left out.
-        features: of npz: names of its channels, separated by commas.
-        size: of npz: side of the images, in pixels.
+        features: for npz: names of its channels, separated by commas.
+        size: for npz: side of the images, in pixels.
         skip_bad: leave out the clips that the layout cannot hold, instead of stopping.
-        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
-            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.store.names`).
+        names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
+            ``"same"``, ``"distinct"``, or None to refuse them (:mod:`mersynth.store.names`).
         seed: of the order of clips in webdataset's shards.
-        overrides: Hydra overrides of ``configs/export.yaml``; the arguments above win over them.
+        overrides: Hydra overrides of ``configs/export.yaml``; the arguments above take precedence.
 
     Returns:
         ``out``.
 
     Raises:
-        StoreError: if there is no whole, readable store.
-        NamesError: if names of the store look alike, and it is not said what they are.
+        StoreError: if there is no complete, readable store.
+        NamesError: if names in the store look alike, and ``names`` is None.
         ExportError: if ``out`` exists, or the layout cannot hold the clips.
-        InUseError: if another process writes ``out``.
+        InUseError: if another process is writing ``out``.
         ConfigError, ValueError: if the layout or an option is unknown or wrong, or the layout does
             not read it.
     """
@@ -133,16 +133,16 @@ def export(
             raise ExportError(f"{target} exists already; remove it or choose another --out")
         (named,), _ = reconcile_stores([ClipStore.open(store, verify=True)], names)
         job = _job(named, layout, settings, seed, names)
-        _tell_terms(job)
+        _warn_terms(job)
         _write(job, layout, target)
     logger.info("%s: %d clips in the layout %s", target, len(job.store), layout)
     if layout in SOURCES:
-        logger.info("mersynth reads it by: mersynth prepare --source %s --root %s", layout, target)
+        logger.info("to read it: mersynth prepare --source %s --root %s", layout, target)
     return target
 
 
 def _write(job: Job, layout: str, target: Path) -> None:
-    """Write a job into the new folder or file, whole or not at all."""
+    """Write a job into the new folder or file, all or nothing."""
     if LAYOUTS[layout].suffix:
         with whole_file(target, replace=False) as partial:
             LAYOUTS[layout].write(job, partial)
@@ -154,13 +154,13 @@ def _write(job: Job, layout: str, target: Path) -> None:
 
 
 def _settings(layout: str, overrides: Sequence[str]) -> ExportSettings:
-    """The options; one that the layout does not read is refused, not passed over."""
+    """The options; one that the layout does not read is refused, not ignored."""
     config = configs.load("export", overrides)
     for override in overrides:
         key = override.partition("=")[0].partition(".")[0]
         if key not in (*_COMMON, *LAYOUTS[layout].reads):
             readers = [name for name, other in LAYOUTS.items() if key in other.reads]
-            raise ValueError(f"{override}: {key} goes with {', '.join(readers)}, not with {layout}")
+            raise ValueError(f"{override}: {key} is for {', '.join(readers)}, not for {layout}")
     container: Any = OmegaConf.to_container(config, resolve=True)
     return ExportSettings(**container)
 
@@ -205,7 +205,7 @@ def _job(
 
 
 def _report(faults: Mapping[str, str], data: ClipDataset, skip_bad: bool) -> None:
-    """Tell which clips cannot go out; stop unless that was allowed, or if none is left."""
+    """Report clips that cannot be exported; raise unless that is allowed and some are left."""
     if not faults:
         return
     by_reason: dict[str, list[str]] = {}
@@ -227,14 +227,14 @@ def _terms(header: Mapping[str, Any], key: str) -> Iterator[str]:
         yield from _terms(part["header"], key)
 
 
-def _tell_terms(job: Job) -> None:
+def _warn_terms(job: Job) -> None:
     for licence in job.card["licences"]:
         logger.info("licence: %s", licence)
     if job.card["synthetic_clips"]:
         logger.warning(
-            "synthetic clips show one subject and follow another: a fold that tests somebody must "
-            "leave out, by the provenance, the clips of that face, of that template, and of "
-            "generators that saw them"
+            "synthetic clips show one subject and follow another: by their provenance, a fold that "
+            "tests a subject must leave out clips with that face, with that template, and from "
+            "generators that saw the subject"
         )
 
 

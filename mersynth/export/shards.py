@@ -1,4 +1,4 @@
-"""The layout ``webdataset``: tar shards with a sample a clip."""
+"""The layout ``webdataset``: tar shards with one sample per clip."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from mersynth.export.job import (
 )
 from mersynth.store.clip_store import StoredClip
 
-# What the library's decoder takes for an image, by the ending.
+# Extensions that the library's decoder treats as images.
 _FORMATS = ("png", "jpg")
 
 
 def write_webdataset(job: Job, folder: Path) -> Written:
-    """Shards as the ``webdataset`` library reads them: a sample a clip, its files side by side.
+    """Shards for the ``webdataset`` library: one sample per clip, its files side by side.
 
     ::
 
         out/
             shard-000000.tar
-                samm_006_synthetic_00012.000.png    frames in their order
+                samm_006_synthetic_00012.000.png    frames in order
                 samm_006_synthetic_00012.001.png
                 ...
                 samm_006_synthetic_00012.cls        index of the class
@@ -42,8 +42,8 @@ def write_webdataset(job: Job, folder: Path) -> Written:
             shard-000001.tar
             ...
 
-    Clips are shuffled over the shards, since readers go through a shard from front to back. The
-    same store and seed give the same bytes: times and owners in the tar files are fixed.
+    Clips are shuffled over the shards, because shards are read sequentially. The same store and
+    seed give the same bytes: times and owners in the tar files are fixed.
 
     Raises:
         ExportError: if the frames are asked for in a format that the library does not decode.
@@ -75,7 +75,7 @@ def write_webdataset(job: Job, folder: Path) -> Written:
 def _sample(
     item: StoredClip, label: int, row: dict[str, Any], settings: ExportSettings, digits: int
 ) -> dict[str, bytes]:
-    """The files of a sample, by their endings."""
+    """The files of a sample, by their extensions."""
     form: ImageFormat = settings.format or "png"
     files = {
         f"{i:0{digits}d}.{form}": encode_frame(frame, form, settings.quality)

@@ -34,8 +34,8 @@ from mersynth.sources.table_source import TableSource
 
 logger = logging.getLogger(__name__)
 
-# Subjects of other databases are numbered from here: CASME II has 26 subjects, SAMM's highest
-# number is 37, so that nobody is taken for somebody else where two trees are put together.
+# Subjects of other databases are numbered from here, so that nobody is confused when two trees are
+# merged: CASME II has 26 subjects, SAMM's highest number is 37.
 _FIRST_GUEST = 101
 _OTHERS = ("other", "others")
 
@@ -48,10 +48,10 @@ class Tree:
         database: the source that reads it.
         table: name of the annotation table.
         write_table: writes the table, given its path, its rows and the export's card.
-        written_subject: from the subject's folder to what the table writes.
+        written_subject: from the subject's folder to the subject in the table.
         clip_name: from the subject's folder and the clip's name to the clip's folder.
-        frame: from naming, subject's folder and number to the file, without its ending.
-        label: from the native label to what the table writes.
+        frame: from naming, subject's folder and number to the file, without extension.
+        label: from the native label to the label in the table.
         cell: from any AU cell to the table's notation.
     """
 
@@ -65,21 +65,20 @@ class Tree:
     cell: Callable[[str], str]
 
     def native_label(self, emotion: str, settings: ExportSettings) -> str:
-        """The label for an emotion or class: what was chosen, the database's own, or its others."""
+        """The label for an emotion or class: the chosen one, the database's own, or its others."""
         labels = native_labels(self.database.name)
         name = read_emotions(settings.emotions, self.database.name).get(emotion, emotion)
         return name if name in labels else next(rest for rest in _OTHERS if rest in labels)
 
     def write(self, job: Job, folder: Path) -> Written:
-        """Frames in folders of subjects and clips, beside the annotation table.
+        """Write frames in folders of subjects and clips, and the annotation table.
 
-        Subjects and clips keep the names they have where these are the database's own; subjects of
-        other databases are numbered from 101, in the order of their ids. Frame numbers are the
-        clips' own, but those of clips that begin before ``first_frame``, which is 1: no database
-        has a frame 0.
+        Subjects and clips of the database itself keep their names; subjects of other databases are
+        numbered from 101, in the order of their ids. Clips keep their frame numbers, except those
+        that begin before ``first_frame``, by default 1: no database has a frame 0.
 
         Raises:
-            ExportError: if two clips get one name, or there are too many subjects.
+            ExportError: if two clips get the same name, or there are too many subjects.
             ValueError: if ``emotions`` is wrong.
         """
         self._check_emotions(job)
@@ -133,17 +132,17 @@ class Tree:
         return own | guests
 
     def _check_emotions(self, job: Job) -> None:
-        """Refuse a rule that no clip needs: it would be a slip of the pen."""
+        """Refuse a rule that no clip needs: it must be a mistake."""
         shown = {clip.emotion for clip in job.store.clips}
         for emotion in read_emotions(job.settings.emotions, self.database.name):
             if emotion not in shown:
                 raise ValueError(
-                    f"emotions: no clip that goes out shows {emotion!r}; there are "
+                    f"emotions: no exported clip shows {emotion!r}; there are "
                     f"{', '.join(sorted(shown))}"
                 )
 
     def _unnamed(self, job: Job) -> dict[str, str]:
-        """Emotions that the database has no label for, and what the table writes; reported."""
+        """Emotions without a label in the database, and their label in the table; logged."""
         labels = native_labels(self.database.name)
         chosen = read_emotions(job.settings.emotions, self.database.name)
         counts = Counter(clip.emotion for clip in job.store.clips)
@@ -164,13 +163,13 @@ class Tree:
     def _explain_raw(self) -> None:
         if self.database.name == SAMM.name:
             logger.warning(
-                "SAMM names the frames of both its releases alike and tells them apart by shape; "
+                "both releases of SAMM name their frames alike and are distinguished by shape; "
                 "square frames are read as cropped ones"
             )
         else:
             logger.info(
-                "frames named as raw ones are aligned by `mersynth prepare`; geometry=resize "
-                "takes them as they are"
+                "frames with raw names are aligned by `mersynth prepare`; geometry=resize only "
+                "resizes them"
             )
 
     def _facts(self, job: Job, rows: Sequence[TableRow]) -> dict[str, Any]:
@@ -180,7 +179,7 @@ class Tree:
         others = sum(row.clip.fps != self.database.fps for row in rows)
         if others:
             logger.warning(
-                "%d clips have not %s's %g frames a second, which its table cannot say; "
+                "%d clips do not have %s's %g frames per second, which its table cannot record; "
                 "provenance.csv does",
                 *(others, self.database.name, self.database.fps),
             )
@@ -204,10 +203,10 @@ class Tree:
 
 
 def read_emotions(pairs: Sequence[str], database: str) -> dict[str, str]:
-    """Labels for classes that a database cannot name, from ``class:label`` pairs.
+    """Labels for classes without one in a database, from ``class:label`` pairs.
 
     Raises:
-        ValueError: if a pair is not one, or its label is not the database's.
+        ValueError: if a pair is malformed, or its label is not the database's.
     """
     labels = native_labels(database)
     chosen = {}
@@ -231,7 +230,7 @@ def _samm_frame(naming: Naming, subject: str, number: int) -> str:
 
 
 def _samm_name(subject: str, name: str) -> str:
-    """SAMM's names begin with the subject, and loaders read it off them."""
+    """SAMM's clip names begin with the subject, and loaders rely on it."""
     return name if name.startswith(f"{subject}_") else f"{subject}_{name}"
 
 

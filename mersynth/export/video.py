@@ -10,16 +10,16 @@ import numpy as np
 from mersynth import logs
 from mersynth.export.job import ExportError, Job, Written, file_name, flat_names
 
-# The standard of mp4v holds a frame rate as a fraction of numbers of 16 bits.
+# The mp4v standard stores the frame rate as a fraction of 16-bit numbers.
 _MOST_FPS = 655
 
 
 def write_mp4(job: Job, folder: Path) -> Written:
-    """A folder a class, a video a clip: ``out/anger/samm_006_synthetic_00012.mp4``.
+    """One folder per class, one video per clip: ``out/anger/samm_006_synthetic_00012.mp4``.
 
-    MPEG-4 Part 2 (``mp4v``) or VP9 (``vp09``) at the clip's frame rate, rounded to hundredths. No
-    video here is lossless, if only since colour has half the resolution: to measure motion, take a
-    layout whose frames are exact.
+    MPEG-4 Part 2 (``mp4v``) or VP9 (``vp09``) at the clip's frame rate, rounded to hundredths. The
+    videos are lossy; at the least, colour has half the resolution. To measure motion, use a layout
+    with exact frames.
 
     Raises:
         ExportError: if the frames have an odd side.
@@ -28,8 +28,8 @@ def write_mp4(job: Job, folder: Path) -> Written:
     side = job.store.image_size
     if side % 2:
         raise ExportError(
-            f"mp4 needs frames of an even side, {job.store.path} has {side} pixels; prepare it "
-            f"with --image-size {side + 1}, or take another layout"
+            f"mp4 needs frames with an even side, {job.store.path} has {side} pixels; prepare it "
+            f"with --image-size {side + 1}, or use another layout"
         )
     codec = job.settings.codec
     paths = []
@@ -60,7 +60,7 @@ def write_video(path: Path, frames: np.ndarray, fps: float, codec: str) -> None:
     writer = cv2.VideoWriter(str(path), fourcc, fps, (width, height))
     try:
         if not writer.isOpened():
-            raise OSError(f"OpenCV cannot write {path.name} as {codec} at {fps} frames a second")
+            raise OSError(f"OpenCV cannot write {path.name} as {codec} at {fps} frames per second")
         for frame in frames:
             writer.write(np.ascontiguousarray(frame[..., ::-1]))
     finally:

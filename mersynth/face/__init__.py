@@ -1,1 +1,1 @@
-"""Faces: found, aligned to the square of a store, and measured for their action units."""
+"""Faces: detection, alignment to the square of a store, and AU measurement."""

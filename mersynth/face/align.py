@@ -1,8 +1,8 @@
 """Alignment: the transform that brings a face to its place in the square of a store.
 
-It is a similarity, squeezed as the store's framing squeezes faces. A clip has one transform, taken
-from its onset frame and applied to all of its frames: a transform a frame would add its own jitter,
-which looks like the small motions that micro-expressions are.
+It is a similarity, followed by the squeeze of the store's framing. A clip has one transform, taken
+from its onset frame and applied to all of its frames: one transform per frame would add jitter that
+looks like the small motions of micro-expressions.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ class Alignment:
 
     @property
     def scale(self) -> float:
-        """Pixels of the square for one pixel of the image, where they are fewest."""
+        """Pixels of the square per pixel of the image, in the direction where they are fewest."""
         return float(np.hypot(*self.matrix[:, :2].T).min())
 
     def apply(self, frame: np.ndarray) -> np.ndarray:
         """The aligned frame.
 
-        What is shrunk is averaged over the area that a pixel covers, so that fine patterns (hair,
-        the sensor's noise) do not alias. What lies outside of the frame repeats its border.
+        Shrinking averages over the area that a pixel covers, so that fine patterns (hair, sensor
+        noise) do not alias. Outside the frame its border is repeated.
 
         Args:
             frame: (H, W, 3) uint8.
@@ -87,10 +87,10 @@ class Alignment:
 
 
 def alignment_of(face: Face, image_size: int, framing: Framing = HEAD) -> Alignment:
-    """The alignment of a face, from the best that is known of it.
+    """The alignment of a face, from the best information available.
 
-    That is its 68 landmarks, else its five points, else its box, which cannot tell how the head is
-    tilted.
+    That is its 68 landmarks, else its five points, else its box, which does not show how the head
+    is tilted.
 
     Args:
         face: the face in the clip's onset frame.
@@ -109,14 +109,13 @@ def alignment_from_landmarks(
 ) -> Alignment:
     """The transform that brings a face to its place.
 
-    To ``HEAD`` by all points that are used, nearest to the template's in the least squares; to
-    other framings by the eyes alone, which lie exactly where the framing has them, as in faces that
-    were cut out.
+    For ``HEAD``, a least-squares fit of all points used to the template's; for other framings, by
+    the eyes alone, which then lie exactly where the framing puts them, as in cropped releases.
 
     Args:
-        points: (68, 2) iBUG's landmarks, of which the jaw's are not used; or (5, 2) points in the
-            order of :func:`mersynth.face.template.five_points`, of which the nose's tip is not
-            used. x, y in pixels.
+        points: (68, 2) iBUG's landmarks, without using the jaw's; or (5, 2) points in the order of
+            :func:`mersynth.face.template.five_points`, without using the nose's tip. x, y in
+            pixels.
         image_size: side of the square, in pixels.
         framing: of the square.
 
@@ -143,7 +142,7 @@ def _eyes(points: np.ndarray) -> np.ndarray:
 
 
 def what_is_odd(points: np.ndarray, image_size: int, framing: Framing = HEAD) -> str | None:
-    """What of an aligned face does not lie where faces have it, in words; None if all does.
+    """Which parts of an aligned face are misplaced, in words; None if none.
 
     Args:
         points: as for :func:`alignment_from_landmarks`.
@@ -155,7 +154,7 @@ def what_is_odd(points: np.ndarray, image_size: int, framing: Framing = HEAD) ->
     if odd is None and framing != HEAD:
         flat = alignment_from_landmarks(points, image_size, framing).apply_points(five)[list(FLAT)]
         if (flat < -0.5).any() or (flat > image_size - 0.5).any():
-            odd = f"framed as {framing}, eyes or mouth would lie outside of the square"
+            odd = f"framed as {framing}, eyes or mouth would lie outside the square"
     return odd
 
 
@@ -165,13 +164,13 @@ def alignment_from_box(
     place: tuple[float, float, float, float] = FACE_BOX,
     framing: Framing = HEAD,
 ) -> Alignment:
-    """The alignment of an upright face of which only the box is known.
+    """The alignment of an upright face from its box alone.
 
     Args:
         box: left, top, right and bottom of the face, in pixels.
         image_size: side of the square, in pixels.
-        place: where that box lies in the square framed as ``HEAD``, as shares of its side;
-            detectors differ in what they box (:mod:`mersynth.face.template`).
+        place: where that box lies in the square framed as ``HEAD``, as shares of its side; it
+            differs between detectors (:mod:`mersynth.face.template`).
         framing: of the square.
 
     Raises:
@@ -194,7 +193,7 @@ def _umeyama(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     x, y = points - mean_x, target - mean_y
     variance = x.var(0).sum()
     if not np.isfinite(variance) or variance < 1e-6:
-        raise ValueError("landmarks must be finite and lie apart, to say where the face is")
+        raise ValueError("landmarks must be finite and lie apart to locate the face")
     u, d, vt = np.linalg.svd(y.T @ x / len(x))
     s = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])  # never a mirror image
     rotation = u @ np.diag(s) @ vt
@@ -210,8 +209,8 @@ def _framed(matrix: np.ndarray, image_size: int, framing: Framing) -> Alignment:
     alignment = Alignment(squeezed, image_size)
     if not 1 / _SHRUNK_AT_MOST <= alignment.scale <= image_size:
         raise ValueError(
-            f"no face is brought to {image_size} pixels by a scale of {alignment.scale:.3g}; "
-            "check the landmarks or the box"
+            f"aligning the face to {image_size} pixels needs an implausible scale of "
+            f"{alignment.scale:.3g}; check the landmarks or the box"
         )
     return alignment
 

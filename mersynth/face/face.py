@@ -16,13 +16,12 @@ class Face:
 
     Attributes:
         box: left, top, right and bottom; what it encloses depends on the detector.
-        landmarks: (68, 2) iBUG's landmarks (:mod:`mersynth.facs.landmarks`), where a model that
-            gives them was there.
+        landmarks: (68, 2) iBUG's landmarks (:mod:`mersynth.facs.landmarks`), if a model for them
+            was available.
         points: (5, 2) eyes, nose tip and mouth corners, as
-            :func:`mersynth.face.template.five_points`; MTCNN and RetinaFace give them, the cascade
-            does not.
-        score: of MTCNN and RetinaFace the probability of a face; of the cascade the number of
-            votes.
+            :func:`mersynth.face.template.five_points`; from MTCNN and RetinaFace, not from the
+            cascade.
+        score: probability of a face (MTCNN, RetinaFace) or number of votes (cascade).
         detector: which detector found it.
     """
 

@@ -1,4 +1,4 @@
-"""Faces by py-feat's RetinaFace, with 68 landmarks where a network that gives them is there."""
+"""Face detection by py-feat's RetinaFace, with 68 landmarks if a network for them is available."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mersynth.face.face import Face
 from mersynth.face.feat_models import import_feat, load_reader, loading
 
 MIN_SCORE = 0.5
-"""Probability from which a window is a face: py-feat's own threshold."""
+"""Least probability of a face: py-feat's own threshold."""
 
 _SAME_FACE = 0.4  # intersection over union, also py-feat's
 _MEAN = (123.0, 117.0, 104.0)  # RGB, what the network was trained on
@@ -23,7 +23,7 @@ _MEAN = (123.0, 117.0, 104.0)  # RGB, what the network was trained on
 class RetinaFaceBoxes:
     """RetinaFace (Deng et al. 2020): boxes and five points.
 
-    py-feat's own class for it drops the points, and switches gradients off in the whole process.
+    py-feat's own class drops the points, and switches gradients off in the whole process.
 
     Args:
         path: ``model.safetensors`` of ``py-feat/retinaface_r34``.
@@ -79,7 +79,7 @@ class RetinaFaceBoxes:
 def _strongest(
     boxes: Tensor, points: Tensor, scores: Tensor
 ) -> list[tuple[np.ndarray, np.ndarray, float]]:
-    """One box a face, the largest first."""
+    """One box per face, the largest first."""
     from torchvision.ops import nms
 
     sure = scores >= MIN_SCORE
@@ -91,13 +91,13 @@ def _strongest(
 
 
 class FeatFinder:
-    """RetinaFace's faces, the largest with the 68 landmarks of the v2 backend, else the v1.
+    """RetinaFace's faces, the largest with 68 landmarks by the v2 backend, else by v1.
 
     Args:
         device: where it computes; ``"auto"`` is the CUDA device where there is one.
 
     Attributes:
-        gives: what it knows of a face, in words.
+        gives: what it finds of a face, in words.
 
     Raises:
         WeightsMissingError: if RetinaFace's weights are missing.

@@ -1,6 +1,6 @@
-"""py-feat's networks, loaded from files on this machine, without its download and its tables.
+"""py-feat's networks, loaded from files on this machine, without py-feat's download and tables.
 
-py-feat is imported inside functions: its import takes seconds.
+py-feat is imported inside functions, because its import takes seconds.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from mersynth.facs.landmarks import NUM_LANDMARKS
 
 AU_NAMES = tuple(f"AU{number:02d}" for number in CONDITION_AUS)
 
-# What py-feat's file of classifiers is made of; anything else in it would be code of whoever wrote
-# the file, and loading would run it.
+# The types in py-feat's file of classifiers; loading any other type could run code that the author
+# of the file put there.
 _TRUSTED_PACKAGES = ("feat.", "numpy.", "scipy.", "sklearn.", "xgboost.")
 _TRUSTED_TYPES = ("builtins.bytearray", "collections.OrderedDict", "collections.defaultdict")
 
 
 class FaceReader(Protocol):
-    """What reads AU intensities and landmarks off faces whose boxes are known."""
+    """Measures AU intensities and landmarks of faces whose boxes are known."""
 
     def read(self, frames: Tensor, boxes: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Read one face a frame.
+        """Measure one face per frame.
 
         Args:
             frames: (B, 3, H, W) uint8, RGB, on the reader's device.
@@ -46,10 +46,9 @@ class FaceReader(Protocol):
 
 
 def import_feat() -> None:
-    """Import py-feat, and leave the environment as it was.
+    """Import py-feat without changing the environment.
 
-    Its import sets ``OMP_NUM_THREADS`` to 1 where it is not set, for this process and all that it
-    starts.
+    Its import sets ``OMP_NUM_THREADS`` to 1 if unset, for this process and all its children.
     """
     variable = "OMP_NUM_THREADS"
     unset = variable not in os.environ
@@ -64,18 +63,18 @@ def import_feat() -> None:
 
 @contextmanager
 def loading(*paths: Path) -> Iterator[None]:
-    """Say which files were being loaded when that failed.
+    """Name the files that were being loaded when an error is raised.
 
     Raises:
-        ValueError: in place of what went wrong.
+        ValueError: instead of the original error.
     """
     try:
         yield
-    # Damaged archives, pickles, headers and tensors each raise errors of their own.
+    # Damaged archives, pickles, headers and tensors raise different errors.
     except Exception as error:
         names = " or ".join(map(str, paths))
         raise ValueError(
-            f"{names} cannot be used ({error}); fetch it anew, `mersynth doctor` says how"
+            f"{names} cannot be used ({error}); get it again, `mersynth doctor` says how"
         ) from error
 
 
@@ -106,8 +105,8 @@ class MultitaskReader:
     def __init__(self, path: Path, device: torch.device) -> None:
         from feat.multitask.inference import MultitaskModel
 
-        # In bfloat16, py-feat's own choice on CUDA, an AU is off by up to 0.01: as much as some
-        # micro-expressions show.
+        # In bfloat16, py-feat's own choice on CUDA, an AU is off by up to 0.01, which is as much as
+        # some micro-expressions show.
         self._model = MultitaskModel(device, str(path), amp=False)
         missing = [name for name in AU_NAMES if name not in self._model.au_names]
         if missing:
@@ -116,7 +115,7 @@ class MultitaskReader:
 
     @torch.inference_mode()
     def read(self, frames: Tensor, boxes: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Read one face a frame; see :class:`FaceReader`."""
+        """Measure one face per frame; see :class:`FaceReader`."""
         from feat.multitask.inference import CHIP_SIZE, EXPAND_BBOX
         from feat.utils.image_operations import extract_face_square_pad_torch
 
@@ -164,7 +163,7 @@ class ClassicReader:
 
     @torch.inference_mode()
     def read(self, frames: Tensor, boxes: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Read one face a frame; see :class:`FaceReader`."""
+        """Measure one face per frame; see :class:`FaceReader`."""
         from feat.utils.face_mask import extract_hog_features_batched
         from feat.utils.image_operations import (
             extract_face_from_bbox_torch,
@@ -188,7 +187,7 @@ _CROP = 112  # pixels of the v1 networks' input
 
 
 def _tree_parts(path: Path) -> dict[str, object]:
-    """The parts of py-feat's classifier file, if it holds nothing but models."""
+    """The parts of py-feat's classifier file, if it holds only models."""
     from skops.io import get_untrusted_types, load
 
     unknown = get_untrusted_types(file=path)
@@ -206,7 +205,7 @@ def _tree_parts(path: Path) -> dict[str, object]:
 
 
 def _checked(intensities: np.ndarray) -> np.ndarray:
-    """Probabilities, as float32; rounding may have carried them past 0 or 1."""
+    """Probabilities as float32, clipped where rounding exceeded 0 or 1."""
     if intensities.shape[1] != len(CONDITION_AUS):
         raise ValueError(f"py-feat gave {intensities.shape[1]} AUs, not {len(CONDITION_AUS)}")
     return np.clip(intensities, 0, 1).astype(np.float32)

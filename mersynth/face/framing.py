@@ -1,4 +1,4 @@
-"""Which part of a clip's frames a store keeps: one transform a clip, from its onset frame."""
+"""Which part of a clip's frames a store keeps: one transform per clip, from its onset frame."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GEOMETRIES: tuple[Geometry, ...] = ("auto", "align", "crop", "resize")
 
 
 class Transform(Protocol):
-    """What brings a clip's frames, and points on them, to the square of a store."""
+    """Maps a clip's frames, and points on them, to the square of a store."""
 
     def apply(self, frame: np.ndarray) -> np.ndarray:
         """A frame (H, W, 3) uint8 to (S, S, 3) uint8."""
@@ -51,7 +51,7 @@ class FramedClip:
         files: its frames on disk.
         transform: one for all its frames.
         landmarks: (T, 68, 2) float32 in the square, (x, y) in pixels, NaN where not known; None if
-            none is.
+            there are none.
     """
 
     clip: Clip
@@ -64,12 +64,12 @@ class FramedClip:
         return np.stack([self.transform.apply(frame) for frame in self.files.read()])
 
     def moves(self) -> bool:
-        """Whether a pixel changes from onset to apex; without an apex it does not."""
+        """Whether a pixel changes from onset to apex; False without an apex."""
         place, frames = self.clip.apex_index, self.files.frames
         if not place:
             return False
         files = self.files
-        if len(frames) == self.clip.num_frames:  # a file a frame: two of them are enough
+        if len(frames) == self.clip.num_frames:  # one file per frame: two of them are enough
             files, place = replace(files, frames=(frames[0], frames[place])), 1
         onset, *others = (self.transform.apply(f) for f in islice(files.read(), place + 1))
         return bool((onset != others[-1]).any())
@@ -81,11 +81,11 @@ class Framed:
 
     Attributes:
         clips: those whose faces were found, in the order of the scan.
-        problems: a clip whose face cannot be aligned each.
+        problems: one for each clip whose face cannot be aligned, and warnings.
         geometry: what was done: align, crop or resize.
         text: the same in words, for the store's header.
-        framing: where the faces lie in the squares; None: it is not known.
-        detector: what found the faces; None if none was looked for.
+        framing: where the faces lie in the squares; None: not known.
+        detector: what found the faces; None if none were searched for.
     """
 
     clips: tuple[FramedClip, ...]
@@ -97,7 +97,7 @@ class Framed:
 
     @property
     def alignments(self) -> dict[str, list[list[float]]] | None:
-        """By clip id the 2 x 3 matrix of its alignment; None if nothing was aligned."""
+        """The 2 x 3 matrix of each clip's alignment, by clip id; None if nothing was aligned."""
         if self.geometry != "align":
             return None
         return {
@@ -119,19 +119,19 @@ def frame_clips(
     Args:
         scan: the clips on disk.
         image_size: side of the store's frames, in pixels.
-        geometry: ``"align"``: a similarity that brings the face to its place in the square, by
-            the landmarks that the database publishes, else by the face that is found in the onset
-            frame; ``"crop"``: the largest centred square; ``"resize"``: the whole frame;
-            ``"auto"``: align raw releases, resize cropped ones.
+        geometry: ``"align"``: a similarity that brings the face to its place in the square, by the
+            database's published landmarks, else by the face found in the onset frame; ``"crop"``:
+            the largest centred square; ``"resize"``: the whole frame; ``"auto"``: align raw
+            releases, resize cropped ones.
         detector: what finds faces (:class:`mersynth.face.detect.FaceFinder`).
-        choice: which part of an aligned face is stored, by itself the whole head of a raw release
-            and the face of a cropped one. Where the frames of a cropped release are kept as they
-            are, it says how they are framed.
+        choice: which part of an aligned face is stored, by default the whole head in a raw release
+            and the face in a cropped one. For frames of a cropped release that are not aligned, it
+            states how they are framed.
 
     Raises:
-        ValueError: if the geometry or the detector is unknown, or a framing is asked for where
+        ValueError: if the geometry or the detector is unknown, or a framing is asked for although
             frames of a raw release are not aligned.
-        WeightsMissingError: if the detector was asked for by name and its weights are not there.
+        WeightsMissingError: if the detector was asked for by name and its weights are missing.
     """
     check_choice("geometry", geometry, GEOMETRIES)
     if geometry == "auto":
@@ -152,8 +152,8 @@ def frame_clips(
         text = "largest centred square" if geometry == "crop" else "whole frame"
         if cropped and choice == AUTO:
             logger.info(
-                "a cropped release is taken to be framed as %s; framing.eyes=, framing.apart= and "
-                "framing.aspect= say it better",
+                "a cropped release is assumed to be framed as %s; set framing.eyes=, "
+                "framing.apart= and framing.aspect= to be exact",
                 framing,
             )
         kept = framing if cropped else None
@@ -188,12 +188,12 @@ def _align(scan: Scan, image_size: int, detector: str, framing: Framing) -> Fram
 def _by_published(
     files: ClipFiles, image_size: int, framing: Framing, problems: list[Problem]
 ) -> FramedClip:
-    """A clip aligned by its own landmarks: what they say is kept, and reported where it is odd."""
+    """A clip aligned by its published landmarks; implausible ones are kept, and reported."""
     assert files.landmarks is not None
     alignment = alignment_from_landmarks(files.landmarks[0], image_size, framing)
     off = what_is_odd(files.landmarks[0], image_size, framing)
     if off is not None:
-        reason = f"by the landmarks published for its onset frame {off}; it is stored like that"
+        reason = f"by the landmarks published for its onset frame {off}; it is stored anyway"
         problems.append(Problem(files.clip.id, reason, fatal=False))
     return _framed(files, alignment, files.landmarks)
 

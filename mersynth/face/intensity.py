@@ -1,6 +1,6 @@
-"""AU intensities by py-feat: what every frame shows, and how it differs from the onset.
+"""AU intensities by py-feat: of every frame, and their difference from the onset.
 
-py-feat gives the probability that an AU is shown; the project takes it for the intensity.
+py-feat gives the probability that an AU is shown; the project uses it as the intensity.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Measurement:
-    """What was read off the frames of a clip; NaN where no face was found.
+    """Measurements of the frames of a clip; NaN where no face was found.
 
     Attributes:
         intensities: (T, 20) float32 in [0, 1], columns as ``CONDITION_AUS``.
@@ -103,16 +103,16 @@ class IntensityMeter:
 
         Args:
             frames: (T, H, W, 3) uint8, RGB, which may be memory-mapped; or any iterable of frames
-                (H, W, 3) of one size, of which a batch is held at a time.
-            boxes: (4,) left, top, right, bottom of the face in all frames, in pixels, or (T, 4) a
-                box a frame, NaN where there is no face. In aligned frames it is
-                :func:`mersynth.face.template.face_box`, in a cropped release about the whole frame,
-                ``(0, 0, W - 1, H - 1)``. None: RetinaFace looks in every frame, and the largest
-                face counts.
+                (H, W, 3) of one size, which are read in batches.
+            boxes: (4,) left, top, right, bottom of the face in all frames, in pixels, or (T, 4) one
+                box per frame, NaN where there is no face. In aligned frames it is
+                :func:`mersynth.face.template.face_box`, in a cropped release roughly the whole
+                frame, ``(0, 0, W - 1, H - 1)``. None: RetinaFace searches every frame, and the
+                largest face counts.
 
         Raises:
-            ValueError: if a frame has another type, shape or size, or there are not as many boxes
-                as frames.
+            ValueError: if a frame has another type, shape or size, or the number of boxes differs
+                from that of frames.
             WeightsMissingError: if a search is needed and RetinaFace's weights are missing.
         """
         if boxes is None:
@@ -158,7 +158,7 @@ def measure_intensities(
     boxes: np.ndarray | None = None,
     device: str | torch.device = "auto",
 ) -> np.ndarray:
-    """AU intensities of one clip; for many clips make one :class:`IntensityMeter`.
+    """AU intensities of one clip; for many clips use one :class:`IntensityMeter`.
 
     Args:
         frames: see :meth:`IntensityMeter.measure`.
@@ -178,9 +178,9 @@ def measure_intensities(
 
 
 def difference_to_onset(intensities: np.ndarray) -> np.ndarray:
-    """How every frame's intensities differ from those of the onset, the first frame.
+    """Difference of every frame's intensities from those of the onset, the first frame.
 
-    A face's resting shape shows as AUs (low brows as AU 4); the difference is free of it.
+    A face's resting shape is measured as AUs (low brows as AU 4); the difference removes it.
 
     Args:
         intensities: (T, 20) in [0, 1].
@@ -209,10 +209,10 @@ def _batches(
                 )
         places = None if rows is None else np.array(list(islice(rows, len(batch))))
         if places is not None and len(places) != len(batch):
-            raise ValueError("there are fewer boxes than frames; give one box, or one a frame")
+            raise ValueError("there are fewer boxes than frames; give one box, or one per frame")
         yield np.stack(batch), places
     if boxes is not None and boxes.ndim == 2 and rows is not None and next(rows, None) is not None:
-        raise ValueError("there are more boxes than frames; give one box, or one a frame")
+        raise ValueError("there are more boxes than frames; give one box, or one per frame")
 
 
 def _box_rows(boxes: np.ndarray | None) -> Iterator[np.ndarray] | None:

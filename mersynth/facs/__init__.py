@@ -1,4 +1,4 @@
-"""What is known about the face: action units, emotions, landmarks and regions."""
+"""Facts about the face: action units, emotions, landmarks and regions."""
 
 from mersynth.facs.action_units import (
     ACTION_UNITS,

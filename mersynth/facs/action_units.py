@@ -1,4 +1,4 @@
-"""The Action Units of FACS, and the notations the databases write them in."""
+"""The Action Units of FACS, and the notations in which databases write them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONDITION_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26
 """The 20 AUs that py-feat measures; the column order of every intensity array."""
 
 SIDES = ("left", "right")
-"""The sides of the face's owner, in the order of every array's last axis that has both."""
+"""The subject's own sides, in the order of the last axis of arrays that hold both."""
 
 LETTER_INTENSITY = {"A": 0.2, "B": 0.4, "C": 0.6, "D": 0.8, "E": 1.0}
 """FACS intensity letters, trace to maximum, at equal steps of the scale [0, 1]."""
@@ -28,13 +28,13 @@ class ActionUnit:
     Attributes:
         number: the code's number.
         name: its name in the FACS manual.
-        muscles: the muscles that make it; empty where the code names none (gaze, head).
+        muscles: the muscles that produce it; empty where the code names none (gaze, head).
         half: the half of the face that it moves. ``eyes`` and ``mouth`` follow the dual-branch
             recognizer (Ruan et al. 2022): eyes 1-9, 41-44, 61-64, mouth 10-28, 38. Codes that the
-            paper does not list go where their muscles lie; head and posture codes are ``other``.
-        lateral: whether one side can show it alone: its muscles come in pairs, one on either side.
-            What one ring around the mouth, the chin, the jaw, the tongue or the whole head does is
-            not lateral, and as strong on both sides.
+            paper does not list are placed by their muscles; head and posture codes are ``other``.
+        lateral: whether one side can show it alone, because its muscles come in pairs, one on each
+            side. AUs of the ring muscle around the mouth, the chin, the jaw, the tongue and the
+            whole head are not lateral: they are equally strong on both sides.
     """
 
     number: int
@@ -135,16 +135,16 @@ ACTION_UNITS: dict[int, ActionUnit] = _read_table()
 
 @dataclass(frozen=True, slots=True)
 class AUEvent:
-    """One AU as a coder saw it.
+    """One AU as annotated.
 
     Attributes:
         number: a key of :data:`ACTION_UNITS`.
-        side: the side of the face's owner that moves alone, or, where ``asymmetric``, moves more.
+        side: the subject's side that moves alone or, where ``asymmetric``, moves more.
         asymmetric: both sides move, one of them more (``A12``). ``A/L12`` reads "asymmetric or
             left alone"; either way the left moves more, which is how it is kept.
         part: the lip or lid that moves alone: top (``T``) or bottom (``B``).
-        letters: intensity letters, both where the coder hesitated (``10A/B``).
-        reflex: a reflex or by-product of another movement, ``ref(...)``.
+        letters: intensity letters; two where the coder was undecided (``10A/B``).
+        reflex: whether it is a reflex or by-product of another movement, ``ref(...)``.
     """
 
     number: int
@@ -163,11 +163,10 @@ class AUEvent:
 
     @property
     def shares(self) -> tuple[float, float]:
-        """How much of the intensity left and right show, in [0, 1].
+        """Shares of the intensity that left and right show, in [0, 1].
 
-        The side that is not named rests, or where ``asymmetric`` shows half. Both show all of it
-        where no side is named, which leaves open which of them moves more, and of an AU that is
-        not :attr:`ActionUnit.lateral`.
+        A side that is not named shows none, or half where ``asymmetric``. Both sides show all of it
+        if no side is named, or if the AU is not :attr:`ActionUnit.lateral`.
         """
         if self.side is None or not ACTION_UNITS[self.number].lateral:
             return 1.0, 1.0
@@ -177,14 +176,14 @@ class AUEvent:
 
 @dataclass(frozen=True, slots=True)
 class AUCell:
-    """What an AU cell of an annotation table says.
+    """The contents of an AU cell of an annotation table.
 
     Attributes:
-        groups: a group an AU that moved; a group of several events is a choice between them
-            (``R14A or 17A``): the coder saw one of them.
+        groups: one group per AU; a group of several events holds alternatives (``R14A or 17A``), of
+            which the coder saw one.
         remarks: words that name no AU, for instance ``soft focus``.
-        unclear: the cell holds a ``?``: the coder could not name an AU or its end.
-        unread: fragments that are neither; nothing of a cell is dropped.
+        unclear: whether the cell holds a ``?``: the coder could not name an AU or its end.
+        unread: fragments that could not be read; nothing in a cell is dropped.
     """
 
     groups: tuple[tuple[AUEvent, ...], ...] = ()
@@ -194,28 +193,28 @@ class AUCell:
 
     @property
     def events(self) -> tuple[AUEvent, ...]:
-        """One event a group: of alternatives the first, which is the coder's first thought."""
+        """One event per group: the first of alternatives, as the coder's first choice."""
         return tuple(group[0] for group in self.groups)
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The AUs that are certain: those of groups without alternatives, in the cell's order."""
+        """The certain AUs: those of groups without alternatives, in the cell's order."""
         certain = [group[0].number for group in self.groups if len(group) == 1]
         return tuple(dict.fromkeys(certain))
 
 
 def parse_au_cell(cell: str | float | None) -> AUCell:
-    """Read an AU cell of CASME II, SAMM and the databases that write AUs as they do.
+    """Read an AU cell of CASME II, SAMM or a database with the same notation.
 
     ``+``, ``,`` or ``;`` joins AUs, ``or`` separates alternatives. An AU is a prefix, a number and
-    a suffix: ``L``/``R`` the side, ``A`` asymmetric, ``T``/``B`` top and bottom; behind the number
-    the intensity ``A``..``E``. The letters ``AU`` may stand before it (``AU4+AU7``), and blanks
-    alone may join whole AUs (``4 7``). A number outside of FACS, commas beside ``or`` (``4, 7 or
-    12`` offers two or three), and whatever else cannot be read, is returned in ``unread``;
+    a suffix: ``L``/``R`` the side, ``A`` asymmetric, ``T``/``B`` top and bottom; after the number
+    the intensity ``A``..``E``. The letters ``AU`` may precede it (``AU4+AU7``), and blanks alone
+    may join whole AUs (``4 7``). Numbers that FACS does not have, commas together with ``or``
+    (``4, 7 or 12`` is ambiguous), and whatever else cannot be read are returned in ``unread``;
     :func:`why_unread` gives the reason.
 
     Args:
-        cell: as the table holds it: text, a number, or None or NaN for an empty cell.
+        cell: the table's value: text, a number, or None or NaN for an empty cell.
 
     Example:
         >>> parse_au_cell("L12 + 15A").events[1].intensity
@@ -232,7 +231,7 @@ def parse_au_cell(cell: str | float | None) -> AUCell:
     text = unicodedata.normalize("NFKC", str(cell))
     for written in _fragments(text):
         fragment = written.replace("?", " ").strip()
-        # A question mark may stand for a sign that was lost: it joins nothing.
+        # A question mark may stand for a lost character, so it joins nothing.
         found = _read_joined(fragment) if fragment == written else [_read_group(fragment)]
         if not fragment:
             continue
@@ -254,22 +253,22 @@ def why_unread(fragment: str) -> str:
     """
     reason = ""
     if re.fullmatch(r"\d+\.\d+", fragment):
-        reason = ": a decimal number, which spreadsheets make of AUs joined by a comma; write 4+7"
+        reason = ": a decimal number; spreadsheets turn AUs joined by a comma into one; write 4+7"
     elif re.match(r"\d{4}-\d\d-\d\d", fragment):
-        reason = ": a date, which spreadsheets make of numbers such as 4-7; write 4+7 as text"
+        reason = ": a date; spreadsheets turn numbers such as 4-7 into one; write 4+7 as text"
     elif re.search(r"[,;]", fragment) and re.search(r"\bor\b", fragment, re.IGNORECASE):
-        reason = ": commas beside `or` leave open which AUs are alternatives; write 4+(7 or 12)"
+        reason = ": with both commas and `or` the alternatives are unclear; write 4+(7 or 12)"
     elif (number := _EVENT.fullmatch(_without_au(fragment).upper())) is not None:
         reason = f": FACS has no AU {int(number['number'])}"
     return f"{fragment!r} cannot be read{reason}"
 
 
 def condition_vector(cell: AUCell, *, unlettered: float) -> np.ndarray:
-    """Intensities of the 20 condition AUs at the apex, as the coder's letters give them.
+    """Intensities of the 20 condition AUs at the apex, from the coder's letters.
 
-    Of alternatives the first counts; of an AU that comes twice, on each side the stronger. What a
-    side shows of an AU is :attr:`AUEvent.shares`. A cell that names no AU (empty, ``?``) measured
-    nothing.
+    The first of alternatives counts; of an AU that occurs twice, the stronger on each side.
+    :attr:`AUEvent.shares` gives each side's share. A cell that names no AU (empty, ``?``) counts as
+    not measured.
 
     Args:
         cell: the parsed cell.
@@ -301,7 +300,7 @@ def condition_vector(cell: AUCell, *, unlettered: float) -> np.ndarray:
 
 
 def stronger_side(intensities: np.ndarray) -> np.ndarray:
-    """(..., 20) of AU intensities (..., 20, 2): what is read where sides do not matter."""
+    """The stronger side (..., 20) of AU intensities (..., 20, 2), for uses without sides."""
     return intensities.max(-1)
 
 
@@ -323,7 +322,7 @@ _PARTS: dict[str, Literal["top", "bottom"]] = {"T": "top", "B": "bottom"}
 
 
 def _fragments(text: str) -> list[str]:
-    """The pieces of a cell that signs join; a cell whose commas and ``or`` clash stays whole."""
+    """The pieces of a cell between joining signs; a cell with both commas and ``or`` is one."""
     listed = _split(text, "+,;、")
     if len(listed) > len(_split(text, "+")) and len(_split(_OR.sub("|", text), "|")) > 1:
         return [text.strip()]
@@ -331,7 +330,7 @@ def _fragments(text: str) -> list[str]:
 
 
 def _split(text: str, separators: str) -> list[str]:
-    """Split where no parenthesis is open; empty pieces are left out."""
+    """Split outside parentheses; empty pieces are left out."""
     pieces, depth, start = [], 0, 0
     for match in re.finditer(rf"[(){re.escape(separators)}]", text):
         if match[0] in "()":
@@ -344,7 +343,7 @@ def _split(text: str, separators: str) -> list[str]:
 
 
 def _read_joined(text: str) -> list[tuple[AUEvent, ...]]:
-    """One group, or several AUs that blanks alone join; an empty group for what cannot be read."""
+    """One group, or several AUs joined by blanks; an empty group for what cannot be read."""
     whole = _read_group(text)
     if whole:
         return [whole]
@@ -367,7 +366,7 @@ def _read_group(text: str) -> tuple[AUEvent, ...]:
 
 
 def _without_au(text: str) -> str:
-    """Without the letters AU before a number or its prefix, and the blank behind L or R."""
+    """Drop the letters AU before a number or its prefix, and the blank after L or R."""
     text = _AU.sub("", text)
     return re.sub(r"\b([LR])\s+(?=\d)", r"\1", text, flags=re.IGNORECASE)
 

@@ -1,4 +1,4 @@
-"""Emotion labels: the databases' own, the schemes that merge them, and the AUs that show them.
+"""Emotion labels: the databases' own, the schemes that merge them, and their AU prototypes.
 
 A scheme maps a database's own labels to classes; a label without a class leaves its clips out.
 
@@ -10,13 +10,13 @@ seven     CASME II's own labels (Yan et al. 2014); MMEW's (Ben et al. 2021), CAS
           2022) and CK+'s (Lucey et al. 2010); AffectNet's without contempt, as it is commonly used
 eight     SAMM's own labels (Davison et al. 2018, "SAMM"); AffectNet's (Mollahosseini et al. 2017);
           CASME's (Yan et al. 2013)
-five      the five best filled classes that recognizers are compared on (Ruan et al. 2022, table 2):
+five      the five largest classes, on which recognizers are compared (Ruan et al. 2022, table 2):
           CASME II disgust, happiness, repression, surprise, others;
           SAMM contempt, happiness, anger, surprise, others
 four      positive, negative, surprise, others: the classes of STRCN-A, which no paper at hand
           defines label by label. Chosen here: ``others`` as labelled, and every named negative
           emotion is negative (the list of Zhai et al. 2023, 4.1), so that no clip is left out.
-          Only databases with a label ``others`` have it
+          Only databases with a label ``others`` have this scheme
 three     negative, positive, surprise as the challenge MEGC2019 counts them: of CASME II disgust
           and repression are negative (fear and sadness are left out); of SAMM all of anger,
           contempt, disgust, fear, sadness; SMIC's own labels (Li et al. 2013) are these three. The
@@ -26,9 +26,9 @@ three     negative, positive, surprise as the challenge MEGC2019 counts them: of
           which names no sign, are left out
 ========  ==========================================================================================
 
-MEGC2019 also leaves out two of CASME II's 63 disgust clips for want of a movement to measure:
+MEGC2019 also leaves out two of CASME II's 63 disgust clips because there is no movement to measure:
 sub04/EP12_01f has no apex and sub05/EP09_05f has its apex on the onset. They are the only clips of
-its emotions without an apex behind the onset, and a label cannot tell them;
+its emotions without an apex after the onset; their labels cannot identify them, so
 ``mersynth.sources.composite`` drops them by name.
 """
 
@@ -123,7 +123,7 @@ _SCHEMES: dict[str, dict[str, dict[str, str]]] = {
         "seven": _identity(("neutral", *_BASIC)),
         "three": _by_sign(("anger", "contempt", "disgust", "fear", "sadness")),
     },
-    # Faces without a label; what is synthesised onto them has the classes of another database.
+    # Faces without a label; clips synthesised from them get the classes of another database.
     "folder": {scheme: {} for scheme in SCHEMES},
 }
 
@@ -161,8 +161,8 @@ def label(source: str, emotion: str, scheme: str) -> str | None:
 
     Args:
         source: name of the database.
-        emotion: one of the database's own labels or, as a synthetic clip carries it, the name of
-            a class of the scheme, which stands for itself.
+        emotion: one of the database's own labels or, in a synthetic clip, the name of a class of
+            the scheme, which is returned unchanged.
         scheme: one of :data:`SCHEMES`.
 
     Returns:
@@ -214,7 +214,7 @@ class Prototype:
 
     Attributes:
         aus: the AUs as an annotation table would write them (``facs.parse_au_cell`` reads it).
-        source: who says so.
+        source: the publication.
     """
 
     aus: str
@@ -226,7 +226,7 @@ _CONTEMPT = "Ekman and Friesen, A new pan-cultural facial expression of emotion 
 _YAN = "Yan et al., CASME II (2014), labelling criteria"
 _DAVISON = "Davison, Merghani and Yap, Objective Classes (2018), table 1"
 
-# The micro-expression entries come with few AUs: a micro-expression seldom shows a whole prototype.
+# The micro-expression entries have few AUs: a micro-expression seldom shows a whole prototype.
 _PROTOTYPES: dict[str, dict[str, tuple[str, ...]]] = {
     "happiness": {
         _EMFACS: ("6+12", "12"),
@@ -257,7 +257,7 @@ _PROTOTYPES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "contempt": {_CONTEMPT: ("L14", "R14", "L12+L14", "R12+R14")},
     "repression": {_YAN: ("15", "17", "15+17")},
-    # These labels say only that the movement fits no other emotion: there is nothing to predict.
+    # These labels say only that the movement fits no other emotion, so they have no prototype.
     "others": {},
     "tense": {},
     # A face at rest shows no AU.
@@ -273,8 +273,8 @@ def prototypes(emotion: str) -> tuple[Prototype, ...]:
         emotion: a native label of any database, or a class of any scheme.
 
     Returns:
-        The combinations, each once, with its first source; none for ``other`` and ``others``,
-        which nobody defines by AUs, and for ``neutral``, which shows none.
+        The combinations, each once, with its first source; empty for ``other`` and ``others``,
+        which are not defined by AUs, and for ``neutral``, which shows none.
 
     Raises:
         ValueError: if the emotion is unknown.

@@ -1,6 +1,6 @@
 """The 68 facial landmarks of the iBUG 300-W mark-up (Sagonas et al. 2013), counted from 0.
 
-Left and right are those of the face's owner, so that ``right_eye`` lies on the image's left.
+Left and right are the subject's own, so that ``right_eye`` lies on the image's left.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PARTS: dict[str, tuple[int, ...]] = {
 }
 """Indices of the landmarks, by part of the face; each landmark belongs to one part."""
 
-# Pairs that change places in a mirror; what lies on the midline stays.
+# Pairs that a mirror swaps; landmarks on the midline stay.
 _PAIRS = (
     *((i, 16 - i) for i in range(8)),  # jaw
     *((i, 43 - i) for i in range(17, 22)),  # brows
@@ -55,7 +55,7 @@ def mirror(landmarks: np.ndarray, width: int) -> np.ndarray:
         A new array of the same shape; NaN stays NaN.
 
     Raises:
-        ValueError: if the last two sides are not 68 and 2.
+        ValueError: if the last two dimensions are not 68 and 2.
     """
     if landmarks.shape[-2:] != (NUM_LANDMARKS, 2):
         raise ValueError(f"landmarks must have shape (..., 68, 2), got {landmarks.shape}")

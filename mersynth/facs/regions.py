@@ -10,8 +10,9 @@ from mersynth.checks import check_choice
 def half_rows(half: Literal["eyes", "mouth"], height: int) -> slice:
     """Rows of the eyes half or the mouth half of an aligned face image.
 
-    The upper half of the image is the eyes', the rest the mouth's (Ruan et al. 2022, 3.1.2), so
-    that an odd row belongs to the mouth. Which AUs a half shows is ``ActionUnit.half``.
+    The upper half of the image is the eyes half, the rest the mouth half (Ruan et al. 2022, 3.1.2);
+    the middle row of an odd height belongs to the mouth. ``ActionUnit.half`` says which AUs a half
+    shows.
 
     Args:
         half: ``"eyes"`` or ``"mouth"``.

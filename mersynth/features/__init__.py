@@ -1,4 +1,4 @@
-"""What recognizers read of a store, computed once and kept beside it."""
+"""Features of a store that recognizers read, computed once and kept in the store."""
 
 from mersynth.features.cache import FeatureError, compute_features, load_feature
 

@@ -1,15 +1,15 @@
-"""What recognizers read instead of frames, computed once for a store and kept within it.
+"""Features that recognizers read instead of frames, computed once and kept in the store.
 
-A store's features lie in its folder::
+They are in the store's folder::
 
     my_store/
         features/
-            flow-3f2a91bc.npy     (N, 2, H, W) float32, a row a clip
-            flow-3f2a91bc.json    its options, its SHA-256, and the checksum of the store it is of
-            .verified.json        which files were found whole, see :mod:`mersynth.store.verdict`
+            flow-3f2a91bc.npy     (N, 2, H, W) float32, one row per clip
+            flow-3f2a91bc.json    its options, its SHA-256, and the checksum of its store
+            .verified.json        which files matched their checksums (mersynth.store.verdict)
 
-The name ends in a checksum of the options (and of MagNet's weights, where they are used): other
-options make another file, the same ones find the file that is there.
+The name ends in a checksum of the options (and of MagNet's weights, if used): other options make
+another file, the same options find the existing one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 
 from mersynth import __version__, config, logs
 from mersynth.checks import check_choice
-from mersynth.features.kinds import FEATURES, REMEDIES, tell_still
+from mersynth.features.kinds import FEATURES, REMEDIES, warn_still
 from mersynth.files import checksum_of, sha256_of_file, whole_file, write_json_atomically
 from mersynth.lock import hold
 from mersynth.motion.flow import METHODS
@@ -45,7 +45,7 @@ class FeatureError(Exception):
 
 
 def complete_options(wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Features with all their options: those that are not given are ``configs/prepare.yaml``'s.
+    """Features with all their options: those not given come from ``configs/prepare.yaml``.
 
     Args:
         wanted: names of :data:`FEATURES`, each with some of its options.
@@ -56,7 +56,7 @@ def complete_options(wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[
     """
     unknown = sorted(set(wanted) - set(FEATURES))
     if unknown:
-        raise FeatureError(f"no feature {', '.join(unknown)}; known are {', '.join(FEATURES)}")
+        raise FeatureError(f"no feature {', '.join(unknown)}; known: {', '.join(FEATURES)}")
     return {name: _completed(name, given) for name, given in wanted.items()}
 
 
@@ -88,13 +88,13 @@ def compute_features(
     wanted: Mapping[str, Mapping[str, Any]],
     device: str | torch.device = "cpu",
 ) -> dict[str, Path]:
-    """Compute features of a store, those that its folder has not already.
+    """Compute those features of a store that its folder does not have yet.
 
-    A feature that another process is computing is waited for, not computed twice.
+    If another process is computing a feature, this waits for it instead of computing it again.
 
     Args:
-        store: a whole store, not a filtered view of it.
-        wanted: names of :data:`FEATURES`, each with those options that differ from the defaults of
+        store: a complete store, not a filtered view.
+        wanted: names of :data:`FEATURES`, each with the options that differ from the defaults in
             ``configs/prepare.yaml``.
         device: where to compute.
 
@@ -109,18 +109,18 @@ def compute_features(
     complete = complete_options(wanted)
     if len(store) != len(ClipStore.open(store.path)):
         raise FeatureError(
-            f"features are computed for a whole store, not for a part of {store.path}"
+            f"features are computed for a complete store, not for a part of {store.path}"
         )
     files = {}
     for name, options in complete.items():
         file = files[name] = _file(store, name, options)
-        # Looked at before the lock is taken as well: a store that is whole may be read-only.
+        # Checked before the lock is taken as well: a store with all features may be read-only.
         if not _is_there(file, store):
             with hold(file, wait=True):
                 if not _is_there(file, store):
                     _compute(store, name, options, file, torch.device(device))
                     continue
-        logger.info("%s: there already, %s", name, file)
+        logger.info("%s: exists already, %s", name, file)
     return files
 
 
@@ -130,20 +130,20 @@ def load_feature(store: ClipStore, name: str, **options: Any) -> np.ndarray:
     Args:
         store: the store.
         name: one of :data:`FEATURES`.
-        options: those of them that tell one version of the feature from another; none are needed
-            where there is one version.
+        options: those that select one of several versions of the feature; not needed if there is
+            only one.
 
     Returns:
-        (N, ...) float32, a row a clip of ``store`` (for ``intensity_change`` a row a frame, one
-        clip's frames after another); NaN where a clip has no apex and the feature needs one.
-        Memory-mapped and read-only if ``store`` is whole.
+        (N, ...) float32, one row per clip of ``store`` (for ``intensity_change`` one row per frame,
+        clip after clip); NaN where a clip has no apex and the feature needs one. Memory-mapped and
+        read-only if ``store`` is not a view.
 
     Raises:
-        FeatureError: if there is no such feature, or more than one, with the command to compute it
-            or the options to choose by; or if its file is damaged.
+        FeatureError: if there is no such feature (names the command to compute it), or more than
+            one (names the options that differ), or if its file is damaged.
     """
     if name not in FEATURES:
-        raise FeatureError(f"no feature {name!r}; known are {', '.join(FEATURES)}")
+        raise FeatureError(f"no feature {name!r}; known: {', '.join(FEATURES)}")
     versions = []
     for file in sorted((store.path / "features").glob(f"{name}-*.npy")):
         card = _read_card(file, store)
@@ -193,7 +193,7 @@ def _compute(
             raise FeatureError(f"{lacking}; {REMEDIES[feature.needs]}")
         logger.warning("%s and get NaN", lacking)
     if feature.needs == "apex":
-        tell_still((store[i] for i in usable), name)
+        warn_still((store[i] for i in usable), name)
     file.parent.mkdir(exist_ok=True)
     array: np.memmap | None = None
     with (
@@ -254,7 +254,7 @@ def _is_there(file: Path, store: ClipStore) -> bool:
 
 
 def _read_card(file: Path, store: ClipStore) -> dict[str, Any] | None:
-    """The card of a feature's file; None if it is not whole or belongs to another store."""
+    """The card of a feature's file; None if it is incomplete or belongs to another store."""
     try:
         card: dict[str, Any] = json.loads(file.with_suffix(".json").read_text())
         fits = card["store"] == store.checksum and card["bytes"] == file.stat().st_size

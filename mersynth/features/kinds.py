@@ -1,4 +1,4 @@
-"""What each feature is computed from, and how: the kinds of features that a store may keep."""
+"""The kinds of features that a store may keep: what each needs, and how it is computed."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ def has(item: StoredClip, need: Need) -> bool:
 
 
 def moves(item: StoredClip) -> bool:
-    """Whether a pixel changes from onset to apex; without an apex it does not."""
+    """Whether a pixel changes from onset to apex; False without an apex."""
     place = item.clip.apex_index
     return bool(place) and bool((item.frames[0] != item.frames[place]).any())
 
 
-def tell_still(items: Iterable[StoredClip], of: str) -> None:
-    """Warn of clips that have an apex, and in which no pixel changes from onset to it.
+def warn_still(items: Iterable[StoredClip], of: str) -> None:
+    """Warn of clips with an apex in which no pixel changes from onset to apex.
 
     Args:
         items: the clips.
-        of: what is made of them, or where they lie: the warning begins with it.
+        of: their feature or store; begins the warning.
     """
     given = [item for item in items if has(item, "apex")]
     still = [item.clip.id for item in given if not moves(item)]
     if still:
         logger.warning(
-            "%s: in %d of %d clips no pixel changes from onset to apex, so that their flow and "
-            "what else shows movement is zero: %s; %s",
+            "%s: in %d of %d clips no pixel changes from onset to apex, so their flow and other "
+            "measures of movement are zero: %s; %s",
             of,
             len(still),
             len(given),
@@ -72,10 +72,10 @@ class Feature:
     """A kind of feature.
 
     Attributes:
-        compute: from clips, a device and options to (B, ...) float32.
+        compute: function of clips, a device and options that gives (B, ...) float32.
         of: what a row belongs to.
-        needs: what a clip must have; the rows of a clip without it are NaN.
-        shape: of a row, in words.
+        needs: what a clip must have; the rows of clips without it are NaN.
+        shape: shape of a row, in words.
     """
 
     compute: Callable[..., Tensor]
@@ -121,7 +121,7 @@ def _magnified(
 def _magnify(
     magnifier: Callable[[Tensor, Tensor, float], Tensor], onset: Tensor, apex: Tensor, alpha: float
 ) -> Tensor:
-    """The magnified apex; the apex itself where it is the onset and nothing moves."""
+    """The magnified apex; the apex itself if it is the onset and nothing moves."""
     changed = (onset != apex).flatten(1).any(1)[:, None, None, None]
     return torch.where(changed, magnifier(onset, apex, alpha), apex)
 
@@ -162,10 +162,10 @@ _STILL_REMEDY = (
 )
 REMEDIES: dict[Need, str] = {
     "apex": "prepare the store with apex=strain, which spots it",
-    "two frames": "a single picture does not move: leave the feature out",
+    "two frames": "a single picture has no motion: leave the feature out",
     "frames that differ": "a clip in which nothing moves has no dynamic image: leave it out",
     "intensities": "prepare the store with intensities=v2; `mersynth doctor` says what that needs",
-    "landmarks": "prepare the store with intensities=v2, which measures landmarks, too",
+    "landmarks": "prepare the store with intensities=v2, which also measures landmarks",
 }
 FEATURES: dict[str, Feature] = {
     "flow": Feature(_flow, "2, H, W: x, y in pixels, onset to apex"),
@@ -177,9 +177,9 @@ FEATURES: dict[str, Feature] = {
     "tim": Feature(_tim, "T, 3, H, W: RGB in [0, 1], T frames", needs="two frames"),
     "intensity_change": Feature(
         _intensity_change,
-        "20: AU intensities less the onset's, the stronger side",
+        "20: AU intensities minus the onset's, the stronger side",
         "intensities",
         of="frame",
     ),
 }
-"""The features by name; ``configs/prepare.yaml`` has their options."""
+"""The features by name; their options are in ``configs/prepare.yaml``."""

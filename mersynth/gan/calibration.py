@@ -1,4 +1,4 @@
-"""How far a generator moves faces beside real ones, AU by AU, and what sets it right."""
+"""Gains of AUs: corrections that make generated faces move as far as real ones."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mersynth.logs import progress
 from mersynth.motion.flow import farneback
 
 BOUNDS = (0.5, 2.0)
-"""Gains outside would say that an AU was not learned, and are not believed."""
+"""Limits of the gains; values outside would mean that an AU was not learned."""
 
 _BATCH = 8
 _FLOW = {"levels": 3, "winsize": 9, "iterations": 3}
-_BELIEF = 0.1  # weight of the gain 1, as a share of the mean weight of an AU's pairs
+_BELIEF = 0.1  # weight of the prior gain 1, as a share of the mean weight of an AU's pairs
 
 
 @torch.inference_mode()
@@ -29,23 +29,23 @@ def measure_gains(
     rng: np.random.Generator,
     pairs: int,
 ) -> np.ndarray:
-    """By how much each AU's change must be multiplied for faces to move as far as real ones.
+    """Factors by which to multiply each AU's change so that faces move as far as real ones.
 
-    Of pairs p of frames of clips that move, the generator makes the second from the first. With
+    For pairs p of frames of clips that move, the generator makes the second from the first. With
     f_p the flow from the first to the true frame, e_p that to the generated one, and w_pk the share
-    of the generator's motion that is AU k's,
+    of AU k in the generator's motion,
 
         s_p = <f_p, e_p> / <f_p, f_p>,
         g = argmin sum_p |f_p|^2 (s_p sum_k w_pk g_k - 1)^2 + b sum_k (g_k - 1)^2.
 
-    s_p is how far a face goes along the true motion, of 1. An AU that no clip shows keeps the
-    gain 1. Source: own.
+    s_p is how far a face goes along the true motion, 1 being all the way. An AU that no clip shows
+    keeps the gain 1. Source: own.
 
     Args:
-        generator: what to measure.
+        generator: the generator to measure.
         clips: the sets it was trained on.
         rng: draws the pairs.
-        pairs: how many, over all sets.
+        pairs: number of pairs over all sets.
 
     Returns:
         (20,) float64 within :data:`BOUNDS`.
@@ -72,7 +72,7 @@ def measure_gains(
 
 
 def _shares(motion: Tensor, change: Tensor) -> Tensor:
-    """(B, N): the share of each AU in the energy of what moves."""
+    """(B, N): the share of each AU in the energy of the motion."""
     left = left_weight(motion.shape[-1], motion.device)
     there, other = change[..., None, None, None].unbind(2)
     moved = motion * (other + (there - other) * left)  # (B, N, 2, h, w)

@@ -1,4 +1,4 @@
-"""Generator checkpoints: safetensors for the weights, JSON for what one must know about them."""
+"""Generator checkpoints: the weights as safetensors, and a card about them as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mersynth.gan.forms import MOTION, PAINT, AnyGenerator, make_generator
 CARD = "generator.json"
 SHIPPED = Path(__file__).parents[1] / "checkpoints" / "phantom"
 SHIPPED_NAME = "shipped"
-"""What ``generate --checkpoint`` calls the generator that comes with the package."""
+"""Name of the package's generator for ``generate --checkpoint``."""
 
 
 class CheckpointError(Exception):
@@ -27,23 +27,23 @@ class CheckpointError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointCard:
-    """What ``generator.json`` says of the weights beside it.
+    """The contents of ``generator.json``, which describes the weights beside it.
 
     Attributes:
-        image_size: side in pixels of the images that the generator makes, or at which it looks at
-            faces of any size (:attr:`any_size`).
+        image_size: side in pixels of the generated images or, for a generator of faces of any size
+            (:attr:`any_size`), its working size.
         aus: AU numbers of the condition, in order.
         generator: arguments of :func:`mersynth.gan.forms.make_generator`.
         training_subjects: ids of the subjects whose frames were trained on.
         unseen_subjects: ids of the subjects of the same stores that were held out.
-        groups: how many generators were trained together, each without one group of subjects.
+        groups: number of generators trained together, each without one group of subjects.
         seed: seed of the training.
         step: generator steps done.
         config: the whole resolved configuration.
-        framing: where faces lie in the images; None: it is not known.
+        framing: where faces lie in the images; None: not known.
         phantom: version of the phantom that it learned from; None: it learned from other faces.
-        gains: by how much each AU's change is multiplied for faces to move as far as those that it
-            learned from (:mod:`mersynth.gan.calibration`); None: not measured, as they are.
+        gains: factors on each AU's change (:mod:`mersynth.gan.calibration`); None: not measured,
+            and not applied.
         weights: file name of the weights.
         sha256: SHA-256 of that file.
     """
@@ -70,18 +70,18 @@ class CheckpointCard:
 
     @property
     def unfinished(self) -> str | None:
-        """How far the training has come, for instance ``"400 of 6000 steps"``; None at its end."""
+        """Progress of an unfinished training, for instance ``"400 of 6000 steps"``; else None."""
         steps = self.config.get("steps", 0)
         return f"{self.step} of {steps} steps" if self.step < steps else None
 
 
 def save_generator(folder: Path, state: Mapping[str, Tensor], card: CheckpointCard) -> None:
-    """Write weights and card; the card is replaced last, so it always names a whole file.
+    """Write the weights, then the card, so that it always names a complete file.
 
     Args:
-        folder: the checkpoint's folder, made if missing.
-        state: state dict of the generator; stored in half precision, rounding errors of 2^-11
-            being far below what 8-bit frames show.
+        folder: the checkpoint's folder, created if missing.
+        state: state dict of the generator; stored in half precision, since rounding errors of 2^-11
+            are far below the resolution of 8-bit frames.
         card: facts to store; ``weights`` and ``sha256`` are filled in here.
     """
     name = f"generator-{card.step:06d}.safetensors"
@@ -113,14 +113,14 @@ def load_card(folder: Path) -> CheckpointCard:
     for name in ("image_size", "seed", "step", "groups"):
         if not isinstance(getattr(card, name), int):
             raise CheckpointError(
-                f"{path} is damaged ({name} is {getattr(card, name)!r}, no whole number); train "
+                f"{path} is damaged ({name} is {getattr(card, name)!r}, not a whole number); train "
                 "the generator again"
             )
     return card
 
 
 def _phantom_in(values: Mapping[str, Any]) -> int | None:
-    """The version of the phantom that a card names; cards of before its versions name none."""
+    """The version of the phantom in a card; older cards have none."""
     if "phantom" in values:
         return None if values["phantom"] is None else int(values["phantom"])
     rendered = all(name.startswith("phantom/") for name in values["training_subjects"])
@@ -134,8 +134,8 @@ def load_generator(
 
     Args:
         folder: the checkpoint's folder.
-        image_size: side of the images that it is wanted for; None takes any.
-        aus: AU numbers that the conditions are made of.
+        image_size: required side of the images; None: any.
+        aus: required AU numbers of the condition.
 
     Raises:
         CheckpointError: if the checkpoint is missing, damaged, or of another size or AU list.
@@ -149,8 +149,8 @@ def load_generator(
         )
     if tuple(aus) != card.aus:
         raise CheckpointError(
-            f"the generator in {folder} was trained for AUs {list(card.aus)}, wanted are "
-            f"{list(aus)}; train it again"
+            f"the generator in {folder} was trained for AUs {list(card.aus)}, not {list(aus)}; "
+            "train it again"
         )
     try:
         tensors = read_weights(folder / CARD, asdict(card))
@@ -167,7 +167,7 @@ def load_generator(
 
 
 def _options(card: CheckpointCard) -> dict[str, Any]:
-    """Arguments of the generator; before it had forms, 0 stood for a form that does not move."""
+    """Arguments of the generator; older cards write 0 for the form without motion."""
     if "form" in card.generator or card.generator.get("motion"):
         return card.generator
     return {name: value for name, value in card.generator.items() if name != "motion"}
@@ -187,14 +187,14 @@ def find_groups(folder: Path) -> list[Path]:
     )
     if not groups and any(folder.glob("group_*")):
         raise CheckpointError(
-            f"{folder} holds none of its generators yet; finish the training with "
-            "`mersynth train --resume` and the options it was begun with"
+            f"{folder} has none of its generators yet; finish the training with "
+            "`mersynth train --resume` and its original options"
         )
     wanted = load_card(groups[0] if groups else folder).groups
     if len(groups) != wanted:
         raise CheckpointError(
             f"{folder} holds {len(groups)} of {wanted} generators; finish the training with "
-            "`mersynth train --resume` and the options it was begun with"
+            "`mersynth train --resume` and its original options"
         )
     return groups
 

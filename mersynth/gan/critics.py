@@ -1,4 +1,4 @@
-"""The two critics of AU-ICGAN: one judges an image, one judges a sequence (paper 3.4)."""
+"""The two critics of AU-ICGAN, of images and of sequences (paper 3.4)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from mersynth.facs.action_units import CONDITION_AUS, SIDES
 
 MAGNIFIED = 10
-"""Differences are about a tenth of an image's range or less: by this they come to its scale."""
+"""Factor that brings differences, about a tenth of an image's range or less, to its scale."""
 
 
 class ImageVerdict(NamedTuple):
-    """What the image critic says.
+    """The output of the image critic.
 
     Attributes:
-        realness: (B, 1, h, w), unbounded; higher is more real, a value a patch.
+        realness: (B, 1, h, w), unbounded, one value per patch; higher is more real.
         aus: (B, N, 2), the AU intensities, left and right, that it reads from the image.
     """
 
@@ -26,7 +26,7 @@ class ImageVerdict(NamedTuple):
 
 
 class VideoVerdict(NamedTuple):
-    """What the video critic says.
+    """The output of the video critic.
 
     Attributes:
         realness: (B,), unbounded; higher is more real.
@@ -40,17 +40,17 @@ class VideoVerdict(NamedTuple):
 class ImageCritic(nn.Module):
     """D_I with a PatchGAN realness head, and the AU intensity regression head.
 
-    Strided 4x4 convolutions doubling in width, LeakyReLU, no normalisation (the gradient penalty
-    is a penalty per sample); sizes of GANimation's critic by default.
+    Strided 4x4 convolutions that double in width, LeakyReLU, no normalisation (the gradient penalty
+    is per sample); by default with the sizes of GANimation's critic.
 
     Args:
         image_size: side of the images in pixels, a multiple of ``2 ** depth``.
         num_aus: number of AU intensities to read.
         channels: width of the first layer.
         depth: number of strided layers.
-        difference: it sees what differs from the face at the start too, magnified (beyond the
-            paper). A micro-movement changes an image by a percent or two, so that a face that does
-            nothing is nearly right to a critic of images alone.
+        difference: whether it also sees the magnified difference from the start image (beyond the
+            paper). A micro-movement changes an image by a percent or two, so that a critic of
+            images alone hardly penalises a face that does not move.
 
     Shape:
         - image, start: (B, 3, image_size, image_size) in [0, 1].
@@ -85,11 +85,11 @@ class ImageCritic(nn.Module):
         self.aus = nn.Conv2d(channels, sides, image_size // 2**depth, bias=False)
 
     def forward(self, image: Tensor, start: Tensor) -> ImageVerdict:
-        """Judge images (B, 3, image_size, image_size) and read their AUs.
+        """Rate the realness of images (B, 3, image_size, image_size) and read their AUs.
 
         Args:
             image: real or generated.
-            start: another frame of the same clip, which a generated image was made of.
+            start: another frame of the same clip; for a generated image, the generator's input.
         """
         seen = 2 * image - 1
         if self.difference:
@@ -100,11 +100,11 @@ class ImageCritic(nn.Module):
 
 
 class VideoCritic(nn.Module):
-    """D_S and D_ME: a 3-D ConvNet that judges a sequence and names its micro-expression.
+    """D_S and D_ME: a 3-D ConvNet for a sequence's realness and micro-expression class.
 
-    Beside the frames it sees their difference to the first one: a micro-movement changes a frame
-    by a percent or two, which a critic of raw frames would take long to notice. The paper gives
-    no layer sizes; these follow the image critic, with time halved where it is still long.
+    It also sees the frames' difference from the first one: a micro-movement changes a frame by a
+    percent or two, which a critic of raw frames would take long to notice. The paper gives no layer
+    sizes; these follow the image critic, with time halved where it is still long.
 
     Args:
         num_classes: number of micro-expression classes.
@@ -132,12 +132,12 @@ class VideoCritic(nn.Module):
         self.expression = nn.Linear(width, num_classes)
 
     def forward(self, clip: Tensor) -> VideoVerdict:
-        """Judge clips (B, T, 3, H, W) and name their expressions."""
+        """Rate the realness of clips (B, T, 3, H, W) and classify their expressions."""
         motion = clip - clip[:, :1]
         joined = torch.cat([2 * clip - 1, MAGNIFIED * motion], dim=2)
         joined = joined.transpose(1, 2)  # (B, 6, T, H, W)
-        # In full precision: in bfloat16 on a CPU the gradients of 3-D convolutions were not always
-        # finite, and the motion it looks for is small.
+        # In full precision: in bfloat16 on a CPU, gradients of 3-D convolutions were not always
+        # finite, and the motion is small.
         with torch.autocast(clip.device.type, enabled=False):
             features = self.main(joined.float()).mean(dim=(2, 3, 4))  # (B, C)
             return VideoVerdict(self.realness(features).flatten(), self.expression(features))

@@ -1,4 +1,4 @@
-"""What a training step sees: frames with their AU intensities, and whole clips with labels."""
+"""Batches of a training step: frames with their AU intensities, and whole clips with labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mersynth.curves import (
     jitter,
     movement,
     resample,
-    tell_assumed_apexes,
+    warn_assumed_apexes,
 )
 from mersynth.gan.motion_generator import shrink
 from mersynth.gan.true_motion import SIZE, load_true_motion
@@ -24,7 +24,7 @@ from mersynth.motion.camera_noise import camera_noise
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.dataset import to_float
 
-#: A clip whose AU intensities change by less, of 1, shows no movement to learn from.
+#: A clip whose AU intensities change by less shows no movement to learn from.
 LEAST_CHANGE = 0.01
 
 
@@ -32,20 +32,20 @@ LEAST_CHANGE = 0.01
 class ImageBatch:
     """Frames of clips, each with M others of its clip, and the intensities to generate from it.
 
-    A clip of one frame is a pair with itself. Its condition is always another clip's, as its only
-    true frame would teach the generator to give back what it was given.
+    A clip of one frame is paired with itself. Its condition is always another clip's, because its
+    only true frame would teach the generator to return its input.
 
     Attributes:
         image: (B, 3, H, W) in [0, 1], the input I_in.
         image_aus: (B, N, 2), its intensities, left and right, NaN where not known.
-        truth: (B M, 3, H, W), other frames of the same clips, those of a clip together.
+        truth: (B M, 3, H, W), other frames of the same clips, grouped by clip.
         truth_aus: (B M, N, 2), their intensities.
-        target_aus: (B M, N, 2) in [0, 1], the conditions Y; NaN where nothing is asked.
+        target_aus: (B M, N, 2) in [0, 1], the conditions Y; NaN where nothing is asked for.
         own: (B M,) bool, whether Y is ``truth_aus``, so that ``truth`` is the ground truth.
         noise: (B M,), how much a still pixel varies from frame to frame
             (:func:`mersynth.motion.camera_noise.camera_noise`).
-        flow: (B M, 2, h, w), where each place of ``truth`` comes from in the input, in shares of
-            the side; NaN where not known, as it is from the first frames of rendered clips alone.
+        flow: (B M, 2, h, w), where each place of ``truth`` comes from in the input, as shares of
+            the side; NaN where not known (it is known only from first frames of rendered clips).
     """
 
     image: Tensor
@@ -74,12 +74,12 @@ class ImageBatch:
 
 @dataclass(frozen=True, slots=True)
 class VideoBatch:
-    """Real clips with their labels, and for each a curve of a clip of another subject.
+    """Real clips with their labels, and for each the curve of another subject's clip.
 
     Attributes:
         clip: (B, K, 3, H, W) in [0, 1].
         labels: (B,) int64, classes of ``clip``.
-        curves: (B, K, N, 2) in [0, 1], the conditions Y_c that the first frame is to follow.
+        curves: (B, K, N, 2) in [0, 1], the conditions Y_c for the first frame.
         curve_labels: (B,) int64, classes of ``curves``.
         noise: (B,), how much a still pixel of ``clip`` varies from frame to frame.
     """
@@ -96,35 +96,34 @@ class VideoBatch:
 
 
 class TrainingClips:
-    """The clips of a store as training sees them: with an AU curve each.
+    """The clips of a store for training, each with an AU curve.
 
-    Clips without any known AU (annotated ``?``, or neither annotated nor measured) cannot teach a
-    condition; they are left out.
+    Clips without any known AU (annotated ``?``, or neither annotated nor measured) are left out.
 
     Args:
         store: real clips.
         settings: how annotations become curves.
 
     Attributes:
-        left_out: how many clips have no known AU.
+        left_out: number of clips without any known AU.
         emotions: labels of the clips, sorted; their positions are the video critic's classes.
         subjects: ids of the subjects, sorted.
-        moving: which clips' AU intensities change, by at least :data:`LEAST_CHANGE`. Only they have
-            true frames to learn from, and are shown to the video critic.
+        moving: which clips' AU intensities change by at least :data:`LEAST_CHANGE`. Only these are
+            used for true frames and shown to the video critic.
 
     Raises:
         ValueError: if no clip has a known AU.
     """
 
     def __init__(self, store: ClipStore, settings: ConditionSettings) -> None:
-        tell_assumed_apexes(store)
+        warn_assumed_apexes(store)
         curves = [clip_curve(item, settings) for item in store]
         known = [i for i, curve in enumerate(curves) if not np.isnan(curve).all()]
         if not known:
             raise ValueError(
                 f"no clip of {store.path} has a known Action Unit, measured or annotated; "
-                "a generator cannot be trained on it. Prepare it with measured ones, by "
-                "--intensities v2 (`mersynth doctor` says what that needs)"
+                "a generator cannot be trained on it. Prepare it with measured AUs: --intensities "
+                "v2 (`mersynth doctor` says what that needs)"
             )
         self.items = [store[i] for i in known]
         self.curves = [curves[i] for i in known]
@@ -147,9 +146,9 @@ class TrainingClips:
     ) -> list[tuple[np.ndarray, ...]]:
         """Draw frames for an :class:`ImageBatch`, each with ``each`` others of its clip.
 
-        The input is the first frame of a clip half of the time, any other one else. A share
-        ``own_share`` of the inputs are of clips that move, the conditions being those of the other
-        frames; for the rest they are frames of other subjects, with uniform noise as in GANimation.
+        Half of the time the input is a clip's first frame, else any other. A share ``own_share`` of
+        the inputs come from clips that move, with the conditions of the other frames; the rest have
+        the conditions of other subjects' frames, with uniform noise as in GANimation.
         """
         drawn: list[tuple[np.ndarray, ...]] = []
         for _ in range(count):
@@ -189,11 +188,11 @@ class TrainingClips:
     ) -> VideoBatch:
         """Draw clips that move, resampled to ``num_frames``, each with the curve of another.
 
-        Classes come evenly.
+        Classes are drawn uniformly.
 
         Args:
-            rng: draws them.
-            count: how many.
+            rng: source of randomness.
+            count: number of clips.
             num_frames: K.
             size: see :func:`draw_image_batch`.
         """
@@ -226,7 +225,7 @@ class TrainingClips:
         return int(rng.choice(self._by_emotion[emotions[rng.integers(len(emotions))]]))
 
     def _draw_of_another(self, i: int, draw: Callable[[], int], alone: bool) -> int:
-        """Draw a clip of another subject than clip ``i``'s; any, where that subject is alone."""
+        """Draw a clip of another subject than clip ``i``'s; of any if there is only one."""
         j = draw()
         while self.clips[j].subject_id == self.clips[i].subject_id and not alone:
             j = draw()
@@ -234,9 +233,9 @@ class TrainingClips:
 
 
 def _other_frames(a: int, count: int, each: int, rng: np.random.Generator) -> np.ndarray:
-    """(M,) frames of a clip besides frame ``a``, as it teaches nothing; they recur in a short one.
+    """(M,) frames of a clip other than frame ``a``, with repeats in a short clip.
 
-    A clip of one frame has no other.
+    A clip of one frame gives that frame.
     """
     if count == 1:
         return np.zeros(each, int)
@@ -245,7 +244,7 @@ def _other_frames(a: int, count: int, each: int, rng: np.random.Generator) -> np
 
 
 def largest_change(intensities: np.ndarray) -> float:
-    """By how much the AU of (T, ...) intensities that changes most does; 0 where none is known."""
+    """The largest change of any AU in (T, ...) intensities; 0 if none is known."""
     change = np.fmax.reduce(intensities) - np.fmin.reduce(intensities)
     return float(np.nan_to_num(change).max())
 
@@ -258,15 +257,15 @@ def draw_image_batch(
     each: int = 1,
     size: int | None = None,
 ) -> ImageBatch:
-    """An :class:`ImageBatch` of so many inputs of each set (micro clips, macro faces).
+    """An :class:`ImageBatch` with a number of inputs from each set (micro clips, macro faces).
 
     Args:
-        sets: clips, and how many inputs are theirs.
-        rng: draws them.
-        own_share: share of inputs whose conditions are those of their own clips' frames.
-        noise: of the other conditions, uniform up to it.
-        each: conditions for each input, M.
-        size: pixels that frames are brought to; None: they have one size.
+        sets: clips, and their number of inputs.
+        rng: source of randomness.
+        own_share: share of inputs with the conditions of their own clips' frames.
+        noise: uniform noise up to this on the other conditions.
+        each: conditions per input, M.
+        size: longer side in pixels to resize frames to; None: frames already have one size.
     """
     parts = [
         _stacked(clips.draw_pairs(rng, count, own_share, noise, each), size)

@@ -1,4 +1,4 @@
-"""The forms of AU-ICGAN's generator, by the name that configs and checkpoints give them."""
+"""The forms of AU-ICGAN's generator, by their names in configs and checkpoints."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ AnyGenerator = Generator | MotionGenerator
 
 
 def make_generator(image_size: int, form: str = PAINT, **options: Any) -> AnyGenerator:
-    """A generator, its weights drawn anew.
+    """A generator with random weights.
 
     Args:
-        image_size: side in pixels: of the frames of ``paint``, and at which ``motion`` looks at
-            faces of any size.
+        image_size: side in pixels of the frames (``paint``), or working size (``motion``).
         form: one of :data:`FORMS`.
         options: arguments of :class:`Generator` or :class:`MotionGenerator`.
 

@@ -16,18 +16,18 @@ from mersynth.gan.generator import Generator
 
 logger = logging.getLogger(__name__)
 
-#: Order of the AUs in GANimation's condition (OpenFace's intensity columns); 45 is the blink,
-#: which has no column of its own here.
+#: Order of the AUs in GANimation's condition (OpenFace's intensity columns); 45, the blink, has no
+#: column here.
 GANIMATION_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 
 
 def init_from_ganimation(generator: Generator, path: Path) -> tuple[int, ...]:
     """Copy a published GANimation generator into ours.
 
-    The published module is a sequence ``main`` (as our ``trunk``), ``img_reg.0`` (our ``colour``)
-    and ``attetion_reg.0`` (our ``mask``; the spelling is theirs). The first convolution's channels
-    of shared AUs are copied to where those AUs stand here; AUs unknown to GANimation keep their
-    initialisation, scaled as GANimation's mean AU channel is.
+    The published module has a sequence ``main`` (our ``trunk``), ``img_reg.0`` (our ``colour``) and
+    ``attetion_reg.0`` (our ``mask``; the spelling is theirs). The first convolution's channels of
+    shared AUs are copied to these AUs' positions here; AUs unknown to GANimation keep their
+    initialisation, scaled to GANimation's mean AU channel.
 
     Args:
         generator: changed in place; it must have GANimation's size.
@@ -42,7 +42,7 @@ def init_from_ganimation(generator: Generator, path: Path) -> tuple[int, ...]:
     published = {
         _our_name(name): value
         for name, value in load_tensors(path).items()
-        # Old versions of torch saved statistics that instance normalisation does not use.
+        # Old versions of torch saved statistics that instance normalisation never uses.
         if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
     }
     heads = [published.pop(name) for name in ("colour", "mask") if name in published]

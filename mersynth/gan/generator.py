@@ -1,4 +1,4 @@
-"""The generator G(I_in | Y) of AU-ICGAN, after its ancestor GANimation."""
+"""The generator G(I_in | Y) of AU-ICGAN, based on GANimation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ CROSSING = 0.06
 
 
 class Generated(NamedTuple):
-    """What a generator makes of a batch.
+    """The output of a generator.
 
     Attributes:
         image: (B, 3, H, W) in [0, 1].
         mask: (B, 1, h, w) in [0, 1]; 1 keeps the input's pixel, 0 takes the colour's.
         colour: (B, 3, h, w) in [0, 1].
         motion: (B, 2, h, w) x, y in pixels, where each pixel of the moved input comes from; None
-            where faces are painted alone.
+            for the form that only paints.
     """
 
     image: Tensor
@@ -31,10 +31,10 @@ class Generated(NamedTuple):
 
 
 def left_weight(width: int, device: torch.device) -> Tensor:
-    """(W,): how far a column of an image shows the subject's left side, in [0, 1].
+    """(W,): weight of the subject's left side in each column of an image, in [0, 1].
 
-    0 in the image's left half, 1 in its right half, and a smooth step over :data:`CROSSING` of the
-    width between both. The rest is the right side's.
+    0 in the image's left half, 1 in its right half, with a smooth step over :data:`CROSSING` of the
+    width in between.
     """
     place = (torch.arange(width, device=device) + 0.5) / width
     share = ((place - 0.5) / CROSSING + 0.5).clamp(0, 1)
@@ -50,8 +50,8 @@ class Generator(nn.Module):
         I_out = A * I_in + (1 - A) * C.
 
     Beyond the paper an AU has two sides: the tile holds the subject's right side's intensity in the
-    image's left half and the left side's in its right half (:func:`left_weight`, which
-    takes faces to look into the camera from the image's middle, as aligned ones do).
+    image's left half and the left side's in its right half (:func:`left_weight`, which assumes
+    centred faces that look into the camera, as aligned ones do).
 
     Source: paper 3.4; layer sizes of GANimation (Pumarola et al., ECCV 2018), 8.4 M parameters at
     the default size. The layers have no bias, as there. Any image side divisible by 4 works; a
@@ -94,8 +94,8 @@ class Generator(nn.Module):
 
         Args:
             image: the faces.
-            aus: the wanted intensities, M for each face, those of a face together.
-            own: those that the faces show, which this form does not look at.
+            aus: the wanted intensities, M for each face, grouped by face.
+            own: those that the faces show; this form ignores them.
         """
         image = image.repeat_interleave(conditions_each(self.num_aus, image, aus, own), 0)
         _, _, height, width = image.shape
@@ -111,7 +111,7 @@ class Generator(nn.Module):
 
 
 def conditions_each(num_aus: int, image: Tensor, aus: Tensor, own: Tensor | None) -> int:
-    """M: how many conditions (B M, num_aus, 2) there are for each of B images.
+    """M, the number of conditions (B M, num_aus, 2) for each of B images.
 
     Raises:
         ValueError: if they have another shape.
@@ -144,10 +144,10 @@ class ResidualBlock(nn.Module):
 
 
 def norm_relu(channels: int) -> list[nn.Module]:
-    """What follows a convolution: instance normalisation and ReLU."""
+    """Instance normalisation and ReLU, which follow a convolution."""
     return [_instance_norm(channels), nn.ReLU(inplace=True)]
 
 
 def _instance_norm(channels: int) -> nn.Module:
-    # A group a channel is instance normalisation; this form of it is several times faster on a CPU.
+    # One group per channel is instance normalisation, and several times faster on a CPU.
     return nn.GroupNorm(channels, channels)

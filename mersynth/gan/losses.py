@@ -1,8 +1,8 @@
 """The seven losses of AU-ICGAN (paper 3.4, eq. 6 to 9), and some beyond it.
 
-Symbols: I_in input image, Y its wanted AU intensities, G(I|Y) the generated image, A the
-attention mask, D_I and D_S the realness of image and sequence, D_AI the AU intensities that the
-image critic reads, D_ME the micro-expression that the video critic names.
+Symbols: I_in input image, Y its wanted AU intensities, G(I|Y) the generated image, A the attention
+mask, D_I and D_S the realness of image and sequence, D_AI the AU intensities read by the image
+critic, D_ME the micro-expression class by the video critic.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pytorch_msssim import ssim
 from torch import Tensor
 from torch.nn import functional as F
 
-#: Added to the dissimilarity of an unmoved input, so that faces at rest do not divide by zero and
-#: pull the mask to 1: about that of a weak macro-movement.
+#: Added to the dissimilarity of an unmoved input, so that faces at rest do not divide by zero or
+#: pull the mask to 1; about that of a weak macro-movement.
 RESTING_DISSIMILARITY = 1e-2
 #: Added to the mean difference of an unmoved input, for the same reason.
 RESTING_DIFFERENCE = 2e-3
-#: Added to the mean length of true motion, in shares of the side: about that of a weak movement.
+#: Added to the mean length of true motion, as a share of the side; about that of a weak movement.
 RESTING_MOTION = 2e-4
 
 
@@ -48,11 +48,11 @@ def gradient_penalty(
     """Last term of eq. 8 without its weight: ``E[(||grad D(I~)||_2 - 1)^2]`` (WGAN-GP).
 
     Args:
-        realness: the critic's realness as a function of images or clips; call it on the
-            unwrapped module with autocast off, a double backward needs both.
+        realness: the critic's realness as a function of images or clips; the double backward needs
+            the unwrapped module with autocast off.
         real: (B, ...).
         fake: (B, ...).
-        mix: (B,) in [0, 1], where between fake (0) and real (1) the point I~ lies.
+        mix: (B,) in [0, 1], position of I~ between fake (0) and real (1).
     """
     mix = mix.view(-1, *[1] * (real.dim() - 1))
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
@@ -65,7 +65,7 @@ def consistency_loss(back: Tensor, image: Tensor) -> Tensor:
     """L_c: ``E[||G(G(I|Y)|Y_in) - I||_1]``, the mean over pixels.
 
     Args:
-        back: (B, 3, H, W), the generated image taken back to the input's own intensities.
+        back: (B, 3, H, W), the image generated back to the input's own intensities.
         image: (B, 3, H, W), the input.
     """
     return F.l1_loss(back, image)
@@ -74,11 +74,11 @@ def consistency_loss(back: Tensor, image: Tensor) -> Tensor:
 def attention_loss(mask: Tensor, smoothness: float) -> Tensor:
     """L_att: ``E[mean A^2] + smoothness * E[sum of squared differences of neighbours in A]``.
 
-    The first term keeps the mask from saturating at 1 (nothing changes), the second one smooth.
+    The first term keeps the mask from saturating at 1 (no change), the second keeps it smooth.
 
     Args:
         mask: (B, 1, H, W) in [0, 1].
-        smoothness: weight of the total variation against the mean square.
+        smoothness: weight of the total variation relative to the mean square.
     """
     dx = (mask[..., 1:] - mask[..., :-1]).square().sum(dim=(1, 2, 3))
     dy = (mask[..., 1:, :] - mask[..., :-1, :]).square().sum(dim=(1, 2, 3))
@@ -86,7 +86,7 @@ def attention_loss(mask: Tensor, smoothness: float) -> Tensor:
 
 
 def painting_loss(mask: Tensor) -> Tensor:
-    """L_paint: ``E[mean (1 - A)]``; where faces are moved, colour is for what cannot be.
+    """L_paint: ``E[mean (1 - A)]``, so that colour is only used where motion does not suffice.
 
     Args:
         mask: (B, 1, H, W) in [0, 1].
@@ -97,7 +97,8 @@ def painting_loss(mask: Tensor) -> Tensor:
 def motion_loss(motion: Tensor) -> Tensor:
     """L_mo: mean square of the displacement's differences between neighbours, in pixels.
 
-    Skin stretches: neighbours move alike, and where nothing can be seen to move they decide.
+    Skin stretches, so neighbouring pixels move alike; this also fixes motion where there is no
+    texture.
 
     Args:
         motion: (B, 2, H, W), pixels.
@@ -110,12 +111,12 @@ def motion_loss(motion: Tensor) -> Tensor:
 def flow_loss(motion: Tensor, flow: Tensor, counts: Tensor) -> Tensor:
     """L_flow: ``E[||d - d*||_1 / (||d*||_1 + c)]``, beyond the paper.
 
-    Smooth skin shows hardly any difference when it moves, so that pixels alone do not teach how
-    cheeks go along with a smile. Relative, so that weak movements count as much as strong ones.
+    Smooth skin hardly changes when it moves, so pixels alone do not teach how cheeks follow a
+    smile. Relative, so that weak movements count as much as strong ones.
 
     Args:
         motion: (B, 2, H, W) d in pixels, where each pixel comes from.
-        flow: (B, 2, h, w) d* in shares of the longer side; places with NaN count nothing.
+        flow: (B, 2, h, w) d* as shares of the longer side; NaN is ignored.
         counts: (B,) bool, samples that count.
     """
     small = F.interpolate(motion / max(motion.shape[-2:]), flow.shape[-2:], mode="area")
@@ -130,7 +131,7 @@ def flow_loss(motion: Tensor, flow: Tensor, counts: Tensor) -> Tensor:
 
 
 def au_intensity_loss(read: Tensor, wanted: Tensor) -> Tensor:
-    """L_AI: ``E[(D_AI(I) - Y)^2]``, the mean over batch, AUs and sides; NaN counts nothing.
+    """L_AI: ``E[(D_AI(I) - Y)^2]``, the mean over batch, AUs and sides; NaN is ignored.
 
     Args:
         read: (B, N, 2), AU intensities, left and right, read by the image critic.
@@ -148,10 +149,10 @@ def ssim_loss(
 
     Args:
         generated: (B, 3, H, W) in [0, 1].
-        target: (B, 3, H, W) in [0, 1]: I_in as eq. 6 writes, or the true frame as the text says.
+        target: (B, 3, H, W) in [0, 1]: I_in as in eq. 6, or the true frame as in the paper's text.
         counts: (B,) bool, samples that count; all by default.
-        start: (B, 3, H, W), the input. If given, a sample's loss is divided by what it would be
-            had the input not moved at all, so that weak movements count as much as strong ones.
+        start: (B, 3, H, W), the input. If given, a sample's loss is divided by that of the unmoved
+            input, so that weak movements count as much as strong ones.
     """
     loss = _dissimilarity(generated, target)
     if start is not None:
@@ -169,8 +170,7 @@ def _dissimilarity(image: Tensor, target: Tensor) -> Tensor:
 def true_frame_loss(generated: Tensor, truth: Tensor, counts: Tensor, start: Tensor) -> Tensor:
     """L_true: ``E[||G(I|Y) - truth||_1 / (||I - truth||_1 + c)]``, beyond the paper.
 
-    Relative to an input that did not move at all, so that weak movements count as much as strong
-    ones.
+    Relative to the unmoved input, so that weak movements count as much as strong ones.
 
     Args:
         generated: (B, 3, H, W) in [0, 1].
@@ -186,8 +186,8 @@ def true_frame_loss(generated: Tensor, truth: Tensor, counts: Tensor, start: Ten
 def colour_loss(colour: Tensor, generated: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
     """L_col: ``E[sum(|C - truth| w) / sum(w)]``, ``w = |G(I|Y) - truth|``, beyond the paper.
 
-    Colour learns what is to be seen where the image is still wrong, before the mask shows any of
-    it: a colour that nobody sees would never be learned, nor one that is not learned be shown.
+    The colour learns where the image is still wrong, even before the mask shows it: otherwise a
+    colour that is not shown would never be learned, and one that is not learned never be shown.
 
     Args:
         colour: (B, 3, H, W) in [0, 1].

@@ -1,4 +1,4 @@
-"""What one watches while a GAN trains: figures, sample pictures, and the mask's health."""
+"""Monitoring of a training: figures, sample pictures, and checks of mask and movement."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mersynth.gan.trainer import TrainingError
 
 logger = logging.getLogger(__name__)
 
-#: A mean mask outside of these bounds has saturated: nothing changes, or nothing is kept.
+#: A mean mask outside these bounds has saturated: nothing changes, or nothing is kept.
 MASK_BOUNDS = (0.05, 0.98)
 _WARN_EVERY = 200
-#: The movement of generated faces is averaged over so many steps; it has collapsed when it falls
-#: under this share of what it was.
+#: The movement of generated faces is averaged over this many steps; it has collapsed when it falls
+#: below this share of its maximum.
 _WINDOW = 200
 _COLLAPSED = 0.1
 
@@ -32,7 +32,7 @@ class Monitor:
 
     Args:
         folder: the run's folder; figures go to ``logs``, pictures to ``samples``.
-        first_step: generator steps done before; figures of later steps are dropped.
+        first_step: generator steps already done; figures of later steps are dropped.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
@@ -49,7 +49,7 @@ class Monitor:
         """Write a step's figures; warn when the attention mask saturates.
 
         Raises:
-            TrainingError: if generated faces have come to move far less than they did.
+            TrainingError: if generated faces move far less than before.
         """
         for name, value in figures.items():
             self.writer.add_scalar(name, value.item(), step)
@@ -66,8 +66,8 @@ class Monitor:
         self._most = max(self._most, mean)
         if mean < _COLLAPSED * self._most:
             raise TrainingError(
-                f"step {step}: generated faces change by {mean:.3f} of what true frames change "
-                f"by, after {self._most:.2f} earlier: the generator gives its input back. Train "
+                f"step {step}: generated faces change by {mean:.3f} of the change of true frames, "
+                f"after {self._most:.2f} earlier: the generator returns its input. Train "
                 "again with another --out, more true_frame_steps, or a smaller learning_rate, "
                 "gan.losses.adversarial or gan.losses.painting"
             )
@@ -75,7 +75,7 @@ class Monitor:
     def _check_mask(self, figures: Mapping[str, Tensor], step: int) -> None:
         low, high = MASK_BOUNDS
         if "L_mo" in figures:
-            high = 1.0  # what is moved needs no paint
+            high = 1.0  # moved faces need no paint
         mean = figures["mask/mean"].item()
         if not low <= mean <= high and step - self._warned >= _WARN_EVERY:
             self._warned = step
@@ -95,8 +95,8 @@ class Monitor:
     def draw(
         self, generator: AnyGenerator, images: ImageBatch, step: int, columns: int = 8
     ) -> None:
-        """Save a grid: input, generated, mask and the clip's true frame, a column a sample."""
-        shown = slice(0, images.each * columns, images.each)  # one condition an input
+        """Save a grid: input, generated, mask and the clip's true frame, one column per sample."""
+        shown = slice(0, images.each * columns, images.each)  # one condition per input
         start, own = images.image[:columns], images.image_aus[:columns].nan_to_num()
         out = generator(start, images.target_aus[shown].nan_to_num(), own)
         rows = [start, out.image, out.mask.expand(-1, 3, -1, -1), images.truth[shown]]
@@ -105,5 +105,5 @@ class Monitor:
             save_image(torch.cat(rows).cpu(), partial, nrow=len(out.image), padding=2, format="png")
 
     def close(self) -> None:
-        """Finish the TensorBoard file."""
+        """Close the TensorBoard file."""
         self.writer.close()

@@ -1,4 +1,4 @@
-"""A generator that moves a face of any size: fields of motion and paint, found at a small size."""
+"""A generator for faces of any size: fields of motion and paint, computed at a small size."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _STEP = 8  # the encoder halves three times
 
 
 class Fields(NamedTuple):
-    """What a face's AUs would do to it, whatever is asked for; found once a face.
+    """A face's response to each AU, independent of the condition; computed once per face.
 
     Attributes:
         small: (B, 3, h, w), the face at the working size.
-        motion: (B, N, 2, h/2, w/2) x, y in shares of the longer side: D_k.
+        motion: (B, N, 2, h/2, w/2) x, y as shares of the longer side: D_k.
         paint: (B, N, P, h/2, w/2): Q_k.
-        tone: (B, P, h/2, w/2): what the paint's colours are mixed from beside.
+        tone: (B, P, h/2, w/2): further inputs of the paint's colours.
     """
 
     small: Tensor
@@ -39,27 +39,27 @@ class Fields(NamedTuple):
 
 
 class MotionGenerator(nn.Module):
-    """G(I_in | Y) for faces of any size and aspect: it looks at a small face, and moves the large.
+    """G(I_in | Y) for faces of any size and aspect: it sees a small face, and moves the large one.
 
-    At the working size an encoder and decoder with skip connections find for each AU k a field of
-    displacements D_k and one of paint Q_k. A side's part of the face moves as far as that side's
-    intensity changes, from y0 to y; c_k is the change at each pixel,
+    At the working size an encoder and decoder with skip connections compute for each AU k a field
+    of displacements D_k and one of paint Q_k. Each side of the face moves in proportion to the
+    change of that side's intensity, from y0 to y; c_k is the change at each pixel,
 
         c_k = l (y_k,left - y0_k,left) + (1 - l) (y_k,right - y0_k,right),
         d = sum_k c_k D_k,
         q = sum_k c_k Q_k,
         A = exp(-|q_1|),
 
-    and small convolutions make the colour C of q. So a face that is not asked to change is given
-    back as it is, and a weak expression is a strong one in small. S is the face at its working
-    size, up() enlarges to the face's own:
+    and small convolutions compute the colour C from q. So a face that is not asked to change is
+    returned unchanged, and a weak expression is a scaled-down strong one. S is the face at its
+    working size, up() enlarges to the face's own:
 
         R = (1 - A) * (C - warp(S, d)),
         I_out = warp(I_in, up(d)) + up(R).
 
-    So fine texture is the person's own and is carried along. Where paint covers the face, as teeth
-    do when lips part, what texture was stretched there is taken away: the difference of the moved
-    face to the enlarged moved small one, times (1 - A)^2. At the working size this is the paper's
+    So fine texture is the person's own and moves along. Where paint covers the face, like teeth
+    between parted lips, stretched texture is removed: the difference between the moved face and the
+    enlarged small moved one, times (1 - A)^2. At the working size this is the paper's
 
         I_out = A * warp(S, d) + (1 - A) * C.
 
@@ -67,12 +67,12 @@ class MotionGenerator(nn.Module):
 
     Args:
         num_aus: length N of the condition.
-        working_size: longer side, in pixels, at which the face is looked at; a multiple of 8.
+        working_size: longer side, in pixels, of the small face; a multiple of 8.
         channels: width of the first layer.
         blocks: number of residual blocks.
         motion: how far an AU can move a point along an axis at full intensity, as a share of the
             longer side.
-        paint: channels P of paint an AU; the first is its opacity.
+        paint: channels P of paint per AU; the first is its opacity.
 
     Shape:
         - image: (B, 3, H, W) in [0, 1], any size; aus and own: (B M, N, 2) in [0, 1], the
@@ -104,9 +104,9 @@ class MotionGenerator(nn.Module):
             for before, after in ((6 * c, 2 * c), (3 * c, c))
         )
         self.fields = nn.Conv2d(c, 2 * num_aus, 3, padding=1, bias=False)
-        nn.init.zeros_(self.fields.weight)  # at first nothing moves
+        nn.init.zeros_(self.fields.weight)  # no motion at first
         self.paints = nn.Conv2d(c, paint * num_aus, 3, padding=1, bias=False)
-        nn.init.normal_(self.paints.weight, std=2e-3)  # and hardly anything is painted
+        nn.init.normal_(self.paints.weight, std=2e-3)  # and hardly any paint
         self.tones = nn.Conv2d(c, paint, 3, padding=1, bias=False)
         self.mix = nn.Conv2d(paint, 4 * paint, 3, padding=1, bias=False)
         self.colour = nn.Conv2d(5 * paint, 3, 3, padding=1)
@@ -116,8 +116,8 @@ class MotionGenerator(nn.Module):
 
         Args:
             image: the faces.
-            aus: the wanted intensities, M for each face, those of a face together.
-            own: those that the faces show, which they are moved from; None: none.
+            aus: the wanted intensities, M for each face, grouped by face.
+            own: those that the faces show, to move from; None: zero.
 
         Returns:
             Mask, colour and motion at the working size, the image at the faces' own.
@@ -127,7 +127,7 @@ class MotionGenerator(nn.Module):
         return self.move(image, self.study(image), change.unflatten(0, (-1, each)))
 
     def study(self, image: Tensor) -> Fields:
-        """What depends on the faces (B, 3, H, W) alone."""
+        """The fields of faces (B, 3, H, W), which do not depend on the condition."""
         small = shrink(image, self.working_size)
         features, skips = 2 * small - 1, []
         for layer in self.down:
@@ -146,15 +146,15 @@ class MotionGenerator(nn.Module):
         )
 
     def move(self, image: Tensor, fields: Fields, change: Tensor) -> Generated:
-        """Move faces that were studied.
+        """Move faces by their fields.
 
         Args:
             image: (B, 3, H, W), the faces.
-            fields: of the faces.
-            change: (B, M, N, 2), what their intensities change by, in [-1, 1].
+            fields: of the faces, by :meth:`study`.
+            change: (B, M, N, 2), changes of their intensities, in [-1, 1].
 
         Returns:
-            (B M, ...), those of a face together.
+            (B M, ...), grouped by face.
         """
         each = change.shape[1]
         both = _on_sides(torch.cat([fields.motion, fields.paint], 2), change.float())
@@ -185,7 +185,7 @@ def _on_sides(fields: Tensor, change: Tensor) -> Tensor:
 def _compose(
     image: Tensor, each: int, motion: Tensor, painted: Tensor, moved: Tensor, opacity: Tensor
 ) -> Tensor:
-    """I_out: (B M, 3, H, W) in [0, 1], of what the working size shows."""
+    """I_out: (B M, 3, H, W) in [0, 1], from the result at the working size."""
     large = image.repeat_interleave(each, 0)
     grown = _grow(torch.cat([motion, painted, moved, opacity], 1), large.shape[-2:])
     motion, painted, moved, opacity = grown.split([2, 3, 3, 1], dim=1)

@@ -1,4 +1,4 @@
-"""What the values of ``configs/train.yaml`` may be, checked before anything is written."""
+"""The allowed values of ``configs/train.yaml``, checked before anything is written."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _RANGES = {
         )
     },
 }
-# What the form that moves has besides.
+# Additional values of the form with motion.
 _MOVING = {"gan.generator.motion": _SHARE, "gan.generator.paint": _ONE}
 
 
@@ -69,7 +69,7 @@ def load_settings(overrides: Sequence[str]) -> DictConfig:
     """The training configuration with a user's overrides.
 
     Raises:
-        ConfigError: if an override does not fit, or a value makes no sense.
+        ConfigError: if an override does not fit, or a value is not allowed.
     """
     config = configs.load("train", overrides)
     configs.check_choice(config, "gan.generator.form", FORMS)

@@ -1,4 +1,4 @@
-"""Whether a training has anything to learn from: looked at before it starts."""
+"""Checks, before a training starts, that there is something to learn from."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ logger = logging.getLogger(__name__)
 
 
 def check_signal(sets: Sequence[TrainingClips], true_frame_steps: int, steps: int) -> None:
-    """Check that neither part of a training teaches the generator to give back its input.
+    """Check that neither part of a training teaches the generator to return its input.
 
-    True frames teach as far as clips move: of a still, or of a clip whose AU intensities stay the
-    same, the true frame is the input. Critics teach as far as AU intensities differ from one
-    person to another.
+    Learning from true frames needs clips that move: the true frame of a still, or of a clip whose
+    AU intensities do not change, equals the input. Learning from critics needs AU intensities that
+    differ between people.
 
     Args:
-        sets: micro clips and, where there are any, macro faces.
+        sets: micro clips and, if any, macro faces.
         true_frame_steps: steps that learn from true frames alone.
         steps: all steps.
 
     Raises:
-        ValueError: if a part would learn nothing, with what to do.
+        ValueError: if a part would learn nothing; says what to do.
     """
     for clips in sets:
         if clips.left_out:
@@ -44,19 +44,19 @@ def check_signal(sets: Sequence[TrainingClips], true_frame_steps: int, steps: in
     if true_frame_steps < steps and largest_change(everything) < LEAST_CHANGE:
         names = ", ".join(str(clips.path) for clips in sets)
         raise ValueError(
-            f"the AU intensities of {names} are the same in every frame, so that nothing else can "
-            "be asked for: prepare with measured ones, by --intensities v2 (`mersynth doctor` says "
-            "what that needs), or add clips that show other AUs"
+            f"the AU intensities of {names} are the same in every frame, so there is no other "
+            "condition to learn: prepare with measured ones, by --intensities v2 (`mersynth "
+            "doctor` says what that needs), or add clips that show other AUs"
         )
     for clips in sets:
         if true_frame_steps and len(clips.moving) < len(clips.items):
             rest = "; critics learn from them afterwards" if true_frame_steps < steps else ""
             logger.warning(
-                "%s: they take no part in the %d steps that learn from true frames%s",
+                "%s: they are not used in the %d steps that learn from true frames%s",
                 *(_unmoved(clips), true_frame_steps, rest),
             )
     if true_frame_steps < steps and not sets[0].moving:
-        logger.warning("%s: the video critic takes no part", _unmoved(sets[0]))
+        logger.warning("%s: the video critic is not used", _unmoved(sets[0]))
 
 
 def _unmoved(clips: TrainingClips) -> str:
@@ -64,5 +64,5 @@ def _unmoved(clips: TrainingClips) -> str:
     others = len(clips.items) - len(clips.moving) - stills
     return (
         f"of {len(clips.items)} clips in {clips.path} {stills} are stills and {others} have AU "
-        "intensities that stay the same"
+        "intensities that do not change"
     )

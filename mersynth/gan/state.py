@@ -1,4 +1,4 @@
-"""The state of a training run in one safetensors file, so that a killed run goes on unchanged."""
+"""The state of a training run in one safetensors file, from which a killed run can resume."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def save_state(folder: Path, trainer: Trainer, step: int, run: Mapping[str, Any]
         folder: the run's folder.
         trainer: what to save.
         step: generator steps done.
-        run: JSON-able description of the run; a later :func:`load_state` must bring the same.
+        run: JSON-able description of the run; a later :func:`load_state` must give the same.
     """
     tensors = _walk(trainer)
     for name, optimiser in trainer.optimisers.items():
@@ -41,7 +41,7 @@ def load_state(folder: Path, trainer: Trainer, run: Mapping[str, Any]) -> int:
     """Load what :func:`save_state` wrote; returns the number of generator steps done.
 
     Raises:
-        CheckpointError: if the file cannot be read, is damaged, or is of another run.
+        CheckpointError: if the file cannot be read, is damaged, or belongs to another run.
     """
     path = folder / STATE
     try:
@@ -54,7 +54,7 @@ def load_state(folder: Path, trainer: Trainer, run: Mapping[str, Any]) -> int:
         if name not in tensors or tensors[name].shape != value.shape:
             raise CheckpointError(
                 f"{path} was written by another version of mersynth: {name} has shape "
-                f"{tuple(tensors[name].shape) if name in tensors else 'none'}, wanted is "
+                f"{tuple(tensors[name].shape) if name in tensors else 'none'}, expected "
                 f"{tuple(value.shape)}; remove {folder} and train again"
             )
     with torch.no_grad():
@@ -86,11 +86,11 @@ def _check_same_run(path: Path, stored: dict[str, Any], wanted: Mapping[str, Any
         return
     begun = stored.get("config", {}).get("precision")
     hint = (
-        f" (precision=auto depends on the machine: add precision={begun} to go on as it began)"
+        f" (precision=auto depends on the machine: add precision={begun} to continue this run)"
         if begun != wanted.get("config", {}).get("precision")
         else ""
     )
     raise CheckpointError(
-        f"{path} is of another run: {listed(differing, 5, '; ')}{hint}; repeat the command that "
-        "began it, or choose another --out"
+        f"{path} belongs to another run: {listed(differing, 5, '; ')}{hint}; repeat the command "
+        "that began it, or choose another --out"
     )

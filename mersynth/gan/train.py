@@ -1,4 +1,4 @@
-"""``mersynth train``: a store becomes a generator, or K generators for K groups of subjects."""
+"""``mersynth train``: trains a generator on a store, or K generators for K groups of subjects."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from mersynth.gan.trainer import Trainer
 from mersynth.gan.warm_start import Start
 from mersynth.lock import hold
 from mersynth.logs import progress
-from mersynth.phantom.version import tell_versions, version_of
-from mersynth.store.clip_store import ClipStore, StoreError, require_real, tell_framings
+from mersynth.phantom.version import version_of, warn_versions
+from mersynth.store.clip_store import ClipStore, StoreError, require_real, warn_framings
 from mersynth.store.names import NameChoice, reconcile_stores
 
 logger = logging.getLogger(__name__)
@@ -55,8 +55,8 @@ def train(
         subject_groups: K; with K > 1, K generators are trained, each without one group of
             subjects, in ``out/group_0`` and so on.
         resume: continue a run of the same command that was stopped.
-        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
-            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.store.names`).
+        names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
+            ``"same"``, ``"distinct"``, or None to refuse them (:mod:`mersynth.store.names`).
         seed: of initialisation, subject groups and sampling.
         overrides: Hydra overrides of ``configs/train.yaml``.
 
@@ -68,28 +68,28 @@ def train(
         StoreError: if a store cannot be read, holds synthetic clips, or has another image size
             than the configuration.
         CheckpointError: if ``out`` holds a run already and ``resume`` is false, or another run.
-        NamesError: if names of the stores look alike, and it is not said what they are.
-        InUseError: if another process trains into ``out``.
+        NamesError: if names in the stores look alike, and ``names`` is None.
+        InUseError: if another process is training into ``out``.
         TrainingError: if a loss is not a number, or generated faces stop moving.
         ValueError: if there are fewer subjects than groups, or the clips teach nothing.
     """
     config = load_settings(overrides)
-    # What was chosen stands in card and state: a resumed run goes on in the same precision.
+    # The choice is recorded in card and state, so that a resumed run has the same precision.
     device = _device(config.device)
     config.precision = choose_precision(config.precision, device)
     with hold(out):
         store = _open_store(store_path, config)
         macro = _open_store(config.macro_store, config) if config.macro_store else None
-        # A person of two spellings could be hidden under the one and trained on under the other.
+        # A person with two spellings could be held out under one and trained on under the other.
         (store, *further), _ = reconcile_stores([store, *([macro] if macro else [])], names)
         macro = further[0] if further else None
         if macro is not None:
-            tell_framings(
+            warn_framings(
                 {str(each.path): each.framing for each in (store, macro)},
                 "Prepare one of the stores again with the other's framing: a generator learns "
-                "where faces lie",
+                "the positions of faces",
             )
-            tell_versions(
+            warn_versions(
                 {str(each.path): version_of(each) for each in (store, macro)},
                 "Render the earlier one again: `mersynth prepare --source phantom`",
             )
@@ -118,7 +118,7 @@ def _open_store(path: str | Path, config: DictConfig) -> ClipStore:
     size = config.gan.image_size
     if store.image_size != size and config.gan.generator.form != MOTION:
         raise StoreError(
-            f"the frames of {path} have {store.image_size} pixels, the configuration is for {size}:"
+            f"the frames of {path} have {store.image_size} pixels, the configuration has {size}:"
             f" prepare the store with --image-size {size}, or train with "
             f"gan.image_size={store.image_size}"
         )
@@ -179,7 +179,7 @@ def _train_one(
         torch.manual_seed(seed)
         trainer = Trainer(config, len(sets[0][0].emotions), device)
     recorded: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    # Checksums: a place on this machine would say nothing.
+    # Checksums, because a path on this machine would mean nothing elsewhere.
     recorded["macro_store"] = macro.checksum if macro is not None else None
     if config.gan.init_from:
         start = trainer.start_from(config.gan.init_from)
@@ -224,7 +224,7 @@ def _train_one(
 def _check_unseen(start: Start, unseen: tuple[str, ...], source: str) -> set[str]:
     if known := sorted(set(start.subjects) & set(unseen)):
         raise CheckpointError(
-            f"gan.init_from={source} was trained on people whom this generator must not have seen: "
+            f"gan.init_from={source} was trained on people that this generator must not see: "
             f"{listed(known, 5)}; start from another one, or "
             "from none"
         )
@@ -234,7 +234,7 @@ def _check_unseen(start: Start, unseen: tuple[str, ...], source: str) -> set[str
 def _training_sets(
     store: ClipStore, macro: ClipStore | None, config: DictConfig, unseen: tuple[str, ...]
 ) -> list[tuple[TrainingClips, int]]:
-    """Micro clips first, then macro faces, each with its part of an image batch."""
+    """Micro clips, then macro faces, each with its share of an image batch."""
     settings = ConditionSettings(**config.conditions)
     micro_clips = TrainingClips(store.filter(lambda c: c.subject_id not in unseen), settings)
     if macro is None:
@@ -247,7 +247,7 @@ def _training_sets(
 class _Run:
     """The loop of one training run.
 
-    Every step draws from (seed, step), so that a resumed run sees the batches of an unbroken one.
+    Every step draws from (seed, step), so that a resumed run sees the same batches.
     """
 
     def __init__(
@@ -289,7 +289,7 @@ class _Run:
         rng = np.random.default_rng([self.seed, 1, step])
         trainer.set_learning_rate(step)
         if step < config.true_frame_steps:
-            # Macro faces, where there are any that move: what they move is seen best.
+            # Macro faces if any of them move, because their movement is easier to see.
             moving = [clips for clips, _ in self.sets if clips.moving]
             sets = [(moving[-1], config.batch_size)]
             images = self._draw(sets, rng, own_share=1.0, noise=0.0)
@@ -338,11 +338,11 @@ class _Run:
             return
         card = dataclasses.replace(self.card, step=step, gains=self._gains(step))
         save_generator(self.folder, self.trainer.average.state_dict(), card)
-        # The state last: a generator ahead of it is made again, the same, by a resumed run.
+        # The state last: if the generator is ahead of it, a resumed run makes it again.
         save_state(self.folder, self.trainer, step, self.run)
 
     def _gains(self, step: int) -> tuple[float, ...] | None:
-        """Of a finished generator that moves faces."""
+        """The gains of a finished generator of the form with motion; else None."""
         generator = self.trainer.average
         pairs = self.config.gain_pairs
         if step < self.config.steps or not pairs or not isinstance(generator, MotionGenerator):

@@ -18,13 +18,13 @@ from mersynth.gan.warm_start import Start, start_from
 
 
 class TrainingError(Exception):
-    """The training cannot go on."""
+    """The training cannot continue."""
 
 
-_TINT = (1.03, 1.0, 0.97)  # about what light changes within a clip
+_TINT = (1.03, 1.0, 0.97)  # about the change of light within a clip
 
 Figures = dict[str, Tensor]
-"""Name to value of what a step measured: detached scalars."""
+"""Figures that a step measured, by name: detached scalars."""
 
 
 class Trainer:
@@ -95,7 +95,7 @@ class Trainer:
         with torch.no_grad():
             fake = _grained(self._generate(images).image, images.noise, randomness)
         start = images.start
-        one = slice(None, None, images.each)  # one condition an input: a double backward is dear
+        one = slice(None, None, images.each)  # one condition per input: double backward is costly
         real_verdict = self._ask_image(images.truth, start)
         fake_verdict = self._ask_image(fake, start)
         figures = {
@@ -130,7 +130,7 @@ class Trainer:
         return {name: value.detach() for name, value in figures.items()}
 
     def au_reading_step(self, images: ImageBatch) -> Figures:
-        """Teach the image critic to read AUs from real frames, before the generator asks it."""
+        """Train the image critic to read AUs from real frames, before the generator uses it."""
         verdict = self._ask_image(images.truth, images.start)
         loss = losses.au_intensity_loss(verdict.aus, images.truth_aus)
         self._update("critics", self.weights.au_intensity * loss)
@@ -138,16 +138,16 @@ class Trainer:
 
     @torch.no_grad()
     def health(self, images: ImageBatch) -> Figures:
-        """Mean intensity that the image critic reads from faces that are tinted, but do not move.
+        """Mean intensity that the image critic reads from tinted faces that do not move.
 
-        A critic that takes tints for movements teaches the generator to tint.
+        A critic that mistakes tints for movements teaches the generator to tint.
         """
         start = images.image
         tinted = (start * start.new_tensor(_TINT).view(3, 1, 1)).clamp(0, 1)
         return {"critic/tint": self._ask_image(tinted, start).aus.abs().mean()}
 
     def true_frame_step(self, images: ImageBatch, step: int) -> Figures:
-        """L_SSIM against the true frames and L_att alone: what needs no critic."""
+        """A step with the losses that need no critic: those of truth, mask and motion."""
         weights = self.weights
         out = self._generate(images)
         figures = {
@@ -220,7 +220,7 @@ class Trainer:
         return {name: value.detach() for name, value in figures.items()}
 
     def _of_motion(self, out: Generated, images: ImageBatch) -> dict[str, Tensor]:
-        """What binds a face that is moved; nothing where it is painted alone."""
+        """Losses of the form with motion; none for the form that only paints."""
         if out.motion is None:
             return {}
         return {
@@ -258,7 +258,7 @@ class Trainer:
         batch, frames = video.curves.shape[:2]
         own = video.curves[:, :1].expand_as(video.curves)
         made = self._make(video.clip[:, 0], video.curves.flatten(0, 1), own.flatten(0, 1))
-        # Each frame but the first, which is given, differs from it by the camera's noise.
+        # Every frame but the first, the input, differs from it by camera noise.
         noise = video.noise[:, None] * (torch.arange(frames, device=video.noise.device) > 0)
         grained = _grained(made.image, noise.flatten(), randomness)
         return grained.unflatten(0, (batch, frames))  # (B, K, 3, H, W)
@@ -282,7 +282,7 @@ class Trainer:
     def _penalty(
         self, critic: str, real: Tensor, fake: Tensor, randomness: torch.Generator, *beside: Tensor
     ) -> Tensor:
-        # A double backward wants full precision.
+        # A double backward needs full precision.
         mix = torch.rand(len(real), generator=randomness).to(real.device)
         module = self.networks[critic]
         with torch.autocast(real.device.type, enabled=False):
@@ -298,13 +298,13 @@ class Trainer:
             )
         optimiser = self.optimisers[name]
         optimiser.zero_grad()
-        # Of these alone: the generator's loss passes through critics that stay as they are.
+        # Only for this network: the generator's loss also passes through the critics.
         total.backward(inputs=[p for group in optimiser.param_groups for p in group["params"]])
         optimiser.step()
 
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
-        # In the first steps a long memory would remember little but the initialisation.
+        # In the first steps a long average would mainly hold the initialisation.
         decay = min(self.config.ema_decay, (1 + step) / (10 + step))
         for kept, new in zip(
             self.average.parameters(), self.networks["generator"].parameters(), strict=True
@@ -313,10 +313,10 @@ class Trainer:
 
 
 def _grained(frames: Tensor, noise: Tensor, randomness: torch.Generator) -> Tensor:
-    """Frames (B, 3, H, W) that differ from the one they were made of as a camera's do.
+    """Add camera noise to frames (B, 3, H, W) made from one frame.
 
-    A generator carries the first frame's noise along: by its absence in differences of frames,
-    which are magnified, a critic would tell made from real before it looked at any face.
+    A generator copies the first frame's noise, which then cancels in the magnified differences of
+    frames: from that alone a critic could tell generated from real frames.
     """
     grain = torch.randn(frames.shape, generator=randomness).to(frames)
     return frames + 2**0.5 * noise.view(-1, 1, 1, 1) * grain

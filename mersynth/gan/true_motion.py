@@ -1,4 +1,4 @@
-"""Where the faces of a rendered store move: known exactly, and kept beside its frames."""
+"""The exactly known motion of faces in a rendered store, kept beside its frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mersynth.store.clip_store import ClipStore, StoreError
 
 FILE = "true_motion.npy"
 SIZE = 48
-"""Side of the fields in pixels: a generator finds its own at half of its working size."""
+"""Side of the fields in pixels: a generator computes its own at half of its working size."""
 _STEPS = 8  # of the fixed point; displacements differ little between neighbours
 
 
@@ -26,7 +26,7 @@ def where_from(flow: Tensor) -> np.ndarray:
         flow: (T, 2, H, W) x, y in pixels, f from the first frame to each.
 
     Returns:
-        (T, 2, SIZE, SIZE) float16, in shares of the side.
+        (T, 2, SIZE, SIZE) float16, as shares of the side.
     """
     found = -flow
     for _ in range(_STEPS):
@@ -36,16 +36,16 @@ def where_from(flow: Tensor) -> np.ndarray:
 
 
 def save_true_motion(store: ClipStore, fields: Sequence[np.ndarray]) -> None:
-    """Keep the fields of all clips, (T, 2, SIZE, SIZE) each, with their store."""
+    """Store the fields of all clips, (T, 2, SIZE, SIZE) each, in their store's folder."""
     with whole_file(store.path / FILE) as partial, partial.open("wb") as file:
         np.save(file, np.concatenate(fields))
 
 
 def load_true_motion(store: ClipStore) -> np.ndarray | None:
-    """(F, 2, SIZE, SIZE) float16 of the store's frames, memory-mapped; None where it has none.
+    """(F, 2, SIZE, SIZE) float16 of the store's frames, memory-mapped; None if it has none.
 
     Raises:
-        StoreError: if the file is not of the store.
+        StoreError: if the file does not fit the store.
     """
     path: Path = store.path / FILE
     if not path.exists():

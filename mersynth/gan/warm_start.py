@@ -1,4 +1,4 @@
-"""Starting a training from a generator that was trained before."""
+"""Starting a training from an already trained generator."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mersynth.gan.generator import Generator
 
 
 class Start(NamedTuple):
-    """What a training began with.
+    """The initial weights of a training.
 
     Attributes:
         sha256: of the weights.
-        subjects: ids of the people that they were trained on; of a published GANimation generator,
-            which met no database of this field, none.
+        subjects: ids of the people that they were trained on; empty for a published GANimation
+            generator, which was not trained on any database of this field.
     """
 
     sha256: str
@@ -31,7 +31,7 @@ class Start(NamedTuple):
 
 
 def start_from(generator: AnyGenerator, source: str) -> Start:
-    """Give a generator the weights of one that was trained before.
+    """Give a generator the weights of an already trained one.
 
     Args:
         generator: changed in place.
@@ -45,8 +45,8 @@ def start_from(generator: AnyGenerator, source: str) -> Start:
     if not path.is_dir():
         if not isinstance(generator, Generator):
             raise CheckpointError(
-                f"gan.init_from={source}: GANimation's weights fit gan.generator.form=paint alone; "
-                f"take gan=au_icgan, or gan.init_from=FOLDER of a checkpoint, or {SHIPPED_NAME}"
+                f"gan.init_from={source}: GANimation's weights only fit gan.generator.form=paint; "
+                f"use gan=au_icgan, or gan.init_from=FOLDER of a checkpoint, or {SHIPPED_NAME}"
             )
         init_from_ganimation(generator, path)
         return Start(sha256_of_file(path), ())
@@ -55,7 +55,7 @@ def start_from(generator: AnyGenerator, source: str) -> Start:
         generator.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         raise CheckpointError(
-            f"gan.init_from={source} does not fit gan.generator: it is of {card.generator} "
-            f"(gan.image_size={card.image_size}); give gan these values"
+            f"gan.init_from={source} does not fit gan.generator: it has {card.generator} "
+            f"(gan.image_size={card.image_size}); set gan to these values"
         ) from error
     return Start(card.sha256, card.training_subjects)

@@ -1,10 +1,10 @@
 """Apex spotting without labels: the frame in which a clip's face has moved furthest.
 
 Every method turns a clip into a signal over its frames, :func:`apex_signal`, and takes a maximum of
-it. Half a second is long enough for a head to turn further than a micro-expression moves the skin,
-so that "furthest from the onset" often is the last frame. By default a frame is therefore compared
-with both ends of the clip, as Moilanen et al. (ICPR 2014) contrast a frame's features with those
-before and after it: what moves on steadily from onset to offset cancels, what comes and goes stays.
+it. In half a second a head can turn further than a micro-expression moves the skin, so that the
+frame furthest from the onset is often the last. By default a frame is therefore compared with both
+ends of the clip, as Moilanen et al. (ICPR 2014) contrast a frame's features with those before and
+after it: steady motion from onset to offset cancels; motion that comes and goes remains.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from mersynth.motion.luma import luma
 
 Reference = Literal["ends", "onset"]
 
-_SMALLEST = 32  # pixels: less is too little for flow and for the blocks of LBP
+_SMALLEST = 32  # pixels: smaller frames do not suffice for flow and the blocks of LBP
 _FLOW_SIDE = 64  # pixels: at 128 the flow is no better for the apex, and takes five times as long
 _MARGIN = 8  # an eighth of each side is cut off: hair, background, and the flow's own border
-_STILL = 1e-6  # a signal below it is rounding, no movement
+_STILL = 1e-6  # a smaller signal is rounding, not movement
 
 
 def _strain_signal(frames: Tensor, reference: Reference) -> Tensor:
@@ -61,7 +61,7 @@ _SIGNALS: dict[str, Callable[[Tensor, Reference], Tensor]] = {
 }
 
 APEX_METHODS: tuple[str, ...] = tuple(_SIGNALS)
-"""The methods by name, the default (on the phantom's micro-expressions the best) first."""
+"""The methods by name; the first is the default, the best on the phantom's micro-expressions."""
 
 
 def spot_apex(
@@ -82,8 +82,8 @@ def spot_apex(
         smoothing: see :func:`apex_signal`.
 
     Returns:
-        Index of the apex among the clip's frames; never the first, and with ``"ends"`` never the
-        last. The first of equals.
+        Index of the apex among the clip's frames: never the first, and with ``"ends"`` never the
+        last; of equal values the first.
 
     Raises:
         ValueError: as :func:`apex_signal`; or if nothing moves, so that there is no apex.
@@ -111,34 +111,34 @@ def apex_signal(
     reference: Reference = "ends",
     smoothing: float = 0.05,
 ) -> Tensor:
-    """How far the face has moved in each frame, as a method sees it.
+    """How far the face has moved in each frame, according to a method.
 
-    Frames are first brought to one brightness, so that flickering light does not count, and
-    smoothed in time. The methods are
+    Frames are first brought to the same brightness, so that flicker does not count, and smoothed in
+    time. The methods are
 
-    * ``"strain"``: mean optical strain of the flow from the onset (Shreve et al. 2011; Liong et
-      al. 2014), which no shift and no turn of the head in the image plane changes;
+    * ``"strain"``: mean optical strain of the flow from the onset (Shreve et al. 2011; Liong et al.
+      2014), which shifts and in-plane turns of the head do not change;
     * ``"flow"``: mean magnitude of that flow less its median, the head's shift (maximal optical
       flow: Ma et al. 2017; Yan and Chen 2018);
     * ``"lbp"``: one less the correlation of LBP histograms (Liong et al. 2015, D&C-RoIs), the mean
-      over the blocks of a grid, where they take regions that landmarks cut out;
-    * ``"difference"``: mean absolute difference of pixels (Quang et al. 2019 use onset and offset,
-      too).
+      over the blocks of a grid, instead of their regions around landmarks;
+    * ``"difference"``: mean absolute difference of pixels (Quang et al. 2019 also use onset and
+      offset).
 
     Args:
         clip: (T, C, H, W) in [0, 1], RGB or grey, of an aligned face; T of 3 or more.
         method: one of :data:`APEX_METHODS`.
-        reference: ``"ends"`` compares frame t with what lies on the straight line between the
-            first frame's flow, or pixels, and the last one's at time t, and LBP histograms with
-            each end's; right for clips that end with the movement. ``"onset"`` compares it with
-            the first frame, as the papers do; for clips that end before the face is back at rest.
-        smoothing: standard deviation of the Gaussian in time, as a share of the clip's length; 0
-            smooths nothing.
+        reference: ``"ends"`` compares flow or pixels of frame t with the linear interpolation, at
+            time t, between those of the first and last frame, and LBP histograms with those of both
+            ends; for clips that end with the movement. ``"onset"`` compares with the first frame,
+            as in the papers; for clips that end before the face is back at rest.
+        smoothing: standard deviation of the Gaussian in time, as a share of the clip's length; 0:
+            no smoothing.
 
     Returns:
-        (T,) on the clip's device, 0 or more: pixels a pixel, pixels (of a frame of 64), a share,
-        grey levels in [0, 1], by method. The first value is 0, with ``"ends"`` the last, too, but
-        for rounding.
+        (T,) on the clip's device, 0 or more: by method, pixels per pixel, pixels (of a frame of
+        64), a share, or grey levels in [0, 1]. The first value, and with ``"ends"`` the last, is 0
+        up to rounding.
 
     Raises:
         ValueError: if the clip has another shape, under 3 frames, sides under 32 pixels, values
@@ -156,16 +156,16 @@ def apex_signal(
 def divide_and_conquer(signal: Tensor) -> int:
     """Search the peaks of a signal as D&C-RoIs does (Liong et al. 2015, "binary search").
 
-    The frames are halved again and again; the half whose peaks add up to more is kept, the earlier
-    one of equals, until one peak is left. Unlike the largest value it prefers a group of peaks to a
-    lone one.
+    The frames are halved repeatedly; the half with the larger sum of peaks is kept (of equals the
+    earlier) until one peak is left. Unlike the maximum, this prefers a group of peaks to a single
+    one.
 
     Args:
         signal: (T,) 0 or more; T of 3 or more.
 
     Returns:
-        Index of the peak. A peak is larger than the frame before it and no less than the one
-        behind it; without one it is the largest value between first and last frame.
+        Index of the peak. A peak is larger than the frame before it and no less than the one after
+        it; if there is none, the largest value between first and last frame.
     """
     values = signal.tolist()
     inner = range(1, len(values) - 1)
@@ -202,15 +202,15 @@ class ApexError:
 def measure_apex(
     clips: Iterable[tuple[Tensor, int]], methods: Sequence[str] = APEX_METHODS
 ) -> dict[str, ApexError]:
-    """Compare methods, at their defaults, with known apexes.
+    """Compare methods, with their defaults, with known apexes.
 
     Args:
         clips: pairs of a clip (T, C, H, W) in [0, 1] and the index of its true apex.
         methods: which of :data:`APEX_METHODS`.
 
     Returns:
-        The error of each method; and of ``"middle"``, which takes the middle frame without looking
-        at the clip: a method that does no better has found nothing.
+        The error of each method, and of ``"middle"``, which always takes the middle frame: a method
+        that does no better has found nothing.
 
     Raises:
         ValueError: if there is no clip, or as :func:`spot_apex`.
@@ -222,7 +222,7 @@ def measure_apex(
         for name, index in spotted.items():
             errors[name].append((abs(index - apex), len(clip)))
     if not errors["middle"]:
-        raise ValueError("measure_apex needs one clip at least, got none")
+        raise ValueError("measure_apex needs at least one clip, got none")
     return {
         name: ApexError(
             frames=sum(error for error, _ in pairs) / len(pairs),
@@ -262,14 +262,14 @@ def _check(clip: Tensor) -> None:
 
 
 def _evenly_lit(clip: Tensor) -> Tensor:
-    """Grey frames (T, H, W) in [0, 1] of one mean brightness."""
+    """Grey frames (T, H, W) in [0, 1] of equal mean brightness."""
     grey = luma(clip)[:, 0]
     level = _inner(grey).mean((1, 2), keepdim=True)
     return (grey * (level.mean() / level.clamp(min=1e-6))).clamp(0, 1)
 
 
 def _smoothed(frames: Tensor, sigma: float) -> Tensor:
-    """Gaussian means over time; at the ends over the frames that there are."""
+    """Gaussian means over time; at the ends, over the existing frames."""
     if sigma == 0:
         return frames
     time = torch.arange(len(frames), device=frames.device, dtype=frames.dtype)
@@ -296,7 +296,7 @@ def _inner(maps: Tensor) -> Tensor:
 
 
 def _deviation(features: Tensor, reference: Reference) -> Tensor:
-    """Features (T, ...) less those of frames in which nothing but what is steady happens."""
+    """Features (T, ...) minus those expected from steady motion alone."""
     if reference == "onset":
         return features - features[:1]
     time = torch.linspace(0, 1, len(features), device=features.device, dtype=features.dtype)

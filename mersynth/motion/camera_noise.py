@@ -1,4 +1,4 @@
-"""The camera's noise of a real clip, and giving it to a synthetic one of the same face."""
+"""Measuring the camera noise of a real clip, and adding it to a synthetic clip of the same face."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from torch import Tensor
 
 _BLOCK = 8  # pixels
 _PAIRS = 12
-_STILL = 20  # percentile: of a clip's blocks, at least so many show something that stays still
+_STILL = 20  # percentile: at least this share of a clip's blocks shows something still
 
 
 def camera_noise(frames: np.ndarray) -> float:
     """How much the still pixels of a clip vary from frame to frame.
 
-    Blocks of frames are compared with the same blocks of the next frame; those that vary least show
-    what does not move. With s their deviation of differences, the noise is s / sqrt(2).
+    Blocks are compared with the same blocks of the next frame; those that vary least show what does
+    not move. With s the standard deviation of their differences, the noise is s / sqrt(2).
 
     Args:
         frames: (T, H, W, 3) uint8.
 
     Returns:
-        Standard deviation of a pixel's value in [0, 1]; 0 of a clip of one frame.
+        Standard deviation of a pixel's value in [0, 1]; 0 for a clip of one frame.
     """
     count = len(frames)
     if count < 2:
@@ -35,18 +35,18 @@ def camera_noise(frames: np.ndarray) -> float:
 
 
 def add_camera_noise(clip: Tensor, size: float, rng: np.random.Generator) -> Tensor:
-    """Noise for all frames of a clip but the first.
+    """Add noise to all frames of a clip but the first.
 
-    A clip moves its first frame, and that frame's noise with it. Each later frame n gets noise of
-    its own, and some that all later frames share. So it differs from the first frame and from each
-    other one as frames of a camera do, by sqrt(2) times the noise,
+    A synthetic clip moves its first frame, including that frame's noise. Each later frame n gets
+    its own noise, and some shared by all later frames. It then differs from the first frame and
+    from every other as a camera's frames do, by sqrt(2) times the noise,
 
         I_n + a + b_n,  a, b_n ~ N(0, size^2).
 
     Args:
         clip: (K, 3, H, W) in [0, 1].
         size: standard deviation.
-        rng: draws it.
+        rng: source of randomness.
 
     Returns:
         (K, 3, H, W) in [0, 1].

@@ -32,15 +32,15 @@ def dynamic_image(
         pooling: which weights, see :func:`rank_pooling_weights`.
         normalization: how d becomes an image. ``"minmax"``: the clip's smallest value to 0 and its
             largest to 1, over all channels, as in the paper; ``"channel_minmax"``: likewise for
-            each channel; ``"symmetric"``: 0.5 + d / (2 max |d|), so that 0.5 is what did not
-            change; ``"none"``: d itself.
+            each channel; ``"symmetric"``: 0.5 + d / (2 max |d|), so that 0.5 means no change;
+            ``"none"``: d itself.
 
     Returns:
-        (B, C, H, W) in [0, 1], but for ``"none"``, which is unbounded; of the clip's type.
+        (B, C, H, W) in [0, 1], except for ``"none"``, which is unbounded; of the clip's type.
 
     Raises:
         ValueError: if the clip has another shape, fewer than 2 frames, or is not float; if an
-            argument is unknown; or if a clip does not change, so that it has nothing to normalize
+            argument is unknown; or if a clip does not change, so that d cannot be normalized
             (``"none"`` gives zeros).
 
     Example:
@@ -53,7 +53,7 @@ def dynamic_image(
     if not clip.is_floating_point():
         raise ValueError(f"clip must be float in [0, 1], got {clip.dtype}; divide uint8 by 255")
     weights = rank_pooling_weights(clip.shape[1], pooling).to(clip.device)
-    # The weights add up to 0: less the first frame nothing changes, but a still clip is exactly 0.
+    # The weights sum to 0: subtracting the first frame changes nothing, but makes a still clip 0.
     moved = clip.double() - clip[:, :1].double()
     image = torch.einsum("t,btchw->bchw", weights, moved)
     return _normalized(image, normalization).to(clip.dtype)

@@ -1,8 +1,8 @@
-"""Dense optical flow between frames, and what is derived from it.
+"""Dense optical flow between frames, and quantities derived from it.
 
-Frames are (B, 1 or 3, H, W) in [0, 1], grey or RGB; a colour frame counts by its luma. Flow is
-(B, 2, H, W): how far to the right (x) and down (y), in pixels, what the first frame shows at a
-pixel has moved by in the second. Between two frames that are the same it is 0.
+Frames are (B, 1 or 3, H, W) in [0, 1], grey or RGB; colour frames are reduced to luma. Flow is
+(B, 2, H, W): displacement to the right (x) and down (y), in pixels, of each pixel of the first
+frame. Between identical frames it is 0.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from mersynth.checks import check_choice
 from mersynth.motion.luma import luma
 from mersynth.motion.tvl1 import Scheme, coarse_to_fine
 
-_MIN_SIZE = 16  # pixels; below it neither a pyramid nor DIS's patches have room
+_MIN_SIZE = 16  # pixels; less leaves no room for a pyramid or DIS's patches
 _TOLERANCE = 1e-3  # how far frames may lie outside [0, 1]: rounding, not another range
-# To start from; DIS takes even zeros for a guess. OpenCV's type stubs want an array.
+# The initial flow; DIS would treat even zeros as a guess. OpenCV's type stubs want an array.
 _NO_GUESS: Any = None
 
 _DIS_PRESETS = {
@@ -44,16 +44,16 @@ def tvl1(
 ) -> Tensor:
     """TV-L1 flow (Zach, Pock and Bischof 2007), as ``skimage.registration.optical_flow_tvl1``.
 
-    Parameters, defaults and results are scikit-image's, for a batch at once on the frames' device.
-    A pair's flow does not depend on what else is in the batch. It carries no gradient.
+    Parameters, defaults and results are scikit-image's, computed as a batch on the frames' device.
+    A pair's flow does not depend on the rest of the batch. It carries no gradient.
 
     Args:
         first: (B, 1 or 3, H, W) in [0, 1].
         second: likewise.
         attachment: lambda, the weight of the data: the smaller, the smoother the flow.
         tightness: theta, how far flow and data may differ; small.
-        num_warp: how often the second frame is warped, on each level of the pyramid.
-        num_iter: iterations a warp.
+        num_warp: how often the second frame is warped on each level of the pyramid.
+        num_iter: iterations per warp.
         tol: a level ends when the mean squared change of the flow in a warp, in pixels, is less.
         prefilter: pass a median filter over the flow before each warp.
 
@@ -61,8 +61,8 @@ def tvl1(
         (B, 2, H, W) x, y in pixels. (scikit-image returns row, then column.)
 
     Raises:
-        ValueError: if the frames' shapes differ or are not such, a side is under 16 pixels, values
-            lie outside [0, 1] or are NaN, or a parameter is out of its range.
+        ValueError: if the frames' shapes differ or are wrong, a side is under 16 pixels, values lie
+            outside [0, 1] or are NaN, or a parameter is out of range.
 
     Example:
         >>> first, second = torch.rand(2, 4, 3, 64, 64)
@@ -102,7 +102,7 @@ def farneback(
         pyr_scale: size of a level of the pyramid as a share of the finer one's.
         levels: levels of the pyramid, the frames' own included.
         winsize: side of the averaging window, in pixels.
-        iterations: iterations a level.
+        iterations: iterations per level.
         poly_n: side of the neighbourhood that a polynomial is fitted to, in pixels.
         poly_sigma: of the Gaussian that weights this neighbourhood, in pixels.
 
@@ -154,7 +154,7 @@ METHODS: dict[str, Callable[..., Tensor]] = {"tvl1": tvl1, "farneback": farnebac
 
 
 def optical_flow(first: Tensor, second: Tensor, method: str = "tvl1", **options: Any) -> Tensor:
-    """Flow by the method of that name.
+    """Flow by a method of :data:`METHODS`.
 
     Args:
         first: (B, 1 or 3, H, W) in [0, 1].
@@ -189,7 +189,7 @@ def magnitude(flow: Tensor) -> Tensor:
 
 
 def optical_strain(flow: Tensor) -> Tensor:
-    """Magnitude of the optical strain: how much the face is deformed, whichever way it moves.
+    """Magnitude of the optical strain: how much the face is deformed, in any direction.
 
     The infinitesimal strain tensor is the symmetric part of the flow's gradient; with its normal
     and shear parts e (Shreve et al., FG 2011; Liong et al., ACCV workshops 2014)::
@@ -203,7 +203,7 @@ def optical_strain(flow: Tensor) -> Tensor:
         flow: (B, 2, H, W) x, y in pixels; sides of 2 or more.
 
     Returns:
-        (B, 1, H, W), pixels a pixel.
+        (B, 1, H, W), pixels per pixel.
 
     Raises:
         ValueError: if the flow has another shape.
@@ -270,9 +270,9 @@ def _by_opencv(
 
 
 def _where_pixels_change(flow: Tensor, one: Tensor, two: Tensor) -> Tensor:
-    """The flow (B, 2, H, W), 0 for pairs (B, H, W) that are the same.
+    """The flow (B, 2, H, W), set to 0 for identical pairs (B, H, W).
 
-    There a method's own error is all that is left (of Farneback up to half a pixel), which an image
+    There only the method's own error is left (up to half a pixel for Farneback), which an image
     stretched to its range would show as movement.
     """
     changed = (one != two).flatten(1).any(1)

@@ -13,15 +13,15 @@ from mersynth.motion.flow import magnitude, optical_flow
 _TINY = 1e-8  # keeps the range of a still image from dividing 0 by 0
 
 DUAL_BRANCH_TVL1: dict[str, Any] = {"attachment": 38.25, "prefilter": True}
-"""What comes nearest to the dual-branch paper's flow, which is OpenCV's TV-L1 at its defaults.
+"""The closest match to the dual-branch paper's flow, which is OpenCV's TV-L1 with its defaults.
 
-Its lambda of 0.15 is for brightness of 0 to 255, hence 0.15 * 255 for ours of 0 to 1; it passes a
+Its lambda of 0.15 is for brightness of 0 to 255, hence 0.15 * 255 for ours of 0 to 1; it applies a
 median filter, too.
 """
 
 
 def flow_to_hsv(flow: Tensor, apex: Tensor) -> Tensor:
-    """Flow and the apex frame's colourfulness in one image, as NMER (Liu et al. 2019) joins them.
+    """Flow and the apex frame's saturation in one image, as in NMER (Liu et al. 2019).
 
     Args:
         flow: (B, 2, H, W) x, y in pixels, onset to apex.
@@ -33,7 +33,7 @@ def flow_to_hsv(flow: Tensor, apex: Tensor) -> Tensor:
         own; value the flow's length, from the shortest (0) to the longest (1) of the image.
 
     Raises:
-        ValueError: if the shapes are others or do not fit together.
+        ValueError: if the shapes are wrong or do not fit together.
     """
     length = magnitude(flow)
     if apex.shape != (len(flow), 3, *flow.shape[-2:]):
@@ -49,7 +49,7 @@ def flow_to_hsv(flow: Tensor, apex: Tensor) -> Tensor:
 
 
 def hsv_to_rgb(hsv: Tensor) -> Tensor:
-    """The colours of an HSV image; NMER shows :func:`flow_to_hsv` to its network as RGB.
+    """An HSV image in RGB; NMER's network reads :func:`flow_to_hsv` as RGB.
 
     Args:
         hsv: (B, 3, H, W) in [0, 1], a hue of 1 being the full turn.
@@ -74,12 +74,11 @@ def on_apex_off_magnitudes(
     method: str = "tvl1",
     **options: Any,
 ) -> Tensor:
-    """On-A and Off-A: where the face moved, seen from the onset and from the offset.
+    """On-A and Off-A: magnitudes of the flow to the apex, from the onset and from the offset.
 
-    As the dual-branch paper's authors compute them: lengths of the flow from the onset, and from
-    the offset, to the apex, stretched over their range; what lies under ``threshold`` times the
-    image's mean is noise and set to 0. For SAMM they take the magnified apex frame as ``apex``, for
-    CASME II the apex frame itself (section 4.3).
+    Computed as by the dual-branch paper's authors: the magnitudes are stretched over their range;
+    values below ``threshold`` times the image's mean are noise and set to 0. As ``apex`` they use
+    the magnified apex frame for SAMM, and the apex frame itself for CASME II (section 4.3).
 
     Args:
         onset: (B, 1 or 3, H, W) in [0, 1].
@@ -87,7 +86,7 @@ def on_apex_off_magnitudes(
         offset: likewise.
         threshold: as a multiple of the mean; 0 keeps everything.
         method: of :func:`mersynth.motion.flow.optical_flow`.
-        **options: of that method; for ``"tvl1"`` they come on top of :data:`DUAL_BRANCH_TVL1`.
+        **options: of that method; for ``"tvl1"`` they override :data:`DUAL_BRANCH_TVL1`.
 
     Returns:
         (B, 2, H, W) in [0, 1]: On-A, Off-A.
@@ -107,7 +106,7 @@ def on_apex_off_magnitudes(
 
 
 def _stretch(images: Tensor) -> Tensor:
-    """(B, 1, H, W) brought to [0, 1], each by its own smallest and largest value."""
+    """(B, 1, H, W) scaled to [0, 1], each by its own smallest and largest value."""
     low = images.amin(dim=(2, 3), keepdim=True)
     span = images.amax(dim=(2, 3), keepdim=True) - low
     return (images - low) / span.clamp(min=_TINY)

@@ -1,13 +1,13 @@
-"""How a head moves in a clip: what is left of it where faces were aligned by one frame.
+"""The head's motion within a clip, which remains when a clip is aligned by one frame.
 
-A head moves as a rigid body. Seen from as far as faces are recorded from, a point of it at
-(x, y, z) then moves in the image by
+A head is a rigid body. At the distance from which faces are recorded, its point (x, y, z) moves in
+the image by
 
     d(x, y, z) = m_0 + m_1 x + m_2 y + m_3 z
 
-(Tomasi and Kanade, "Shape and motion from image streams under orthography", 1992): two numbers
-each for shift, for what a plane can do (roll, zoom, slant), and for yaw and pitch, by which a nose
-moves farther than a jaw. z is that of the average head.
+(Tomasi and Kanade, "Shape and motion from image streams under orthography", 1992): m_0 is
+the shift, m_1 and m_2 hold roll, zoom and shear, and m_3 yaw and pitch, which move the nose farther
+than the jaw. z is the depth of the average head.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from mersynth.motion.warp import warp
 from mersynth.phantom.average import average_head
 from mersynth.phantom.camera import SPAN, blur, fill_holes
 
-_SIDE = 64  # pixels; larger frames are reduced, which costs no precision that motion needs
-_PASSES = 2  # flow from the first frame to what has been brought back to it
-# What no head does between the frames of a clip, but an alignment that has gone astray.
+_SIDE = 64  # pixels; larger frames are reduced, which is precise enough for head motion
+_PASSES = 2  # the second measures what the first left
+# Beyond these limits the fit has failed: no head moves like that within a clip.
 _LEAST_CORRELATION = 0.8  # phantom clips: 0.97 to 1
 _LONGEST = 0.15  # of the side, somewhere on the face; phantom clips: 0.03
 _MAP = 128  # cells a side of the average head's map
-_FADE = 1.5  # cm outside of the head's outline over which its motion dies away
+_FADE = 1.5  # cm outside the head's outline over which its motion fades out
 
 
 class HeadMotionError(Exception):
@@ -42,9 +42,9 @@ class HeadMotionError(Exception):
 def head_motion(frames: np.ndarray, framing: Framing = HEAD) -> np.ndarray:
     """Follow a head through a clip.
 
-    An expression moves little of a face: what most of the face follows is the head
-    (:func:`fit_head`). On phantom clips of 64 pixels, whose heads turn by 0.7 degrees (one standard
-    deviation), yaw and pitch correlate with the truth by 0.98.
+    An expression moves a small part of a face; most of it follows the head (:func:`fit_head`). On
+    phantom clips of 64 pixels, whose heads turn by 0.7 degrees (one standard deviation), yaw and
+    pitch have a correlation of 0.98 with the truth.
 
     Args:
         frames: (T, S, S, 3) uint8, RGB.
@@ -56,12 +56,12 @@ def head_motion(frames: np.ndarray, framing: Framing = HEAD) -> np.ndarray:
 
     Raises:
         HeadMotionError: if a frame does not resemble the first (a correlation below 0.8 on the
-            face), shows nothing to follow, or lies farther off than heads move (15 % of the side).
+            face), shows nothing to follow, or has moved too far for a head (15 % of the side).
     """
     small = frames
     if frames.shape[1] > _SIDE:
-        size = (_SIDE, _SIDE)
-        small = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
+        shape = (_SIDE, _SIDE)
+        small = np.stack([cv2.resize(f, shape, interpolation=cv2.INTER_AREA) for f in frames])
     pictures = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255
     size = pictures.shape[-1]
     mask = face_mask(size, framing)
@@ -107,13 +107,13 @@ def _check(first: Tensor, back: Tensor, moved: Tensor, mask: Tensor) -> None:
 def fit_head(flow: Tensor, framing: Framing = HEAD, rounds: int = 5) -> Tensor:
     """The rigid motion that most of the face follows.
 
-    By least squares, reweighted so that what an expression moves counts little (Geman and McClure's
-    weights, at the median of the residuals).
+    By least squares, reweighted so that regions moved by an expression count little (Geman and
+    McClure's weights, at the median of the residuals).
 
     Args:
         flow: (B, 2, S, S) from a face at rest, pixels.
         framing: where the face lies.
-        rounds: of the reweighting.
+        rounds: number of reweightings.
 
     Returns:
         (B, 4, 2) float64, as :func:`head_motion` gives it.
@@ -143,7 +143,7 @@ def rigid_flow(motion: Tensor, size: int, framing: Framing = HEAD) -> Tensor:
 
 
 def move_head(frames: Tensor, motion: Tensor, framing: Framing = HEAD) -> Tensor:
-    """Move the heads in pictures; around them motion dies away, and edges are continued.
+    """Move the heads in frames; around a head the motion fades out, and edges are repeated.
 
     Args:
         frames: (T, C, S, S).
@@ -177,8 +177,8 @@ def face_mask(size: int, framing: Framing = HEAD, device: torch.device | str = "
 def surface(size: int, framing: Framing = HEAD) -> Tensor:
     """(S, S, 4) float64: 1, x, y, z of the average head at each pixel of a picture.
 
-    x and y are from the middle of a picture framed as :data:`HEAD`, z from its ears' depth towards
-    the camera, all as shares of that picture's side.
+    x and y are measured from the middle of a picture framed as :data:`HEAD`, z towards the camera,
+    all as shares of that picture's side.
     """
     points = _head_shares(size, framing)
     z = _head_map(size, framing)[0]

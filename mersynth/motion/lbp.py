@@ -1,4 +1,4 @@
-"""Local binary patterns of the face's parts, and how far two frames' patterns differ."""
+"""Local binary patterns of parts of the face, and the difference between two frames' patterns."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def lbp_histograms(frames: Tensor, blocks: int = 6, radius: float = 3.0) -> Tens
 
     Args:
         frames: (T, H, W) grey in [0, 1].
-        blocks: blocks a side.
-        radius: of the circle that the neighbours lie on, in pixels. As many pixels at the frames'
-            border, which have no neighbours, count nowhere.
+        blocks: blocks per side.
+        radius: of the circle of neighbours, in pixels. A border of this width, whose pixels lack
+            neighbours, is not counted.
 
     Returns:
         (T, blocks^2, 59) float64, each histogram adding up to 1.
 
     Raises:
-        ValueError: if the frames have another shape, or are too small for a pixel a block.
+        ValueError: if the frames have another shape, or are too small for one pixel per block.
     """
     from skimage import feature
 
@@ -40,7 +40,7 @@ def lbp_histograms(frames: Tensor, blocks: int = 6, radius: float = 3.0) -> Tens
             f"frames must have shape (T, H, W) with sides of {blocks + 2 * border} pixels or more "
             f"(for {blocks} blocks and a border), got {tuple(frames.shape)}"
         )
-    # scikit-image warns of floats, whose rounding can make codes: 16 bits hold a smoothed frame.
+    # scikit-image warns of floats, whose rounding can create codes; 16 bits suffice for a frame.
     images = (frames.detach().double() * 65535).round().cpu().numpy().astype(np.int64)
     histograms = []
     for image in images:
@@ -58,7 +58,7 @@ def lbp_histograms(frames: Tensor, blocks: int = 6, radius: float = 3.0) -> Tens
 
 
 def histogram_difference(histograms: Tensor, reference: Tensor) -> Tensor:
-    """One less the correlation of two histograms (Liong et al. 2015).
+    """One minus the correlation of two histograms (Liong et al. 2015).
 
     The correlation is theirs, without subtracting the mean::
 
@@ -69,6 +69,6 @@ def histogram_difference(histograms: Tensor, reference: Tensor) -> Tensor:
         reference: (..., B), broadcast against it.
 
     Returns:
-        (...) in [0, 1] for histograms, 0 where they are alike.
+        (...) in [0, 1] for histograms, 0 where they are equal.
     """
     return 1 - torch.cosine_similarity(histograms, reference, dim=-1)

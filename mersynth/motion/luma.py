@@ -1,18 +1,18 @@
-"""Grey of colour frames."""
+"""Conversion of colour frames to grey."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 LUMA = (0.299, 0.587, 0.114)
-"""What red, green and blue count for in a grey image: ITU-R BT.601, as OpenCV."""
+"""Weights of red, green and blue in a grey image: ITU-R BT.601, as in OpenCV."""
 
 
 def luma(frames: Tensor, weights: tuple[float, float, float] = LUMA) -> Tensor:
     """Frames in grey.
 
     Args:
-        frames: (..., 3, H, W) RGB, or (..., 1, H, W) grey, which are given back as they are.
+        frames: (..., 3, H, W) RGB, or (..., 1, H, W) grey, which are returned unchanged.
         weights: of red, green and blue.
 
     Returns:

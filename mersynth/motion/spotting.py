@@ -1,4 +1,4 @@
-"""Which clips of a database get an apex, or another one, when it is prepared."""
+"""Spots missing and doubtful apexes when a database is prepared."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from mersynth.store.dataset import to_float
 logger = logging.getLogger(__name__)
 
 SPOTTING = ("auto", "annotated", *APEX_METHODS)
-"""``"auto"``: by ``"strain"``, where the database gives no apex to any clip that moves;
-``"annotated"``: never; else the method, wherever an apex is missing."""
+"""``"auto"``: by ``"strain"``, if the database gives no apex for any clip that moves;
+``"annotated"``: never; else the method to use wherever an apex is missing."""
 
 DOUBTFUL = ("keep", "spot", "leave_out")
-"""What becomes of clips whose annotated apex shows no movement, or no way back from it."""
+"""What to do with clips whose annotated apex shows no movement, or is the offset."""
 
 _DEFAULT = "strain"
-_CHOICES = "doubtful_apex=spot spots it anew, doubtful_apex=leave_out leaves these clips out"
+_CHOICES = "doubtful_apex=spot spots it again, doubtful_apex=leave_out leaves these clips out"
 
 
 @dataclass(slots=True)
@@ -31,11 +31,11 @@ class Spotted:
     """The clips of a database with their apexes.
 
     Attributes:
-        clips: those that are kept, in their order.
-        method: the method that spotted; None if nothing was spotted.
-        problems: each clip in which no movement shows, or whose apex is in doubt; fatal where it
-            was left out.
-        respotted: by clip id, the annotated apex that a spotted one replaced.
+        clips: those that are kept, in order.
+        method: the method used; None if nothing was spotted.
+        problems: one for each clip without visible movement or with an apex in doubt; fatal if the
+            clip was left out.
+        respotted: by clip id, the annotated apex that was replaced.
     """
 
     clips: list[FramedClip]
@@ -45,11 +45,11 @@ class Spotted:
 
 
 def spot_apexes(clips: Sequence[FramedClip], apex: str, doubtful: str = "keep") -> Spotted:
-    """Give clips of a database an apex where they have none, and look at those they have.
+    """Spot the apex of clips that have none, and check the annotated apexes.
 
-    An apex is in doubt on the onset, on the offset, in a clip of a single frame, and where no pixel
-    changes from onset to apex. A database whose clips all end at their apex (CK+), or are all
-    single frames, is made so, and nothing of it is in doubt on that account.
+    An apex is in doubt if it is the onset or the offset, if the clip is a single frame, or if no
+    pixel changes from onset to apex. In a database where all clips end at their apex (CK+) or are
+    single frames, this is by design and not in doubt.
 
     Args:
         clips: the clips.
@@ -62,9 +62,9 @@ def spot_apexes(clips: Sequence[FramedClip], apex: str, doubtful: str = "keep") 
     method = _DEFAULT if apex in ("auto", "annotated") else apex
     if apex == "annotated" or (apex == "auto" and len(lacking) < moving):
         if lacking:
-            _tell(clips, lacking, "have no apex", f"apex={_DEFAULT} spots it")
+            _warn(clips, lacking, "have no apex", f"apex={_DEFAULT} spots it")
         lacking = []
-    _tell_doubts(clips, doubts, doubtful)
+    _warn_doubts(clips, doubts, doubtful)
     spotted = Spotted(list(clips))
     anew = doubts if doubtful == "spot" else {}
     _spot(spotted, sorted({*lacking, *anew}), method)
@@ -82,13 +82,13 @@ def spot_apexes(clips: Sequence[FramedClip], apex: str, doubtful: str = "keep") 
 
 
 def _find_doubts(clips: Sequence[FramedClip]) -> dict[int, str]:
-    """By position, what is doubtful about a clip's apex."""
+    """What is doubtful about clips' apexes, by position."""
     stills = all(item.clip.num_frames == 1 for item in clips)
     end_at_apex = all(item.clip.apex == item.clip.offset for item in clips)
     if end_at_apex and not stills:
-        logger.info("all %d clips end at their apex: so the database is made", len(clips))
+        logger.info("all %d clips end at their apex, by the database's design", len(clips))
     doubts = {}
-    with logs.progress("looking at apexes", total=len(clips), unit="clips") as advance:
+    with logs.progress("checking apexes", total=len(clips), unit="clips") as advance:
         for i, item in enumerate(clips):
             advance(1)
             clip = item.clip
@@ -104,24 +104,24 @@ def _find_doubts(clips: Sequence[FramedClip]) -> dict[int, str]:
     return doubts
 
 
-def _tell_doubts(clips: Sequence[FramedClip], doubts: Mapping[int, str], doubtful: str) -> None:
+def _warn_doubts(clips: Sequence[FramedClip], doubts: Mapping[int, str], doubtful: str) -> None:
     done = {
         "keep": f"kept as they are; {_CHOICES}",
-        "spot": "spotted anew",
+        "spot": "spotted again",
         "leave_out": "left out",
     }
     for doubt in dict.fromkeys(doubts.values()):
         chosen = [i for i, other in doubts.items() if other == doubt]
-        _tell(clips, chosen, f"have an apex in doubt ({doubt})", done[doubtful])
+        _warn(clips, chosen, f"have an apex in doubt ({doubt})", done[doubtful])
 
 
-def _tell(clips: Sequence[FramedClip], chosen: Sequence[int], what: str, advice: str) -> None:
+def _warn(clips: Sequence[FramedClip], chosen: Sequence[int], what: str, advice: str) -> None:
     names = listed([clips[i].clip.id for i in chosen])
     logger.warning("%d of %d clips %s: %s; %s", len(chosen), len(clips), what, names, advice)
 
 
 def _spot(spotted: Spotted, chosen: Sequence[int], method: str) -> None:
-    """Spot the apexes of the clips at these positions; a clip without movement stays as it is."""
+    """Spot the apexes of the clips at these positions; a clip without movement is unchanged."""
     if not chosen:
         return
     spotted.method = method

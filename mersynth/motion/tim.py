@@ -1,9 +1,9 @@
-"""Temporal interpolation model (TIM): a clip brought to any number of frames.
+"""Temporal interpolation model (TIM): resampling a clip to any number of frames.
 
 Zhou, Zhao and Pietikäinen, "Towards a practical lipreading system", CVPR 2011, section 3. The
-frames of a clip are taken for vertices of a path graph, whose Laplacian's eigenvectors are sines,
-and these are defined between the vertices, too. A linear map takes the frames to the eigenvectors;
-its inverse takes a place on the curve of sines to an image.
+frames of a clip are the vertices of a path graph, whose Laplacian's eigenvectors are sines, which
+are also defined between the vertices. A linear map takes the frames to the eigenvectors; its
+inverse takes a place on the curve of sines to an image.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor
 def tim(clip: Tensor, num_frames: int) -> Tensor:
     """Interpolate a clip to a number of frames along its curve of sines.
 
-    First and last frame stay what they are, and so does the clip if ``num_frames`` is its length.
-    Repeated or otherwise linearly dependent frames are no trouble, see :func:`tim_weights`.
+    The first and last frame do not change, nor does the clip if ``num_frames`` is its length.
+    Repeated or otherwise linearly dependent frames are allowed, see :func:`tim_weights`.
 
     Args:
         clip: (T, C, H, W) or (B, T, C, H, W) in [0, 1], T of 2 or more.
@@ -26,7 +26,7 @@ def tim(clip: Tensor, num_frames: int) -> Tensor:
 
     Returns:
         (num_frames, C, H, W) or (B, num_frames, C, H, W), of the clip's type, computed in float64.
-        Sines overshoot beside a jump: what would leave [0, 1] is clipped.
+        Sines overshoot beside a jump; values outside [0, 1] are clipped.
 
     Raises:
         ValueError: if the clip has another shape, is not float in [0, 1], or there are fewer than
@@ -53,17 +53,17 @@ def tim(clip: Tensor, num_frames: int) -> Tensor:
 def tim_weights(length: int, num_frames: int) -> Tensor:
     """The share of each given frame in each interpolated one: TIM in closed form.
 
-    With n frames less their mean as the columns of X = U S V^T, Q = S V^T, and Y the orthonormal
-    eigenvectors of the path's Laplacian but for the constant one, the paper learns W from
-    W^T Q = Y^T, and makes the image at the place t in [1/n, 1] of the curve F(t)::
+    With n frames minus their mean as the columns of X = U S V^T, Q = S V^T, and Y the orthonormal
+    eigenvectors of the path's Laplacian except the constant one, the paper learns W from
+    W^T Q = Y^T, and computes the image at the place t in [1/n, 1] of the curve F(t)::
 
         f_k(t) = sqrt(2/n) sin(pi k t + pi (n - k) / (2n)),   k = 1..n-1
         image  = U (W^T)^-1 F(t) + mean
 
     For linearly independent frames W is invertible, (W^T)^-1 = Q Y and U Q = X, so that image =
-    X Y F(t) + mean: W cancels, and the weights depend on n and t alone. They are continuous in the
-    frames and go on to hold where those are linearly dependent and W does not exist; so nothing
-    here inverts a matrix. The same weights bring AU intensities or landmarks along.
+    X Y F(t) + mean: W cancels, and the weights depend only on n and t. They also hold where frames
+    are linearly dependent and W does not exist, so no matrix is inverted here. The same weights
+    interpolate AU intensities and landmarks.
 
     Args:
         length: number of given frames n, 2 or more.

@@ -2,13 +2,13 @@
 
 Scheme, parameters and stop criterion are those of scikit-image's ``optical_flow_tvl1``, which
 follows Sanchez Perez et al. (IPOL 2013), so that the two agree; here a batch is computed at once,
-on any device. :func:`mersynth.motion.flow.tvl1` is the public face.
+on any device. :func:`mersynth.motion.flow.tvl1` is the public function.
 
 In the paper's symbols, u is the flow, v the flow after the data term alone, rho the linearised
 difference of brightness, p the dual variable of the total variation of each component of u, lambda
 the attachment, theta the tightness and tau the time step. Flow has its two components (x, y) first
-here, (2, B, H, W), and p the direction of the derivative before them, (2, 2, B, H, W): what one
-operation works on then lies together in memory.
+here, (2, B, H, W), and p the direction of the derivative before them, (2, 2, B, H, W), so that each
+operation works on contiguous memory.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _MAX_LEVELS = 10
 _MIN_SIZE = 16  # a level is halved only if its shorter side is more than twice this
 _BLUR_SIGMA = 2 / 3  # before an image is halved, pixels
 _BLUR_REACH = 3  # 4 sigma
-# Pixels computed at once. A CPU is slowed by what falls out of its cache, but also by the price of
-# calling torch on little; on other devices only memory sets a limit (about 100 bytes a pixel).
+# Pixels computed at once. A CPU is slowed by cache misses, but also by the overhead of torch on
+# small tensors; on other devices only memory sets a limit (about 100 bytes per pixel).
 _CPU_PIXELS = 1 << 17
 _DEVICE_PIXELS = 1 << 25
 
@@ -80,7 +80,7 @@ def coarse_to_fine(first: Tensor, second: Tensor, scheme: Scheme) -> Tensor:
 def _one_thread() -> Iterator[None]:
     """Run torch's operations in one thread each.
 
-    They take microseconds here. Threads that meet after every one of them save little, and on a
+    They take microseconds here. Threads that synchronise after each of them save little, and on a
     busy machine wait for one another: there two took more than four times as long as one.
     """
     threads = torch.get_num_threads()
@@ -92,7 +92,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _solve(first: Tensor, second: Tensor, flow: Tensor, scheme: Scheme) -> Tensor:
-    """Improve the flow on one level of the pyramid; a pair stops when it has converged itself."""
+    """Improve the flow on one level of the pyramid; each pair stops when it has converged."""
     answer = torch.empty_like(flow)
     pairs = torch.arange(len(first), device=first.device)  # those that have not converged
     dual = flow.new_zeros(2, *flow.shape)
@@ -146,14 +146,14 @@ def _linearise_and_iterate(
 
 
 class _Smoother:
-    """Draws u from v and p, both components at once, in buffers that are made once a warp.
+    """Computes u from v and p, both components at once, in buffers allocated once per warp.
 
-    Images are walked as flat rows of numbers, so that every operation runs over contiguous memory;
-    differences across the right and the lower border come out wrong there and are set to 0.
+    Images are treated as flat arrays, so that every operation runs over contiguous memory;
+    differences across the right and the lower border are then wrong, and are set to 0.
 
     Attributes:
         u: (2, B, H, W), the flow times tau / theta.
-        v: likewise, what ``u`` is drawn to.
+        v: likewise, the target of ``u``.
     """
 
     def __init__(self, u: Tensor, dual: Tensor) -> None:
@@ -177,7 +177,7 @@ class _Smoother:
         self.px_before, self.py_before = flat_px[:-1], flat_py[:-width]
 
     def run(self) -> None:
-        """A few dual steps from ``v``, which end in ``u``."""
+        """A few dual steps from ``v``; the result is in ``u``."""
         self.u.copy_(self.v)
         for _ in range(_DUAL_STEPS):
             # p = (p + tau / theta grad u) / (1 + tau / theta |grad u|)

@@ -1,4 +1,4 @@
-"""Images seen through a flow field."""
+"""Warping images by a flow field."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch.nn import functional as F
 def warp(
     image: Tensor, flow: Tensor, sampling: Literal["bilinear", "bicubic"] = "bilinear"
 ) -> Tensor:
-    """Bring an image back along a flow: each pixel looks up the image where the flow points to.
+    """Warp an image back along a flow: each pixel samples the image where the flow points.
 
     With ``flow`` from a first to a second frame, ``warp(second, flow)`` resembles the first.
 
     Args:
         image: (B, C, H, W), any range.
         flow: (B, 2, H, W) x, y in pixels.
-        sampling: bicubic keeps fine texture, which bilinear sampling between pixels averages away;
-            it takes about three times as long, and overshoots at edges.
+        sampling: bicubic keeps fine texture, which bilinear sampling blurs; it takes about three
+            times as long, and overshoots at edges.
 
     Returns:
-        (B, C, H, W); outside of the image its border continues.
+        (B, C, H, W); outside the image its border is repeated.
 
     Raises:
         ValueError: if the shapes do not fit together.
@@ -35,7 +35,7 @@ def warp(
     """
     if image.dim() != 4 or flow.shape != (len(image), 2, *image.shape[-2:]):
         raise ValueError(
-            f"warp: wants an image (B, C, H, W) and its flow (B, 2, H, W), got "
+            f"warp: expects an image (B, C, H, W) and its flow (B, 2, H, W), got "
             f"{tuple(image.shape)} and {tuple(flow.shape)}"
         )
     height, width = image.shape[-2:]

@@ -1,1 +1,1 @@
-"""What self-contained pages share: frame and style, charts drawn as SVG, pictures within a page."""
+"""Parts of self-contained HTML pages: frame and style, SVG charts, embedded pictures."""

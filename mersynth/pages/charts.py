@@ -1,4 +1,4 @@
-"""Charts as geometry: what a page's template draws as SVG, without any script."""
+"""Chart geometry, which a page's template draws as SVG without scripts."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Mark:
 
     Attributes:
         kind: a line or an area through points, or the dots themselves.
-        points: as SVG writes points (``"x,y x,y"``); for dots each one alone, x and y.
+        points: in SVG notation (``"x,y x,y"``); for dots, x and y of each.
         style: CSS class.
-        label: its name in the legend; empty for none.
+        label: its name in the legend; empty: not in the legend.
     """
 
     kind: Literal["line", "area", "dots"]
@@ -71,7 +71,7 @@ class Plot:
         self.marks.append(Mark("area", points(*self._place(closed_x, closed_y)), style, label))
 
     def dots(self, x: np.ndarray, y: np.ndarray, style: str, label: str = "") -> None:
-        """Add a dot each."""
+        """Add one dot for each (N,) value."""
         a, b = self._place(x, y)
         found = [(round(float(i), 1), round(float(j), 1)) for i, j in zip(a, b, strict=True)]
         self.marks.append(Mark("dots", found, style, label))
@@ -116,12 +116,12 @@ class Plot:
 
 
 def scale(values: np.ndarray, low: float, high: float, first: float, last: float) -> np.ndarray:
-    """Values of low..high as places of first..last."""
+    """Map values of low..high to positions first..last."""
     return first + (values - low) / (high - low) * (last - first)
 
 
 def ticks(low: float, high: float, whole: bool = False) -> list[float]:
-    """Four to seven round values; those of values span them, those of epochs lie within them."""
+    """Four to seven round values that span the range or, if ``whole``, lie within it."""
     rough = max(high - low, 1e-6) / 5
     power = 10 ** math.floor(math.log10(rough))
     step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough * 0.999)
@@ -134,5 +134,5 @@ def ticks(low: float, high: float, whole: bool = False) -> list[float]:
 
 
 def points(x: np.ndarray, y: np.ndarray) -> str:
-    """Places as SVG writes points."""
+    """Positions in SVG notation."""
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))

@@ -1,4 +1,4 @@
-"""Pictures of clips, and images that stand within a page."""
+"""Pictures of clips, and images embedded in a page."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 _QUALITY = 88
 
 DIFFERENCE_GAIN = 5
-"""By how much :func:`difference` exaggerates."""
+"""Factor by which :func:`difference` exaggerates."""
 
 
 def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """What changes between two frames (H, W, 3) uint8, magnified, on grey; likewise uint8."""
+    """The magnified change between two frames (H, W, 3) uint8, on grey; also uint8."""
     change = after.astype(float) - before
     return np.clip(127.5 + DIFFERENCE_GAIN * change, 0, 255).astype(np.uint8)
 
 
 def data_url(image: np.ndarray) -> str:
-    """(H, W, 3) uint8 RGB as a JPEG that stands within a page."""
+    """(H, W, 3) uint8 RGB as a JPEG data URL to embed in a page."""
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     assert done
     return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

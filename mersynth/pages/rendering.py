@@ -1,4 +1,4 @@
-"""Pages from templates, whole or not at all."""
+"""Pages from templates, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SHARED = Path(__file__).parent
 
 
 def render(folder: Path, template: str, path: Path, **content: Any) -> Path:
-    """Fill a template and write it in one piece; all text of the content is escaped.
+    """Fill a template and write it all or nothing; text in the content is escaped.
 
     Args:
-        folder: of the templates; ``base.html.j2`` and ``style.css`` lie beside this file.
+        folder: folder of the templates; ``base.html.j2`` and ``style.css`` are beside this file.
         template: file in that folder.
         path: the page to write; its folder must exist.
-        content: what the template names.
+        content: the template's variables.
 
     Returns:
         The path.
@@ -59,18 +59,18 @@ def _environment(folder: Path) -> Environment:
 
 
 def figure(value: float | None) -> str:
-    """Three decimals; a dash where there is nothing to count."""
+    """Three decimals; a dash for None."""
     return "–" if value is None else f"{value:.3f}"  # noqa: RUF001
 
 
 def signed(value: float) -> str:
-    """Three decimals with a sign, but for zero; a minus as wide as a plus."""
+    """Three decimals with a sign, except for zero; the minus is as wide as a plus."""
     text = f"{value:+.3f}"
     return "0.000" if text in ("+0.000", "-0.000") else text.replace("-", "−")  # noqa: RUF001
 
 
 def mean_count(value: float) -> str:
-    """A whole number as such, the mean of several with one decimal."""
+    """A whole number without decimals, others with one."""
     return f"{value:,.0f}" if abs(value - round(value)) < 0.05 else f"{value:,.1f}"
 
 

@@ -1,4 +1,4 @@
-"""The camera, what of its image is shown, and small image operations that scenes need."""
+"""The camera, the part of its image that is shown, and small image operations for scenes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPAN = 20.0  # width of what an image framed as HEAD shows at the face's depth, 
 _FACE_DEPTH = 4.0  # cm
 _DISTANCE = 90.0  # of the camera, cm
 _AXIS_HEIGHT = -0.5  # what the camera looks at, cm
-_MARGIN = 1.0  # cm around a face that is cut off, which a drifting head brings into the picture
+_MARGIN = 1.0  # cm around a cropped face that a drifting head brings into the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Camera:
     Attributes:
         size: side of the image, in pixels. Pixel (0, 0) has its centre at (0.5, 0.5).
         span: width of what the image shows at the face's depth, cm.
-        centre: (x, y) of what is in the image's middle at the face's depth, cm. The camera itself
-            stays where it is: another centre is another part of the same picture.
+        centre: (x, y) of the image's middle at the face's depth, cm. The camera itself does not
+            move: another centre shows another part of the same picture.
     """
 
     size: int
@@ -35,12 +35,12 @@ class Camera:
 
     @property
     def pixels_per_cm(self) -> float:
-        """Pixels a centimetre at the face's depth."""
+        """Pixels per centimetre at the face's depth."""
         return self.size / self.span
 
     @property
     def axis(self) -> tuple[float, float]:
-        """(x, y) in pixels of what the camera looks at."""
+        """(x, y) in pixels of the point that the camera looks at."""
         k, (x, y) = self.pixels_per_cm, self.centre
         return self.size / 2 - x * k, self.size / 2 + (y - _AXIS_HEIGHT) * k
 
@@ -50,7 +50,7 @@ class Camera:
         return (x - right) / k, (down - y) / k + _AXIS_HEIGHT
 
     def scale(self, z: Tensor) -> Tensor:
-        """Pixels a centimetre at depth z."""
+        """Pixels per centimetre at depth z."""
         return self.pixels_per_cm * (_DISTANCE - _FACE_DEPTH) / (_DISTANCE - z)
 
     def project(self, points: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a picture shows of a camera's image: a rectangle, squeezed into a square.
+    """The part of a camera's image that a picture shows: a rectangle, squeezed into a square.
 
     Attributes:
         size: side of the picture, in its own pixels.
@@ -116,12 +116,12 @@ class Window:
 def frame_face(size: int, framing: Framing, eyes: Tensor) -> tuple[Camera, Window]:
     """The camera and window that show a face in a framing.
 
-    A head framed as ``HEAD`` is where it is, as before a camera; other framings are those of
-    cropped pictures, which are cut out by the eyes.
+    With ``HEAD`` the head stays where it is, as in a recording; other framings are those of cropped
+    pictures, which are cut out by the positions of the eyes.
 
     Args:
         size: side of the picture, in pixels.
-        framing: where the eyes shall lie in it.
+        framing: where the eyes should lie in it.
         eyes: (2, 3) centres of the subject's right and left eye, cm.
     """
     if framing == HEAD:
@@ -129,7 +129,7 @@ def frame_face(size: int, framing: Framing, eyes: Tensor) -> tuple[Camera, Windo
     (left, top), (right, bottom) = (
         (float(x), float(y)) for x, y in torch.stack(Camera(1).plane(*_seen(eyes).unbind(-1)), -1)
     )
-    across = framing.apart * size / (right - left)  # pixels of the picture a centimetre
+    across = framing.apart * size / (right - left)  # pixels of the picture per centimetre
     down = across * framing.aspect
     k = min(across, down)
     width, height = size * k / across, size * k / down

@@ -1,4 +1,4 @@
-"""What a recording holds beside the expression: blinks, a restless mouth, a drifting head, light.
+"""What a recording shows besides the expression: blinks, mouth movements, head drift, flicker.
 
 Sources:
     A. Bentivoglio et al., "Analysis of blink rate patterns in normal subjects", Movement Disorders
@@ -27,27 +27,26 @@ class Capture(Settings):
     """Rates and sizes; the defaults are those of ``configs/capture/lab.yaml``.
 
     Args:
-        blinks: a minute, in the mean.
+        blinks: mean number per minute.
         blink_spread: standard deviation over clips of the rate's logarithm.
         partial_blinks: share of blinks that leave the eye partly open.
         blink_seconds: shortest and longest, from open to open.
-        swallows: a minute; chin and lips move for about a second.
-        mouth_moves: lips that press, part or roll without meaning, a minute.
+        swallows: per minute; chin and lips move for about a second.
+        mouth_moves: meaningless pressing, parting or rolling of the lips, per minute.
         mouth_strength: AU intensities of both, uniform.
-        stray_aus: share of clips with one weak AU or two that have nothing to do with the
-            expression.
+        stray_aus: share of clips with one or two weak AUs unrelated to the expression.
         stray_strength: their intensities, uniform.
-        uneven: standard deviation over clips and AUs of the logarithm of the left side's intensity
-            over the right's, of what both sides show; AUs that have no sides are even.
-        head_roll, head_yaw, head_pitch: the head's sway about where it is held, standard deviation
-            in degrees of a person who moves most.
-        head_shift: the same of its place, cm.
-        head_share: share of that by which a person sways, uniform.
-        head_hz: swings a second of the sway, uniform.
+        uneven: standard deviation, over clips and AUs on both sides, of the logarithm of the left
+            side's intensity over the right's; AUs without sides are even.
+        head_roll, head_yaw, head_pitch: sway of the head about its resting pose; standard deviation
+            in degrees for the person who moves most.
+        head_shift: the same for its position, cm.
+        head_share: share of these by which a person sways, uniform.
+        head_hz: swings of the head per second, uniform.
         flicker: of the light, as a share.
 
     Raises:
-        ValueError: if a number lies outside of what makes sense.
+        ValueError: if a number lies outside its range.
     """
 
     blinks: float = 17.0
@@ -93,7 +92,7 @@ class Capture(Settings):
 
 
 LAB = Capture()
-"""A seated person who watches a video and was asked to keep still."""
+"""A seated person who watches a video and has been asked to keep still."""
 
 PLAIN_CAPTURE = Capture(
     blinks=10.0, blink_spread=0.0, blink_seconds=(0.18, 0.3), swallows=0.0, mouth_moves=0.0,
@@ -106,4 +105,4 @@ STILL = Capture(
     blinks=0.0, swallows=0.0, mouth_moves=0.0, stray_aus=0.0, head_roll=0.0, head_yaw=0.0,
     head_pitch=0.0, head_shift=0.0, flicker=0.0, uneven=0.0,
 )  # fmt: skip
-"""Nothing but the expression; the head is held as each clip begins."""
+"""Only the expression; the head keeps the pose in which each clip begins."""

@@ -1,7 +1,7 @@
-"""Which Action Units an emotion shows, and how often.
+"""Which Action Units each emotion shows, and how often.
 
-Modelled on what SAMM's coders wrote: few AUs, often one, often on one side, and the same AU under
-several emotions.
+Modelled on SAMM's annotations: few AUs, often one, often on one side, and the same AU under several
+emotions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Eyes: the ball, painted once, and the lids, which slide over it in every frame."""
+"""Eyes: the eyeball, painted once, and the lids, which slide over it in every frame."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Eyes:
     Attributes:
         curves: (2, 4, N) for the right and left eye: y of the crease, the upper lid's margin, the
             lower lid's margin, and the lower lid's foot, at N columns over the image's width.
-        boxes: for each eye the rows and columns (top, bottom, left, right) that its lids reach.
+        boxes: for each eye, the rows and columns (top, bottom, left, right) that its lids reach.
         ball: (3, R, R) linear-light colour of the balls.
         depth: z of the balls, cm.
     """
@@ -44,7 +44,7 @@ class Eyes:
 
         Args:
             x: (T, ...) columns in pixels.
-            eye: 0 the subject's right eye, 1 the left.
+            eye: 0 for the subject's right eye, 1 for the left.
             closing: (T,) share of the opening that the upper lid covers; negative opens wider.
             rising: (T,) share that the lower lid covers.
 

@@ -1,4 +1,4 @@
-"""The skin's folds: furrows that an Action Unit, or age, draws on the surface.
+"""Skin folds: furrows that Action Units, or age, produce on the surface.
 
 A fold is a polyline on the canonical face with a depth and a width. Its height profile, a furrow
 between two bulges, tilts the normals, and light reaches its bottom less.
@@ -24,8 +24,8 @@ class Fold:
         points: its course, (|x|, y) in cm.
         depth: in cm.
         width: half width of the furrow, cm.
-        aus: the strength with which each AU draws it, at intensity 1.
-        age: the strength at which an old face shows it at rest.
+        aus: its strength for each AU at intensity 1.
+        age: its strength on an old face at rest.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -116,7 +116,7 @@ def _profile(fold: Fold, side: Tensor, y: Tensor) -> Tensor:
         share = torch.where(distance2 < best, (before + along * length) / total, share)
         best = torch.minimum(best, distance2)
         before += length
-    # What begins at the mid-line goes on beyond it, and does not fade there.
+    # A fold that begins at the mid-line continues beyond it, and does not fade there.
     start = 1.0 if fold.points[0][0] == 0.0 else 0.0
     ends = torch.minimum(share + start, 1 - share) * 3
     q = best / fold.width**2

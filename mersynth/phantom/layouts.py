@@ -1,4 +1,4 @@
-"""Where the real databases keep the frames of a clip, and which clips a table of theirs lists."""
+"""Where the real databases keep the frames of a clip, and which clips their tables list."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Layout(ABC):
         source: the database, as ``mersynth prepare --source`` takes it.
         patterns: names of the tables that it reads, as globs.
         first_subject: the phantom subject that stands for subject 0 of the database.
-        with_table: whether the table belongs into the tree.
-        has_aus: whether the table gives AUs; else clips show those that their emotion is known by.
+        with_table: whether the table belongs in the tree.
+        has_aus: whether the table gives AUs; else clips show a prototype of their emotion.
         raw_shape: width and height of the raw release's frames, in pixels.
     """
 
@@ -52,7 +52,7 @@ class Layout(ABC):
 
     @abstractmethod
     def clips(self, table: Path) -> list[Clip | None]:
-        """The clips of a table, in its order; None for one that cannot be read, which is logged.
+        """The clips of a table, in order; None for a clip that cannot be read, which is logged.
 
         Raises:
             SourceError: if the table cannot be read.
@@ -101,7 +101,7 @@ class _SAMM(_TableLayout):
 
 
 class _SMIC(_TableLayout):
-    """SMIC-E, HS: the clips of the table, of which the frames onset..offset are rendered."""
+    """SMIC-E, HS: the clips of the table; only the frames onset..offset are rendered."""
 
     database = SMIC()
     first_subject = 400
@@ -112,7 +112,7 @@ class _SMIC(_TableLayout):
 
 
 class _SMICAll(Layout):
-    """SMIC_all_cropped or _raw, HS: the clips that MEGC2019 lists; their length is a fixed one."""
+    """SMIC_all_cropped or _raw, HS: the clips that MEGC2019 lists, all of one length."""
 
     source = "smic"
     patterns = ("*.csv",)
@@ -138,7 +138,7 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "samm": (_SAMM(),),
     "smic": (_SMIC(), _SMICAll()),
 }
-"""The layouts of each database; which one a table belongs to, its name tells."""
+"""The layouts of each database; a table's name decides which one it belongs to."""
 
 
 def choose_layout(table: Path, name: str) -> Layout:
@@ -159,14 +159,14 @@ def choose_layout(table: Path, name: str) -> Layout:
     if not fitting:
         patterns = " or ".join(p for layout in LAYOUTS[name] for p in layout.patterns)
         raise ValueError(
-            f"{table.name} is not what {name} calls its table ({patterns}); prepare would not find "
-            "it: give the table its official name"
+            f"{table.name} is not the name of a table of {name} ({patterns}), so prepare would not "
+            "find it: give the table its official name"
         )
     return fitting[0]
 
 
 def with_prototype(clip: Clip, seed: int) -> Clip:
-    """The clip with AUs that its emotion is known by, for a database that gives none."""
+    """The clip with AUs of a prototype of its emotion, for a database without AUs."""
     known = prototypes(clip.emotion)
     rng = np.random.default_rng([seed, 1, zlib.crc32(clip.id.encode())])
     return replace(clip, aus=known[rng.integers(len(known))].aus)
@@ -192,11 +192,11 @@ def _listed(row: TableRow) -> Clip:
 
 
 def _prefix(release: Release) -> str:
-    """What the names of frames begin with where they were cropped."""
+    """The prefix of the names of cropped frames."""
     return "reg_" if release == "cropped" else ""
 
 
 def _unpadded(name: str) -> str:
-    """``"s03_ne_02"`` to ``"s3_ne_02"``, as SMIC's folders are called."""
+    """``"s03_ne_02"`` to ``"s3_ne_02"``, the name of SMIC's folder."""
     subject, _, rest = name.partition("_")
     return f"s{int(subject[1:])}_{rest}"

@@ -1,4 +1,4 @@
-"""What a person wears, and what lies between them and a picture: lips, light, room and camera."""
+"""How a person is recorded: glasses, hair, lips, light, room and camera."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Glasses:
 
     Attributes:
         half: half the width and half the height of a lens.
-        corners: exponent of the superellipse that a lens is: 2 an ellipse, 4 nearly a rectangle.
+        corners: exponent of the lens' superellipse: 2 an ellipse, 4 nearly a rectangle.
         rim: thickness of the rims.
         brow: share by which they are thicker above; -1: rims below only.
         colour: of the rims, linear light.
-        glare: light that the lenses mirror.
+        glare: light that the lenses reflect.
     """
 
     half: tuple[float, float]
@@ -39,7 +39,7 @@ class Fringe:
     Attributes:
         cut: ``"straight"``, ``"swept"`` to one side, or ``"parted"`` in the middle.
         tips: height of its tips on the average head, cm; the brows' upper edge is at 4.9.
-        slant: rise of the tips to the subject's left, cm a cm.
+        slant: rise of the tips towards the subject's left, cm per cm.
     """
 
     cut: FringeCut
@@ -49,23 +49,23 @@ class Fringe:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How one person is recorded; by itself bare-faced, lips closed, before a perfect camera.
+    """How one person is recorded; by default a bare face, lips closed, and a perfect camera.
 
     Attributes:
-        glasses, fringe: their kind; None: there is none.
-        beard_cut: which parts of a beard are left, where the subject has one.
-        parted: how far the lips are apart at rest, as an intensity of AU 25.
+        glasses, fringe: their kind, or None.
+        beard_cut: which parts of the subject's beard, if any, are left.
+        parted: how far apart the lips are at rest, as an intensity of AU 25.
         softness: of the light: 0 a lamp, 1 a large screen.
-        backdrop: what is behind: a bare ``"wall"``, a ``"curtain"`` or ``"shelves"``.
-        accent: the second colour of what is behind.
-        grey: whether the camera is a grey one.
-        balance: factors on red, green and blue: a white balance that is off.
-        read_noise: standard deviation of what reading the sensor adds, as a share of its full
-            scale, in linear light.
+        backdrop: the background: a bare ``"wall"``, a ``"curtain"`` or ``"shelves"``.
+        accent: the second colour of the background.
+        grey: whether the camera records grey.
+        balance: factors on red, green and blue: an imperfect white balance.
+        read_noise: standard deviation of the sensor's read noise, as a share of its full scale, in
+            linear light.
         blur: standard deviation of the optics' blur, cm on the face.
         metering: how far exposure brings a face to a camera's usual level: 0 not at all, so that a
             dark face is dark, 1 all the way.
-        jpeg: quality at which the frames are compressed, 1..100; None: they are not.
+        jpeg: quality of the frames' compression, 1..100; None: not compressed.
     """
 
     glasses: Glasses | None = None
@@ -84,4 +84,4 @@ class Look:
 
 
 BARE = Look()
-"""A bare face before a perfect camera."""
+"""A bare face and a perfect camera."""

@@ -1,8 +1,8 @@
 """The head's surface: MediaPipe's face mesh, closed at the lips, with a skull and two ears.
 
 Coordinates are centimetres: x to the image's right (the subject's left), y up, z towards the
-camera. "Canonical" positions are those of the average head; every subject shares them, so that
-colours and movements are given once, as functions of the canonical position.
+camera. "Canonical" positions are those on the average head; all subjects share them, so that
+colours and movements are defined once, as functions of the canonical position.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     Returns:
         (..., V, 3).
     """
-    # All that belongs to a vertex lies together, so that it is fetched and added as one row.
+    # The values of one vertex are adjacent, so that they are fetched and added as one row.
     rows = vertices.movedim(-2, 0).contiguous()
     first, second, third = (rows[faces[:, k]] for k in range(3))
     normal = torch.linalg.cross(second - first, third - first)
@@ -104,7 +104,7 @@ def loop_subdivide(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     """One round of Loop subdivision with boundary rules (C. Loop, 1987).
 
     Args:
-        vertices: (V, C) positions, and what else is to be smoothed with them.
+        vertices: (V, C) positions, and other values to be smoothed with them.
         faces: (F, 3).
 
     Returns:
@@ -132,7 +132,7 @@ def loop_subdivide(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     both_rim = torch.cat([rim, rim.flip(1)])
     beside = torch.zeros_like(vertices).index_add_(0, both_rim[:, 0], vertices[both_rim[:, 1]])
     even = torch.where(on_rim[:, None], vertices * 3 / 4 + beside / 8, smooth)
-    # A vertex with more than two rim edges (a mouth corner) would be pulled: keep it.
+    # A vertex with more than two rim edges (a mouth corner) would be displaced: keep it.
     rim_degree = torch.bincount(both_rim[:, 0], minlength=v)[:, None]
     even = torch.where(on_rim[:, None] & (rim_degree != 2), vertices, even)
 

@@ -1,4 +1,4 @@
-"""How a face moves through a clip: the expression's curve, and what else is never still."""
+"""How a face moves through a clip: the curve of the expression, and all other motion."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mersynth.phantom.camera import SPAN
 from mersynth.phantom.capture import PLAIN_CAPTURE, Capture
 from mersynth.phantom.settings import Range
 
-# Intensity of a movement that a coder would give the letter E. A micro-expression's skin moves
-# half a pixel to two at 128 pixels.
+# Intensity of a movement that a coder would rate E. In a micro-expression the skin moves by half a
+# pixel to two at 128 pixels.
 _FULL = {"micro": 0.42, "macro": 1.0}
-_UNLETTERED = (0.35, 0.8)  # what a coder gives no letter, on the letters' scale
+_UNLETTERED = (0.35, 0.8)  # movements without a letter, on the letters' scale
 _LATERAL = np.array([ACTION_UNITS[au].lateral for au in CONDITION_AUS])
 _LETTERS = tuple(LETTER_INTENSITY)
 _AU43 = CONDITION_AUS.index(43)
-# How a clip's head is held: deviation of its shift right and down, roll, yaw and pitch.
+# Resting pose of a clip's head: standard deviation of shift right and down, roll, yaw and pitch.
 _HELD = (0.008, 0.008, 0.02, 0.05, 0.03)
 _SWALLOW = ((17, 24),)  # chin and lips close the mouth while it swallows
 _LIPS = ((24,), (25,), (28,), (23,))
@@ -34,7 +34,7 @@ class ClipMotion:
         aus: (T, 20, 2) AU intensities in [0, 1], the subject's left and right side.
         pose: (T, 5) shift right and down (share of the image's side), roll, yaw, pitch (radians).
         blink: (T,) closing of the lids in [0, 1].
-        light: (T,) factor on the light.
+        light: (T,) factor on the light's strength.
     """
 
     aus: np.ndarray
@@ -53,16 +53,16 @@ class ClipMotion:
 def peak_intensities(
     cell: str, strength: Strength, expressiveness: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Intensities at the apex of what an AU cell names.
+    """Intensities of an AU cell at the apex.
 
-    Of alternatives the first is shown. An AU on one side leaves the other at rest; an asymmetric
-    one moves it half as much. AUs outside of ``CONDITION_AUS`` move nothing.
+    The first of alternatives is shown. An AU on one side leaves the other at rest; an asymmetric
+    one moves it half as much. AUs that are not in ``CONDITION_AUS`` move nothing.
 
     Args:
         cell: an AU cell, for instance ``"4B+L14"``.
         strength: the letter E means about 0.42 in a micro-expression and 1 in a macro-expression.
-        expressiveness: how strongly the subject shows what it shows, about 1.
-        rng: draws the strength of what has no letter, and variation.
+        expressiveness: how strongly the subject shows expressions, about 1.
+        rng: draws the strength of AUs without a letter, and variation.
 
     Returns:
         (20, 2) in [0, 1], left and right.
@@ -92,7 +92,7 @@ def letter_of(level: float) -> str:
 def expression_curve(count: int, apex: float, rng: np.random.Generator) -> np.ndarray:
     """Rise from 0 at the onset to 1 at the apex, and fall to nearly 0 at the offset.
 
-    Rise and fall have each their own speed and unevenness; around the apex it may stay a moment.
+    Rise and fall each have their own speed and unevenness; the apex may be held for a moment.
 
     Args:
         count: number of frames.
@@ -122,17 +122,17 @@ def clip_motion(
     rng: np.random.Generator,
     capture: Capture = PLAIN_CAPTURE,
 ) -> ClipMotion:
-    """A clip's motion: the expression, and what makes real clips hard.
+    """A clip's motion: the expression, and the disturbances of real clips.
 
     Args:
         peaks: (20, 2) intensities at the apex.
         count: number of frames.
         apex: position of the apex among them.
-        fps: frames a second.
-        rng: draws all of it.
-        capture: what there is beside the expression, and how much of it.
+        fps: frames per second.
+        rng: source of randomness.
+        capture: which motion there is besides the expression, and how much.
     """
-    # Each by its own draws: whether somebody blinks does not change how the head sways.
+    # Each has its own random draws: whether somebody blinks does not change how the head sways.
     stillness, lips, lids, sides = rng.spawn(4)
     peaks = _uneven(peaks, capture.uneven, sides)
     aus = np.zeros((count, *peaks.shape))
@@ -155,7 +155,7 @@ def clip_motion(
 
 
 def _uneven(peaks: np.ndarray, spread: float, rng: np.random.Generator) -> np.ndarray:
-    """(20, 2) peaks whose sides differ: half of that is the clip's, half the AU's own."""
+    """(20, 2) peaks whose sides differ, half of that by clip and half by AU."""
     log_ratio = spread * math.sqrt(0.5) * (rng.normal() + rng.normal(size=len(peaks)))
     half = np.where(_LATERAL, log_ratio / 2, 0.0)[:, None]
     return np.clip(peaks * np.exp(half * [1, -1]), 0, 1)
@@ -166,7 +166,7 @@ def _smooth(share: np.ndarray) -> np.ndarray:
 
 
 def _wander(seconds: np.ndarray, hertz: Range, rng: np.random.Generator) -> np.ndarray:
-    """A slow, smooth wander that starts at 0; over minutes it deviates by 1 from its mean."""
+    """A slow, smooth drift that starts at 0; over minutes its standard deviation is 1."""
     total = np.zeros_like(seconds)
     for frequency in rng.uniform(*hertz, 3):
         phase = rng.uniform(0, 2 * np.pi)
@@ -176,7 +176,7 @@ def _wander(seconds: np.ndarray, hertz: Range, rng: np.random.Generator) -> np.n
 
 
 def _sway(seconds: np.ndarray, capture: Capture, rng: np.random.Generator) -> np.ndarray:
-    """(T, 5) how the pose wanders, from 0."""
+    """(T, 5) drift of the pose, starting at 0."""
     shift = capture.head_shift / SPAN
     turns = np.deg2rad([capture.head_roll, capture.head_yaw, capture.head_pitch])
     size = np.array([shift, 0.75 * shift, *turns])
@@ -184,7 +184,7 @@ def _sway(seconds: np.ndarray, capture: Capture, rng: np.random.Generator) -> np
 
 
 def _blinks(seconds: np.ndarray, capture: Capture, rng: np.random.Generator) -> np.ndarray:
-    """(T,) closing of the lids: fast down, slower up, half of the times not all the way."""
+    """(T,) closing of the lids: fast down, slower up, half of the time not completely."""
     spread = capture.blink_spread
     rate = capture.blinks * rng.lognormal(-(spread**2) / 2, spread)
     closed = np.zeros_like(seconds)
@@ -213,13 +213,13 @@ def _restless_mouth(seconds: np.ndarray, capture: Capture, rng: np.random.Genera
 def _times(
     seconds: np.ndarray, rate: float, longest: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """When events begin that come at a rate a minute, those before the clip that reach into it."""
+    """Start times of events at a rate per minute; some begin before the clip and reach into it."""
     whole = seconds[-1] + longest
     return rng.uniform(-longest, seconds[-1], rng.poisson(rate * whole / 60))
 
 
 def _bump(after: np.ndarray, long: float, rise: float) -> np.ndarray:
-    """0 to 1 and back to 0 within ``long`` seconds, the rise taking its share of them."""
+    """0 to 1 and back to 0 within ``long`` seconds; ``rise`` is the rise's share of them."""
     up = np.clip(after / (rise * long), 0, 1)
     down = np.clip((long - after) / ((1 - rise) * long), 0, 1)
     return _smooth(np.minimum(up, down))

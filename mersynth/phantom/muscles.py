@@ -1,13 +1,13 @@
-"""What each Action Unit does to the surface, after FACS' description of its muscle.
+"""How each Action Unit moves the surface, after FACS' description of its muscle.
 
-A movement is a sum of pulls: a displacement in cm that is strongest at one place and fades with the
-distance from it, along and across the muscle's line as far as the skin follows there. All are given
-for both sides at once as functions of ``side = |x|``, and cut in two at the mid-line by a smooth
-step, so that left and right are mirror images.
+A movement is a sum of pulls: displacements in cm that are strongest at one place and fade with the
+distance from it, along and across the muscle's line. All are defined for both sides at once as
+functions of ``side = |x|``, and divided at the mid-line by a smooth step, so that left and right
+are mirror images.
 
-The mouth's opening tears the surface along the line between the lips, so every movement is given
-twice: as the upper lip's side of that line follows it, and as the lower lip's side does. Away from
-the mouth both are the same.
+An opening mouth splits the surface along the line between the lips, so every movement is defined
+twice: for the upper lip's side of that line, and for the lower lip's side. Away from the mouth both
+are the same.
 
 Source: P. Ekman, W. Friesen, J. Hager, Facial Action Coding System, 2002; the positions are those
 of MediaPipe's canonical face. Sizes and directions are compared with real faces in
@@ -31,16 +31,16 @@ _BOTH, _UPPER, _LOWER = "both", "upper", "lower"
 
 
 class _Pull(NamedTuple):
-    """Skin that is drawn along; all in cm.
+    """A pull on the skin; all in cm.
 
     Attributes:
         at: (|x|, y) of the place that moves most.
         reach: spread across and along the pull's line, a standard deviation each.
         move: displacement outwards, up and forwards.
-        beyond: spread on the outer and the upper side, where it is another one: skin follows
-            freely on one side of a fold and hardly on the other.
+        beyond: spread on the outer and the upper side, where it differs: skin follows freely on one
+            side of a fold and hardly on the other.
         turn: degrees by which the line leans from upright towards the mid-line.
-        lip: the lip's side that it moves.
+        lip: which lip's side it moves.
     """
 
     at: tuple[float, float]

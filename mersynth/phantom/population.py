@@ -36,7 +36,7 @@ DEFAULT_COUNTS: Mapping[str, int] = {
     "surprise": 15,
     "other": 26,
 }
-"""SAMM's five best filled classes and their counts."""
+"""SAMM's five largest classes and their counts."""
 
 _SECONDS: dict[Strength, tuple[float, float, float]] = {
     "micro": (0.36, 0.15, 0.5),  # median, shortest, longest
@@ -71,19 +71,19 @@ def clip_specs(
 ) -> list[ClipSpec]:
     """Plan a population's clips; nothing is rendered.
 
-    As in real data some subjects show many clips and some few, and few subjects show every emotion.
+    As in real data, some subjects have many clips and some few, and few show every emotion.
 
     Args:
         seed: determines the plan.
-        subjects: number of subjects, each with a clip at least.
+        subjects: number of subjects, each with at least one clip.
         counts: number of clips of each emotion (labels of SAMM).
         strength: ``"micro"`` or ``"macro"``.
         first_subject: number of the first subject.
-        fps: frames a second.
+        fps: frames per second.
         max_frames: longest clip, in frames.
 
     Returns:
-        The clips, those of a subject together.
+        The clips, grouped by subject.
 
     Raises:
         ValueError: if an emotion is unknown, a count negative, or there are fewer clips than
@@ -125,11 +125,11 @@ def render_clip(
     Args:
         spec: which clip.
         image_size: side of the frames, in pixels.
-        device: where to render. Sensor noise differs between kinds of devices, all else does not.
+        device: where to render. Only sensor noise differs between kinds of devices.
         framing: which part of the head is shown.
-        population: what the subject wears, and how it is recorded.
-        capture: what there is beside the expression; blinks count as AU 43, a mouth that swallows
-            or presses as its AUs.
+        population: how the subject looks and is recorded.
+        capture: what there is besides the expression; blinks count as AU 43, mouth movements as
+            their AUs.
 
     Returns:
         Frames (T, H, W, 3) uint8; true AU intensities (T, 20, 2) float32 in [0, 1], left and
@@ -170,8 +170,8 @@ def write_store(
 ) -> ClipStore:
     """Render a population into a new store; see :func:`clip_specs` and :func:`render_clip`.
 
-    The truth is kept with the clips: intensities hold every AU that moved, blinks as AU 43, and
-    landmarks where the head was; the header holds how people and recordings were drawn.
+    The truth is stored with the clips: intensities hold every AU that moved, blinks as AU 43, and
+    landmarks follow the head; the header records how people and recordings were drawn.
 
     Raises:
         ValueError: as :func:`clip_specs`, or if the image size is odd or below 32.

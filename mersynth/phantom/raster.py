@@ -1,4 +1,4 @@
-"""A small z-buffer: which triangle each pixel sees, and where in it."""
+"""A small z-buffer: which triangle each pixel shows, and where in it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def rasterize(points: Tensor, depth: Tensor, faces: Tensor, size: int) -> Raster
     covered = torch.isfinite(nearest).reshape(size, size)
     corners = torch.zeros(size * size, 3, dtype=torch.long, device=device)
     weights = torch.zeros(size * size, 3, device=device)
-    # On an edge two triangles are equally near: the first counts, whatever the order of writing.
+    # On an edge two triangles are equally near: the first counts, in any order of writing.
     first = torch.full((size * size,), len(faces), device=device)
     for pixel, face, _, z in found:
         front = z == nearest[pixel]
@@ -85,7 +85,7 @@ def _candidates(
         return d[..., 0] * e[..., 1] - d[..., 1] * e[..., 0]
 
     weight = torch.stack([cross(b, c), cross(c, a), cross(a, b)], -1) / area[part][:, None, None]
-    # A little tolerance, or rounding would leave cracks between neighbours.
+    # A little tolerance: rounding would leave cracks between neighbours.
     inside = (weight >= -1e-4).all(-1) & (place < size).all(-1)
     row, column = inside.nonzero(as_tuple=True)
     pixel = (place[row, column, 1] * size + place[row, column, 0]).long()

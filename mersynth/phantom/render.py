@@ -1,8 +1,8 @@
 """Frames of a phantom subject, with their true landmarks and flow.
 
-The subject is rasterised once (:mod:`scene`). A frame finds, for each of its pixels, the place on
-the neutral face that it shows, by inverting the motion with a fixed-point iteration; looks the
-colour up there; and lights it by the normals that the movement has turned.
+The subject is rasterised once (:mod:`scene`). For each pixel of a frame, the renderer finds the
+place on the neutral face that it shows, by inverting the motion with a fixed-point iteration; looks
+up the colour there; and lights it with the moved normals.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Rendered:
     Attributes:
         frames: (T, 3, H, W) RGB in [0, 1].
         landmarks: (T, 68, 2) x, y in pixels, iBUG's points; the first pixel's centre at 0.
-        flow: (T, 2, H, W) x, y in pixels: where the place that frame 0 shows at a pixel has moved
-            to in frame t. None unless asked for.
+        flow: (T, 2, H, W) x, y in pixels: how far the place that frame 0 shows at a pixel has moved
+            in frame t. None unless asked for.
     """
 
     frames: Tensor
@@ -53,7 +53,7 @@ class _Seen:
     cover: Tensor  # (S, S) bool: the head, not the room
     ball: Tensor  # (S, S) bool: an eyeball
     behind: Tensor  # (1, 2, S, S) places in the neutral image, for the eyeballs
-    worn: Tensor | None  # (S, S) bool: glasses or a fringe
+    overlay: Tensor | None  # (S, S) bool: glasses or a fringe
     before: Tensor | None  # (1, 2, S, S) places in the neutral image, for those
 
 
@@ -62,8 +62,8 @@ class PhantomRenderer:
 
     Args:
         subject: whose head.
-        image_size: side of the square frames, in pixels; even, 32 at least.
-        device: where the maps live and frames are computed.
+        image_size: side of the square frames, in pixels; even, at least 32.
+        device: where the maps are kept and frames are computed.
         framing: which part of the head the frames show.
 
     Raises:
@@ -92,14 +92,14 @@ class PhantomRenderer:
         self.scene: Scene = build_scene(subject, image_size, self.device, framing)
         camera, window = self.scene.camera, self.scene.window
         right, down = camera.axis
-        # Below it, the lower lip's side may move otherwise than the upper lip's.
+        # Below it, the lower lip's side may move differently from the upper lip's.
         self._top = window.rows_and_columns((down, down, right, right))[0]
         self._room = sample(self.scene.room[None], window.centres(self.device)[None], camera.size)
-        k, worn = camera.pixels_per_cm, self.scene.worn
+        k, overlay = camera.pixels_per_cm, self.scene.overlay
         self._sensor = Sensor(subject, k * sum(window.scale) / 2)
-        if worn is not None:
+        if overlay is not None:
             centres = window.centres(self.device)[None]
-            self._worn_depth = sample(worn.depth[None, None], centres, camera.size)[0, 0]
+            self._layer_depth = sample(overlay.depth[None, None], centres, camera.size)[0, 0]
         self._exposure = 1.0
         self._exposure = self._expose()
 
@@ -121,10 +121,10 @@ class PhantomRenderer:
             pose: (T, 5) shift right and down in 20 cm, the width of a picture framed as ``HEAD``;
                 then roll (clockwise), yaw (nose to the image's right) and pitch (nose up) in
                 radians.
-            blink: (T,) closing of the lids in [0, 1], beside what AU 43 closes.
+            blink: (T,) closing of the lids in [0, 1], in addition to AU 43.
             light: (T,) factor on all light, about 1.
             noise_generator: a generator on this renderer's device; adds the subject's camera noise.
-            flow: compute the flow too.
+            flow: whether to compute the flow too.
 
         Returns:
             The frames with their truth.
@@ -166,7 +166,7 @@ class PhantomRenderer:
         parted = self.subject.look.parted
         if not parted:
             return aus
-        # Lips that are apart at rest: the rest is where the intensities start.
+        # Lips apart at rest: intensities are counted from there.
         aus = aus.clone()
         closed = aus[:, _CLOSING].amax(1)
         aus[:, _AU25] += parted * (1 - aus[:, _AU25]) * (1 - closed)
@@ -199,10 +199,10 @@ class PhantomRenderer:
         cover[:, :, top:] = torch.lerp(cover_low, cover[:, :, top:], mix)
         self._draw_eyes(colour, eyes, motion)
         picture = colour + (1 - cover) * self._room
-        if scene.worn is not None:
-            top, bottom, left, right = scene.window.rows_and_columns(scene.worn.box)
+        if scene.overlay is not None:
+            top, bottom, left, right = scene.window.rows_and_columns(scene.overlay.box)
             box = (..., slice(top, bottom), slice(left, right))
-            layer = sample(scene.worn.colour[None], motion.behind(self._worn_depth)[box], size)
+            layer = sample(scene.overlay.colour[None], motion.behind(self._layer_depth)[box], size)
             picture[box] = picture[box] * (1 - layer[:, 3:]) + layer[:, :3]
         return self._sensor.expose(picture, light * self._exposure, noise)
 
@@ -259,27 +259,27 @@ class PhantomRenderer:
             top, bottom, left, right = scene.window.rows_and_columns(area)
             _, high, low, _, opening, y = levels[:, 0]
             ball[top:bottom, left:right] = (y > high) & (y < low) & (opening > 0.5)
-        worn, before = None, None
-        if scene.worn is not None:
-            before = motion.behind(self._worn_depth)
-            worn = sample(scene.worn.colour[None, 3:], before, size)[0, 0] > 0.5
-        return _Seen(place, on_lower, cover, ball, motion.behind(scene.eyes.depth), worn, before)
+        overlay, before = None, None
+        if scene.overlay is not None:
+            before = motion.behind(self._layer_depth)
+            overlay = sample(scene.overlay.colour[None, 3:], before, size)[0, 0] > 0.5
+        return _Seen(place, on_lower, cover, ball, motion.behind(scene.eyes.depth), overlay, before)
 
     def _flow(self, seen: _Seen, motion: Motion) -> Tensor:
-        """Where what was seen has moved to, less where it was: (T, 2, H, W)."""
+        """Displacement of what each pixel showed: (T, 2, H, W)."""
         count = len(motion.pose)
         skin = motion.forward(seen.place.expand(count, -1, -1, -1), seen.on_lower)
         ball = motion.follow(seen.behind, self.scene.eyes.depth)
         window = self.scene.window
         scale = torch.tensor(window.scale, device=self.device)[:, None, None]
         moved, shown = torch.where(seen.ball, ball, skin), seen.cover
-        if seen.worn is not None and seen.before is not None:
-            moved = torch.where(seen.worn, motion.follow(seen.before, self._worn_depth), moved)
-            shown = shown | seen.worn
+        if seen.overlay is not None and seen.before is not None:
+            moved = torch.where(seen.overlay, motion.follow(seen.before, self._layer_depth), moved)
+            shown = shown | seen.overlay
         return (moved - window.centres(self.device)) * scale * shown
 
     def _expose(self) -> float:
-        """Exposure that brings a face's mean near to a camera's usual level, not all the way."""
+        """Exposure that brings a face's mean close to a camera's usual level."""
         picture = self.render(torch.zeros(1, len(CONDITION_AUS), 2)).frames[0]
         (right, down), k = self.scene.camera.axis, 5.0 * self.scene.camera.pixels_per_cm
         area = (down - k, down + k, right - k, right + k)

@@ -1,4 +1,4 @@
-"""What is not the head: the neck and shoulders, the wall behind, the inside of the mouth."""
+"""Everything but the head: neck and shoulders, the background, the inside of the mouth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def paint_room(cover: Tensor, subject: PhantomSubject, camera: Camera, lights: L
     """Wall, shoulders, neck and long hair, lit: (3, S, S) linear light.
 
     Args:
-        cover: (S, S) cover by the head, which throws a shadow on the neck.
+        cover: (S, S) cover by the head, which casts a shadow on the neck.
         subject: whose room.
         camera: which sees it.
         lights: which light it.
@@ -67,7 +67,7 @@ def paint_room(cover: Tensor, subject: PhantomSubject, camera: Camera, lights: L
 def _furnish(
     wall: Tensor, accent: Tensor, x: Tensor, y: Tensor, subject: PhantomSubject, noise: Noise
 ) -> Tensor:
-    """A curtain before the wall, or shelves out of focus on it: (3, S, S)."""
+    """A curtain in front of the wall, or shelves out of focus on it: (3, S, S)."""
     if subject.look.backdrop == "curtain":
         pleats = torch.sin(1.9 * x + 1.2 * noise(x, y, 2.5, 30.0) + subject.seed)
         return accent * (1 + 0.3 * pleats + 0.05 * noise(x, y, 0.5, 9.0)).clamp(min=0.2)
@@ -91,7 +91,7 @@ def paint_mouth(points: Tensor, camera: Camera, lights: Lights) -> Tensor:
     left, right = points[list(_CORNERS)]
     middle = points[list(_MIDDLE)].mean(0)
     px, py = pixel_centres(camera.size, points.device, 2 * camera.size)
-    unit = (right[0] - left[0]) / 4.4  # pixels a canonical centimetre
+    unit = (right[0] - left[0]) / 4.4  # pixels per canonical centimetre
     x, y = (px - middle[0]) / unit, (middle[1] - py) / unit
     power = lights.strength[0] * 0.7 + lights.strength[2]
 

@@ -1,4 +1,4 @@
-"""One subject, rasterised once: everything that a frame needs, as maps over the image."""
+"""One subject, rasterised once: everything that frames need, as maps over the image."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from mersynth.phantom.folds import fold_heights
 from mersynth.phantom.lights import Lights
 from mersynth.phantom.mesh import LANDMARK_VERTICES, HeadMesh, head_mesh, vertex_normals
 from mersynth.phantom.muscles import au_fields, mouth_share
+from mersynth.phantom.overlay import Overlay, paint_overlay
 from mersynth.phantom.raster import Raster, rasterize
 from mersynth.phantom.room import paint_mouth, paint_room
 from mersynth.phantom.subject import PhantomSubject, deform
-from mersynth.phantom.worn import Worn, paint_worn
 
-DETAIL = 2  # colours are kept at this many cells a pixel
-_FAR = -12.0  # depth of what is not the head, cm
+DETAIL = 2  # colours are stored at this many cells per pixel side
+_FAR = -12.0  # depth of the background, cm
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Scene:
         gloss: (S, S) strength of the highlights.
         mouth_share: (S, S) how freely the lips part.
         inside: (3, R, R) the mouth's inside.
-        room: (3, S, S) what is behind the head.
-        worn: glasses and fringe before it; None: neither.
+        room: (3, S, S) the background.
+        overlay: glasses and fringe; None: neither.
         vertices: (468, 2) MediaPipe's vertices, pixels.
     """
 
@@ -74,7 +74,7 @@ class Scene:
     inside: Tensor
     room: Tensor
     vertices: Tensor
-    worn: Worn | None
+    overlay: Overlay | None
 
 
 def build_scene(
@@ -114,7 +114,7 @@ def build_scene(
     alpha = torch.nn.functional.avg_pool2d(texture[3:4], DETAIL)[0]
     shadow = _cast_shadow(depth, lights, camera)
     lit = lights.shade(normal[None], shadow)[0][0] * openness
-    worn = paint_worn(subject, shape, eyes, (place, shape_map[2], lit), camera, lights)
+    overlay = paint_overlay(subject, shape, eyes, (place, shape_map[2], lit), camera, lights)
     return Scene(
         camera=camera,
         window=window,
@@ -125,7 +125,7 @@ def build_scene(
         normal_motion=normal_motion * gains,
         upper=motion[0],
         lower=motion[1],
-        shadow=shadow if worn is None else shadow * worn.shade,
+        shadow=shadow if overlay is None else shadow * overlay.shade,
         openness=openness,
         fold_shade=(-by_au).clamp(min=0) * gains[:, 0] * 2.2,
         gloss=gloss * 0.16,
@@ -133,7 +133,7 @@ def build_scene(
         inside=paint_mouth(points, camera, lights),
         room=paint_room(alpha, subject, camera, lights),
         vertices=points[:468],
-        worn=worn,
+        overlay=overlay,
     )
 
 
@@ -197,7 +197,7 @@ def _tilt(normal: Tensor, height: Tensor, camera: Camera) -> Tensor:
 
 
 def _openness(depth: Tensor, facing: Tensor, camera: Camera) -> Tensor:
-    """Ambient occlusion: a place that lies behind the mean of its surroundings is darker."""
+    """Ambient occlusion: a place that lies deeper than the mean of its surroundings is darker."""
     near = fill_holes(depth[None], depth > _FAR)
     total = torch.zeros_like(near)
     for reach, strength in ((0.45, 0.9), (1.1, 0.4), (2.4, 0.16)):
@@ -208,7 +208,7 @@ def _openness(depth: Tensor, facing: Tensor, camera: Camera) -> Tensor:
 
 
 def _cast_shadow(depth: Tensor, lights: Lights, camera: Camera) -> Tensor:
-    """March from every place to the key light; what stands in between keeps light out."""
+    """March from every place to the key light; what lies in between blocks it."""
     size, key = camera.size, lights.key
     at = pixel_centres(size, depth.device)[None]
     step = 0.22  # cm

@@ -1,8 +1,8 @@
 """From light to bytes: white balance, blur, noise, grey, gamma and compression.
 
-The noise is that of EMVA standard 1288: electrons are counted with a variance equal to their
-number (shot noise), and reading them adds a constant one. Image values are the square root of the
-light, so that shot noise has the same size in the dark and in the light.
+The noise follows EMVA standard 1288: the number of electrons has a variance equal to its mean (shot
+noise), and reading adds a constant variance. Image values are the square root of the light, so that
+shot noise has the same size in dark and bright areas.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Sensor:
     """The camera that records a subject.
 
     Attributes:
-        subject: whose recording it is.
-        pixels_per_cm: of the picture, on the face.
+        subject: the subject recorded.
+        pixels_per_cm: pixels of the picture per centimetre on the face.
     """
 
     subject: PhantomSubject
@@ -38,7 +38,7 @@ class Sensor:
         Args:
             light: what reaches the camera.
             gain: (T,) exposure of each frame.
-            noise: a generator on the same device; None: there is no noise.
+            noise: a generator on the same device; None: no noise.
         """
         look = self.subject.look
         balance = torch.tensor(look.balance, device=light.device)
@@ -68,7 +68,7 @@ class Sensor:
 
 
 def to_bytes(frames: Tensor, quality: int | None = None) -> np.ndarray:
-    """Frames (T, 3, H, W) in [0, 1] as (T, H, W, 3) uint8, as JPEG of a quality leaves them."""
+    """Frames (T, 3, H, W) in [0, 1] as (T, H, W, 3) uint8, after JPEG compression if asked for."""
     pixels = (frames * 255).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
     if quality is None:
         return pixels

@@ -10,13 +10,13 @@ Range = tuple[float, float]
 
 
 class Settings:
-    """A dataclass whose values a config group holds.
+    """A dataclass whose values come from a config group.
 
     Attributes:
         group: name of the config group.
         numbers: lowest and highest value of each number.
         ranges: lowest and highest value of each range, which is a tuple of two numbers.
-        optional: which may be None.
+        optional: names of the values that may be None.
     """
 
     __slots__ = ()
@@ -28,15 +28,15 @@ class Settings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """The settings of a config or of a record, whose ranges are lists.
+        """The settings in a config or a record, where ranges are lists.
 
         Raises:
-            ValueError: if one is not what it must be.
+            ValueError: if a value has the wrong type or lies outside its range.
         """
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
     def as_dict(self) -> dict[str, Any]:
-        """The values, as a config or a record holds them."""
+        """The values in the form of a config or a record."""
         values = asdict(self)  # type: ignore[call-overload]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 

@@ -1,4 +1,4 @@
-"""Who the phantom's subjects are: every parameter of a head that does not move."""
+"""The phantom's subjects: all parameters of a head that do not change with motion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from mersynth.phantom.look import BARE, Colour, Look
 
 NUM_SHAPE_MODES = 24
-APERTURE = (1.5, 1.85)  # range of the eyes' opening, by that between their mesh points
+APERTURE = (1.5, 1.85)  # range of the eyes' opening, relative to that between their mesh points
 _HAIR = ((0.012, 0.009, 0.008), (0.035, 0.02, 0.012), (0.09, 0.05, 0.025), (0.2, 0.12, 0.05),
          (0.38, 0.27, 0.12), (0.16, 0.055, 0.02), (0.3, 0.29, 0.28))  # fmt: skip
 _HAIR_ODDS = (0.3, 0.27, 0.17, 0.09, 0.06, 0.04, 0.07)
@@ -42,8 +42,8 @@ class PhantomSubject:
         hair, hair_length, hairline, curl: colour; 0 shaved, 1 short, 2 long; height of the hairline
             above the average in cm; waviness in [0, 1].
         brow, brow_thickness, brow_height, brow_tilt, brow_density: colour; cm; cm above the
-            average; rise of the tail over the head in cm; cover in [0, 1].
-        beard: 0 none, up to 0.5 shadow, 1 beard.
+            average; rise of the outer over the inner end in cm; cover in [0, 1].
+        beard: 0 none, up to 0.5 stubble, 1 beard.
         eyes: colour of the iris.
         aperture: height of the open eye, relative to that between its mesh points.
         shirt, background: colours.
@@ -52,7 +52,7 @@ class PhantomSubject:
         gain: (20, 2) strength of each AU on the left and right side, about 1.
         expressiveness: how strongly the subject shows an expression, about 1.
         noise: standard deviation of the camera's shot noise, in image values.
-        look: glasses and fringe, and what light, room and camera add.
+        look: glasses, fringe, light, room and camera.
     """
 
     seed: int
@@ -88,7 +88,7 @@ class PhantomSubject:
 
     @classmethod
     def sample(cls, seed: int) -> PhantomSubject:
-        """The subject of a number: the same number gives the same subject everywhere.
+        """The subject with a number: the same number gives the same subject everywhere.
 
         Raises:
             ValueError: if the number is negative.
@@ -194,7 +194,7 @@ def deform(canonical: Tensor, subject: PhantomSubject) -> Tensor:
 def colouring(
     melanin: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Colours of skin, hair and eyes of a melanin in [0, 1]; dark skin has dark hair and eyes."""
+    """Colours of skin, hair and eyes for a melanin in [0, 1]; dark skin has dark hair and eyes."""
     skin = _blend(_SKIN, melanin) * rng.uniform(0.94, 1.06) * rng.uniform(0.98, 1.02, 3)
     hair_odds = np.array(_HAIR_ODDS if melanin < 0.5 else _DARK_HAIR_ODDS)
     hair = np.array(_HAIR[rng.choice(len(_HAIR), p=hair_odds / hair_odds.sum())])
@@ -209,7 +209,7 @@ def _light(rng: np.random.Generator) -> Colour:
 
 
 def direction(azimuth: float, elevation: float) -> Colour:
-    """The unit vector x right, y up, z to the camera, of two angles in radians."""
+    """The unit vector (x right, y up, z to the camera) of two angles in radians."""
     return (
         math.sin(azimuth) * math.cos(elevation),
         math.sin(elevation),
@@ -229,5 +229,5 @@ def _colour(rgb: np.ndarray) -> Colour:
 
 
 def subject_name(number: int) -> str:
-    """The name that a subject bears in a store: ``"p007"``."""
+    """The name of a subject in a store: ``"p007"``."""
     return f"p{number:03d}"

@@ -1,7 +1,7 @@
-"""A rendered tree in a real database's layout: a dress rehearsal for a lab that has the labels.
+"""A rendered tree in a real database's layout, to rehearse with before the real images arrive.
 
-Every clip of the annotation table is rendered, by phantom subjects instead of the real ones,
-into the folders and file names that the database publishes, beside a copy of the table.
+Every clip of the annotation table is rendered with phantom subjects instead of the real ones, in
+the database's own folders and file names, with a copy of the table.
 """
 
 from __future__ import annotations
@@ -57,42 +57,42 @@ def write_tree(
 ) -> Path:
     """Render the clips of a real annotation table into the database's own layout.
 
-    Frames onset..offset of each clip are written under the names of a release, by itself the one
-    whose frames show the face alone: ``reg_img46.jpg`` (CASME II), ``006_05562.jpg`` (SAMM), and
-    SMIC's of the high-speed camera, ``image302330.jpg`` in the folders of SMIC-E for its table, or
-    those of SMIC_all_cropped, ``reg_image00001.bmp``, for MEGC2019's list (.csv), which gives no
-    frame numbers: every clip then has 34 frames, the mean of SMIC's table. Frames of the raw
-    release show the whole head and what is around it, in the shape of the database's.
+    Frames onset..offset of each clip are written under the names of a release, by default the
+    cropped one: ``reg_img46.jpg`` (CASME II), ``006_05562.jpg`` (SAMM), and for SMIC's high-speed
+    camera ``image302330.jpg`` in the folders of SMIC-E for its table, or those of SMIC_all_cropped,
+    ``reg_image00001.bmp``, for MEGC2019's list (.csv), which gives no frame numbers: every clip
+    then has 34 frames, the mean of SMIC's table. Frames of the raw release show the whole head and
+    its surroundings, in the shape of the database's.
 
-    A clip whose AUs its coder could not name shows none; SMIC's, which have no AUs, show those that
-    their emotion is known by (``facs.emotions.prototypes``), drawn by the seed. Where the table
-    gives no apex the movement peaks in the middle; AUs that the phantom has not are left out. All
-    of that is logged. How the tree was rendered is written into its ``rendered.json``.
+    A clip whose AUs the coder could not name shows none. SMIC's clips, which have no AUs, show an
+    AU prototype of their emotion (``facs.emotions.prototypes``), drawn with the seed. Where the
+    table gives no apex, the movement peaks in the middle; AUs that the phantom lacks are left out.
+    All of this is logged. ``rendered.json`` in the tree records how it was rendered.
 
     Args:
-        table: the annotation table (.xlsx or .csv), of a name that ``prepare`` will find, or
-            MEGC2019's list (.csv).
-        layout: whose folders: ``"casme2"``, ``"samm"`` or ``"smic"``.
+        table: the annotation table (.xlsx or .csv) under its official name, so that ``prepare``
+            finds it, or MEGC2019's list (.csv).
+        layout: the database to imitate: ``"casme2"``, ``"samm"`` or ``"smic"``.
         out: the new tree.
-        limit: only this many clips, the table's first; ``prepare`` then needs ``--skip-bad``, since
-            the table lists more.
-        image_size: side of the square frames, in pixels; height of a raw release's.
+        limit: render only the first clips of the table; ``prepare`` then needs ``--skip-bad``,
+            since the table lists more.
+        image_size: side of the square frames, in pixels; height of raw frames.
         seed: determines movements and noise.
         strength: ``"micro"`` or ``"macro"``.
         release: ``"cropped"`` or ``"raw"``.
-        framing: where the faces lie in the frames, of a raw release in the square in their middle;
-            by itself ``TIGHT`` in a cropped release and ``HEAD`` in a raw one.
-        population: what people wear, and how they are recorded.
-        capture: what clips hold beside the expression.
+        framing: where the faces lie in the frames, or in the middle square of raw frames; by
+            default ``TIGHT`` in a cropped release and ``HEAD`` in a raw one.
+        population: how people look and are recorded.
+        capture: what clips show besides the expression.
 
     Returns:
-        ``out``, once it is whole.
+        ``out``.
 
     Raises:
         ValueError: if the layout or the release is unknown, the limit not positive, a number of the
             framing impossible, or the table's name is not the database's.
         FileExistsError: if ``out`` exists.
-        InUseError: if another process writes ``out``.
+        InUseError: if another process is writing ``out``.
         SourceError: if the table cannot be read, or has no clip to render.
     """
     out = Path(out)
@@ -126,15 +126,15 @@ def write_tree(
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    """What is rendered of a clip: a square of which the rows in the middle are kept.
+    """How clips are rendered: as squares of which the middle rows are kept.
 
     Attributes:
-        release: whose frames they are.
+        release: release that the frames imitate.
         size: side of the square, in pixels.
-        rows: how many are kept.
+        rows: how many rows are kept.
         framing: of the square.
-        population: whom it shows.
-        capture: what moves beside the expression.
+        population: how people look and are recorded.
+        capture: what moves besides the expression.
     """
 
     release: Release
@@ -177,7 +177,7 @@ class _Shot:
         return frames[:, top : top + self.rows]
 
     def record(self) -> dict[str, Any]:
-        """How it is rendered, as a tree's record holds it."""
+        """How the tree is rendered, for its ``rendered.json``."""
         return {
             "licence": "rendered, no real person: free to use",
             "mersynth": __version__,
@@ -192,8 +192,8 @@ class _Shot:
 def _render(clips: list[Clip], layout: Layout, folder: Path, shot: _Shot, seed: int) -> None:
     if not layout.has_aus:
         logger.warning(
-            "%s has no AUs and no apex: every clip shows AUs that its emotion is known by, and "
-            "peaks in the middle",
+            "%s has no AUs and no apex: every clip shows an AU prototype of its emotion, and peaks "
+            "in the middle",
             layout.source,
         )
         clips = [with_prototype(clip, seed) for clip in clips]
@@ -214,7 +214,7 @@ def _spec(clip: Clip, layout: Layout, seed: int) -> ClipSpec:
 
 
 def _report(clip: Clip, layout: Layout) -> None:
-    """Tell what a clip's annotation leaves open, and what the phantom cannot show of it."""
+    """Log what a clip's annotation leaves open, and what the phantom cannot show."""
     cell = parse_au_cell(clip.aus)
     if clip.apex is None and layout.has_aus:
         logger.warning("%s: no apex is given, the movement peaks in the middle", clip.id)

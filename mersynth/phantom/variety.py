@@ -1,8 +1,8 @@
-"""How people and their recordings differ: the distributions that a person's look is drawn from.
+"""The distributions from which the looks of people and their recordings are drawn.
 
-Each trait is drawn by a generator of its own, of the person's number and the trait's name: a
+Each trait has its own random generator, seeded with the person's number and the trait's name: a
 person's look does not depend on who else is drawn, and changing one share leaves all other traits
-as they are. Heads, AU gains and expressiveness are the same in every population.
+unchanged. Heads, AU gains and expressiveness are the same in every population.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ class Population(Settings):
     Args:
         skin: melanin, uniform, 0 the palest to 1 the darkest.
         age: strength of the lines at rest, uniform in [0, 1]; from 0.5 on hair turns grey.
-        beards: share of those with short hair who have a beard or its shadow.
+        beards: share of people with short hair who have a beard or stubble.
         glasses: share who wear glasses.
-        fringes: share of those who have hair whose hair hangs over the forehead.
-        parted_lips: share whose lips are a little apart at rest.
-        hard_light: share lit by a lamp from one side; the others by large soft lights. None: as in
-            the plain population, between both.
+        fringes: share of people with hair who have a fringe over the forehead.
+        parted_lips: share whose lips are slightly apart at rest.
+        hard_light: share lit by a lamp from one side; the others have large soft lights. None: in
+            between, as in the plain population.
         grey_cameras: share recorded in grey.
-        tint: standard deviation of the white balance, of the logarithm of red and blue.
-        furnished: share with a curtain or shelves behind them, and not a grey wall.
+        tint: standard deviation of the logarithm of red and blue, as of a white balance.
+        furnished: share with a curtain or shelves behind them instead of a grey wall.
         shot_noise: of the sensor, standard deviation in image values, uniform.
-        read_noise: the same of reading it, as a share of full scale in linear light.
+        read_noise: of the sensor, as a share of full scale in linear light, uniform.
         metering: how far exposure evens out light and skin, uniform.
         blur: of the optics, standard deviation in cm on the face, uniform.
         jpeg_share: share whose frames are compressed.
-        jpeg_quality: quality of that, uniform.
+        jpeg_quality: quality of the compression, uniform.
 
     Raises:
-        ValueError: if a share lies outside [0, 1], or a range is not two numbers in their order
-            that make sense.
+        ValueError: if a share lies outside [0, 1], or a range is not two allowed numbers, the lower
+            first.
     """
 
     skin: Range | None = (0.0, 1.0)
@@ -90,7 +90,7 @@ class Population(Settings):
     optional: ClassVar = frozenset({"skin", "age", "beards", "hard_light", "shot_noise"})
 
     def person(self, number: int) -> PhantomSubject:
-        """The subject of a number, as this population has it.
+        """The subject with a number, in this population.
 
         Raises:
             ValueError: if the number is negative.
@@ -108,7 +108,7 @@ class Population(Settings):
         return self._dressed(subject, draw)
 
     def _dressed(self, subject: PhantomSubject, draw: _Draws) -> PhantomSubject:
-        """With a beard, a look, a room and a camera."""
+        """The subject with a beard, a look, a room and a camera."""
         beard = subject.beard
         rng = draw("beard")
         has, thick = rng.random() < (self.beards or 0), rng.uniform(0.2, 1.0)
@@ -152,11 +152,11 @@ PLAIN = Population(
     grey_cameras=0.0, tint=0.0, furnished=0.0, shot_noise=None, read_noise=(0.0, 0.0),
     metering=(0.6, 0.6), blur=(0.0, 0.0), jpeg_share=0.0,
 )  # fmt: skip
-"""Bare faces before one kind of camera: what the generator that comes with the package knows."""
+"""Bare faces and one kind of camera: what the shipped generator was trained on."""
 
 
 class _Draws:
-    """Generators of a person's traits, each its own."""
+    """A separate random generator for each of a person's traits."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -172,7 +172,7 @@ def _is_number(value: object) -> bool:
 def _coloured(
     subject: PhantomSubject, melanin: Range | None, rng: np.random.Generator
 ) -> PhantomSubject:
-    """With skin, hair and eyes of a melanin; lips and brows go with them."""
+    """The subject with skin, hair and eyes of a melanin, and lips and brows to match."""
     if melanin is None:
         return subject
     level = rng.uniform(*melanin)
@@ -191,7 +191,7 @@ def _coloured(
 
 
 def _aged(subject: PhantomSubject, age: Range | None, rng: np.random.Generator) -> PhantomSubject:
-    """With lines, grey hair and a receding hairline of an age."""
+    """The subject with the lines, grey hair and receding hairline of an age."""
     if age is None:
         return subject
     years = float(rng.uniform(*age))
@@ -208,7 +208,7 @@ def _aged(subject: PhantomSubject, age: Range | None, rng: np.random.Generator) 
 
 
 def _lit(subject: PhantomSubject, hard: float | None, rng: np.random.Generator) -> PhantomSubject:
-    """Under a lamp from one side, or under large lights."""
+    """The subject lit by a lamp from one side, or by large lights."""
     if hard is None:
         return subject
     if rng.random() < hard:
@@ -255,7 +255,7 @@ def _glasses(rng: np.random.Generator) -> Glasses:
 def _backdrop(
     subject: PhantomSubject, furnished: float, rng: np.random.Generator
 ) -> tuple[Any, Colour, Colour]:
-    """What is behind, its second colour, and the wall's."""
+    """The background, its second colour, and the wall's colour."""
     kind = ("curtain", "shelves")[rng.integers(2)]
     level, hue = rng.uniform(0.04, 0.4), rng.uniform(0.75, 1.25, 3)
     accent = _colour(np.clip(level * hue, 0.01, 0.8))

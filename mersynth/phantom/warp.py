@@ -1,4 +1,4 @@
-"""Where things are in a frame: from the frame's pixels to the neutral face, and back."""
+"""Mapping positions from a frame's pixels to the neutral face, and back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def undo(target: Tensor, motion: Callable[[Tensor], Tensor]) -> Tensor:
 
     Args:
         target: places after the motion.
-        motion: how far what was at a place has moved, of as many places.
+        motion: the displacement of each place.
     """
     place = target
     for _ in range(_ITERATIONS):
@@ -31,13 +31,13 @@ def undo(target: Tensor, motion: Callable[[Tensor], Tensor]) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """What moves in some frames of a scene.
+    """The motion in some frames of a scene.
 
     Attributes:
-        scene: whose motion.
-        upper: (T, 2, S, S) image motion in pixels at each place of the neutral face, as the upper
-            lip follows.
-        lower: (T, 2, S, S) the same, as the lower lip follows.
+        scene: the scene.
+        upper: (T, 2, S, S) image motion in pixels at each place of the neutral face, on the upper
+            lip's side.
+        lower: (T, 2, S, S) the same, on the lower lip's side.
         pose: (T, 5) shift right and down (in 20 cm, what a picture of the whole head spans), roll,
             yaw, pitch (radians).
         lids: (T, 2, 2) the subject's right and left eye; closing of the upper lid, rise of the
@@ -62,7 +62,7 @@ class Motion:
         return cls(scene, upper, lower, pose, torch.stack([closing, rise], -1))
 
     def invert(self) -> tuple[Tensor, Tensor]:
-        """Places (T, 2, S, S) on the face that the picture shows, lids apart: upper, lower side."""
+        """Places (T, 2, S, S) on the face that the picture shows, without lids: upper, lower."""
         target = self._unpose(self._pixels())
         size = self.scene.camera.size
         upper = undo(target, lambda place: sample(self.upper, place, size))
@@ -70,19 +70,19 @@ class Motion:
         return upper, lower
 
     def behind(self, depth: float | Tensor) -> Tensor:
-        """Places (T, 2, S, S) in the neutral image of what has no muscle.
+        """Places (T, 2, S, S) in the neutral image of things that only the pose moves.
 
         Args:
-            depth: of what is seen, cm; one number, or (S, S) at each pixel.
+            depth: their depth, cm; one number, or (S, S) at each pixel.
         """
         return self._unpose(self._pixels()) - self._turn(depth)
 
     def follow(self, behind: Tensor, depth: float | Tensor) -> Tensor:
-        """Where places (1 or T, 2, S, S) without muscle, at a depth in cm, are in the frames."""
+        """Places (1 or T, 2, S, S) at a depth in cm that only the pose moves, in the frames."""
         return self._pose(behind + self._turn(depth))
 
     def close_lids(self, place: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Take the lids' motion out of places (T, 2, S, S).
+        """Remove the lids' motion from places (T, 2, S, S).
 
         Returns:
             The places on the neutral face, and for each eye's box (6, T, h, w): the four levels of

@@ -1,1 +1,1 @@
-"""A database on disk becomes a store; ``mersynth prepare``."""
+"""Preparing a store from a database on disk: ``mersynth prepare``."""

@@ -1,4 +1,4 @@
-"""``mersynth prepare``: a database on disk becomes a store."""
+"""``mersynth prepare``: makes a store from a database, the phantom or other stores."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ def prepare(
 ) -> ClipStore:
     """Check a database's files, then write its clips, from onset to offset, into a store.
 
-    What was chosen, found and left out stands in the header of ``store.json``. Where the store is
-    there already, prepared in the same way, only the features that it lacks are computed; without
-    any, that is an error, but for the phantom, which would be rendered the same.
+    The header of ``store.json`` records what was chosen, found and left out. If the store already
+    exists, prepared in the same way, only the features that it lacks are computed; without
+    features to compute this is an error, except for the phantom, which would be rendered the same.
 
     Args:
-        source: a name of ``sources.SOURCES``; ``"phantom"``, which is rendered; or ``"composite"``,
-            the database of MEGC2019, which is made of three stores.
+        source: a name in ``sources.SOURCES``; ``"phantom"``, which is rendered; or ``"composite"``,
+            the database of MEGC2019, which is made from three stores.
         root: the database's folder; default ``$MERSYNTH_DATA/<source>``, else ``./data/<source>``.
-            For the composite the folder of the stores that it is made of; default ``./stores``.
+            For the composite, the folder of its three stores; default ``./stores``.
         out: the new store; default ``./stores/<source>``.
-        images: photos, instead of a root; for the source ``"folder"`` alone.
+        images: photos, instead of a root; only for the source ``"folder"``.
         videos: videos, likewise.
         features: names of ``mersynth.features.kinds.FEATURES``, each with its options.
         skip_bad: leave out the clips that cannot be stored, instead of stopping.
-        resume: go on with an interrupted writing of the same clips.
+        resume: continue an interrupted writing of the same clips.
         seed: seed of the phantom's rendering; recorded in the store in any case.
         settings: of :class:`PrepareSettings`.
 
@@ -63,15 +63,14 @@ def prepare(
         The store, opened.
 
     Raises:
-        ValueError: if the source, a setting or a feature's option is unknown, or the phantom is
-            given what only a database has.
+        ValueError: if the source, a setting or a feature's option is unknown, or the phantom gets
+            an argument that only databases have.
         FeatureError: if a feature is unknown.
-        SourceError: if the database is not there.
+        SourceError: if the database is missing.
         PrepareError: if clips cannot be stored and ``skip_bad`` is false; nothing was written.
-        StoreError: if ``out`` exists and is another store than the one asked for, or no clip is
-            left to store.
-        InUseError: if another process writes ``out``.
-        WeightsMissingError: if py-feat was asked for by name and its weights are not there.
+        StoreError: if ``out`` exists and is not the store asked for, or no clip is left to store.
+        InUseError: if another process is writing ``out``.
+        WeightsMissingError: if py-feat was asked for by name and its weights are missing.
     """
     chosen = PrepareSettings(**settings)
     check_source(source)
@@ -86,7 +85,7 @@ def prepare(
             done = not wanted and source != PHANTOM
             _check_same(out, source, chosen, seed, given=bool(root or images or videos or done))
             if not wanted:
-                logger.info("%s is there already, prepared in the same way", out)
+                logger.info("%s exists already, prepared in the same way", out)
         elif source == PHANTOM:
             _render_phantom(root, out, chosen, seed)
         elif source == COMPOSITE:
@@ -95,6 +94,7 @@ def prepare(
             check_target(out, resume)
             database = Folder(images, videos) if images or videos else get_source(source)
             store = prepare_database(database, root, out, chosen, skip_bad, seed, resume)
+            logger.info("%s: %d clips, %d subjects", out, len(store), len(store.subjects))
             if store.meta["header"]["intensities"] is not None:
                 wanted = complete_options({"intensity_change": {}}) | wanted
         if wanted:
@@ -103,14 +103,14 @@ def prepare(
 
 
 def check_source(source: str) -> None:
-    """Raise ValueError, with the names there are, if a source cannot be prepared."""
+    """Raise ValueError, with the known names, if a source cannot be prepared."""
     known = (*SOURCES, COMPOSITE, PHANTOM)
     if source not in known:
         raise ValueError(f"no source {source!r}; known: {', '.join(known)}")
 
 
 def add_features(path: Path, features: Mapping[str, Mapping[str, Any]]) -> None:
-    """Compute those features that a store, real or synthetic, has not yet.
+    """Compute those features that a store, real or synthetic, does not have yet.
 
     Args:
         path: the store's folder.
@@ -127,11 +127,11 @@ def add_features(path: Path, features: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _check_same(out: Path, source: str, chosen: PrepareSettings, seed: int, given: bool) -> None:
-    """Check that a store that is there already is the one asked for, so that it takes features."""
+    """Check that an existing store is the one asked for, so that features can be added."""
     if given:
         raise StoreError(
-            f"{out} exists already; remove it or choose another --out, or add features to it as it "
-            f"is with --store {out} --features ..."
+            f"{out} exists already; remove it or choose another --out, or add features to it with "
+            f"--store {out} --features ..."
         )
     store = ClipStore.open(out)
     header = store.meta["header"]
@@ -140,9 +140,9 @@ def _check_same(out: Path, source: str, chosen: PrepareSettings, seed: int, give
         strength = chosen.strength or "micro"
         asked |= {"image_size": chosen.image_size, "seed": seed, "strength": strength}
         asked |= {"framing": str(chosen.framing.framing(HEAD)), "phantom of version": VERSION}
-    elif source != COMPOSITE:  # whose parts were prepared, not it
+    elif source != COMPOSITE:  # its parts were prepared
         asked |= asdict(chosen)
-    # Stores of before these choices kept such clips, and were framed by themselves.
+    # Stores from before these choices existed kept such clips, and had automatic framing.
     recorded = {"doubtful_apex": "keep", **header}
     recorded |= {"framing": asdict(AUTO), **header.get("options", {})}
     if source == PHANTOM:
@@ -155,7 +155,7 @@ def _check_same(out: Path, source: str, chosen: PrepareSettings, seed: int, give
     if others:
         raise StoreError(
             f"{out} exists already and was prepared with {'; '.join(others)}: choose another --out "
-            f"to prepare it anew, or add features to it as it is with --store {out} --features ..."
+            f"to prepare it again, or add features to this one with --store {out} --features ..."
         )
 
 
@@ -163,7 +163,7 @@ def _compose(root: Path | None, out: Path, chosen: PrepareSettings, skip_bad: bo
     changed = [n for n, v in asdict(chosen).items() if v != getattr(PrepareSettings(), n)]
     if changed:
         raise ValueError(
-            f"the composite is made of stores as they are: prepare casme2, smic and samm with "
+            f"the composite takes its stores unchanged: prepare casme2, smic and samm with "
             f"{', '.join(changed)}, and the composite without"
         )
     make_composite(root, out, skip_bad=skip_bad)

@@ -1,4 +1,4 @@
-"""A database on disk becomes a store: framed, apexes spotted, AU intensities measured."""
+"""Making a store from a database: framing, apex spotting, measurement of AU intensities."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ from mersynth.store.writer import StoreWriter
 
 logger = logging.getLogger(__name__)
 
-_CLIPS_A_COMMIT = 25  # what a kill may cost
+_CLIPS_A_COMMIT = 25  # clips that a kill may lose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareSettings:
-    """How a database becomes a store; the defaults are those of ``configs/prepare.yaml``.
+    """How a store is made; the defaults are those in ``configs/prepare.yaml``.
 
     Args:
         image_size: side of the stored frames, in pixels.
         geometry: which part of a frame is stored (:func:`mersynth.face.framing.frame_clips`).
-        framing: which part of an aligned face is stored, and how a cropped release is framed;
-            by itself the whole head of a raw release and of the phantom.
-        detector: what finds faces, where they are looked for: ``"auto"``, or one of
+        framing: which part of an aligned face is stored, and how a cropped release is framed; by
+            default the whole head for raw releases and the phantom.
+        detector: what finds faces, if they are searched for: ``"auto"``, or one of
             ``face.detect.DETECTORS``: ``"mtcnn"``, ``"feat"`` or ``"lbp"``.
         intensities: the backend of py-feat that measures AU intensities, ``"v2"`` or ``"v1"``, or
             ``"none"``; ``"auto"``: whichever has its weights on this machine. The feature
-            ``intensity_change``, their difference to the onset frame, is then stored beside them.
-        apex: which clips without an apex get one spotted, and how: one of ``motion.spotting``'s
+            ``intensity_change``, their difference from the onset frame, is then stored too.
+        apex: whether and how missing apexes are spotted: one of ``motion.spotting``'s
             ``SPOTTING``.
-        doubtful_apex: what becomes of clips whose apex is in doubt
+        doubtful_apex: what to do with clips whose apex is in doubt
             (:func:`mersynth.motion.spotting.spot_apexes`): ``"keep"``, ``"spot"`` or
             ``"leave_out"``.
-        strength: ``"micro"`` or ``"macro"``; None: as the database says. The phantom renders
-            either; for a rendered tree it says what was rendered into it.
+        strength: ``"micro"`` or ``"macro"``; None: the database's. The phantom can render either;
+            for a rendered tree, this states what was rendered.
 
     Raises:
-        ValueError: if the size is not positive, a name is unknown, or apexes are to be spotted and
-            not to be spotted.
+        ValueError: if the size is not positive, a name is unknown, or the settings of apexes
+            contradict each other.
     """
 
     image_size: int = 128
@@ -79,7 +79,7 @@ class PrepareSettings:
             check_choice(name, getattr(self, name), values)
         if self.doubtful_apex == "spot" and self.apex == "annotated":
             raise ValueError(
-                "doubtful_apex=spot spots apexes anew, and apex=annotated never spots any: choose "
+                "doubtful_apex=spot spots apexes again, but apex=annotated never spots any: choose "
                 f"one of them (apex may be {', '.join(SPOTTING)})"
             )
 
@@ -108,7 +108,7 @@ def prepare_database(
     if not clips:
         raise StoreError(
             f"{database.name}: the apex of every clip is in doubt, and doubtful_apex=leave_out "
-            "leaves none to store; doubtful_apex=spot spots them anew"
+            "leaves none to store; doubtful_apex=spot spots them again"
         )
     if chosen.strength is not None:
         clips = [replace(c, clip=replace(c.clip, strength=chosen.strength)) for c in clips]
@@ -134,14 +134,14 @@ def prepare_database(
     logger.info("%s, %s release: frames are %s", database.name, scan.release, framed.text)
     if framed.geometry == "align":
         logger.info("framed as %s", framed.framing)
-    if backend is None:
+    if backend is None and chosen.intensities != "none":
         logger.info("AU intensities are not measured; `mersynth doctor` says what that needs")
     meter = IntensityMeter(backend) if backend is not None else None
     return _write(out, clips, header, meter, resume)
 
 
 def _if_faces_can_be_found(backend: Backend, asked: str) -> Backend | None:
-    """The backend, if RetinaFace's weights are there: nobody has looked for the faces yet."""
+    """The backend, if RetinaFace's weights, which must find the faces first, are available."""
     if asked == "auto" and locate(RETINAFACE) is None:
         return None
     require([RETINAFACE], "faces in frames that are not aligned")
@@ -149,7 +149,7 @@ def _if_faces_can_be_found(backend: Backend, asked: str) -> Backend | None:
 
 
 def _alike(source: str, clips: Sequence[FramedClip]) -> list[Problem]:
-    """Names of one person or clip in two spellings: to be settled where the store is used."""
+    """Warnings about names that look alike, which must be settled when the store is used."""
     advice = "commands that read the store will ask whether they are one"
     return [
         Problem(each.of or source, f"look alike: {each}; {advice}", fatal=False)
@@ -158,7 +158,7 @@ def _alike(source: str, clips: Sequence[FramedClip]) -> list[Problem]:
 
 
 def _report(source: str, problems: Sequence[Problem], skip_bad: bool) -> None:
-    """Tell every problem; stop where one of them costs a clip and that was not allowed."""
+    """Log every problem; raise if one is fatal to a clip and that was not allowed."""
     fatal = [problem for problem in problems if problem.fatal]
     for problem in problems:
         if not problem.fatal or skip_bad:
@@ -191,15 +191,13 @@ def _write(
             advance(len(frames))
             if number % _CLIPS_A_COMMIT == 0:
                 writer.commit()
-        store = writer.finish()
-    logger.info("%s: %d clips, %d subjects", out, len(store), len(store.subjects))
-    return store
+        return writer.finish()
 
 
 def _face_box(
     item: FramedClip, release: str, side: int, framing: Framing | None
 ) -> np.ndarray | None:
-    """Where the face is in the stored frames; None where it has to be looked for."""
+    """Where the face is in the stored frames; None if it has to be searched for."""
     if isinstance(item.transform, Alignment) and framing is not None:
         return face_box(side, framing)
     return None if release == "raw" else np.array([0, 0, side - 1, side - 1], np.float32)

@@ -1,4 +1,4 @@
-"""How good a synthetic store is, measured against a real one; ``mersynth quality`` writes it."""
+"""Quality of a synthetic store, measured against a real one: ``mersynth quality``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["measure_quality"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is asked for."""
+    """Import what needs torch only on first use."""
     if name == "measure_quality":
         from mersynth.quality.run import measure_quality
 

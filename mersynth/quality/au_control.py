@@ -1,4 +1,4 @@
-"""AU control: what was asked for against what a reader reads off the frames."""
+"""AU control: AU intensities asked for, compared with those that a reader measures."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ COUNT = len(CONDITION_AUS)
 def control_rows(
     moved: np.ndarray, read: np.ndarray, min_asked: float, min_clips: int
 ) -> list[dict[str, Any]]:
-    """A row of figures an AU, over all moments and sides of the clips that ask for it.
+    """One row of figures per AU, over all moments and sides of the clips that ask for it.
 
     Args:
-        moved: (N, K, 20, S) asked for, above the first frame's, of S sides; NaN where nothing was.
-        read: (N, K, 20, S) obtained, likewise.
+        moved: (N, K, 20, S) intensities asked for, above the first frame's, of S sides; NaN where
+            nothing was.
+        read: (N, K, 20, S) intensities obtained, likewise.
         min_asked: a clip asks for an AU if its strongest intensity, on either side, is this or
             more.
-        min_clips: an AU that fewer clips ask for has None for its figures.
+        min_clips: the figures of an AU that fewer clips ask for are None.
 
     Returns:
-        For each AU ``clips``, that ask for it; ``correlation`` (Pearson) and ``error`` (mean
-        absolute) of asked and obtained; ``gain``, the slope of obtained on asked, 1 when all of it
-        is shown; ``monotonicity``, the mean over the sides that were asked for of Spearman's rank
-        correlation over a clip's moments.
+        For each AU: ``clips``, the number that ask for it; ``correlation`` (Pearson) and ``error``
+        (mean absolute) of asked and obtained; ``gain``, the slope of obtained on asked, 1 when all
+        of it is shown; ``monotonicity``, Spearman's rank correlation over a clip's moments,
+        averaged over the sides asked for.
     """
     rows = []
     for column, au in enumerate(CONDITION_AUS):
@@ -52,7 +53,7 @@ def control_rows(
 def _figures(asked: np.ndarray, got: np.ndarray, min_asked: float) -> dict[str, float]:
     """Of (n, K, S)."""
     spread = asked.std()
-    # Readings that never change obey nothing: no correlation rather than 0 / 0.
+    # Constant readings have no correlation (0 / 0).
     varies = spread > 0 and got.std() > 0
     slope = float(((asked - asked.mean()) * (got - got.mean())).mean() / spread**2) if varies else 0
     ways = np.moveaxis(np.stack([asked, got], -1), 1, 2)[asked.max(1) >= min_asked]  # (m, K, 2)
@@ -79,18 +80,18 @@ def cross_talk(
     min_clips: int,
     reference: np.ndarray | None = None,
 ) -> list[list[float | None]]:
-    """(20, 20) mean read of AU j at the apex where AU i is asked for, in unit of intensity.
+    """(20, 20) mean intensity of AU j read at the apex of clips that ask for AU i.
 
-    Read is the side that asks for AU i.
+    It is read on the side on which AU i is asked for.
 
     Args:
         asked: (N, 20, S) asked for at the apex, of S sides.
         read: (N, 20, S) obtained there.
-        min_asked: from where on AU i is asked for.
-        idle: off the diagonal a side counts only if it asks for less than this of AU j.
+        min_asked: least intensity at which AU i counts as asked for.
+        idle: off the diagonal, a side only counts if less than this of AU j is asked for.
         min_clips: a cell of fewer clips is None.
-        reference: (N, 20, S) strongest intensity over the clip, by which j counts as not asked for;
-            None: that at the apex.
+        reference: (N, 20, S) strongest intensities over the clip, to decide whether j is asked for;
+            None: those at the apex.
     """
     quiet = np.nan_to_num(asked if reference is None else reference, nan=np.inf) < idle
     matrix: list[list[float | None]] = []
@@ -113,9 +114,9 @@ def off_diagonal(
     """Mean absolute value of the cells i != j that were measured, over some AUs j.
 
     Args:
-        matrix: of :func:`cross_talk`.
+        matrix: by :func:`cross_talk`.
         columns: (20,) which AUs j count.
-        beside: another matrix; only cells that were measured in both count.
+        beside: another matrix; only cells measured in both count.
     """
     values = [
         abs(value)
@@ -135,13 +136,12 @@ def measure_control(
     reader: Reader,
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """AU control and cross-talk of the synthetic clips, with the reader's own beside them.
+    """AU control and cross-talk of the synthetic clips, and the reader's own for comparison.
 
     Args:
-        real: whose intensities bound what the reader can read; clips of people it was trained on
-            do not count.
+        real: clips that show what the reader can read, except people it was trained on.
         synthetic: the clips to measure.
-        reader: reads the frames.
+        reader: the AU reader.
         settings: ``control`` of ``configs/quality.yaml``.
 
     Raises:
@@ -159,7 +159,7 @@ def measure_control(
     bound = control_rows(unseen.moved, own, *limits)
     readable = np.zeros(COUNT, bool)
     for column, (row, limit) in enumerate(zip(rows, bound, strict=True)):
-        # Real frames tell what can be read; where too few show the AU, the frames made for that.
+        # Real frames show what can be read; if too few show the AU, rendered frames do.
         made = reader.held_out[column]
         row["reader"] = {k: limit[k] for k in ("clips", "correlation", "error", "gain")}
         row["reader"]["monotonicity"] = limit["monotonicity"]
@@ -190,7 +190,7 @@ def measure_control(
         "measured_aus": [row["au"] for row in counted],
         "unreadable_aus": [row["au"] for row in rows if not row["readable"]],
         "mean": _mean(counted),
-        # Like with like: both over the AUs that real clips show often enough.
+        # For a fair comparison, both over the AUs that real clips show often enough.
         "reader_aus": [row["au"] for row in both],
         "mean_of_reader_aus": _mean(both),
         "reader_mean": _mean([row["reader"] for row in both]),
@@ -201,7 +201,7 @@ def measure_control(
             "synthetic": talk,
             "reader": real_talk,
             "mean": off_diagonal(talk, readable),
-            # Like with like: over the cells that were measured of both.
+            # For a fair comparison, over the cells measured in both.
             "mean_of_reader_cells": off_diagonal(talk, readable, real_talk),
             "reader_mean": off_diagonal(real_talk, readable, talk),
         },
@@ -211,7 +211,7 @@ def measure_control(
 
 
 def _without_sides(sample: Sample) -> Sample:
-    """The stronger side of each AU alone, for a reader that has no sides."""
+    """Only the stronger side of each AU, for a reader without sides."""
     return dataclasses.replace(sample, moved=stronger_side(sample.moved)[..., None])
 
 
@@ -224,9 +224,9 @@ def _one_sided(
     sides: bool,
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """:func:`one_sidedness` of all readable AUs and of each, with the reader's own beside it."""
+    """:func:`one_sidedness` of all readable AUs and of each, and the reader's own."""
     if not sides:
-        return {"reason": "the reader does not tell the sides of a face apart"}
+        return {"reason": "the reader does not distinguish the sides of a face"}
     limits = settings["min_asked"], settings["idle"], settings["min_clips"]
     asked, shown = synthetic.apex_moved, got[np.arange(len(synthetic)), synthetic.apex]
     beside = real.apex_moved, own[np.arange(len(real)), real.apex]
@@ -247,7 +247,7 @@ def _one_sided(
 
 def _reason(row: Mapping[str, Any], best: float, settings: Mapping[str, Any]) -> str | None:
     if not np.isfinite(best):
-        return "the reader was never shown to read this AU: too few real clips show it"
+        return "it is not known whether the reader can read this AU: too few real clips show it"
     if not row["readable"]:
         return f"the reader's own correlation, {best:.2f}, is below {settings['min_readable']:g}"
     if row["correlation"] is None:
@@ -263,7 +263,7 @@ def _mean(rows: list[Any]) -> dict[str, float | None]:
 def _pairs(
     sample: Sample, read: np.ndarray, readable: np.ndarray, min_asked: float
 ) -> list[list[float]]:
-    """[AU, asked, obtained] at the apex, of all clips, readable AUs and sides that they ask for."""
+    """[AU, asked, obtained] at the apex, for all clips and the readable AUs and sides asked for."""
     asked, got = sample.apex_moved, read[np.arange(len(sample)), sample.apex]
     places = np.nonzero((np.nan_to_num(asked) >= min_asked) & readable[:, None])
     return [

@@ -1,4 +1,4 @@
-"""How evenly the clips of a store are shared among classes and subjects."""
+"""How evenly the clips of a store are distributed over classes and subjects."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def evenness(counts: Iterable[int], kinds: int | None = None) -> float | None:
 
     Args:
         counts: clips of each kind.
-        kinds: how many kinds there could be; None: as many as there are counts.
+        kinds: number of possible kinds; None: the number of counts.
 
     Returns:
-        None where there is one kind only, or nothing to count.
+        None if there is only one kind, or nothing to count.
     """
     found = [count for count in counts if count > 0]
     total, most = sum(found), kinds if kinds is not None else len(found)

@@ -1,4 +1,4 @@
-"""Which AU reader fits a real store: py-feat, the phantom's truth, or one trained on the store."""
+"""Choice of the AU reader: trained on rendered frames, py-feat, or trained on the real store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mersynth.face.intensity import IntensityMeter, choose_backend, difference_t
 from mersynth.face.template import HEAD, Framing, face_box
 from mersynth.facs.action_units import CONDITION_AUS, on_both_sides
 from mersynth.phantom.subject import subject_name
-from mersynth.phantom.version import VERSION, tell_versions, version_of
+from mersynth.phantom.version import VERSION, version_of, warn_versions
 from mersynth.quality.reader import BATCH, Pairs, Reader, fit, reading
 from mersynth.quality.rendered import FIRST_SUBJECT, rendered_pairs
 from mersynth.quality.sample import NotMeasuredError, Sample
@@ -22,7 +22,7 @@ from mersynth.store.clip_store import ClipStore
 logger = logging.getLogger(__name__)
 
 _HELD_OUT_SUBJECTS = 8
-_HEADROOM = 1.25  # how far beyond the stores' strongest intensity a reader learns to read
+_HEADROOM = 1.25  # a reader learns intensities up to this times the stores' strongest
 
 
 def choose_reader(
@@ -34,17 +34,17 @@ def choose_reader(
     device: torch.device,
     seed: int,
 ) -> Reader:
-    """The reader that the settings name, or for ``auto`` the first that is possible.
+    """The reader in the settings, or for ``auto`` the first possible one.
 
-    Of a phantom store the truth is known, so that a reader is trained on frames rendered of other
-    subjects; else py-feat reads, where its weights are; else a reader is trained on the real
-    store's own intensities.
+    For a phantom store, a reader is trained on frames rendered of other subjects, with known truth;
+    else py-feat is used, if its weights are available; else a reader is trained on the real store's
+    own intensities.
 
     Args:
         real: the real store.
         sample: clips of it.
         taken: ids of the subjects of both stores.
-        strongest: intensity in both stores; what is far beyond it need not be read.
+        strongest: largest intensity in both stores; a reader need not read far beyond it.
         settings: ``reader`` of ``configs/quality.yaml``.
         device: where to compute.
         seed: of the training.
@@ -56,7 +56,7 @@ def choose_reader(
     framing = real.framing or HEAD
     phantom = all(clip.source == "phantom" for clip in real.clips)
     if kind == "rendered" or (kind == "auto" and phantom):
-        tell_versions(
+        warn_versions(
             {str(real.path): version_of(real), "the frames that the reader learns from": VERSION},
             "Render the store again: `mersynth prepare --source phantom`",
         )
@@ -72,7 +72,7 @@ def choose_reader(
             sides=False,
         )
     if kind == "feat":
-        raise NotMeasuredError("py-feat's weights are not here; `mersynth doctor` says how to get")
+        raise NotMeasuredError("py-feat's weights are missing; `mersynth doctor` says how to get")
     return _trained(sample, settings, device, seed)
 
 
@@ -98,7 +98,7 @@ def _rendered(
         if f"phantom/{subject_name(number)}" not in taken:
             numbers.append(number)
         number += 1
-    # Micro-expressions are weak: a reader of the whole scale would hardly tell them from rest.
+    # Micro-expressions are weak: a reader for the full scale would hardly see them.
     limit = float(np.clip(_HEADROOM * strongest, 0.1, 1))
     own, others = numbers[_HELD_OUT_SUBJECTS:], numbers[:_HELD_OUT_SUBJECTS]
     how: dict[str, Any] = {"strongest": limit, "drift": True, "framing": framing}
@@ -127,7 +127,7 @@ def _trained(
     if np.isnan(sample.moved).all():
         raise NotMeasuredError(
             "the real store holds no AU intensities for a reader to learn, and py-feat's weights "
-            "are not here (`mersynth doctor` says how to get them)"
+            "are missing (`mersynth doctor` says how to get them)"
         )
     people = sorted(set(sample.subjects))
     if len(people) < 2:
@@ -162,7 +162,7 @@ def _trained(
 
 
 def correlations(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(20,) Pearson's correlation of the AUs of (M, 20, 2); NaN where one of both does not vary."""
+    """(20,) Pearson's correlation of the AUs of (M, 20, 2); NaN where either does not vary."""
     values = np.full(len(CONDITION_AUS), np.nan)
     for column in range(truth.shape[1]):
         a, b = truth[:, column].ravel(), found[:, column].ravel()

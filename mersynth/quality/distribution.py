@@ -1,4 +1,4 @@
-"""How alike the two sets of apex frames are as distributions: KID, FID, and neighbourhoods."""
+"""Similarity of two sets of apex frames as distributions: KID, FID, and neighbourhoods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mersynth.quality.sample import NotMeasuredError
 
 
 class _Given(nn.Module):
-    """Features that were computed before pass through torchmetrics as they are."""
+    """Passes precomputed features through torchmetrics unchanged."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -33,14 +33,14 @@ def kid(
     Args:
         real: (M, D) features.
         other: (N, D) features.
-        subset: rows of a subset; the smaller set's size where that is less.
+        subset: rows per subset, limited to the smaller set's size.
         subsets: number of random subsets.
         seed: of the subsets.
     """
     from torchmetrics.image.kid import KernelInceptionDistance
 
     size = min(subset, len(real), len(other))
-    with warnings.catch_warnings():  # that it keeps all features is what it is given them for
+    with warnings.catch_warnings():  # it warns that it keeps all features, as intended
         warnings.simplefilter("ignore", UserWarning)
         metric = KernelInceptionDistance(
             feature=_Given(real.shape[1]), subsets=subsets, subset_size=size
@@ -56,7 +56,7 @@ def kid(
 def fid(real: np.ndarray, other: np.ndarray) -> float:
     """Frechet inception distance (Heusel et al. 2017) of (M, D) and (N, D) features.
 
-    It is biased upwards where sets are small; compare it at equal sizes only.
+    It is biased upwards for small sets; compare only at equal sizes.
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -80,10 +80,10 @@ def measure_distribution(
 
     Args:
         real: (M, D) of the real apex frames.
-        real_onsets: (M, D) of their clips' onsets: those, too, a generator may have copied.
+        real_onsets: (M, D) of their clips' onsets, which a generator may also have copied.
         synthetic: (N, D) of the synthetic apex frames.
-        subjects: (M,) whose the real ones are.
-        face_rows: (N,) rows of the real clips whose faces the synthetic ones wear; -1 for none.
+        subjects: (M,) subjects of the real ones.
+        face_rows: (N,) rows of the real clips whose faces the synthetic ones show; -1 for none.
         settings: ``distribution`` of ``configs/quality.yaml``.
         seed: of subsets and halves.
 
@@ -132,7 +132,7 @@ def measure_distribution(
 def _halves(
     real: np.ndarray, subjects: np.ndarray, splits: int, seed: int
 ) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-    """Random halves of the real rows: other people in each, or other clips."""
+    """Random halves of the real rows, with different people in each, or different clips."""
     people = np.unique(subjects)
     rng = np.random.default_rng([seed, 15])
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"subjects": [], "clips": []}

@@ -1,8 +1,8 @@
-"""What turns frames into features: Inception where its weights lie on disk, else a small network.
+"""Feature extractors: Inception if its weights are on disk, else a small network.
 
-The small network is trained on the real store to tell its subjects apart. Classes would be the
-other choice, but a single frame of a micro-expression hardly shows its class, while who is shown
-takes all of the face; features that tell people apart also tell whether a face stays the same.
+The small network is trained on the real store to distinguish its subjects. Classes would be the
+alternative, but a single frame of a micro-expression hardly shows its class, whereas identity
+involves the whole face; features that distinguish people also show whether a face stays the same.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Extractor:
     Attributes:
         name: what it is.
         task: what it was trained for, and on what.
-        accuracy: on clips that it was not trained on, in [0, 1]; None where it was not measured.
+        accuracy: on clips that it was not trained on, in [0, 1]; None if not measured.
         chance: accuracy of naming the most frequent subject.
         features: (M, H, W, 3) uint8 frames to (M, D) float32.
     """
@@ -44,7 +44,7 @@ class Extractor:
 
 
 class SmallNet(nn.Module):
-    """Frames (B, 3, H, W) in [0, 1] to features (B, 64); ``head`` tells the subjects."""
+    """Frames (B, 3, H, W) in [0, 1] to features (B, 64); ``head`` classifies the subjects."""
 
     def __init__(self, subjects: int) -> None:
         super().__init__()
@@ -69,11 +69,11 @@ class SmallNet(nn.Module):
 def choose_extractor(
     real: Sample, settings: Mapping[str, Any], device: torch.device, seed: int
 ) -> Extractor:
-    """The extractor that the settings name; ``auto`` takes Inception where its weights are.
+    """The extractor in the settings; ``auto`` takes Inception if its weights are available.
 
     Raises:
-        NotMeasuredError: if Inception was asked for and is not here, or the real store shows one
-            subject, so that nobody could be told apart.
+        NotMeasuredError: if Inception was asked for and is missing, or the real store has only one
+            subject.
     """
     kind = settings["kind"]
     weights = find_inception() if kind in ("auto", "inception") else None
@@ -119,21 +119,21 @@ def _inception(weights: Path, device: torch.device) -> Extractor:
 def train_extractor(
     real: Sample, epochs: int, held_out: float, device: torch.device, seed: int
 ) -> Extractor:
-    """Train the small network to tell the subjects of a sample apart.
+    """Train the small network to distinguish the subjects of a sample.
 
     Args:
         real: the clips.
         epochs: passes over all moments of the training clips.
-        held_out: share of every subject's clips that the accuracy is measured on; a subject of one
-            clip has none.
+        held_out: share of every subject's clips on which accuracy is measured; none for a subject
+            with one clip.
         device: where to train.
         seed: of weights, order and split.
     """
     people, labels = np.unique(real.subjects, return_inverse=True)
     if len(people) < 2:
         raise NotMeasuredError(
-            "the real store shows one subject, and Inception's weights are not here: no extractor "
-            "can be trained to tell people apart"
+            "the real store shows one subject, and Inception's weights are missing: no extractor "
+            "can be trained to distinguish people"
         )
     rng = np.random.default_rng([seed, 12])
     test = np.zeros(len(real), bool)
@@ -158,8 +158,8 @@ def train_extractor(
     mean, deviation = found.mean(0), np.maximum(found.std(0), 1e-6)
     return Extractor(
         "small CNN trained on the real store",
-        f"told {len(people)} subjects apart by {int((~test).sum())} clips; 64 features, each "
-        "standardised over the real apex frames",
+        f"trained to distinguish {len(people)} subjects on {int((~test).sum())} clips; 64 "
+        "features, each standardised over the real apex frames",
         accuracy,
         chance,
         lambda frames: (features(frames) - mean) / deviation,
@@ -175,7 +175,7 @@ def _train(
         for _ in range(epochs):
             for chosen in torch.randperm(len(frames)).split(_BATCH):
                 images = frames[chosen].to(device).movedim(-1, 1).float() / 255
-                # Exposure differs from clip to clip and is nobody's mark.
+                # Exposure differs between clips and does not identify people.
                 images = images * (0.9 + 0.2 * torch.rand(len(images), 1, 1, 1)).to(device)
                 loss = F.cross_entropy(network.head(network(images)), wanted[chosen].to(device))
                 optimiser.zero_grad()

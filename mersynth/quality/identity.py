@@ -1,4 +1,4 @@
-"""Whether a synthetic clip still shows the person whose face it wears."""
+"""Whether a synthetic clip still shows the person whose face it started from."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mersynth.quality.sample import NotMeasuredError, Sample
 
 
 def find_faces(real_onsets: np.ndarray, real_subjects: np.ndarray, sample: Sample) -> np.ndarray:
-    """(N,) which real onset frame each clip wears: its subject's that is nearest to its first.
+    """(N,) the source face of each clip: its subject's real onset frame nearest to its first frame.
 
-    A store names the subject, not the clip, whose face a synthetic clip wears.
+    A store names the subject, not the clip, whose face a synthetic clip shows.
 
     Args:
         real_onsets: (M, H, W, 3) uint8.
@@ -21,7 +21,7 @@ def find_faces(real_onsets: np.ndarray, real_subjects: np.ndarray, sample: Sampl
         sample: the clips; frames of the same size.
 
     Returns:
-        Rows of ``real_onsets``; -1 for a subject that has none there.
+        Rows of ``real_onsets``; -1 for a subject without any.
     """
     found = np.full(len(sample), -1)
     by_subject = {s: np.flatnonzero(real_subjects == s) for s in set(real_subjects.tolist())}
@@ -42,33 +42,33 @@ def measure_identity(
     extractor: Extractor,
     seed: int,
 ) -> dict[str, Any]:
-    """Similarity of synthetic onset and apex frames with the face worn, beside two baselines.
+    """Similarity of synthetic onset and apex frames to their source face, and two baselines.
 
     Args:
         real: for the baselines.
         synthetic: the clips to measure.
         onsets: (M, H, W, 3) uint8, the real onset frames.
-        faces: (N,) rows of them that the clips wear (:func:`find_faces`).
-        extractor: whose features are compared.
+        faces: (N,) rows of the clips' source faces (:func:`find_faces`).
+        extractor: extracts the features that are compared.
         seed: of the baselines' pairs.
 
     Raises:
-        NotMeasuredError: if no clip wears the face of a real subject.
+        NotMeasuredError: if no clip shows the face of a real subject.
     """
-    wears = faces >= 0
-    if not wears.any():
+    shown = faces >= 0
+    if not shown.any():
         raise NotMeasuredError(
-            "no synthetic clip wears the face of a subject of the real store; give the store that "
+            "no synthetic clip shows the face of a subject of the real store; give the store that "
             "it was generated from (or its --faces) as --real"
         )
-    face = extractor.features(onsets[faces[wears]])
-    onset = cosine(extractor.features(synthetic.frames[wears, 0]), face)
-    apex = cosine(extractor.features(synthetic.apex_frames[wears]), face)
+    face = extractor.features(onsets[faces[shown]])
+    onset = cosine(extractor.features(synthetic.frames[shown, 0]), face)
+    apex = cosine(extractor.features(synthetic.apex_frames[shown]), face)
     same, other = baselines(real, extractor, seed)
     per_clip = np.full(len(synthetic), np.nan)
-    per_clip[wears] = apex
+    per_clip[shown] = apex
     return {
-        "clips": int(wears.sum()),
+        "clips": int(shown.sum()),
         "onset": float(onset.mean()),
         "apex": float(apex.mean()),
         "apex_lowest": float(apex.min()),
@@ -82,7 +82,7 @@ def measure_identity(
 
 
 def _own(real: Sample, extractor: Extractor) -> float:
-    """Real apex frames with their own clip's onset."""
+    """Cosine of real apex frames with their own clip's onset."""
     first, apex = extractor.features(real.frames[:, 0]), extractor.features(real.apex_frames)
     return float(cosine(first, apex).mean())
 
@@ -90,7 +90,7 @@ def _own(real: Sample, extractor: Extractor) -> float:
 def baselines(
     real: Sample, extractor: Extractor, seed: int, pairs: int = 2000
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines of pairs of apex frames: of one subject's different clips, of different subjects."""
+    """Cosines of pairs of apex frames: different clips of one subject, and different subjects."""
     features = extractor.features(real.apex_frames)
     subjects = real.subjects
     first, second = np.triu_indices(len(real), 1)
@@ -104,7 +104,7 @@ def baselines(
 
 
 def _auc(same: np.ndarray, other: np.ndarray) -> float | None:
-    """How often a pair of one subject is more alike than a pair of different subjects."""
+    """How often a pair of one subject is more similar than a pair of different subjects."""
     if not len(same) or not len(other):
         return None
     from sklearn.metrics import roc_auc_score

@@ -1,4 +1,4 @@
-"""Whether clips move as real ones do: how far, whither, how smoothly, and back again."""
+"""Whether clips move like real ones: magnitude, direction, smoothness, and return to rest."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Motion:
         directions: (N, G * G * B) share of the apex flow's length in each of B directions in each
             cell of a G x G grid.
         small: (N, 2 * S * S) the apex flow at S x S.
-        at_first: (N,) mean length of the flow from the face worn to the first frame; NaN where no
-            face is known.
+        at_first: (N,) mean length of the flow from the source face to the first frame; NaN if the
+            face is not known.
     """
 
     energy: np.ndarray
@@ -47,7 +47,7 @@ def find_motion(
     faces: np.ndarray | None = None,
     framing: Framing = HEAD,
 ) -> Motion:
-    """Flow from the onset to every moment within the face, less the head's own motion.
+    """Flow from the onset to every moment within the face, minus the head's own motion.
 
     Args:
         sample: the clips.
@@ -88,14 +88,14 @@ def find_motion(
 
 
 def still_head(flow: Tensor, framing: Framing = HEAD) -> Tensor:
-    """Take the head's own motion off (:func:`mersynth.motion.head.fit_head`).
+    """Remove the head's own motion (:func:`mersynth.motion.head.fit_head`).
 
     Args:
         flow: (B, 2, S, S), pixels.
         framing: of the frames.
 
     Returns:
-        (B, 2, S, S), 0 outside of the face.
+        (B, 2, S, S), 0 outside the face.
     """
     size = flow.shape[-1]
     rest = flow - rigid_flow(fit_head(flow, framing), size, framing).to(flow)
@@ -103,7 +103,7 @@ def still_head(flow: Tensor, framing: Framing = HEAD) -> Tensor:
 
 
 def direction_histogram(flow: Tensor, grid: int, bins: int) -> np.ndarray:
-    """(grid * grid * bins,) shares of a flow (2, H, W) by cell and direction; zeros if it is still.
+    """(grid * grid * bins,) shares of a flow (2, H, W) by cell and direction; zeros if no motion.
 
     The first direction is centred on the right, the next ones follow clockwise.
     """
@@ -130,7 +130,7 @@ def offset_return(energy: np.ndarray, apex: np.ndarray) -> np.ndarray:
 def compare_class(
     real: Motion, synthetic: Motion, ours: np.ndarray, theirs: np.ndarray
 ) -> dict[str, float | None]:
-    """Distance of magnitudes and similarity of directions of some clips of each.
+    """Distance of magnitudes and similarity of directions between two sets of clips.
 
     Args:
         real: motion of the real clips.
@@ -152,13 +152,13 @@ def compare_class(
 def measure_motion(
     real: Sample, synthetic: Sample, ours: Motion, theirs: Motion, seed: int
 ) -> dict[str, Any]:
-    """Motion by class beside real-to-real, and its course in time.
+    """Motion by class, compared with real-to-real, and its course in time.
 
     Args:
         real: the real clips.
         synthetic: the clips to measure.
         ours: motion of the real ones.
-        theirs: of the others.
+        theirs: motion of the synthetic ones.
         seed: of the halves of real subjects that are compared with each other.
     """
     people = np.unique(real.subjects)

@@ -11,17 +11,17 @@ from scipy.spatial.distance import cdist
 def prdc(real: np.ndarray, other: np.ndarray, neighbours: int) -> dict[str, float]:
     """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020).
 
-    Around every row lies a ball that reaches to its k-th nearest neighbour of the same set.
+    Every row has a ball around it that reaches to its k-th nearest neighbour in the same set.
 
     Args:
         real: (M, D) features.
         other: (N, D) features.
-        neighbours: k; fewer where a set is smaller.
+        neighbours: k; fewer if a set is smaller.
 
     Returns:
-        ``precision``, the share of others within a real ball; ``recall``, the share of real rows
-        within a ball of the others; ``density``, how many real balls another lies in, over k;
-        ``coverage``, the share of real balls that hold another.
+        ``precision``, the share of other rows within a real ball; ``recall``, the share of real
+        rows within a ball of the others; ``density``, the mean number of real balls around another
+        row, over k; ``coverage``, the share of real balls that contain another row.
     """
     k = max(1, min(neighbours, len(real) - 1, len(other) - 1))
     between = cdist(real, other)  # (M, N)
@@ -48,23 +48,23 @@ def copying(
     face_rows: np.ndarray,
     quantile: float,
 ) -> dict[str, Any]:
-    """How near synthetic apex frames come to real frames, beside how near real clips come.
+    """How near synthetic apex frames are to real frames, compared with real clips.
 
     A real clip's distance is that of its apex to the nearest onset or apex of another clip of its
-    subject; where no subject has two clips, of another subject. A synthetic clip begins with a real
-    clip's face and is near that clip by design, so that it, too, is compared with other clips.
+    subject or, if no subject has two clips, of another subject. A synthetic clip begins with a real
+    clip's face and is near that clip by design, so it is also compared only with other clips.
 
     Args:
         synthetic: (N, D) features of apex frames.
         real: (M, D) of the real ones.
         real_onsets: (M, D) of the real clips' onsets.
-        subjects: (M,) whose the real ones are.
-        face_rows: (N,) row of the real clip whose face each synthetic one wears; -1 for none.
-        quantile: a synthetic frame counts as near if it is nearer than this share of the real ones
-            are; as many would be by chance.
+        subjects: (M,) subjects of the real ones.
+        face_rows: (N,) row of the real clip whose face each synthetic one shows; -1 for none.
+        quantile: a synthetic frame counts as near if its distance is below this quantile of the
+            real ones' distances; by chance this share would be.
 
     Returns:
-        Medians, the share of near frames, and by clip how far each is.
+        Medians, the share of near frames, and the distance of each clip.
     """
     bank = np.concatenate([real, real_onsets])
     clip, owner = np.tile(np.arange(len(real)), 2), np.tile(subjects, 2)

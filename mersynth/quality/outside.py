@@ -1,4 +1,4 @@
-"""What changes where nothing was asked to move."""
+"""Change outside the regions of the AUs asked for."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _WINDOW = 7  # pixels, of the SSIM
 
 
 def au_regions(size: int, share: float) -> np.ndarray:
-    """(20, H, W) whether each AU moves a place of an aligned face.
+    """(20, H, W) the region of an aligned face that each AU moves.
 
     Args:
         size: side of the frames, in pixels.
-        share: a place belongs to the region if the AU's displacement field
-            (:func:`mersynth.augment.au_warp.au_flow`) is above this share of its maximum there.
+        share: the region is where the AU's displacement field
+            (:func:`mersynth.augment.au_warp.au_flow`) exceeds this share of its maximum.
     """
     alone = torch.eye(len(CONDITION_AUS))[:, None]
     length = au_flow(None, alone, (size, size))[:, 0].norm(dim=1)
@@ -33,16 +33,16 @@ def au_regions(size: int, share: float) -> np.ndarray:
 def outside_figures(
     onset: np.ndarray, frame: np.ndarray, region: np.ndarray
 ) -> tuple[float, float] | None:
-    """Mean absolute difference, in [0, 1], and SSIM of two frames outside of a region.
+    """Mean absolute difference, in [0, 1], and SSIM of two frames outside a region.
 
     Args:
         onset: (H, W, 3) uint8.
         frame: likewise.
-        region: (H, W) what may move.
+        region: (H, W) where movement is expected.
 
     Returns:
-        Both figures over the pixels whose SSIM window touches no pixel of the region; None where
-        there is no such pixel.
+        Both figures over the pixels whose SSIM window does not touch the region; None if there is
+        no such pixel.
     """
     window = np.ones((_WINDOW, _WINDOW), np.uint8)
     still = cv2.dilate(region.astype(np.uint8), window) == 0
@@ -56,21 +56,21 @@ def outside_figures(
 
 
 def measure_outside(real: Sample, synthetic: Sample, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Change from onset to apex outside of the union of the asked AUs' regions.
+    """Change from onset to apex outside the regions of all AUs asked for.
 
     Args:
-        real: whose own change, by head motion, light and camera noise, stands beside it.
+        real: real clips for comparison, which change by head motion, light and camera noise.
         synthetic: the clips to measure.
         settings: ``outside`` of ``configs/quality.yaml``.
 
     Raises:
-        NotMeasuredError: if no clip says which AUs it asks for.
+        NotMeasuredError: if it is not known for any clip which AUs were asked for.
     """
     size = synthetic.frames.shape[2]
     regions = au_regions(size, settings["region_share"])
     own, per_clip = _clips(synthetic, regions, settings["min_asked"])
     if own["clips"] == 0:
-        raise NotMeasuredError("no synthetic clip tells by intensity or annotation what moves")
+        raise NotMeasuredError("no synthetic clip has intensities or AUs that say what moves")
     beside, _ = _clips(real, regions, settings["min_asked"])
     return {"synthetic": own, "real": beside, "per_clip": {"difference": per_clip}}
 

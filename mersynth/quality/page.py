@@ -1,4 +1,4 @@
-"""The page of the figures: ``quality.html``, which needs nothing but itself."""
+"""The page of the figures: ``quality.html``, self-contained."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def write_page(
     """Write the page; its folder must exist.
 
     Args:
-        path: where to.
-        result: what ``quality.json`` holds.
+        path: the page.
+        result: the contents of ``quality.json``.
         measures: every measure with its arrays by clip, for the plots.
-        worst: of :func:`mersynth.quality.worst.find_worst`.
+        worst: by :func:`mersynth.quality.worst.find_worst`.
         real: the real clips.
         synthetic: the clips measured.
 
@@ -65,7 +65,7 @@ def write_page(
 
 
 def _tiles(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The headline: value, what it compares with, and which way is good."""
+    """The headline figures: value, reference, and which direction is good."""
     control, identity = figures["au_control"], figures["identity"]
     motion, distribution = figures["motion"], figures["distribution"]
     outside, separability = figures["outside"], figures["separability"]
@@ -81,17 +81,17 @@ def _tiles(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
          "correlation of asked and read; 1 is best",
          f"over the AUs that real clips show {figure(alike)}, the reader there",
          at(control, "reader_mean", "correlation"), 3),
-        ("Identity", at(identity, "apex"), "cosine of apex and face worn; 1 is best",
+        ("Identity", at(identity, "apex"), "cosine of apex and source face; 1 is best",
          "real apex and onset", at(identity, "own_apex"), 3),
         ("Strength of motion", at(motion, "magnitude_ratio"),
          "of the real clips' median; 1 is best", "real", 1.0, 2),
         ("KID", at(distribution, "kid", "synthetic"), "from the real frames; 0 is best",
          "real to real", at(distribution, "kid", "real_to_real_by_clip"), 3),
         ("Change elsewhere", at(outside, "synthetic", "difference"),
-         "outside of the moved region; low is good", "real", at(outside, "real", "difference"), 4),
-        ("Taught to real", at(separability, "synthetic_to_real", "uar"),
-         "UAR on real clips, learnt from synthetic ones; 1 is best",
-         "learnt from real ones", at(separability, "real_to_real", "uar"), 3),
+         "outside the moved region; low is good", "real", at(outside, "real", "difference"), 4),
+        ("Synthetic to real", at(separability, "synthetic_to_real", "uar"),
+         "UAR on real clips, trained on synthetic ones; 1 is best",
+         "trained on real ones", at(separability, "real_to_real", "uar"), 3),
     )  # fmt: skip
     keys = ("name", "value", "note", "beside", "other", "digits")
     return [dict(zip(keys, row, strict=True)) for row in rows]
@@ -129,7 +129,7 @@ def _plots(
             (
                 ("different subjects", "faint", identity.get("different_subjects")),
                 ("same subject", "real", identity.get("same_subject")),
-                ("synthetic apex, face worn", "made", identity.get("apex")),
+                ("synthetic apex, source face", "made", identity.get("apex")),
             ),
         ),
         "nearest": density_plot(

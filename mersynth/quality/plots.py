@@ -19,8 +19,8 @@ def control_plot(measure: Mapping[str, Any]) -> Plot | None:
     high = float(max(pairs[:, 1].max(), 0.1))
     plot = Plot(
         "Asked and obtained",
-        "A dot for each AU and side that a clip asks for, at its apex; on the line is perfect, "
-        "below it too weak.",
+        "One dot for each AU and side that a clip asks for, at its apex; on the line is perfect, "
+        "below it is too weak.",
         (0.0, high),
         (min(0.0, float(np.quantile(pairs[:, 2], 0.01))), high),
         "asked",
@@ -37,7 +37,7 @@ def density_plot(
     label: str,
     groups: Sequence[tuple[str, str, np.ndarray]],
 ) -> Plot | None:
-    """Shares of values by bin, an area a group.
+    """Shares of values by bin, one area per group.
 
     Args:
         title: what is shown.
@@ -67,7 +67,7 @@ def density_plot(
 
 
 def course_plot(measure: Mapping[str, Any]) -> Plot | None:
-    """Mean motion over the clip's time, each set beside its own highest value."""
+    """Mean motion over the clip's duration."""
     if "course" not in measure:
         return None
     ours, theirs = (np.array(measure["course"][name]) for name in ("real", "synthetic"))
@@ -87,7 +87,7 @@ def course_plot(measure: Mapping[str, Any]) -> Plot | None:
 
 
 def control_bars(measure: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row a readable AU: where its correlation and its reader's lie, in percent."""
+    """One row per readable AU: positions of its correlation and the reader's own, in percent."""
 
     def place(value: float | None) -> float | None:
         return None if value is None else round(100 * min(max(value, 0.0), 1.0), 1)
@@ -103,7 +103,7 @@ def control_bars(measure: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def matrix_rows(talk: Mapping[str, Any], which: str, readable: Sequence[int]) -> dict[str, Any]:
-    """A cross-talk matrix as far as it was measured: its columns, and rows of cells.
+    """The measured part of a cross-talk matrix: its columns, and rows of cells.
 
     A cell has its value, ``share`` for its shade (1 at 0.3) and whether it is the AU asked for.
     """

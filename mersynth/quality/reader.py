@@ -1,4 +1,4 @@
-"""What reads AU intensities off frames: a small network that compares a frame with the onset."""
+"""AU readers, such as a small network that compares a frame with the onset."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from mersynth.devices import has_fast_bf16
 from mersynth.facs.action_units import CONDITION_AUS, SIDES
 
 BATCH = 64
-_FIRST_COLUMN = 3  # of eight: a side is read from its own half and a little beyond the middle
+_FIRST_COLUMN = 3  # of eight: a side is read from its own half and slightly beyond the middle
 
 
 class Estimator(nn.Module):
     """Reads AU intensities from an onset frame and a later frame of the same face.
 
     The left side is read from the image's right half, and the right side in the same way from the
-    mirrored left half: read from the whole face, both would long be read alike.
+    mirrored left half; from the whole face, the network would be slow to learn the difference.
 
     Shape:
-        - onset, frame: (B, 3, H, W) in [0, 1]; the answer is (B, 20, 2), left and right, about
-          [0, 1].
+        - onset, frame: (B, 3, H, W) in [0, 1]; output: (B, 20, 2), left and right, about [0, 1].
     """
 
     def __init__(self) -> None:
@@ -41,7 +40,7 @@ class Estimator(nn.Module):
             ]
             channels = following
         self.main = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(8))
-        # Faces are framed alike, so that a place in the image tells which muscle moves there.
+        # Faces are framed alike, so a position in the image identifies the muscle there.
         self.head = nn.Sequential(
             nn.Flatten(2),
             nn.Linear(8 * (8 - _FIRST_COLUMN) * channels, 256),
@@ -59,11 +58,11 @@ class Estimator(nn.Module):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Pairs:
-    """What an estimator learns from.
+    """Training data of an estimator.
 
     Attributes:
         onset, frame: (M, 3, H, W) in [0, 1].
-        truth: (M, 20, 2) in [0, 1], left and right; NaN where it is not known.
+        truth: (M, 20, 2) in [0, 1], left and right; NaN where not known.
     """
 
     onset: Tensor
@@ -74,20 +73,20 @@ class Pairs:
 def fit(pairs: Pairs, epochs: int, seed: int, device: str | torch.device = "cpu") -> Estimator:
     """Train an estimator.
 
-    Half of the pairs, drawn anew in every pass, are shown in a mirror, their sides swapped: faces
-    are framed with their middle in the image's.
+    Half of the pairs, drawn again in every pass, are mirrored with their sides swapped; faces must
+    be centred in the image.
 
     Args:
-        pairs: a batch of 64 at least.
+        pairs: at least a batch of 64.
         epochs: passes over the pairs.
-        seed: of weights, order and dropout; global random state is left as it was.
+        seed: of weights, order and dropout; the global random state is not changed.
         device: where to train.
 
     Raises:
         ValueError: if the pairs are fewer than a batch.
     """
     device = torch.device(device)
-    quick = has_fast_bf16(device)  # emulated, a step takes ten times as long as in float32
+    quick = has_fast_bf16(device)  # emulated bf16 takes ten times as long as float32
     batches = len(pairs.frame) // BATCH
     if not batches:
         raise ValueError(
@@ -116,7 +115,7 @@ def fit(pairs: Pairs, epochs: int, seed: int, device: str | torch.device = "cpu"
 
 
 def _mirrored(pairs: Pairs, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Onsets, frames and truth of the chosen pairs, half of them in a mirror."""
+    """Onsets, frames and truth of the chosen pairs, half of them mirrored."""
     turned = torch.rand(len(chosen)) < 0.5
     values = pairs.onset[chosen], pairs.frame[chosen], pairs.truth[chosen]
     onset, frame, truth = (
@@ -138,14 +137,14 @@ class Reader:
     """An AU reader and what is known about it.
 
     Attributes:
-        name: what reads.
-        how: what it was made from, in words.
-        read: (N, K, H, W, 3) uint8 frames, of which the first of each clip is the onset, to
+        name: name of the reader.
+        how: how it was made, in words.
+        read: (N, K, H, W, 3) uint8 frames, the first of each clip being the onset, to
             (N, K, 20, 2) intensities, left and right, above the onset's.
         trained_on: ids of the subjects of the two stores that it was trained on.
-        held_out: (20,) correlation with the truth, over both sides, on held-out frames made for
-            that; NaN where it was not measured there.
-        sides: whether it tells the sides apart; both have one value else.
+        held_out: (20,) correlation with the truth, over both sides, on held-out rendered frames;
+            NaN where not measured.
+        sides: whether it distinguishes the sides; else both have the same value.
         side_errors: mean error of the left and the right sides on these frames; None without them.
     """
 
@@ -166,7 +165,7 @@ def reading(
     Args:
         estimator: the network.
         device: where it is and computes.
-        unit: what 1 of the estimator is worth.
+        unit: intensity that an output of 1 stands for.
     """
 
     @torch.inference_mode()

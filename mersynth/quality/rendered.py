@@ -16,12 +16,12 @@ from mersynth.phantom.subject import PhantomSubject
 from mersynth.quality.reader import Pairs
 
 FIRST_SUBJECT = 2000
-"""Number of the first phantom subject that AU readers are trained on."""
+"""Number of the first phantom subject for training AU readers."""
 
-# How far the head of a phantom's clip drifts (phantom.motion): what an AU is not.
+# How far the head drifts in a phantom's clip (phantom.motion): not to be read as an AU.
 _DRIFT = (0.004, 0.003, 0.006, 0.012, 0.01)
 _LIGHT = 0.012
-# Many more than people show: a reader that seldom sees one side alone reads both alike.
+# Far more than in people: a reader that rarely sees one-sided AUs reads both sides alike.
 _ONE_SIDED = 0.5
 
 
@@ -43,7 +43,7 @@ def draw_intensities(rng: np.random.Generator, count: int, strongest: float = 1.
 
 
 def noise(seed: int) -> torch.Generator:
-    """Camera noise, one stream a subject."""
+    """Camera noise, one stream per subject."""
     return torch.Generator().manual_seed(seed)
 
 
@@ -56,17 +56,17 @@ def rendered_pairs(
     drift: bool = False,
     framing: Framing = HEAD,
 ) -> Pairs:
-    """``each`` frames of every subject, beside its resting face.
+    """``each`` frames of every subject, paired with its resting face.
 
     Args:
         size: side of the frames, in pixels.
         numbers: of the phantom subjects.
-        each: frames of a subject.
+        each: frames per subject.
         seed: of the intensities and drifts.
         strongest: see :func:`draw_intensities`.
         drift: let head and light of every second frame differ from the resting face's, as in a
-            clip; the other half differs by nothing but the AUs, camera noise included, as a
-            generator's frames do.
+            clip; the other frames differ only by the AUs and share the camera noise, like a
+            generator's frames.
         framing: of the frames.
     """
     rng = np.random.default_rng(seed)
@@ -92,7 +92,7 @@ def rendered_pairs(
 def _drifting(
     renderer: PhantomRenderer, aus: Tensor, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Resting faces and moved ones; the even ones stand still and share their camera noise."""
+    """Resting and moved faces; the even ones do not drift and share their camera noise."""
     count, size = len(aus), renderer.image_size
     still = np.arange(count) % 2 == 0
     drift = rng.normal(0, 1, (count, len(_DRIFT))) * np.array(_DRIFT)

@@ -1,4 +1,4 @@
-"""``mersynth quality``: everything that is measured of a synthetic store, in one folder."""
+"""``mersynth quality``: all measures of a synthetic store, in one folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mersynth.facs.action_units import SIDES
 from mersynth.facs.emotions import label
 from mersynth.files import whole_folder, write_json_atomically
 from mersynth.lock import hold
-from mersynth.phantom.version import tell_versions, version_of
+from mersynth.phantom.version import version_of, warn_versions
 from mersynth.quality.au_control import measure_control
 from mersynth.quality.balance import balance
 from mersynth.quality.choose_reader import choose_reader
@@ -33,13 +33,13 @@ from mersynth.quality.sample import NotMeasuredError, Sample, take_sample
 from mersynth.quality.separability import measure_separability
 from mersynth.quality.settings import load_settings
 from mersynth.quality.worst import find_worst
-from mersynth.store.clip_store import ClipStore, StoreError, require_real, tell_framings
+from mersynth.store.clip_store import ClipStore, StoreError, require_real, warn_framings
 from mersynth.store.loading import own_scheme
 from mersynth.store.names import NameChoice, reconcile_stores
 
 logger = logging.getLogger(__name__)
 
-# What the page draws and the file of figures does not hold: arrays by clip.
+# Arrays by clip, which the page draws, but which are not written to the file of figures.
 _DRAWN_ONLY = ("per_clip", "drawn", "read", "pairs")
 
 
@@ -54,17 +54,17 @@ def measure_quality(
 ) -> Path:
     """Measure a synthetic store against a real one, into ``quality.json`` and ``quality.html``.
 
-    What cannot be measured of these stores is None there, with the reason. The same stores,
-    settings and seed give the same bytes on one machine's CPU; a CUDA device rounds differently
-    from run to run.
+    Figures that cannot be measured on these stores are None, with the reason. The same stores,
+    settings and seed give the same bytes on one machine's CPU; a CUDA device rounds differently in
+    each run.
 
     Args:
         real: a store of real clips.
-        synthetic: the store to measure; a second store of real clips is measured all the same,
-            which tells what the figures are worth.
+        synthetic: the store to measure; it may also be a second store of real clips, to see which
+            figures real clips reach.
         out: new folder; default ``./quality/<name of the synthetic store>``.
-        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
-            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.store.names`).
+        names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
+            ``"same"``, ``"distinct"``, or None to refuse them (:mod:`mersynth.store.names`).
         seed: of samples, trainings and splits.
         overrides: Hydra overrides of ``configs/quality.yaml``.
 
@@ -74,8 +74,8 @@ def measure_quality(
     Raises:
         StoreError: if a store is missing or damaged, the real one holds synthetic clips, the frames
             differ in size, or ``out`` exists.
-        NamesError: if names of the stores look alike, and it is not said what they are.
-        InUseError: if another process writes ``out``.
+        NamesError: if names in the stores look alike, and ``names`` is None.
+        InUseError: if another process is writing ``out``.
         ConfigError, ValueError: if a setting is wrong, or a store has too few clips that can be
             compared.
     """
@@ -85,7 +85,7 @@ def measure_quality(
         if target.exists():
             raise StoreError(f"{target} exists already; remove it or choose another --out")
         _measure(real, synthetic, target, settings, names, seed)
-    logger.info("look at %s", target / "quality.html")
+    logger.info("see %s", target / "quality.html")
     return target
 
 
@@ -144,23 +144,23 @@ def open_stores(real: Path, synthetic: Path) -> tuple[ClipStore, ClipStore]:
             f"{second.image_size}: prepare or generate one of them again at the other's size, for "
             f"instance `mersynth prepare --source SOURCE --image-size {second.image_size}`"
         )
-    tell_framings(
+    warn_framings(
         {str(store.path): store.framing for store in (first, second)},
-        "What differs may be the framing alone: prepare or generate one of them again",
+        "The measures may only show this difference: prepare or generate one of them again",
     )
-    tell_versions(
+    warn_versions(
         {str(store.path): version_of(store) for store in (first, second)},
-        "What differs may be that alone: render or generate one of them again",
+        "The measures may only show this difference: render or generate one of them again",
     )
     if not any(clip.is_synthetic for clip in second.clips):
         logger.info("%s holds real clips: real is compared with real", synthetic)
     if first.checksum == second.checksum:
-        logger.warning("both stores hold the same clips: every figure is that of an exact copy")
+        logger.warning("both stores hold the same clips: the figures are those of an exact copy")
     return first, second
 
 
 class _Work:
-    """The measures of one call; what several of them need is computed once."""
+    """The measures of one call; intermediate results that several need are computed once."""
 
     def __init__(
         self,
@@ -177,11 +177,11 @@ class _Work:
         self.extractor_facts: dict[str, Any] = {}
 
     def measure(self) -> dict[str, dict[str, Any]]:
-        """Every measure by its name: its figures, or the reason why there are none."""
+        """Every measure by name: its figures, or the reason why there are none."""
         onsets = _onsets(self.stores[0], self.made.frames.shape[2])
         owners = np.array([clip.subject_id for clip in self.stores[0].clips])
         faces = find_faces(onsets, owners, self.made)
-        # A real clip moves its own onset: the face that it resembles most is not where it began.
+        # A real clip starts from its own onset, not from the face that it resembles most.
         animated = (faces >= 0) & np.array([clip.is_synthetic for clip in self.made.clips])
         own_faces = np.where(animated[:, None, None, None], onsets[faces], 0)
         motion = self.settings["motion"]
@@ -214,7 +214,7 @@ class _Work:
     def _control(self) -> dict[str, Any]:
         taken = frozenset((*self.stores[0].subjects, *self.stores[1].subjects))
         self.reader_facts = {"name": None, "how": None}
-        if np.isnan(self.made.moved).all():  # known before minutes of training
+        if np.isnan(self.made.moved).all():  # checked before minutes of training
             raise NotMeasuredError("the synthetic store holds no AU intensities")
         asked = [sample.moved[np.isfinite(sample.moved)] for sample in (self.real, self.made)]
         reader = choose_reader(
@@ -308,7 +308,7 @@ def _without_row(clip: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON holds it: floats of six decimals, what is not finite as None."""
+    """A value for JSON: floats with six decimals, non-finite ones as None."""
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):

@@ -1,4 +1,4 @@
-"""What is measured: some clips of a store, each at the same few moments."""
+"""The sample that is measured: some clips of a store, each at the same few moments."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from mersynth.clips import Clip
 from mersynth.curves import movement
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell, stronger_side
 from mersynth.facs.emotions import label
-from mersynth.features.kinds import tell_still
+from mersynth.features.kinds import warn_still
 from mersynth.store.clip_store import ClipStore, StoredClip
 
 logger = logging.getLogger(__name__)
 
 
 class NotMeasuredError(Exception):
-    """A measure does not apply to these stores; the message is the reason that the result gives."""
+    """A measure does not apply to these stores; the message is the reason in the result."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sample:
-    """N clips of a store at K moments from onset to offset, the apex one of them.
+    """N clips of a store at K moments from onset to offset, including the apex.
 
     Attributes:
         clips: their annotations.
         classes: class of each in the common label scheme.
         frames: (N, K, H, W, 3) uint8.
-        moved: (N, K, 20, 2) float32 in [0, 1]: intensities, left and right, above those of the
-            first frame, as the store has them: asked for in a synthetic one, measured or true in a
-            real one. NaN where the store has none.
+        moved: (N, K, 20, 2) float32 in [0, 1]: the store's intensities, left and right, above
+            those of the first frame; asked for in a synthetic store, measured or true in a real
+            one. NaN where the store has none.
         apex: (N,) which of the K moments is the apex.
     """
 
@@ -75,13 +75,13 @@ class Sample:
 def take_sample(
     store: ClipStore, scheme: str, max_clips: int, moments: int, max_size: int, seed: int
 ) -> Sample:
-    """Take clips of a store, without any preference.
+    """Take a random sample of a store's clips.
 
     Args:
         store: the store.
         scheme: label scheme; clips without a class in it are left out.
-        max_clips: at most so many.
-        moments: frames of each, K, 3 or more.
+        max_clips: largest number of clips.
+        moments: frames per clip, K, 3 or more.
         max_size: larger frames are reduced to this side, in pixels.
         seed: of the choice.
 
@@ -98,12 +98,12 @@ def take_sample(
     if len(usable) < 2:
         raise ValueError(
             f"{store.path} has {len(usable)} clips of two frames or more with a class in the label "
-            f"scheme {scheme!r}, two at least are needed; give a store of annotated clips, or "
+            f"scheme {scheme!r}, at least two are needed; give a store of annotated clips, or "
             "another scheme=..."
         )
     if len(usable) < len(store):
         logger.info("%s: %d of %d clips can be measured", store.path, len(usable), len(store))
-    tell_still((store[i] for i in usable), str(store.path))
+    warn_still((store[i] for i in usable), str(store.path))
     rng = np.random.default_rng([seed, len(usable)])
     rows = np.sort(rng.permutation(usable)[:max_clips])
     taken = [_moments(store[int(row)], moments, max_size) for row in rows]
@@ -117,7 +117,7 @@ def take_sample(
 
 
 def _moments(item: StoredClip, moments: int, max_size: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Frames, movement and the apex's place, at even steps; the nearest step gives way to it."""
+    """Frames, movement and the apex's position, at even steps; the apex replaces the nearest."""
     last = item.clip.num_frames - 1
     at = np.linspace(0, last, moments).round().astype(int)
     moved = known_movement(np.array(item.intensities))

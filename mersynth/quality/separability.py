@@ -1,4 +1,4 @@
-"""Whether a light classifier learns from one store what it needs for the other."""
+"""Whether a light classifier trained on one store works on the other."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 
 
 def folds_of(subjects: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
-    """Ids of the subjects, shared out to folds at random."""
+    """Ids of the subjects, assigned to folds at random."""
     people = np.random.default_rng([seed, 17]).permutation(np.unique(subjects))
     return [people[i::folds] for i in range(min(folds, len(people)))]
 
 
 def curve_subjects(sample: Sample) -> np.ndarray:
-    """(N,) whose motion each clip shows: its template's subject, else its own."""
+    """(N,) the subject whose motion each clip shows: its template's, else its own."""
     return np.array(
         [c.template.rpartition("/")[0] if c.template else c.subject_id for c in sample.clips]
     )
@@ -47,19 +47,19 @@ def measure_separability(
 ) -> dict[str, Any]:
     """Train on one store, test on the other, by folds of real subjects.
 
-    A clip of a tested subject is never learnt from, nor is a synthetic clip that wears such a face
-    or follows such a curve. Synthetic clips are tested where their curve's subject is.
+    Clips of a tested subject, and synthetic clips with such a face or curve, are never trained on.
+    Synthetic clips are tested in the fold of their curve's subject.
 
     Args:
         real: the real clips.
         synthetic: the clips to measure.
         ours: (M, D) small apex flows of the real ones.
-        theirs: (N, D) of the others.
+        theirs: (N, D) of the synthetic ones.
         settings: ``separability`` of ``configs/quality.yaml``.
         seed: of the folds.
 
     Raises:
-        NotMeasuredError: if the stores share less than two classes, or there is one subject.
+        NotMeasuredError: if the stores share fewer than two classes, or there is one subject.
     """
     common = sorted(set(real.classes) & set(synthetic.classes))
     if len(common) < 2:
@@ -70,7 +70,7 @@ def measure_separability(
     keep = np.isin(real.classes, common), np.isin(synthetic.classes, common)
     real, ours = real.choose(keep[0]), ours[keep[0]]
     synthetic, theirs = synthetic.choose(keep[1]), theirs[keep[1]]
-    people, wearers, curves = real.subjects, synthetic.subjects, curve_subjects(synthetic)
+    people, face_subjects, curves = real.subjects, synthetic.subjects, curve_subjects(synthetic)
     folds = folds_of(people, settings["folds"], seed)
     if len(folds) < 2:
         raise NotMeasuredError("the real store shows one subject; folds need two")
@@ -82,7 +82,7 @@ def measure_separability(
     }
     for tested in folds:
         held = np.isin(people, tested)
-        clean = ~np.isin(wearers, tested) & ~np.isin(curves, tested)
+        clean = ~np.isin(face_subjects, tested) & ~np.isin(curves, tested)
         shown = np.isin(curves, tested)
         for name, x, y, test_x, test_y in (
             ("synthetic_to_real", theirs[clean], names[1][clean], ours[held], names[0][held]),

@@ -1,4 +1,4 @@
-"""What can be set: ``configs/quality.yaml``, checked."""
+"""The settings in ``configs/quality.yaml``, checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def load_settings(overrides: Sequence[str]) -> dict[str, Any]:
     """The settings of ``configs/quality.yaml``, changed by overrides.
 
     Raises:
-        ConfigError: if an override does not fit, or a value lies out of its range.
+        ConfigError: if an override does not fit, or a value is out of range.
     """
     config: DictConfig = configs.load("quality", overrides)
     share = (0.0, 1.0)

@@ -23,10 +23,10 @@ class Kind:
     """A measure by clip, and which end of it is bad.
 
     Attributes:
-        measure, key: where its values stand in the result.
-        title: what is shown.
+        measure, key: where its values are in the result.
+        title: its title on the page.
         highest: whether high values are bad.
-        unit: behind the value.
+        unit: text after the value.
     """
 
     measure: str
@@ -39,7 +39,7 @@ class Kind:
 KINDS = (
     Kind("au_control", "error", "Read differs most from asked", True, "mean error"),
     Kind("au_control", "other", "An AU shows that nobody asked for", True, "strongest other AU"),
-    Kind("identity", "apex", "Least like the face worn", False, "cosine"),
+    Kind("identity", "apex", "Least like the source face", False, "cosine"),
     Kind("outside", "difference", "Most change outside the moved region", True, "mean difference"),
     Kind("motion", "magnitude", "Moves least", False, "% of the side"),
     Kind("motion", "roughness", "Moves least smoothly", True, "roughness"),
@@ -51,7 +51,7 @@ KINDS = (
 def find_worst(
     measures: Mapping[str, Mapping[str, Any]], sample: Sample, count: int
 ) -> list[dict[str, Any]]:
-    """For every measure that was taken its worst clips.
+    """The worst clips of every measure taken.
 
     Returns:
         ``kind``, index in :data:`KINDS`, ``title``, and ``clips``: each ``row`` (in the sample),
@@ -74,10 +74,10 @@ def find_worst(
 
 
 def strip(sample: Sample, row: int) -> str:
-    """A clip's onset, apex and offset, what lies between, and its change at the apex magnified.
+    """A clip's onset, apex, offset and frames in between, and its magnified change at the apex.
 
     Returns:
-        A picture as a URL that stands within a page.
+        A picture as a data URL to embed in a page.
     """
     apex, last = int(sample.apex[row]), sample.frames.shape[1] - 1
     moments = [0, apex // 2, apex, (apex + last) // 2, last]
@@ -90,7 +90,7 @@ def strip(sample: Sample, row: int) -> str:
 
 
 def describe(sample: Sample, row: int, read: np.ndarray | None, readable: list[int]) -> str:
-    """For instance ``asked AU L14 0.31 (read 0.12); read beside AU 7 0.10``."""
+    """For instance ``asked AU L14 0.31 (read 0.12); also read AU 7 0.10``."""
     asked = np.nan_to_num(sample.apex_moved[row])  # (20, 2)
     got = None if read is None else read[row, int(sample.apex[row])]  # (20, 1 or 2)
     strongest = asked.max(1)
@@ -115,12 +115,12 @@ def describe(sample: Sample, row: int, read: np.ndarray | None, readable: list[i
         ]
         if others and max(others)[0] > 0.05:
             value, au = max(others)
-            text += f"; read beside AU {au} {value:.2f}"
+            text += f"; also read AU {au} {value:.2f}"
     return text
 
 
 def _side(asked: np.ndarray) -> int | None:
-    """Which of both sides (2,) is asked for alone; None: both."""
+    """Which of the sides (2,) is the only one asked for; None: both."""
     return int(asked.argmax()) if asked.min() < _SHOWN else None
 
 

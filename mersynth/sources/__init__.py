@@ -1,4 +1,4 @@
-"""The databases: a file each, and one way to turn them into stores (``sources.prepare``)."""
+"""The databases, one module each, by their names."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ __all__ = [
 ]
 
 SOURCES: dict[str, Source] = {}
-"""The databases that lie on disk as trees, by name; the phantom is rendered and not among them."""
+"""The databases that are trees on disk, by name; the phantom, which is rendered, is not one."""
 
 
 PHANTOM = "phantom"
-"""Name of the source that is rendered."""
+"""Name of the rendered source."""
 
 
 def register(source: Source) -> None:
-    """Make a database known by its name.
+    """Register a database under its name.
 
     Raises:
         ValueError: if the name is taken.
@@ -46,7 +46,7 @@ def register(source: Source) -> None:
 
 
 def get_source(name: str) -> Source:
-    """The database of a name.
+    """The database with a name.
 
     Raises:
         ValueError: if there is none.

@@ -26,11 +26,11 @@ from mersynth.sources.stills import check_still, still_clip
 
 @dataclass(frozen=True, slots=True)
 class FaceFiles(ClipFiles):
-    """An image of which a box is the face.
+    """An image with a box around the face.
 
     Attributes:
-        box: left, top, right and bottom of the face, in pixels of the file, within it. The
-            landmarks count from its corner.
+        box: left, top, right and bottom of the face, in pixels of the file, inside the image. The
+            landmarks are relative to its corner.
     """
 
     box: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -57,7 +57,7 @@ class AffectNet(Source):
                     ...
                 ...
 
-    The release of the cropped faces, which has arrays instead of lists::
+    The release of cropped faces, which has arrays instead of lists::
 
         affectnet/
             train_set/
@@ -71,14 +71,13 @@ class AffectNet(Source):
             val_set/
                 ...
 
-    Either half, for training or for validation, may be missing. Of the first release the face's box
-    is cut out, so that both give cropped faces. An image is a clip of one frame; the frame rate is
-    nominal. Nobody published who is seen on an image, so that each image is a subject of its own,
-    called as the image, ``train-103-29a3...`` or ``val-0``: the same person can be two subjects,
-    which is why the database serves to train and not to compare subjects. Images annotated as none,
-    uncertain or no-face are left out, and counted in one warning. A scan decodes each image once
-    and holds the landmarks of all, about 2 kB an image. The layout is known as far as published
-    code reads it.
+    Either half, for training or for validation, may be missing. In the first release the face's box
+    is cut out, so that both releases give cropped faces. An image is a clip of one frame; the frame
+    rate is nominal. It is not published who the images show, so each image is a subject of its own,
+    named after the image, ``train-103-29a3...`` or ``val-0``. The same person can be two subjects:
+    use the database for training, not to compare subjects. Images annotated as none, uncertain or
+    no-face are left out, and counted in one warning. A scan decodes each image once and holds the
+    landmarks of all, about 2 kB per image. The layout is taken from published code that reads it.
     """
 
     name = "affectnet"
@@ -93,7 +92,7 @@ class AffectNet(Source):
         "Computing 10(1): 18-31"
     )
     request = (
-        "the licence agreement and the form stand on the AffectNet page of Mohammad Mahoor "
+        "the licence agreement and the form are on the AffectNet page of Mohammad Mahoor "
         "(mohammadmahoor.com); laboratory managers and professors sign it"
     )
 
@@ -116,7 +115,7 @@ class AffectNet(Source):
         """Find the images; see :meth:`Source.scan`.
 
         Raises:
-            SourceError: if the root or its annotations are not there, or a list cannot be read.
+            SourceError: if the root or its annotations are missing, or a list cannot be read.
         """
         self.check_root(root)
         annotations = self.find_annotations(root)
@@ -156,7 +155,7 @@ class AffectNet(Source):
         )
         place = image.file.relative_to(root).as_posix()
         if not image.file.is_file():
-            problems.append(Problem(place, "the annotations have this image, the tree has not"))
+            problems.append(Problem(place, "the image is in the annotations, but not in the tree"))
             return None
         checked = check_still(clip, image.file, root)
         problems += checked.problems
@@ -166,7 +165,7 @@ class AffectNet(Source):
         left, top, right, bottom = image.box or (0, 0, width, height)
         box = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
         if box[0] >= box[2] or box[1] >= box[3]:
-            reason = f"the face's box {image.box} lies outside of the image's {width}x{height}"
+            reason = f"the face's box {image.box} lies outside the image of {width}x{height}"
             problems.append(Problem(place, reason))
             return None
         points = image.landmarks
@@ -175,7 +174,7 @@ class AffectNet(Source):
 
 
 def _count(annotations: Path, split: str) -> int:
-    """How many images of a split the progress can expect."""
+    """Number of images of a split, for the progress bar."""
     file = annotations / LISTS[split]
     if file.is_file():
         with file.open("rb") as lines:

@@ -1,4 +1,4 @@
-"""The annotations of AffectNet: lists in the first release, arrays in that of the cropped faces."""
+"""AffectNet's annotations: lists in the first release, arrays in the release of cropped faces."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WITHOUT_EXPRESSION = {8: "none", 9: "uncertain", 10: "no-face"}
 
 _BOX = ("face_x", "face_y", "face_width", "face_height")
 COLUMNS = ("subDirectory_filePath", *_BOX, "facial_landmarks", "expression")
-"""Columns of the lists that are read; valence and arousal are not."""
+"""Columns of the lists that are read (not valence and arousal)."""
 
 LISTS = {"train": "training.csv", "val": "validation.csv"}
 SETS = {"train": "train_set", "val": "val_set"}
@@ -39,7 +39,7 @@ SETS = {"train": "train_set", "val": "val_set"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatedImage:
-    """An image as annotated, not yet looked at.
+    """An image as annotated; its file has not been opened yet.
 
     Attributes:
         name: split and file, ``"train-103-29a3..."``: unique in the database.
@@ -47,7 +47,7 @@ class AnnotatedImage:
         code: a key of :data:`EMOTIONS` or :data:`WITHOUT_EXPRESSION`.
         landmarks: (68, 2) float32, (x, y) in pixels of the file; None if there are none.
         box: left, top, right and bottom of the face, in pixels of the file, as annotated; None
-            where the image shows nothing else.
+            where the image shows only the face.
     """
 
     name: str
@@ -85,7 +85,7 @@ def images_of_list(
             name = "-".join((split, *Path(path).with_suffix("").parts))
             first = seen.setdefault(name, row.number)
             if first != row.number:
-                raise ValueError(f"image {path} stands in row {first} already")
+                raise ValueError(f"image {path} is already in row {first}")
             code = _code(row.cells["expression"])
             if code in EMOTIONS:
                 box = _box(row)
@@ -131,13 +131,13 @@ def images_of_arrays(
     for array in sorted(annotations.glob("[!.]*_exp.npy")):
         if array.name.removesuffix("_exp.npy") not in known:
             place = array.relative_to(root).as_posix()
-            problems.append(Problem(place, "there is no image to this annotation"))
+            problems.append(Problem(place, "there is no image for this annotation"))
     for file in files:
         landmarks = None
         array = annotations / f"{file.stem}_exp.npy"
         try:
             if known[file.stem] > 1:
-                raise ValueError(f"there are {known[file.stem]} images to this annotation")
+                raise ValueError(f"there are {known[file.stem]} images for this annotation")
             code = _code(_load(array, 1)[0])
         except ValueError as error:
             problems.append(Problem(array.relative_to(root).as_posix(), str(error)))
@@ -156,8 +156,8 @@ def _load(file: Path, count: int) -> list[object]:
     """The values of an array that was saved without pickling.
 
     Raises:
-        ValueError: if it is not there, damaged, or holds another number of values; the message
-            names no path.
+        ValueError: if it is missing, damaged, or holds another number of values; the message gives
+            no path.
     """
     try:
         array = np.load(file, allow_pickle=False)
@@ -172,7 +172,7 @@ def _load(file: Path, count: int) -> list[object]:
 
 
 def _code(value: object) -> int:
-    """The code of an expression, which the arrays hold as text."""
+    """The code of an expression, which the arrays hold as a string."""
     known = {**EMOTIONS, **WITHOUT_EXPRESSION}
     text = cell_text(value)
     if not text.isdecimal() or int(text) not in known:
@@ -184,7 +184,7 @@ def _code(value: object) -> int:
 def _box(row: TableRow) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the face."""
     texts = [cell_text(row.cells[column]) for column in _BOX]
-    # The corner of a face at the rim may lie outside of the image.
+    # The corner of a face at the edge may lie outside the image.
     sizes = [cell_integer(text.removeprefix("-")) for text in texts]
     if None in sizes:
         raise ValueError(f"the face's box is not four whole numbers: {', '.join(texts)}")

@@ -1,4 +1,4 @@
-"""What every database has in common: a folder that is scanned for annotated clips."""
+"""The base class of all databases: a folder that is scanned for annotated clips."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class ClipFiles:
     Attributes:
         clip: its annotation.
         frames: the files of its frames, from onset to offset.
-        landmarks: (T, 68, 2) float32, (x, y) in pixels of the frames that :meth:`read` gives, NaN
-            where the database publishes none of a frame; None where it publishes none at all.
+        landmarks: (T, 68, 2) float32, (x, y) in pixels of the frames that :meth:`read` gives; NaN
+            for frames without published landmarks; None if no frame has any.
     """
 
     clip: Clip
@@ -37,19 +37,19 @@ class ClipFiles:
     landmarks: np.ndarray | None = None
 
     def read(self) -> Iterator[np.ndarray]:
-        """The frames in their order, each (H, W, 3) uint8, RGB."""
+        """The frames in order, each (H, W, 3) uint8, RGB."""
         return (read_frame(path) for path in self.frames)
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a database's folder holds.
+    """The contents of a database's folder.
 
     Attributes:
         clips: the clips that can be stored, in the order of the annotations.
-        problems: all that is wrong; clips with a fatal problem are not among ``clips``.
-        release: whether its frames show more than the face (raw) or were cut out (cropped); None if
-            no clip can be stored.
+        problems: everything that is wrong; clips with a fatal problem are not in ``clips``.
+        release: ``"raw"`` if the frames show more than the face, ``"cropped"`` if they show only
+            the face; None if no clip can be stored.
     """
 
     clips: tuple[ClipFiles, ...]
@@ -60,11 +60,11 @@ class Scan:
 class Source(ABC):
     """A database of annotated clips.
 
-    A subclass draws the tree that it expects in its docstring, which errors show.
+    A subclass draws the tree that it expects in its docstring, which error messages show.
 
     Attributes:
-        name: name of the database, as ``--source`` takes it.
-        licence: what its licence lets one do.
+        name: name of the database for ``--source``.
+        licence: what its licence allows.
         citation: the paper to cite.
         request: how to ask for it.
     """
@@ -78,13 +78,13 @@ class Source(ABC):
     def home(self) -> str:
         """Name of the folder in ``$MERSYNTH_DATA`` or ``./data`` that holds the database.
 
-        It is the source's own name, but for the subsets of a database, which share one folder.
+        It is the source's own name, except for subsets of a database, which share one folder.
         """
         return self.name
 
     @property
     def tree(self) -> str:
-        """The tree that is expected, as a user should lay it out."""
+        """The expected tree, to show to the user."""
         text = (inspect.getdoc(type(self)) or "").partition("\n\nArgs:")[0]
         return text.replace("::\n\n", "")
 
@@ -93,25 +93,24 @@ class Source(ABC):
         """The annotation table in the database's root, or the folder that holds the annotations.
 
         Raises:
-            SourceError: if it is not there, or is there more than once.
+            SourceError: if it is missing, or there are several.
         """
 
     @abstractmethod
     def scan(self, root: Path) -> Scan:
-        """Find the clips of the database, and all that is wrong with its files.
+        """Find the clips of the database, and everything that is wrong with its files.
 
-        Every frame from onset to offset is decoded once, so that what the scan calls good can be
-        stored.
+        Every frame from onset to offset is decoded once, so that all clips returned can be stored.
 
         Args:
             root: the database's folder.
 
         Raises:
-            SourceError: if the root or what it must hold is not there.
+            SourceError: if the root or its required contents are missing.
         """
 
     def check_root(self, root: Path) -> None:
-        """Raise a :class:`SourceError` that tells where to put the database, if it is not there."""
+        """Raise a :class:`SourceError` that says where to put the database, if it is missing."""
         if not root.is_dir():
             raise SourceError(
                 f"no folder {root} for {self.name}; name the database's folder with --root, or put "
@@ -121,12 +120,12 @@ class Source(ABC):
 
 @dataclass(frozen=True, slots=True)
 class CheckedFrames:
-    """The frames of a clip, looked at.
+    """The frames of a clip, checked.
 
     Attributes:
         frames: the files from onset to offset; empty if there are problems.
         size: width and height in pixels, which all frames share; None if there are problems.
-        problems: what is wrong; each of them costs the clip.
+        problems: what is wrong; each is fatal to the clip.
     """
 
     frames: tuple[Path, ...]
@@ -139,7 +138,7 @@ def check_frames(clip: Clip, files: Mapping[int, Path], folder: Path, root: Path
 
     Args:
         clip: the annotation.
-        files: the clip's frame files, by frame number; others than onset..offset are left alone.
+        files: the clip's frame files, by frame number; those outside onset..offset are ignored.
         folder: the clip's folder, which problems name.
         root: the database's folder; a symbolic link must not lead out of it.
     """
@@ -151,7 +150,7 @@ def check_frames(clip: Clip, files: Mapping[int, Path], folder: Path, root: Path
         reason = f"{_numbers(missing)} of {clip.onset}..{clip.offset} missing"
         problems.append(Problem(place, reason))
     frames = tuple(files[number] for number in wanted if number in files)
-    # A database has 100,000 frames and more; to follow each one's folders anew would take minutes.
+    # A database has 100,000 frames or more; resolving each one's folders again would take minutes.
     outside = {parent: leads_out(parent, root) for parent in {path.parent for path in frames}}
     sizes = set()
     for path in frames:
@@ -172,16 +171,16 @@ def check_frames(clip: Clip, files: Mapping[int, Path], folder: Path, root: Path
 def frames_by_number(
     folder: Path, number_of: Callable[[str], int | None], root: Path
 ) -> tuple[dict[int, Path], list[Problem]]:
-    """The images of a folder that hold a frame, by its number.
+    """The frame images in a folder, by frame number.
 
     Args:
         folder: the clip's folder.
-        number_of: from a file's name without its ending to the frame's number; None: it holds none.
+        number_of: from a file's name without extension to its frame number; None: not a frame.
         root: the database's folder.
 
     Returns:
-        The files; and the problems: a number that comes twice, and, which costs no clip, files that
-        are named as frames and are not images.
+        The files; and the problems: a number that occurs twice and, not fatal, files that are named
+        like frames but are not images.
     """
     inside = files_of(folder)
     files: dict[int, Path] = {}
@@ -191,17 +190,17 @@ def frames_by_number(
         if number is None:
             continue
         if number in files:
-            reason = f"frame {number} comes twice, also as {files[number].name}"
+            reason = f"frame {number} occurs twice, also as {files[number].name}"
             problems.append(Problem(path.relative_to(root).as_posix(), reason))
         files[number] = path
     numbers = {path: number_of(path.stem) for path in (*inside.videos, *inside.others)}
-    # A frame's annotations may lie beside it, called alike.
+    # A frame's annotations may lie beside it under the same name.
     false = [p for p, number in numbers.items() if number is not None and number not in files]
     return files, [*problems, *left_out(false, folder.relative_to(root).as_posix())]
 
 
 def leads_out(path: Path, root: Path) -> bool:
-    """Whether a symbolic link makes a file of a folder lie outside of it."""
+    """Whether a symbolic link leads from a folder to a file outside it."""
     return not path.resolve().is_relative_to(root.resolve())
 
 

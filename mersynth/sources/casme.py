@@ -1,4 +1,4 @@
-"""CASME (Yan et al. 2013): 195 micro-expressions at 60 frames a second."""
+"""CASME (Yan et al. 2013): 195 micro-expressions at 60 frames per second."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class CASME(TableSource):
                     ...
             ...
 
-    A single table ``casme.xlsx`` with the rows of both sections will do as well. Its columns are
-    Subject, Filename, OnsetF, ApexF1, OffsetF, AU and Emotion. Of the two peaks that some rows give
-    (ApexF2) the first is the apex. "comtempt", as a table writes it, is contempt.
+    A single table ``casme.xlsx`` with the rows of both sections works as well. Its columns are
+    Subject, Filename, OnsetF, ApexF1, OffsetF, AU and Emotion. Where a row gives two peaks
+    (ApexF2), the first is the apex. The spelling "comtempt" is read as contempt.
 
-    Neither the database nor its tables were at hand: file names, columns and labels are those that
-    published programs read. The programs also tell of rows with mistaken frame numbers; they come
-    up as problems, and ``--skip-bad`` leaves them out. The paper counts 195 clips, the programs 189
-    rows with an emotion.
+    Neither the database nor its tables were available: file names, columns and labels are those
+    that published programs read. According to these programs some rows have wrong frame numbers;
+    such rows are reported as problems, and ``--skip-bad`` leaves them out. The paper counts 195
+    clips, the programs 189 rows with an emotion.
     """
 
     name = "casme"
@@ -54,7 +54,7 @@ class CASME(TableSource):
         "Conference on Automatic Face and Gesture Recognition: 1-7"
     )
     request = (
-        "the licence agreement stands on the CASME page of the Institute of Psychology, Chinese "
+        "the licence agreement is on the CASME page of the Institute of Psychology, Chinese "
         "Academy of Sciences; a member of the academic staff signs it"
     )
     table_pattern = "casme*.xlsx"
@@ -71,7 +71,7 @@ class CASME(TableSource):
     spellings: ClassVar[dict[str, str]] = {"comtempt": "contempt"}
 
     def find_annotations(self, root: Path) -> Path:
-        """The joined table, or the root, where that holds the tables of the sections.
+        """The joined table, or the root if it holds the tables of the sections.
 
         Raises:
             SourceError: if there is neither, or both.
@@ -108,7 +108,7 @@ class CASME(TableSource):
         return int(match[1]) if match else None
 
     def release(self, file: str, width: int, height: int) -> Release:
-        """By the name alone: the cropped release prefixes ``reg_``."""
+        """By the name alone: the cropped release has the prefix ``reg_``."""
         return "cropped" if file.startswith("reg_") else "raw"
 
 

@@ -1,4 +1,4 @@
-"""CASME II (Yan et al. 2014): 255 micro-expressions of 26 subjects at 200 frames a second."""
+"""CASME II (Yan et al. 2014): 255 micro-expressions of 26 subjects at 200 frames per second."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class CASME2(TableSource):
             sub02/
             ...
 
-    In the cropped release the frames are called ``reg_img46.jpg``, of about 280x340 pixels.
-    Frames may be of any format that Pillow reads. The annotation table writes the subject of
-    ``sub01`` as ``01``.
+    In the cropped release the frames are called ``reg_img46.jpg`` and have about 280x340 pixels.
+    Frames may have any format that Pillow reads. The annotation table writes the subject ``sub01``
+    as ``01``.
     """
 
     name = "casme2"
@@ -40,7 +40,7 @@ class CASME2(TableSource):
         "PLoS ONE 9(1): e86041"
     )
     request = (
-        "the licence agreement stands on the CASME II page of the Institute of Psychology, Chinese "
+        "the licence agreement is on the CASME II page of the Institute of Psychology, Chinese "
         "Academy of Sciences; a member of the academic staff signs it"
     )
     table_pattern = "CASME2-coding*.xlsx"
@@ -56,5 +56,5 @@ class CASME2(TableSource):
         return int(match[1]) if match else None
 
     def release(self, file: str, width: int, height: int) -> Release:
-        """By the name alone: the cropped release prefixes ``reg_``."""
+        """By the name alone: the cropped release has the prefix ``reg_``."""
         return "cropped" if file.startswith("reg_") else "raw"

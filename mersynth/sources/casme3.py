@@ -24,14 +24,14 @@ _SUBJECT = re.compile(r"spNO\.\d+")
 
 @dataclass(frozen=True, slots=True)
 class DepthFiles(ClipFiles):
-    """A clip of depth images of 16 bits, whose values are millimetres; 0 is not measured."""
+    """A clip of 16-bit depth images, whose values are millimetres; 0 is not measured."""
 
     def read(self) -> Iterator[np.ndarray]:
-        """The frames in their order, each (H, W, 3) uint8, grey: nearer is brighter.
+        """The frames in order, each (H, W, 3) uint8, grey: nearer is brighter.
 
-        A level is a millimetre: 255 is the nearest point of the face in the first frame, 1 what
-        lies 254 mm or more behind it, 0 what was not measured. One scale holds for the clip, so
-        that only movement changes a pixel. Images of 8 bits are taken as they are.
+        One grey level is one millimetre: 255 is the nearest point of the face in the first frame, 1
+        is 254 mm or more behind it, 0 is not measured. The whole clip has one scale, so that only
+        movement changes a pixel. 8-bit images are not changed.
         """
         near: int | None = None
         for path in self.frames:
@@ -47,9 +47,9 @@ class DepthFiles(ClipFiles):
 
 
 def _nearest(depth: np.ndarray) -> int:
-    """Distance of the face's nearest point: of what is measured in the middle third, 1 % is nearer.
+    """Distance of the face's nearest point: the 1st percentile within the middle third.
 
-    A percentile, because single pixels at the rims of a depth image are often wrong.
+    A percentile, because single pixels at the edges of a depth image are often wrong.
     """
     height, width = depth.shape
     middle = depth[height // 3 : 2 * height // 3 + 1, width // 3 : 2 * width // 3 + 1]
@@ -65,7 +65,7 @@ class CASME3(TableSource):
         casme3/
             cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx
             spNO.1/
-                a/                         a recording: 30 frames a second, 1280x720 pixels
+                a/                         a recording: 30 frames per second, 1280x720 pixels
                     color/
                         1.jpg
                         2.jpg
@@ -78,15 +78,15 @@ class CASME3(TableSource):
             spNO.2/
             ...
 
-    Instead of the subjects' folders there may be the folder ``Part_A_ME_clip`` of the cut clips:
+    Instead of the subjects' folders there may be the folder ``Part_A_ME_clip`` of cut clips:
     ``Part_A_ME_clip/frame/spNO.1_a_355/355.jpg`` and the same under ``depth``, 355 being the onset.
 
-    A recording shows several expressions, so that a clip is called after recording and onset
-    (``a_355``). What the table calls happy and sad is stored as happiness and sadness. The paper
-    counts 943 micro-expressions of part A, published code 860 rows in the table's second version.
-    Some rows are known to be wrong (an onset behind the apex, a frame 0 that is not there), some
-    name the onset as the apex, and recordings miss frames; all of it is reported. The layout is
-    known as far as published code reads it.
+    A recording shows several expressions, so clips are named after recording and onset (``a_355``).
+    The table's labels happy and sad are stored as happiness and sadness. The paper counts 943
+    micro-expressions in part A, published code 860 rows in the table's second version. Some rows
+    are known to be wrong (an onset after the apex, a frame 0 that does not exist), some give the
+    onset as the apex, and recordings lack frames; all of this is reported. The layout is taken from
+    published code that reads it.
     """
 
     name = "casme3"
@@ -102,7 +102,7 @@ class CASME3(TableSource):
         "and Machine Intelligence 45(3): 2782-2800"
     )
     request = (
-        "the licence agreement stands on the CAS(ME)^3 page of the Institute of Psychology, "
+        "the licence agreement is on the CAS(ME)^3 page of the Institute of Psychology, "
         "Chinese Academy of Sciences (casme.psych.ac.cn/casme/e4); a member of the academic staff "
         "signs it"
     )
@@ -144,7 +144,7 @@ class CASME3(TableSource):
         return int(file) if file.isdecimal() else None
 
     def release(self, file: str, width: int, height: int) -> Release:
-        """By the shape: a recording is 1280x720, a face cut out nearly as high as wide."""
+        """By the shape: a recording is 1280x720, a cropped face is nearly square."""
         return "raw" if width > 1.5 * height else "cropped"
 
     def clip_folders(self, root: Path) -> dict[tuple[str, str], Path]:
@@ -174,7 +174,7 @@ class CASME3(TableSource):
         return found
 
     def row_folders(self, root: Path, rows: Sequence[Row]) -> dict[tuple[str, str], Path]:
-        """The folder of each row's frames; recordings without a row are nobody's loss.
+        """The folder of each row's frames; recordings without a row are not reported.
 
         Raises:
             SourceError: see :meth:`clip_folders`.
@@ -213,12 +213,12 @@ class CASME3Depth(CASME3):
             spNO.2/
             ...
 
-    It is the folder of the source ``casme3``, of which this is the other camera; there too the cut
-    clips may stand instead (``Part_A_ME_clip/depth/spNO.1_a_355/355.png``). Depth is stored as grey
-    images of a millimetre a level (see :class:`DepthFiles`). Detectors of faces know no depth
-    images: prepare them with the geometry ``crop``. Clips are called ``depth-a_355`` and carry the
-    source ``casme3``, so that the people are known to be the same. The unit is what published code
-    takes it for.
+    The folder is that of the source ``casme3``; this source reads its other camera. It may hold the
+    cut clips instead (``Part_A_ME_clip/depth/spNO.1_a_355/355.png``). Depth is stored as grey
+    images with one level per millimetre (see :class:`DepthFiles`). Face detectors do not work on
+    depth images: prepare them with the geometry ``crop``. Clips are called ``depth-a_355`` and have
+    the source ``casme3``, so that the people are known to be the same. The unit is that assumed by
+    published code.
     """
 
     name = "casme3-depth"
@@ -253,11 +253,11 @@ class CASME3Macro(CASME3):
                 ...
             ...
 
-    It is the folder of the source ``casme3``, whose own table may lie there too; the cut clips may
-    stand instead of the recordings (``Part_A_MaE_clip/frame/spNO.1_a_355/355.jpg``). Clips are
-    called ``macro-a_355`` and carry the source ``casme3``, so that the people are known to be the
+    The folder is that of the source ``casme3``, whose own table may be there too; it may hold the
+    cut clips instead of the recordings (``Part_A_MaE_clip/frame/spNO.1_a_355/355.jpg``). Clips are
+    called ``macro-a_355`` and have the source ``casme3``, so that the people are known to be the
     same. Published code reads the columns sub, seq, onset, apex, offset and emotion of this table;
-    AUs are read where it has a column ``AU``.
+    AUs are read if it has a column ``AU``.
     """
 
     name = "casme3-macro"

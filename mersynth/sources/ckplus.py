@@ -33,12 +33,12 @@ EMOTIONS = {
     6: "sadness",
     7: "surprise",
 }
-"""The database's codes. Code 0, neutral, is defined and given to no sequence."""
+"""The database's codes. Code 0, neutral, is defined, but no sequence has it."""
 
 # FACS intensities A to E are 1 to 5; 0 is "present, without an intensity".
 _LETTERS = ("", "A", "B", "C", "D", "E")
 _FRAME = re.compile(r"S\d+_\d+_(\d+)")
-# How many sequences lack something, by the folder where it is expected and what it is.
+# How many sequences lack something, by the folder where it is expected and a description.
 _Lacking = Counter[tuple[str, str]]
 
 
@@ -55,7 +55,7 @@ class _Sequence:
         return self.root / "cohn-kanade-images" / self.subject / self.name
 
     def annotations(self, kind: str, ending: str) -> list[Path]:
-        """The files of ``Emotion``, ``FACS`` or ``Landmarks`` for it."""
+        """The sequence's files in ``Emotion``, ``FACS`` or ``Landmarks``."""
         folder = self.root / kind / self.subject / self.name
         return sorted(folder.glob(f"[!.]*_{ending}.txt")) if folder.is_dir() else []
 
@@ -84,10 +84,11 @@ class CKPlus(Source):
 
     A sequence runs from the neutral face to the peak: its first frame is the onset, its last one
     apex and offset. 327 of the 593 sequences have an emotion; the others are left out and counted
-    in one warning. An AU's intensity is written as its letter (1 is A, 5 is E, 0 none given). The
+    in one warning. An AU's intensity is stored as its letter (1 is A, 5 is E, 0 none given). The
     landmarks were tracked by an active appearance model; published code reads them in the order of
-    iBUG's 68 points. The frame rate is that of the NTSC video the sequences were digitised from; no
-    file states it. The peak frame that the emotion's file names must be the last.
+    iBUG's 68 points. The frame rate is that of the NTSC video that the sequences were digitised
+    from; no file states it. The peak frame given in the name of the emotion's file must be the
+    last.
     """
 
     name = "ckplus"
@@ -103,7 +104,7 @@ class CKPlus(Source):
         "emotion-specified expression. CVPR Workshops: 94-101"
     )
     request = (
-        "the agreement stands on the page of the Affect Analysis Group, University of Pittsburgh "
+        "the agreement is on the page of the Affect Analysis Group, University of Pittsburgh "
         "(Jeffrey Cohn, jeffcohn.net/resources); it is signed and sent from an institution's "
         "address"
     )
@@ -112,7 +113,7 @@ class CKPlus(Source):
         """The folder of the emotion files.
 
         Raises:
-            SourceError: if it is not there.
+            SourceError: if it is missing.
         """
         if not (root / "Emotion").is_dir():
             raise SourceError(f"{root} holds no folder Emotion; it comes with CK+.\n\n{self.tree}")
@@ -122,7 +123,7 @@ class CKPlus(Source):
         """Find the sequences; see :meth:`Source.scan`.
 
         Raises:
-            SourceError: if the root, its frames or the folder of the emotions are not there.
+            SourceError: if the root, its frames or the folder of the emotions are missing.
         """
         self.check_root(root)
         self.find_annotations(root)
@@ -160,7 +161,7 @@ class CKPlus(Source):
     def _scan_sequence(
         self, sequence: _Sequence, problems: list[Problem], lacking: _Lacking
     ) -> ClipFiles | None:
-        """The clip, or None; problems and what the sequence lacks are added."""
+        """The clip, or None; adds to the problems and to the counts of what sequences lack."""
         labels = sequence.annotations("Emotion", "emotion")
         if not labels:
             lacking["Emotion", "have no emotion and were left out"] += 1
@@ -183,7 +184,7 @@ class CKPlus(Source):
             return None
         onset, offset = min(files), max(files)
         if onset != 1:
-            reason = f"the first frame is {onset}, not 1: it was taken for the onset"
+            reason = f"the first frame is {onset}, not 1: it was taken as the onset"
             problems.append(Problem(place, reason, fatal=False))
         clip = Clip(
             source=self.name,
@@ -214,7 +215,7 @@ def _read_numbers(file: Path, columns: int) -> np.ndarray:
     """A file of numbers, (rows, columns) float64.
 
     Raises:
-        ValueError: if it holds anything else; the message names no path.
+        ValueError: if it holds anything else; the message gives no path.
     """
     try:
         rows = [
@@ -222,9 +223,9 @@ def _read_numbers(file: Path, columns: int) -> np.ndarray:
         ]
         numbers = np.array([[float(cell) for cell in row] for row in rows]).reshape(-1, columns)
     except (ValueError, OSError) as error:
-        raise ValueError(f"no file of {columns} numbers a line") from error
+        raise ValueError(f"not a file with {columns} numbers per line") from error
     if any(len(row) != columns for row in rows) or not np.isfinite(numbers).all():
-        raise ValueError(f"no file of {columns} numbers a line")
+        raise ValueError(f"not a file with {columns} numbers per line")
     return numbers
 
 
@@ -250,7 +251,7 @@ def _read_aus(sequence: _Sequence, problems: list[Problem], lacking: _Lacking) -
             raise ValueError(f"the sequence has {len(files)} AU files, also {files[1].name}")
         numbers = _read_numbers(files[0], 2)
         if not (np.isin(numbers[:, 1], range(len(_LETTERS))) & (numbers[:, 0] % 1 == 0)).all():
-            raise ValueError("an AU's intensity is not one of 0 to 5, or its number is not whole")
+            raise ValueError("an AU's intensity is not 0 to 5, or its number is not whole")
         cell = "+".join(f"{int(au)}{_LETTERS[int(level)]}" for au, level in numbers)
     except ValueError as error:
         reason = f"{error}: stored without AUs"
@@ -265,7 +266,7 @@ def _read_aus(sequence: _Sequence, problems: list[Problem], lacking: _Lacking) -
 def _read_landmarks(
     sequence: _Sequence, clip: Clip, problems: list[Problem], lacking: _Lacking
 ) -> np.ndarray | None:
-    """(T, 68, 2) float32, NaN where a frame has none that can be read; None where no frame has."""
+    """(T, 68, 2) float32, NaN for frames without readable landmarks; None if no frame has any."""
     files = {
         _frame_number(file.stem.removesuffix("_landmarks")): file
         for file in sequence.annotations("Landmarks", "landmarks")

@@ -13,14 +13,14 @@ from mersynth import __version__, paths
 from mersynth.clips import Clip
 from mersynth.facs.emotions import label
 from mersynth.lock import hold
-from mersynth.store.clip_store import ClipStore, StoreError, require_real, tell_framings
+from mersynth.store.clip_store import ClipStore, StoreError, require_real, warn_framings
 from mersynth.store.names import Named, find_alike
 from mersynth.store.writer import merge
 
 logger = logging.getLogger(__name__)
 
 COMPOSITE = "composite"
-"""Name of the source that is made of prepared stores."""
+"""Name of the source that is made from prepared stores."""
 
 CITATION = (
     "See, J., Yap, M. H., Li, J., Hong, X., Wang, S.-J. (2019). MEGC 2019 - The second Facial "
@@ -31,7 +31,7 @@ CITATION = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What the challenge takes of a database.
+    """What the challenge takes from a database.
 
     Attributes:
         classes: clips of each class.
@@ -54,11 +54,11 @@ PARTS: Mapping[str, Part] = {
 }
 """The databases of the challenge, in its order: 442 clips of 68 subjects."""
 
-# The challenge leaves them out for want of an apex behind the onset. They are named here because a
-# store may hold an apex that was spotted, not annotated.
+# The challenge leaves them out because they have no apex after the onset. They are listed by name
+# because a store may hold an apex that was spotted, not annotated.
 _WITHOUT_MOVEMENT = ("casme2/sub04/EP12_01f", "casme2/sub05/EP09_05f")
 _SMIC_NAME = re.compile(r"s\d\d_(ne|po|sur)_\d\d")
-# Which of the challenge's clips no row of SMIC's table is, and which are a second or third
+# Clips of the challenge that are in no row of SMIC's table, and clips that are the second or third
 # micro-expression of a row.
 _IN_NO_TABLE = ("s01_ne_02", "s02_sur_05", "s03_ne_20")
 _FURTHER = ("s03_ne_03", "s04_ne_05", "s04_ne_06", "s09_sur_02")
@@ -70,21 +70,21 @@ def make_composite(
     *,
     skip_bad: bool = False,
 ) -> ClipStore:
-    """Join prepared stores of CASME II, SMIC and SAMM to the database of MEGC2019.
+    """Join prepared stores of CASME II, SMIC and SAMM into the database of MEGC2019.
 
     The clips keep their ids and their database's own labels, which the label scheme ``three`` maps
     to the challenge's classes: 442 clips of 68 subjects, CASME II 88/32/25, SMIC 70/51/43 and SAMM
     92/26/15 (negative, positive, surprise). Two clips of CASME II are left out, as the challenge
     does (see ``facs.emotions``).
 
-    SMIC's table lists 157 of its 164 clips; all are there in SMIC_all_raw and SMIC_all_cropped
-    only. ``skip_bad`` makes a composite of what there is, and its header tells what is missing.
+    SMIC's table lists 157 of its 164 clips; only SMIC_all_raw and SMIC_all_cropped have all of
+    them. ``skip_bad`` makes a composite of the clips available; its header says what is missing.
 
     Args:
         stores_root: folder that holds the stores ``casme2``, ``smic`` and ``samm``; default
             ``./stores``.
         out: the new store; default ``./stores/composite``.
-        skip_bad: go on where the clips are not the challenge's, instead of stopping.
+        skip_bad: continue, instead of stopping, if the clips are not the challenge's.
 
     Returns:
         The store, opened.
@@ -103,7 +103,7 @@ def make_composite(
 def _make(stores_root: str | Path | None, out: Path, skip_bad: bool) -> ClipStore:
     chosen = [_open(name, stores_root) for name in PARTS]
     _check_sizes(chosen)
-    tell_framings(
+    warn_framings(
         {str(store.path): store.framing for store in chosen},
         "Prepare raw releases with the framing of the others, for instance framing=tight",
     )
@@ -115,7 +115,7 @@ def _make(stores_root: str | Path | None, out: Path, skip_bad: bool) -> ClipStor
     if missing and not skip_bad:
         raise StoreError(
             "\n  ".join(["these are not the clips of MEGC2019; nothing was written", *missing])
-            + "\nMend the stores, or make a composite of what there is with --skip-bad."
+            + "\nCorrect the stores, or use --skip-bad to make a composite of the clips available."
         )
     header = {
         "source": COMPOSITE,
@@ -136,8 +136,8 @@ def _open(name: str, stores_root: str | Path | None) -> ClipStore:
     folder = paths.store_path(name, None if stores_root is None else Path(stores_root) / name)
     if not folder.is_dir():
         raise StoreError(
-            f"no store at {folder}, of which the composite needs the clips of {name}; "
-            f"`mersynth prepare --source {name} --out {folder}` makes it"
+            f"no store at {folder}; the composite needs its clips of {name}; make it with "
+            f"`mersynth prepare --source {name} --out {folder}`"
         )
     store = require_real(ClipStore.open(folder))
     foreign = next((clip for clip in store.clips if clip.source != name), None)
@@ -170,7 +170,7 @@ def _check_sizes(stores: list[ClipStore]) -> None:
 
 
 def _gaps(store: ClipStore) -> list[str]:
-    """What a database's clips lack of the challenge's, a line for each thing."""
+    """How a database's clips differ from the challenge's, one line for each difference."""
     name = store.clips[0].source
     part = PARTS[name]
     counts = Counter(_label(clip) for clip in store.clips)
@@ -181,7 +181,7 @@ def _gaps(store: ClipStore) -> list[str]:
     wanted = "/".join(str(count) for count in part.classes.values())
     line = (
         f"{name}: {len(store)} clips ({found} {', '.join(part.classes)}) of {subjects} subjects; "
-        f"expected are {part.clips} ({wanted}) of {part.subjects}"
+        f"expected: {part.clips} ({wanted}) of {part.subjects}"
     )
     return [line, *(_smic_gaps(store) if name == "smic" else ())]
 

@@ -1,4 +1,4 @@
-"""The part of a database's frames that a store keeps, where no face is looked for."""
+"""The part of a database's frames that a store keeps when faces are not searched for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A rectangle of a frame, brought to the square size of a store.
+    """A rectangle of a frame, resized to the square of a store.
 
     Attributes:
         left, top, width, height: the rectangle, in pixels.
@@ -25,7 +25,7 @@ class Cut:
 
     @classmethod
     def whole(cls, width: int, height: int, image_size: int) -> Cut:
-        """All of a frame, squeezed into the square."""
+        """The whole frame, squeezed into the square."""
         return cls(0, 0, width, height, image_size)
 
     @classmethod
@@ -43,7 +43,7 @@ class Cut:
     def apply_points(self, points: np.ndarray) -> np.ndarray:
         """Points (..., 2) of a frame, (x, y) in pixels, to the square; NaN stays NaN.
 
-        The first pixel's centre is at 0, so that its outer corner at -0.5 stays where it is.
+        The first pixel's centre is at 0; its outer corner, at -0.5, does not move.
         """
         corner = np.array([self.left, self.top])
         scale = self.image_size / np.array([self.width, self.height])

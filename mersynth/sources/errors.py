@@ -1,4 +1,4 @@
-"""What can be wrong with a database on disk."""
+"""Problems of a database on disk, and the errors raised for them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Problem:
     """One thing that is wrong with a database's files.
 
     Attributes:
-        file: the file or folder, relative to the database's root; or the id of the clip, where
-            its files can be read and still not be stored.
+        file: the file or folder, relative to the database's root; or the id of the clip, where its
+            files can be read but not stored.
         reason: what is wrong with it.
-        row: row of the annotation table, counted from 1, where the problem is or was found from.
-        fatal: the clip cannot be stored; else it is stored, and the problem is worth knowing.
-        place: where in the file, for instance ``sheet HS, cell D17``; empty where no cell is known.
+        row: row of the annotation table, counted from 1, that has or led to the problem.
+        fatal: whether the clip cannot be stored; else it is stored and the problem is reported.
+        place: where in the file, for instance ``sheet HS, cell D17``; empty if not known.
     """
 
     file: str
@@ -40,14 +40,14 @@ _SHOWN = 50  # problems in a message: enough to see what is wrong with a databas
 
 
 class SourceError(Exception):
-    """A database cannot be read at all: its folder or its annotation table is not there."""
+    """A database cannot be read at all: its folder or its annotation table is missing."""
 
 
 class PrepareError(SourceError):
-    """Clips of a database cannot be stored, and leaving them out was not asked for.
+    """Clips of a database cannot be stored, and the user did not ask to leave them out.
 
     Attributes:
-        problems: all that is wrong, what is not fatal included.
+        problems: everything that is wrong, including what is not fatal.
     """
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
@@ -58,7 +58,7 @@ class PrepareError(SourceError):
                 [
                     f"{source}: problems: {len(fatal)}; nothing was written",
                     *listed_lines(fatal, _SHOWN, indent="  "),
-                    "Mend the files, or leave out what cannot be read with --skip-bad.",
+                    "Correct the files, or leave out what cannot be read with --skip-bad.",
                 ]
             )
         )

@@ -1,4 +1,4 @@
-"""Photos and videos of faces, of which nothing but the person is known."""
+"""Photos and videos of faces without any annotation but the person."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNLABELLED = "unlabelled"
 
 
 class Folder(Source):
-    """Any photos and videos of faces, one person on each, in this tree.
+    """Photos and videos of faces, one person in each, in this tree.
 
     ::
 
@@ -32,12 +32,12 @@ class Folder(Source):
     Photos are whatever Pillow opens (.jpg, .png, .webp, .tif ...; .heic with the package
     pillow-heif) and become clips of one frame; videos are whatever OpenCV opens (.mp4, .mov, .avi
     ...) and become clips of all their frames. Other files, and folders within a person's, are left
-    out and reported. They have neither emotion nor AUs: they lend their faces to synthesis
+    out and reported. The clips have neither emotion nor AUs; their faces can be used for synthesis
     (``mersynth generate --faces STORE``).
 
     Args:
-        images: photos to take instead of a folder, each of a subject called as the file.
-        videos: videos to take, likewise.
+        images: photos to use instead of a folder; each is a subject, named after the file.
+        videos: videos to use, likewise.
     """
 
     name = "folder"
@@ -50,14 +50,14 @@ class Folder(Source):
         self.videos = tuple(map(Path, videos))
 
     def find_annotations(self, root: Path) -> Path:
-        """The folder itself: nothing annotates it."""
+        """The folder itself, since there is no annotation."""
         return root
 
     def scan(self, root: Path) -> Scan:
         """Find photos and videos; see :meth:`Source.scan`.
 
         Raises:
-            SourceError: if the root is not there, or there is neither a photo nor a video.
+            SourceError: if the root is missing, or there is neither a photo nor a video.
         """
         problems: list[Problem] = []
         if self.images or self.videos:
@@ -85,7 +85,7 @@ class Folder(Source):
                     files = self._check(subject, path, place, problems)
                     first = places.setdefault(files.clip.id, place)
                     if first != place:
-                        raise ValueError(f"{first} has the same name; give each a name of its own")
+                        raise ValueError(f"{first} has the same name; give them different names")
                 except ValueError as error:
                     problems.append(Problem(place, str(error)))
                     continue
@@ -98,7 +98,7 @@ class Folder(Source):
         if path in self.videos or kind_of(path) == "video":
             count, promised, fps = check_video(path)
             if count < promised:
-                reason = f"{count} of the {promised} frames that it promises can be read"
+                reason = f"only {count} of the {promised} frames that it declares can be read"
                 problems.append(Problem(place, f"{reason}; those are stored", fatal=False))
             return VideoFile(self._clip(subject, path.stem, count, fps), (path,))
         check_frame(path)
@@ -120,7 +120,7 @@ class Folder(Source):
 def _pictures(root: Path, problems: list[Problem]) -> Iterator[tuple[str, Path]]:
     """Photos and videos of the folder and of the folders in it, each with its subject.
 
-    What is left out is added to the problems; what operating systems leave behind is not reported.
+    Files left out are added to the problems, except those that operating systems leave behind.
     """
     for folder in (root, *folders(root)):
         files = files_of(folder)

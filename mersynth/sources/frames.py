@@ -15,16 +15,16 @@ from PIL import Image, UnidentifiedImageError
 from mersynth.sources.media import RAW_SUFFIXES
 
 _ORIENTATION = 0x0112  # the EXIF tag: how the camera was held
-_BITS = 0x0102  # the TIFF tag: bits of a sample
+_BITS = 0x0102  # the TIFF tag: bits per sample
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
-# Formats whose further images are a movement or pages, not previews or layers.
+# Formats whose further images are an animation or pages, not previews or layers.
 _SEVERAL = ("GIF", "WEBP", "PNG", "AVIF", "TIFF")
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 class _UnfitError(ValueError):
-    """A whole image, which cannot be taken as one frame."""
+    """An undamaged image that cannot be used as one frame."""
 
 
 def check_frame(path: Path) -> tuple[int, int]:
@@ -34,7 +34,7 @@ def check_frame(path: Path) -> tuple[int, int]:
         Width and height in pixels, as :func:`read_frame` gives the frame.
 
     Raises:
-        ValueError: see :func:`read_frame`; the message names no path.
+        ValueError: see :func:`read_frame`; the message gives no path.
     """
     with _opened(path) as image:
         size = image.size
@@ -42,19 +42,19 @@ def check_frame(path: Path) -> tuple[int, int]:
         reduced = image.draft("RGB", (1, 1)) is not None
         image.load()
         _check_mode(image)
-        width, height = size if reduced else image.size  # Pillow turns a TIFF when it is loaded
+        width, height = size if reduced else image.size  # Pillow rotates a TIFF on loading
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
 def read_frame(path: Path) -> np.ndarray:
     """A frame as (H, W, 3) uint8, RGB, turned as its EXIF orientation says.
 
-    A grey frame has three equal channels; 16 bits are scaled to 8 (65535 becomes 255); what is
-    transparent lies on white; CMYK is converted.
+    A grey frame gets three equal channels; 16 bits are scaled to 8 (65535 becomes 255); transparent
+    pixels are put on white; CMYK is converted.
 
     Raises:
-        ValueError: if the file cannot be read, or the image is truncated, damaged, none, too large,
-            one of several in its file, or of pixels that have no known scale.
+        ValueError: if the file cannot be read, is not an image, or holds several; or if the image
+            is truncated, damaged, too large, or has pixels without a known scale.
     """
     with _opened(path) as image:
         image.load()
@@ -70,7 +70,7 @@ def read_frame(path: Path) -> np.ndarray:
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
-    """The pixels, on white where they are transparent: what a viewer shows."""
+    """The pixels as a viewer shows them: on white where they are transparent."""
     if not image.has_transparency_data:
         return np.asarray(image.convert("RGB"))
     white = Image.new("RGBA", image.size, "white")
@@ -78,7 +78,7 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 
 def _check_mode(image: Image.Image) -> None:
-    # These formats say that 16 bits are all of the scale; other deep pixels may have any.
+    # In these formats 16 bits are the full scale; other deep pixels may have any scale.
     sixteen = image.mode in _DEEP and (
         image.format in ("PNG", "PPM")
         or (image.format == "TIFF" and image.mode != "I" and _tiff_bits(image) == 16)
@@ -102,7 +102,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn (H, W, 3) upright: 5 to 8 are lying images, and every second one is mirrored."""
+    """Turn (H, W, 3) upright: 5 to 8 are rotated by 90 degrees, and every second is mirrored."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -115,12 +115,12 @@ def _oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
 def _has_16_bits(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(25)
-    # The byte behind width and height of a PNG's first chunk is its bit depth.
+    # The byte after width and height in a PNG's first chunk is its bit depth.
     return head.startswith(b"\x89PNG") and head[24] == 16
 
 
 def _read_16_bits(path: Path) -> np.ndarray:
-    """A PNG of 16 bits a channel as (H, W, 3) uint8, RGB: Pillow would cut values off."""
+    """A PNG of 16 bits per channel as (H, W, 3) uint8, RGB: Pillow would clip values."""
     deep = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if deep is None or deep.dtype != np.uint16:
         raise ValueError("the image is truncated or damaged (16 bits cannot be read)")
@@ -140,7 +140,7 @@ def _to_8_bits(deep: np.ndarray) -> np.ndarray:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     if path.suffix.lower() in RAW_SUFFIXES:
-        raise ValueError("a camera's raw file is not read; save it as .jpg or .png")
+        raise ValueError("raw files of cameras cannot be read; save it as .jpg or .png")
     _learn_heif()
     try:
         with Image.open(path) as image:
@@ -153,8 +153,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except _UnfitError:
         raise
-    # Pillow raises each of these on damaged files, by format and place of the damage. What an error
-    # says of the path is left out: the reason is kept in stores, which may travel.
+    # Pillow raises any of these on damaged files, depending on format and damage. The path is left
+    # out of the reason, which is kept in stores that may be passed on.
     except UnidentifiedImageError as error:
         raise ValueError(_why_unknown(path)) from error
     except Image.DecompressionBombError as error:
@@ -167,7 +167,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 @cache
 def _learn_heif() -> None:
-    """Let Pillow read HEIC where the package for it is installed."""
+    """Let Pillow read HEIC if the package for it is installed."""
     try:
         import pillow_heif
     except ImportError:
@@ -176,14 +176,14 @@ def _learn_heif() -> None:
 
 
 def _why_unknown(path: Path) -> str:
-    """Why Pillow knows no format that a file is of."""
+    """Why Pillow does not recognise a file's format."""
     with path.open("rb") as file:
         head = file.read(12)
     if not head:
         return "the file is empty"
     if head[4:8] == b"ftyp" and head[8:] in _HEIF:
         return (
-            "a HEIC image, which needs a further package (pip install pillow-heif); or save it as "
+            "a HEIC image, which needs another package (pip install pillow-heif); or save it as "
             ".jpg"
         )
     return "the image is truncated or damaged (no known format)"

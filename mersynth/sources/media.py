@@ -1,4 +1,4 @@
-"""What is an image, what is a video, and what is neither: one answer for every source."""
+"""Which files are images and which are videos, decided in the same way for every source."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ VIDEO_SUFFIXES = frozenset((
     ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mts", ".m2ts", ".ts", ".mxf",
     ".mjpg", ".mjpeg", ".y4m",
 ))  # fmt: skip
-"""Endings of videos, in lower case; whether one can be read, OpenCV tells."""
+"""Extensions of videos, in lower case; OpenCV decides whether one can be read."""
 
 RAW_SUFFIXES = frozenset((
     ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw",
 ))  # fmt: skip
-"""Endings of cameras' raw files. They are images that are not read: what Pillow finds in them is
-a preview, often the size of a stamp."""
+"""Extensions of cameras' raw files. They are not read, because Pillow finds only a preview in them,
+often a tiny one."""
 
-# Images that Pillow may lack a reader for. They are named as images, and with the reason.
+# Images that Pillow may not be able to read. They are reported as images, with the reason.
 _FURTHER_SUFFIXES = frozenset((".heic", ".heif", ".hif", ".avif", ".jxl"))
-# Pillow knows these formats without showing their pixels, or they are drawings and no photos.
+# Pillow recognises these formats but cannot read their pixels, or they are not photos.
 _NO_PHOTOS = frozenset(("BUFR", "GRIB", "HDF5", "MPEG", "WMF", "EPS"))
-# Whatever their ending: these formats are recognised by their first bytes, without a mistake.
+# Whatever their extension: these formats are reliably recognised by their first bytes.
 _TOLD_BY_CONTENT = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
 _SYSTEM_NAMES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
 
 
 @dataclass(frozen=True, slots=True)
 class FolderFiles:
-    """The files of a folder, sorted by name; what systems leave in folders is not among them.
+    """The files of a folder, sorted by name, without those that operating systems leave behind.
 
     Attributes:
         images: images, whether or not they can be read.
@@ -53,10 +53,10 @@ class FolderFiles:
 
 
 def kind_of(path: Path) -> Kind:
-    """What a file is: by its ending, in any case, or else by its content.
+    """What a file is: by its extension, in any case, or else by its content.
 
-    ``system`` is what operating systems leave behind: hidden files (``._ada.jpg``, ``.DS_Store``),
-    ``Thumbs.db``, ``desktop.ini``.
+    ``system`` are files that operating systems leave behind: hidden files (``._ada.jpg``,
+    ``.DS_Store``), ``Thumbs.db``, ``desktop.ini``.
     """
     if path.name.startswith(".") or path.name.lower() in _SYSTEM_NAMES:
         return "system"
@@ -67,7 +67,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def files_of(folder: Path) -> FolderFiles:
-    """The files of a folder, without those of the folders in it."""
+    """The files of a folder, without those in subfolders."""
     found: dict[Kind, list[Path]] = {"image": [], "video": [], "system": [], "other": []}
     for path in sorted(folder.iterdir()):
         if not path.is_dir():
@@ -76,12 +76,12 @@ def files_of(folder: Path) -> FolderFiles:
 
 
 def left_out(files: Sequence[Path], place: str, wanted: str = "images") -> list[Problem]:
-    """One line that names the files of a folder that are left out; no line without such files.
+    """One problem that lists the files of a folder that are left out; none without such files.
 
     Args:
         files: the files.
         place: the folder, relative to the database's root.
-        wanted: what they are not.
+        wanted: what was expected instead.
     """
     if not files:
         return []

@@ -25,15 +25,15 @@ _CITATION = (
     "IEEE Transactions on Pattern Analysis and Machine Intelligence 44(9): 5826-5846"
 )
 _REQUEST = (
-    "the licence agreement stands on the MMEW page of Shandong University's DPAI laboratory "
+    "the licence agreement is on the MMEW page of Shandong University's DPAI laboratory "
     "(Xianye Ben, dpailab.com/database.html); a signed scan of it is sent by e-mail"
 )
-# "S03-01-002": subject 3, emotion 1, sample 2, says the database's page.
+# "S03-01-002": subject 3, emotion 1, sample 2, according to the database's page.
 _CLIP = re.compile(r"(S\d+)-\d+-\d+")
 
 
 def _release(width: int, height: int) -> Release:
-    """By the shape: a recording is 1920x1080, a face cut out nearly as high as wide."""
+    """By the shape: a recording is 1920x1080, a cropped face is nearly square."""
     return "raw" if width > 1.5 * height else "cropped"
 
 
@@ -52,11 +52,11 @@ class MMEW(TableSource):
                         ...
                 ...
 
-    There may be a subject's folder above the emotion's (``S03/happiness/S03-01-002``), as the
-    database's page describes it. The clip's folder alone counts: the emotion is the table's, which
-    calls ``others`` what the page's folders call ``repression``. Frame numbers of the table are
-    those of the files. The layout is known as far as the page and published code tell it; the same
-    code says that 16 rows have a wrong apex and offset, which are reported where impossible.
+    There may be a subject's folder above the emotion's (``S03/happiness/S03-01-002``), as on the
+    database's page. Only the clip's folder counts: the emotion is the table's, which says
+    ``others`` where the page's folders say ``repression``. Frame numbers in the table are those of
+    the files. The layout is taken from the page and published code; according to that code, 16 rows
+    have a wrong apex and offset, which are reported where impossible.
     """
 
     name = "mmew"
@@ -77,14 +77,14 @@ class MMEW(TableSource):
         return int(file) if file.isdecimal() else None
 
     def release(self, file: str, width: int, height: int) -> Release:
-        """By the shape: a recording is 1920x1080, a face cut out nearly as high as wide."""
+        """By the shape: a recording is 1920x1080, a cropped face is nearly square."""
         return _release(width, height)
 
     def clip_folders(self, root: Path) -> dict[tuple[str, str], Path]:
-        """The clips' folders, by the names of subject and clip, wherever below they lie.
+        """The clips' folders, at any depth, by the names of subject and clip.
 
         Raises:
-            SourceError: if there is none, or a clip is there twice.
+            SourceError: if there is none, or a clip exists twice.
         """
         top = root / "Micro_Expression"
         found: dict[tuple[str, str], Path] = {}
@@ -94,7 +94,7 @@ class MMEW(TableSource):
                 continue
             key = (self.subject_folder(match[1]), folder.name)
             if key in found:
-                raise SourceError(f"{folder.name} is there twice: {found[key]} and {folder}")
+                raise SourceError(f"{folder.name} exists twice: {found[key]} and {folder}")
             found[key] = folder
         if not found:
             raise SourceError(f"{root} holds no clip's folder S..-..-...\n\n{self.tree}")
@@ -116,10 +116,10 @@ class MMEWMacro(Source):
                     ...
                 ...
 
-    It is the folder of the source ``mmew``, whose table and micro-expressions may lie there too.
-    Each image is a sample of its own; the emotion is the folder's. Clips are called
-    ``macro-S03-01-001`` and carry the source ``mmew``, so that the people of both parts are known
-    to be the same. The layout is known as far as the database's page and published code tell it.
+    The folder is that of the source ``mmew``, whose table and micro-expressions may be there too.
+    Each image is one sample; the emotion is the folder's. Clips are called ``macro-S03-01-001`` and
+    have the source ``mmew``, so that the people of both parts are known to be the same. The layout
+    is taken from the database's page and published code.
     """
 
     name = "mmew-macro"
@@ -134,10 +134,10 @@ class MMEWMacro(Source):
         return MMEW.name
 
     def find_annotations(self, root: Path) -> Path:
-        """The folder whose folders' names are the annotation.
+        """The folder whose subfolders' names are the annotation.
 
         Raises:
-            SourceError: if it is not there.
+            SourceError: if it is missing.
         """
         top = root / "Macro_Expression"
         if not top.is_dir() or not folders(top):
@@ -148,7 +148,7 @@ class MMEWMacro(Source):
         """Find the images; see :meth:`Source.scan`.
 
         Raises:
-            SourceError: if the root or Macro_Expression is not there, or raw and cropped images are
+            SourceError: if the root or Macro_Expression is missing, or raw and cropped images are
                 mixed.
         """
         self.check_root(root)
@@ -161,7 +161,7 @@ class MMEWMacro(Source):
                 for files, release in self._scan_emotion(place, root, problems):
                     if files.clip.id in clips:
                         first = clips[files.clip.id].frames[0].relative_to(root).as_posix()
-                        reason = f"the image is there twice, also as {first}"
+                        reason = f"the image exists twice, also as {first}"
                         file = files.frames[0].relative_to(root).as_posix()
                         problems.append(Problem(file, reason))
                         continue

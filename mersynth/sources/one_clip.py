@@ -1,4 +1,4 @@
-"""One clip that belongs to no database: a folder of its frames, or a video."""
+"""A single clip outside any database: a folder of frames, or a video."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class OneClip(Source):
     ::
 
         clip/                      either a folder of its frames
-            img001.png             the last number in a name is the frame's
+            img001.png             the last number in a name is the frame number
             img002.png
             ...
         clip.mp4                   or a video, whose frames are counted from 0
 
     Args:
         place: the folder, or the video.
-        onset, apex, offset: numbers of frames; None: the first, not known, the last.
-        release: ``"raw"`` if the frames show more than the face, ``"cropped"`` if they were cut.
+        onset, apex, offset: frame numbers; None: the first, unknown, the last.
+        release: ``"raw"`` if the frames show more than the face, else ``"cropped"``.
     """
 
     name = "clip"
@@ -48,14 +48,14 @@ class OneClip(Source):
         self.onset, self.apex, self.offset = onset, apex, offset
 
     def find_annotations(self, root: Path) -> Path:
-        """The clip itself: nothing annotates it."""
+        """The clip itself, since there is no annotation."""
         return self.place
 
     def scan(self, root: Path) -> Scan:
-        """Look at the clip's frames; see :meth:`Source.scan`. The root has no meaning here.
+        """Check the clip's frames; see :meth:`Source.scan`. The root is ignored.
 
         Raises:
-            SourceError: if nothing is there, or it holds no frame.
+            SourceError: if the place does not exist, or holds no frame.
             ValueError: if onset, apex and offset do not fit the frames.
         """
         if self.place.is_dir():
@@ -73,8 +73,8 @@ class OneClip(Source):
         files, problems = frames_by_number(self.place, _number_of, self.place)
         if not files:
             raise SourceError(
-                f"{self.place} holds no frames: they are images whose names hold their number, "
-                "such as img001.png"
+                f"{self.place} holds no frames: images with the frame number in their names, such "
+                "as img001.png"
             )
         clip = self._clip(sorted(files))
         checked = check_frames(clip, files, self.place, self.place)

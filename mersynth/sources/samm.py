@@ -1,4 +1,4 @@
-"""SAMM (Davison et al. 2018): 159 micro-expressions of 29 subjects at 200 frames a second."""
+"""SAMM (Davison et al. 2018): 159 micro-expressions of 29 subjects at 200 frames per second."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SAMM(TableSource):
             007/
             ...
 
-    Frames may be of any format that Pillow reads; their numbers have four or five digits, and are
-    matched by value. Both releases name their frames alike, so that the shape tells them apart.
+    Frames may have any format that Pillow reads; their numbers have four or five digits, and are
+    matched by value. Both releases name their frames alike; they are distinguished by shape.
     """
 
     name = "samm"
@@ -38,7 +38,7 @@ class SAMM(TableSource):
         "micro-facial movement dataset. IEEE Transactions on Affective Computing 9(1): 116-129"
     )
     request = (
-        "the release agreement stands on the SAMM page of Manchester Metropolitan University (Moi "
+        "the release agreement is on the SAMM page of Manchester Metropolitan University (Moi "
         "Hoon Yap); a member of the academic staff signs it"
     )
     table_pattern = "SAMM_Micro_FACS_Codes*.xlsx"
@@ -54,5 +54,5 @@ class SAMM(TableSource):
         return int(match[1]) if match else None
 
     def release(self, file: str, width: int, height: int) -> Release:
-        """By the shape: a raw frame is 2040x1088, a cropped face nearly as high as wide."""
+        """By the shape: a raw frame is 2040x1088, a cropped face is nearly square."""
         return "raw" if width > 1.5 * height else "cropped"

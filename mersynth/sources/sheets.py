@@ -1,4 +1,4 @@
-"""Tables as people hand them over, .xlsx or .csv: one reader, given the columns' names."""
+"""A tolerant reader of .xlsx and .csv tables, given the names of their columns."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from mersynth.sources.errors import Problem, SourceError
 logger = logging.getLogger(__name__)
 
 TABLE_SUFFIXES = (".xlsx", ".xlsm", ".csv", ".tsv")
-"""Endings of tables that can be read, in lower case."""
+"""Extensions of tables that can be read, in lower case."""
 
 _DELIMITERS = (",", ";", "\t", "|")
-_HEADER_WITHIN = 100  # rows; SAMM's header is the 14th, below a text
+_HEADER_WITHIN = 100  # rows; SAMM's header is the 14th, below some text
 _OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 _FORMULA = re.compile(rb"<(\w+:)?f[ />]")  # the element of a sheet's XML
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 # What spreadsheets put around digits in a .csv so that they stay text: ="006" and '006.
 _KEPT_AS_TEXT = re.compile(r'="(?P<formula>[^"]*)"|\'(?P<quoted>\d.*)')
 
-# A sheet, or one way to part the lines of a .csv: its title and its rows.
+# A sheet, or one way to split the lines of a .csv: its title and its rows.
 _Page = tuple[str, Iterable[Sequence[Any]]]
 
 
@@ -42,8 +42,8 @@ class TableRow:
         file: name of the table.
         sheet: title of its sheet; empty for a .csv.
         number: row in the sheet, counted from 1.
-        cells: the cells as the file holds them, by what they say; see :func:`read_table`.
-        columns: the columns of these cells, counted from 0; a column that is missing is not there.
+        cells: the cells' values in the file, by their meaning; see :func:`read_table`.
+        columns: the columns of these cells, counted from 0, without missing columns.
     """
 
     file: str
@@ -53,7 +53,7 @@ class TableRow:
     columns: Mapping[str, int]
 
     def problem(self, reason: str, what: str = "", fatal: bool = True) -> Problem:
-        """What is wrong with the row, or with the cell that says ``what``."""
+        """A problem of the row, or of its cell ``what``."""
         column = self.columns.get(what)
         cell = f"row {self.number}" if column is None else f"cell {_letters(column)}{self.number}"
         place = f"sheet {self.sheet}, {cell}" if self.sheet else cell
@@ -61,16 +61,16 @@ class TableRow:
 
 
 def find_tables(folder: Path, pattern: str) -> list[Path]:
-    """The tables in a folder whose names follow a pattern, as :func:`is_table` says."""
+    """The tables in a folder whose names match a pattern (:func:`is_table`)."""
     inside = folder.iterdir() if folder.is_dir() else ()
     return sorted(path for path in inside if is_table(path.name, pattern) and path.is_file())
 
 
 def is_table(name: str, pattern: str) -> bool:
-    """Whether a file is called as a table: the ending may be any of :data:`TABLE_SUFFIXES`.
+    """Whether a file has a table's name, with any extension of :data:`TABLE_SUFFIXES`.
 
     Args:
-        name: the file's name; its case does not count.
+        name: the file's name, in any case.
         pattern: a glob that ends in ``.xlsx``.
     """
     stem, suffix = Path(name).stem, Path(name).suffix
@@ -86,15 +86,15 @@ def read_table(
 ) -> Iterator[TableRow]:
     """The rows below the header, one by one; empty rows are left out.
 
-    The header may stand below other rows. Its names are compared without case, blanks, line breaks
-    and signs (``Onset Frame`` is ``onsetframe``). A .csv may be in UTF-8, UTF-16 or Windows-1252,
-    parted by commas, semicolons, tabs or bars.
+    The header may be below other rows. Its names are compared without case, blanks, line breaks and
+    punctuation (``Onset Frame`` is ``onsetframe``). A .csv may be in UTF-8, UTF-16 or Windows-1252,
+    separated by commas, semicolons, tabs or bars.
 
     Args:
-        table: the file; of a workbook the first sheet with all the columns is read.
-        columns: the columns, by what they say.
+        table: the file; in a workbook the first sheet with all the columns is read.
+        columns: names of the columns, by their meaning.
         optional: columns that the table may lack; a missing column gives None.
-        sheet: title of the sheet to read, where the table has one of that title.
+        sheet: title of the sheet to read, if the table has one with that title.
 
     Raises:
         SourceError: if the file is not a readable table, lacks a column or has one twice, or a row
@@ -118,7 +118,7 @@ def read_table(
                     where = f"sheet {title}, row {number}" if title else f"row {number}"
                     nearest, lacking = f"; {where}, lacks {', '.join(missing)}", missing
         except UnicodeError as error:
-            reason = f"{table} is not a readable .csv table: {error}; save it in UTF-8"
+            reason = f"{table} is not a readable .csv table: {error}; save it as UTF-8"
             raise SourceError(reason) from error
         except csv.Error as error:  # a stray quotation mark
             logger.debug("%s: %s", table, error)
@@ -147,15 +147,15 @@ def _rows(
             if any(map(cell_text, found.values())):
                 yield TableRow(file, sheet, number, found, places)
     except csv.Error as error:
-        reason = f"{file} is not a readable .csv table: behind row {number}: {error}"
-        raise SourceError(f"{reason}; mend its quotes") from error
+        reason = f"{file} is not a readable .csv table: after row {number}: {error}"
+        raise SourceError(f"{reason}; correct its quotes") from error
 
 
 def cell_text(value: Any) -> str:
     """A cell as text: a whole number without its decimal point, an empty cell as ``""``.
 
-    Blanks of any kind, line breaks too, become single ones, and are cut off at the ends; invisible
-    signs are left out, and full-width ones become those of ASCII (NFKC).
+    White space, including line breaks, becomes single blanks and is stripped at the ends; invisible
+    characters are removed, and full-width ones become ASCII (NFKC).
     """
     if value is None or value != value:
         return ""
@@ -170,13 +170,13 @@ def cell_text(value: Any) -> str:
 
 
 def cell_integer(value: Any) -> int | None:
-    """A cell as a whole number (``46``, ``46.0``, ``46,0``), None where it is not one."""
+    """A cell as a whole number (``46``, ``46.0``, ``46,0``); None if it is not one."""
     match = re.fullmatch(r"(\d+)(?:,0{1,2})?", cell_text(value))
     return int(match[1]) if match else None
 
 
 def encoding_of(file: Path) -> str:
-    """The encoding of a text: UTF-16 or UTF-8, with or without a mark, else Windows-1252."""
+    """The encoding of a text: UTF-16 or UTF-8, with or without a BOM, else Windows-1252."""
     with file.open("rb") as data:
         head = data.read(4)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -198,7 +198,7 @@ def _name(cell: Any) -> str:
 
 
 def _places(names: Sequence[str], wanted: Mapping[str, str], table: Path) -> dict[str, int]:
-    """The column of each thing that is wanted and there."""
+    """The column of each wanted name that the table has."""
     places = {}
     for what, column in wanted.items():
         found = [place for place, name in enumerate(names) if name == _name(column)]
@@ -211,7 +211,7 @@ def _places(names: Sequence[str], wanted: Mapping[str, str], table: Path) -> dic
 
 
 def _letters(column: int) -> str:
-    """A column as spreadsheets call it: 0 is A, 26 is AA."""
+    """A column's name in spreadsheets: 0 is A, 26 is AA."""
     head, last = divmod(column, 26)
     return (_letters(head - 1) if head else "") + chr(ord("A") + last)
 
@@ -224,7 +224,7 @@ def _pages(table: Path, sheet: str) -> Iterator[_Page]:
         raise SourceError(f"{table} cannot be read: {error.strerror}") from error
     if head == _OLD_WORKBOOK:
         raise SourceError(
-            f"{table} is not a readable .xlsx table: it is an .xls table under this name, or has a "
+            f"{table} is not a readable .xlsx table: it is a renamed .xls table, or has a "
             "password; save it as .xlsx or .csv, without a password"
         )
     if head.startswith(b"PK") or table.suffix.lower() in (".xlsx", ".xlsm"):
@@ -237,9 +237,9 @@ def _workbook(table: Path, sheet: str) -> Iterator[_Page]:
 
     try:
         book = openpyxl.load_workbook(table, data_only=True)
-        # A large table takes a second to read, and few hold a formula.
+        # A large table takes a second to read, and few tables hold formulas.
         formulas = openpyxl.load_workbook(table) if _has_formulas(table) else book
-    # On damaged files openpyxl lets through whatever zipfile, zlib and the XML parser raise.
+    # On damaged files openpyxl passes on whatever zipfile, zlib and the XML parser raise.
     except Exception as error:
         raise SourceError(f"{table} is not a readable .xlsx table: {error}") from error
     for page in [book[sheet]] if sheet in book.sheetnames else book.worksheets:
@@ -255,7 +255,7 @@ def _has_formulas(table: Path) -> bool:
 
 
 def _computed(values: Sequence[Any], written: Sequence[Any]) -> list[Any]:
-    """The values of a row; a formula that no program has computed stands for itself."""
+    """The values of a row; a formula without a computed value is kept as its text."""
     return [w if v is None else v for v, w in zip(values, written, strict=True)]
 
 
@@ -263,5 +263,5 @@ def _lines(table: Path) -> Iterator[_Page]:
     encoding = encoding_of(table)
     for delimiter in _DELIMITERS:
         with table.open(newline="", encoding=encoding) as file:
-            # Strict: a quote out of place is an error, where it would swallow rows.
+            # Strict: a misplaced quote is an error; otherwise it would swallow rows.
             yield "", csv.reader(file, delimiter=delimiter, strict=True)

@@ -34,7 +34,7 @@ class SMIC(TableSource):
             HS/
                 s03/
                     s3_ne_02/
-                        image301900.jpg      a long clip, of which onset..offset is stored
+                        image301900.jpg      a long clip; only onset..offset is stored
                         ...
                 s20/
                 ...
@@ -43,23 +43,23 @@ class SMIC(TableSource):
             HS/                              SMIC_all_raw or SMIC_all_cropped: no table
                 s3/
                     micro/
-                        negative/            beside it positive/ and surprise/
+                        negative/            likewise positive/ and surprise/
                             s3_ne_02/
                                 reg_image302330.bmp
                                 ...
-                    non_micro/               left alone
+                    non_micro/               ignored
                 ...
 
     The table lists 157 micro-expressions; in the second tree the folders are the clips, 164 of
-    them, and hold the frames of onset..offset only. The table's further micro-expressions of a long
-    clip (Onset2F, Onset3F) are stored by ``smic-further``. The subsets VIS and NIR (``smic-vis``,
-    ``smic-nir``: the same moments at 25 frames a second) lie beside ``HS``.
+    them, and hold only the frames onset..offset. Further micro-expressions of a long clip (Onset2F,
+    Onset3F in the table) are stored by ``smic-further``. The subsets VIS and NIR (``smic-vis``,
+    ``smic-nir``: the same moments at 25 frames per second) are folders beside ``HS``.
 
-    SMIC gives neither apex nor AUs. Clips are called as the challenge MEGC2019 lists them, with
-    numbers of two digits (``s03/s03_ne_02``), whatever the release writes; those of VIS and NIR end
-    in ``_vis`` and ``_nir``, and a subject is the same in all subsets. Where the table or the
-    folder and the clip's name disagree on the emotion (the table calls s18_sur_03 negative), the
-    name is believed, as the challenge does, and reported.
+    SMIC gives neither apex nor AUs. Clips have the names of the challenge MEGC2019, with numbers of
+    two digits (``s03/s03_ne_02``), however the release writes them; those of VIS and NIR end in
+    ``_vis`` and ``_nir``, and a subject is the same in all subsets. Where the emotion in the table
+    or folder differs from that in the clip's name (the table calls s18_sur_03 negative), the name
+    counts, as in the challenge, and the difference is reported.
     """
 
     name = "smic"
@@ -76,7 +76,7 @@ class SMIC(TableSource):
         "Conference on Automatic Face and Gesture Recognition: 1-6"
     )
     request = (
-        "the licence agreement stands on the SMIC page of the Center for Machine Vision and Signal "
+        "the licence agreement is on the SMIC page of the Center for Machine Vision and Signal "
         "Analysis, University of Oulu; a member of the academic staff signs it"
     )
     table_pattern = "SMIC*HS*annotation*.xlsx"
@@ -103,7 +103,7 @@ class SMIC(TableSource):
 
     @property
     def tree(self) -> str:
-        """The trees that are expected, with the subset's folder."""
+        """The expected trees, with the subset's folder."""
         text = (inspect.getdoc(SMIC) or "").replace("::\n\n", "")
         return text.replace("HS/", f"{self.subset}/").replace("-HS-", f"-{self.subset}-")
 
@@ -129,12 +129,12 @@ class SMIC(TableSource):
         return "raw" if width > height else "cropped"
 
     def tables(self, root: Path) -> list[Path]:
-        """The tables in the root and, beside the subjects, in the subset's folder."""
+        """The tables in the root and in the subset's folder."""
         places = (root, self._home(root))
         return sorted(path for folder in places for path in find_tables(folder, self.table_pattern))
 
     def find_annotations(self, root: Path) -> Path:
-        """The annotation table; the subset's folder where folders are the annotation.
+        """The annotation table, or the subset's folder if folders are the annotation.
 
         Raises:
             SourceError: if there is neither, or more than one table.
@@ -158,7 +158,7 @@ class SMIC(TableSource):
         return checked, problems
 
     def rows(self, root: Path) -> tuple[list[Row], list[Problem]]:
-        """The clips of the table, or those that the folders themselves are."""
+        """The clips of the table, or of the folders."""
         annotations = self.find_annotations(root)
         if annotations.is_file():
             return self.read_annotations(annotations)
@@ -174,7 +174,7 @@ class SMIC(TableSource):
         """The clips' folders, by the names of subject and clip.
 
         Raises:
-            SourceError: if there is no subject's folder, a clip comes twice, or both trees do.
+            SourceError: if there is no subject's folder, a clip occurs twice, or both trees exist.
         """
         home = self._home(root)
         subjects = list(self._subjects(home))
@@ -217,7 +217,7 @@ class SMIC(TableSource):
     def _clip_of_folder(
         self, subject: str, name: str, folder: Path, root: Path
     ) -> tuple[Clip | None, list[Problem]]:
-        """A clip whose folder holds the frames of onset..offset and lies in its emotion's."""
+        """A clip whose folder holds the frames onset..offset and is in that of its emotion."""
         place, emotion = folder.relative_to(root).as_posix(), folder.parent.name.lower()
         found = (self.frame_number(path.stem) for path in files_of(folder).images)
         numbers = [number for number in found if number is not None]
@@ -244,7 +244,7 @@ class SMIC(TableSource):
 class SMICVIS(SMIC):
     """SMIC, the camera for visible light (VIS): 71 clips of 8 subjects in the table.
 
-    The table is ``SMIC-VIS-E_annotation.xlsx``, or the sheet VIS of that of HS.
+    The table is ``SMIC-VIS-E_annotation.xlsx``, or the sheet VIS in the table of HS.
     """
 
     name = "smic-vis"
@@ -261,8 +261,9 @@ class SMICVIS(SMIC):
 class SMICNIR(SMIC):
     """SMIC, the near-infrared camera (NIR).
 
-    No table of NIR was at hand. A published script reads ``SMIC-NIR-E_annotation.xlsx`` with a
-    column "OnsetF NIR"; the offset's is taken to be called likewise, and another name is an error.
+    No table of NIR was available. A published script reads ``SMIC-NIR-E_annotation.xlsx`` with a
+    column "OnsetF NIR"; the offset's column is assumed to have a corresponding name, and any other
+    name is an error.
     """
 
     name = "smic-nir"
@@ -278,17 +279,17 @@ class SMICNIR(SMIC):
 
 
 def _named_emotion(clip: Clip) -> tuple[Clip, str]:
-    """The clip with the emotion that its name says, and what to tell where that is another one."""
+    """The clip with the emotion in its name, and a message if the annotation has another."""
     match = SMIC_NAME.match(clip.name)
     named = _EMOTIONS[match[2]] if match else clip.emotion
     if named == clip.emotion:
         return clip, ""
-    reason = f"{clip.name} is called {clip.emotion}, its name says {named}: stored as {named}"
+    reason = f"{clip.name} is labelled {clip.emotion}, its name says {named}: stored as {named}"
     return replace(clip, emotion=named), reason
 
 
 def _outside(row: Row) -> str:
-    """That a long clip, by its own row, does not hold its micro-expression; empty if it does."""
+    """A message if a row's micro-expression lies outside its long clip; else empty."""
     first, last = cell_integer(row.cell("first")), cell_integer(row.cell("last"))
     if row.clip is None or first is None or last is None:
         return ""

@@ -13,12 +13,12 @@ from mersynth.sources.table import Row
 
 
 class SMICFurther(SMIC):
-    """SMIC, HS, with the second and third micro-expressions that the table lists of a long clip.
+    """SMIC, HS, with the second and third micro-expressions that the table lists in a long clip.
 
-    A further micro-expression has the name that follows on its clip's if the table leaves that
-    name out (the second of s3_ne_02 is s03_ne_03: so MEGC2019 and SMIC_all_cropped call it), else
-    its clip's with ``_2`` or ``_3`` behind it. Cells that the spreadsheet computed from empty ones
-    lie outside of the long clip (FirstF..LastF) and are left out, and so are repetitions.
+    A further micro-expression gets the next number after its clip's if no row of the table has that
+    name (the second of s3_ne_02 is s03_ne_03, as in MEGC2019 and SMIC_all_cropped), else its clip's
+    name with ``_2`` or ``_3`` appended. Cells that the spreadsheet computed from empty ones lie
+    outside the long clip (FirstF..LastF) and are left out, as are repetitions.
     """
 
     name = "smic-further"
@@ -54,7 +54,7 @@ class SMICFurther(SMIC):
         return more, problems
 
     def row_folders(self, root: Path, rows: Sequence[Row]) -> dict[tuple[str, str], Path]:
-        """A further micro-expression lies in its long clip's folder."""
+        """The folders; a further micro-expression has that of its long clip."""
         places = self.clip_folders(root)
         for row in rows:
             folder = places.get((row.subject, row.within))
@@ -70,7 +70,7 @@ def _not_a_span(
     if onset is None or offset is None or offset < onset:
         return f"{onset}..{offset} are not an onset and an offset"
     if (onset, offset) in spans:
-        return f"{onset}..{offset} stands there already"
+        return f"{onset}..{offset} is already in the row"
     first, last = cell_integer(row.cell("first")), cell_integer(row.cell("last"))
     if first is not None and last is not None and not first <= onset <= offset <= last:
         return f"{onset}..{offset} lies outside of FirstF..LastF {first}..{last}"

@@ -16,7 +16,7 @@ def still_clip(*, source: str, subject: str, name: str, emotion: str, fps: float
         subject: the subject.
         name: name of the image, unique within its subject.
         emotion: the native label.
-        fps: frames a second; nominal, since a still has no rate.
+        fps: frames per second; nominal, since a still has no rate.
     """
     return Clip(
         source=source,

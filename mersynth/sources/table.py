@@ -1,4 +1,4 @@
-"""The annotation tables of the databases: from a row to a clip."""
+"""Reading the databases' annotation tables: from rows to clips."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = {
     "aus": "actionunits",
     "emotion": "estimatedemotion",
 }
-"""What a table says of a clip, and the column that says it: its name without spaces and in lower
+"""The facts about a clip in a table, and the name of each one's column, without spaces and in lower
 case (CASME II writes "OnsetFrame", SAMM "Onset Frame"). These are the columns of both; a database
 without an apex or AUs has no such entry."""
 
@@ -34,11 +34,11 @@ class Row:
     """One row of an annotation table.
 
     Attributes:
-        subject: subject as its folder is called.
+        subject: subject, as in its folder's name.
         name: name of the clip.
-        clip: the annotation; None where it cannot be stored (a fatal problem says why).
-        written: the row as the table holds it; None where no table says it.
-        within: for a further expression of a clip, the name of that clip.
+        clip: the annotation; None if it cannot be stored (a fatal problem says why).
+        written: the row in the table; None if the clip is not from a table.
+        within: for a further expression in a clip, the name of that clip.
     """
 
     subject: str
@@ -49,11 +49,11 @@ class Row:
 
     @property
     def number(self) -> int | None:
-        """Row in the sheet, counted from 1; None where no sheet says it."""
+        """Row in the sheet, counted from 1; None if the clip is not from a table."""
         return None if self.written is None else self.written.number
 
     def cell(self, what: str) -> Any:
-        """What the table says, see ``TableFormat``; None where it says nothing."""
+        """The table's value, see ``TableFormat``; None if it has none."""
         return None if self.written is None else self.written.cells.get(what)
 
 
@@ -66,16 +66,16 @@ class TableFormat:
     """How a database writes its annotation table.
 
     Attributes:
-        source: name of the database, as its clips carry it.
-        fps: frames a second of its clips.
+        source: name of the database in its clips.
+        fps: frames per second of its clips.
         strength: strength of its expressions.
         subject_folder: from the subject as the table writes it to the name of its folder.
-        columns: the columns, by what they hold; see :data:`COLUMNS`.
+        columns: the columns, by their meaning; see :data:`COLUMNS`.
         optional: columns that the table may lack; a missing column gives None.
-        sheet: title of the sheet to read, where the table has one of that title.
+        sheet: title of the sheet to read, if the table has one with that title.
         clip_name: from the file name and the onset (None if it is not a number) to the clip's name,
-            for databases with several expressions in a file.
-        spellings: labels that the table writes in another way, in lower case, by native label.
+            for databases with several expressions per file.
+        spellings: other spellings of labels in the table, in lower case, by native label.
     """
 
     source: str
@@ -97,8 +97,8 @@ def read_annotations(table: Path, form: TableFormat) -> tuple[list[Row], list[Pr
         form: how the database writes it.
 
     Returns:
-        The rows in their order, and what is wrong with them. An apex that the table does not give
-        (``/``) and an AU cell that cannot be read in full are reported, and the clip is kept.
+        The rows in order, and what is wrong with them. A missing apex (``/``) and an AU cell that
+        cannot be read completely are reported, and the clip is kept.
 
     Raises:
         SourceError: if the file is not a readable table, or lacks the columns.
@@ -113,7 +113,7 @@ def read_annotations(table: Path, form: TableFormat) -> tuple[list[Row], list[Pr
             continue
         first = seen.setdefault((row.subject, row.name), written.number)
         if first != written.number:
-            reason = f"clip {row.subject}/{row.name} stands in row {first} already"
+            reason = f"clip {row.subject}/{row.name} is already in row {first}"
             problems.append(written.problem(reason))
             continue
         rows.append(row)

@@ -1,4 +1,4 @@
-"""A database whose clips are folders of frames, listed by an annotation table in its root."""
+"""A database whose clips are folders of frames, listed in an annotation table in its root."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from mersynth.sources.table import COLUMNS, Row, TableFormat, read_annotations
 
 
 class TableSource(Source):
-    """A database of the tree ``subject/clip/frames`` beside an annotation table.
+    """A database with a tree ``subject/clip/frames`` beside an annotation table.
 
     Attributes:
-        fps: frames a second.
+        fps: frames per second.
         table_pattern: name of the annotation table, as a glob that ends in .xlsx; the table may
-            also be one of the other kinds that can be read (``sheets.TABLE_SUFFIXES``).
+            also have another extension that can be read (``sheets.TABLE_SUFFIXES``).
         subject_pattern: names of the subjects' folders.
-        columns: the table's columns, by what they hold; see ``table.COLUMNS``.
+        columns: the table's columns, by their meaning; see ``table.COLUMNS``.
         optional: columns that the table may lack.
-        sheet: title of the sheet to read, where a table has one of that title.
+        sheet: title of the sheet to read, if the table has one with that title.
         strength: strength of the expressions.
-        spellings: labels that the table writes in another way, in lower case, by native label.
-        clip_source: the source that clips carry, where two sources show the same people: by it
-            their subjects are known to be the same. The source's own name if empty.
+        spellings: other spellings of labels in the table, in lower case, by native label.
+        clip_source: the ``source`` of the clips, shared by sources that show the same people, so
+            that their subjects are known to be the same. The source's own name if empty.
     """
 
     fps: ClassVar[float]
@@ -57,18 +57,18 @@ class TableSource(Source):
 
     @abstractmethod
     def frame_number(self, file: str) -> int | None:
-        """Number of the frame that a file holds, from its name without the ending; None: none."""
+        """A file's frame number, from its name without extension; None: not a frame."""
 
     @abstractmethod
     def release(self, file: str, width: int, height: int) -> Release:
-        """Which release a frame belongs to, by its file's name and its size in pixels."""
+        """The release that a frame belongs to, by its file's name and its size in pixels."""
 
     def clip_name(self, file: str, onset: int | None) -> str:
         """Name of the clip, from the file name in the table and the onset (None: no number)."""
         return file
 
     def tables(self, root: Path) -> list[Path]:
-        """The files that can be the annotation table; there should be one."""
+        """The candidates for the annotation table; there should be only one."""
         return find_tables(root, self.table_pattern)
 
     def find_annotations(self, root: Path) -> Path:
@@ -127,7 +127,7 @@ class TableSource(Source):
         }
 
     def row_folders(self, root: Path, rows: Sequence[Row]) -> dict[tuple[str, str], Path]:
-        """The clips' folders, where they depend on the rows of the table; else all there are.
+        """The clips' folders, where they depend on the rows of the table; else all of them.
 
         Raises:
             SourceError: see :meth:`clip_folders`.
@@ -137,11 +137,11 @@ class TableSource(Source):
     def scan(self, root: Path) -> Scan:
         """Find the clips; see :meth:`Source.scan`.
 
-        Frames outside of onset..offset, which the raw releases hold, are left alone.
+        Frames outside onset..offset, which the raw releases hold, are ignored.
 
         Raises:
-            SourceError: if the root, its annotation table or its subjects' folders are not there,
-                no row of the table has a folder, or raw and cropped clips are mixed.
+            SourceError: if the root, its annotation table or its subjects' folders are missing, no
+                row of the table has a folder, or raw and cropped clips are mixed.
         """
         self.check_root(root)
         rows, problems = self.rows(root)
@@ -160,7 +160,7 @@ class TableSource(Source):
                 advance(1)
                 folder = places.pop((row.subject, row.name), None)
                 if folder is None:
-                    reason = "the annotation table has this clip, the tree has not"
+                    reason = "the clip is in the annotation table, but not in the tree"
                     problems.append(Problem(f"{row.subject}/{row.name}", reason, row.number))
                 elif row.clip is not None:
                     files, release, found = self._check_clip(row.clip, folder, root)
@@ -172,14 +172,14 @@ class TableSource(Source):
             examples = ", ".join(f"{clip} is {release}" for release, clip in releases.items())
             raise SourceError(f"{root} mixes two releases ({examples}); keep each in its own root")
         for subject, name in sorted(places):
-            reason = "the tree has this clip, the annotation table has not"
+            reason = "the clip is in the tree, but not in the annotation table"
             problems.append(Problem(f"{subject}/{name}", reason))
         return Scan(tuple(clips), tuple(problems), next(iter(releases), None))
 
     def _check_clip(
         self, clip: Clip, folder: Path, root: Path
     ) -> tuple[ClipFiles, Release | None, list[Problem]]:
-        """The clip's files and release, or no release where it is lost; and the problems."""
+        """The clip's files and release (None if it cannot be stored), and the problems."""
         files, problems = frames_by_number(folder, self.frame_number, root)
         checked = check_frames(clip, files, folder, root)
         problems += checked.problems
@@ -189,5 +189,5 @@ class TableSource(Source):
         return self.clip_files(clip, checked.frames), release, problems
 
     def clip_files(self, clip: Clip, frames: tuple[Path, ...]) -> ClipFiles:
-        """The clip with its frames' files, which says how these are read."""
+        """The clip with its frame files, in the class that reads them."""
         return ClipFiles(clip, frames)

@@ -15,10 +15,10 @@ from mersynth.sources.base import ClipFiles
 
 @dataclass(frozen=True, slots=True)
 class VideoFile(ClipFiles):
-    """A clip of one video file, the only one of ``frames``; its frames are counted from 0."""
+    """A clip in one video file, the only one in ``frames``; its frames are counted from 0."""
 
     def read(self) -> Iterator[np.ndarray]:
-        """The frames in their order, each (H, W, 3) uint8, RGB."""
+        """The frames in order, each (H, W, 3) uint8, RGB."""
         return islice(video_frames(self.frames[0]), self.clip.onset, self.clip.offset + 1)
 
 
@@ -39,11 +39,11 @@ def check_video(path: Path) -> tuple[int, int, float]:
     """Decode a video to its end.
 
     Returns:
-        How many frames can be read; how many it promises, which for some containers is a guess
-        from their duration; and how many a second has.
+        The number of frames that can be read; the number declared, which for some containers is a
+        guess from their duration; and the frames per second.
 
     Raises:
-        ValueError: if no frame can be read, or it names no frame rate; the message names no path.
+        ValueError: if no frame can be read, or there is no frame rate; the message gives no path.
     """
     if not path.stat().st_size:
         raise ValueError("the file is empty")
@@ -54,7 +54,7 @@ def check_video(path: Path) -> tuple[int, int, float]:
         count += 1
     capture.release()
     if not count:
-        raise ValueError("no frame of the video can be read; it is damaged or none")
+        raise ValueError("no frame can be read; the file is damaged or not a video")
     if not 0 < fps < float("inf"):
-        raise ValueError(f"the video names no frame rate (got {fps}); convert it to .mp4 anew")
+        raise ValueError(f"the video has no valid frame rate (got {fps}); convert it to .mp4 again")
     return count, promised, fps

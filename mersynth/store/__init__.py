@@ -1,4 +1,4 @@
-"""The ClipStore, the one format of clips on disk: read, written, checked, and a torch data set."""
+"""The ClipStore, the one format of clips on disk: reading, writing, checking, torch data set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ClipStore", "StoreError", "StoredClip", "require_real"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the store when it is asked for: who reads names of people needs none."""
+    """Import the store on first use: modules that only need names of people do without it."""
     if name in __all__:
         from mersynth.store import clip_store
 

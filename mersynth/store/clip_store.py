@@ -3,19 +3,19 @@
 A store is a folder::
 
     my_store/
-        clips.parquet     a row a clip: the fields of Clip
+        clips.parquet     one row per clip: the fields of Clip
         frames.npy        (F, H, W, 3) uint8, RGB; the frames of all clips, one clip after another
         intensities.npy   (F, 20, 2) float32, AU intensities in [0, 1], rows as CONDITION_AUS, then
                           the subject's left and right side; NaN = not measured
         landmarks.npy     (F, 68, 2) float32, (x, y) in pixels; NaN = not measured
         store.json        schema version, header (source, licence, seed ...), SHA-256 of each file
 
-        .verified.json    which of these were found to be what ``store.json`` says, and when
+        .verified.json    which of these files matched their checksums, and when
 
 A store is written beside its final place, in ``.<name>.<who>.partial``, and renamed when it is
-whole: a folder of that name is always a complete store. Whoever opens it compares the checksums
-once (:mod:`mersynth.store.verdict`). Intensities of schema version 1 have no sides, (F, 20): such a
-store opens as before, and both sides are what it holds.
+complete: a folder of the final name is always a complete store. Opening it compares the checksums
+once (:mod:`mersynth.store.verdict`). Intensities of schema version 1 have no sides, (F, 20); such a
+store opens with equal values on both sides.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ CLIP_FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
 
 
 class StoreError(Exception):
-    """A folder is not a whole, readable ClipStore, or a store cannot be written there."""
+    """A folder is not a complete, readable ClipStore, or a store cannot be written there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class StoredClip:
 
 
 class ClipStore(Sequence[StoredClip]):
-    """A memory-mapped set of annotated clips; see the module's text for the files.
+    """A memory-mapped set of annotated clips; the module docstring lists the files.
 
     Open one with :meth:`open`; write one with :class:`mersynth.store.writer.StoreWriter`.
 
@@ -106,12 +106,12 @@ class ClipStore(Sequence[StoredClip]):
     def open(cls, path: str | Path, verify: bool = False) -> ClipStore:
         """Open a store, its arrays memory-mapped and read-only.
 
-        Its files are compared with the SHA-256 in ``store.json``, which reads all of them; that
-        they are whole is remembered until they change.
+        Its files are read and compared with the SHA-256 in ``store.json``; the result is remembered
+        until they change.
 
         Args:
             path: the store's folder.
-            verify: compare them now, whatever is remembered.
+            verify: compare them now, even if a result is remembered.
 
         Raises:
             StoreError: if the folder is not a store, is of another schema version, or is damaged.
@@ -121,9 +121,7 @@ class ClipStore(Sequence[StoredClip]):
         try:
             check_files(path, meta["sha256"], again=verify)
         except DamagedError as error:
-            raise StoreError(
-                f"{error}; make the store again, or take a copy that is whole"
-            ) from error
+            raise StoreError(f"{error}; make the store again, or use an undamaged copy") from error
         clips = _read_clips(path / "clips.parquet")
         lengths = [clip.num_frames for clip in clips]
         arrays = _open_arrays(path, sum(lengths), sides=meta["schema_version"] != _WITHOUT_SIDES)
@@ -150,10 +148,10 @@ class ClipStore(Sequence[StoredClip]):
 
     @property
     def framing(self) -> Framing | None:
-        """Where the faces lie in the frames; None where it is not known.
+        """Where the faces lie in the frames; None if that is not known.
 
         Raises:
-            StoreError: if ``store.json`` has no framing's numbers there.
+            StoreError: if the framing in ``store.json`` is damaged.
         """
         try:
             return framing_in(self.meta["header"])
@@ -163,7 +161,7 @@ class ClipStore(Sequence[StoredClip]):
 
     @property
     def checksum(self) -> str:
-        """SHA-256 over the names and SHA-256s of the store's files: equal bytes, equal checksum."""
+        """SHA-256 over the names and SHA-256s of the store's files: equal for equal bytes."""
         return checksum_of(self.meta["sha256"])
 
     @property
@@ -173,37 +171,36 @@ class ClipStore(Sequence[StoredClip]):
 
     @property
     def table(self) -> pd.DataFrame:
-        """The clips as a pandas table, a row a clip, in stored order."""
+        """The clips as a pandas table, one row per clip, in stored order."""
         import pandas as pd
 
         rows = [{"id": c.id, "subject_id": c.subject_id, **clip_row(c)} for c in self.clips]
         return pd.DataFrame(rows, columns=["id", "subject_id", *CLIP_FIELDS])
 
     def filter(self, keep: Callable[[Clip], bool]) -> ClipStore:
-        """The clips for which ``keep`` is true, as a view: nothing is copied."""
+        """The clips for which ``keep`` is true, as a view without copies."""
         chosen = [i for i, clip in enumerate(self.clips) if keep(clip)]
         return self.view([self.clips[i] for i in chosen], [self.starts[i] for i in chosen])
 
     def view(self, clips: Sequence[Clip], starts: Sequence[int]) -> ClipStore:
-        """Other annotations of the same frames, each with its first row; nothing is copied."""
+        """A view with other annotations of the same frames, each with its first row."""
         arrays = self.frames, self.intensities, self.landmarks
         return ClipStore(self.path, clips, starts, *arrays, self.meta)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # To another process a store goes as its place on disk: a pickled map would be a copy of all
-        # frames, one for each worker.
+        # Pickled as its path: a pickled memory map would copy all frames for each worker.
         return _open_again, (self.path.absolute(), self.checksum, self.clips, self.starts)
 
 
 def _open_again(
     path: Path, checksum: str, clips: Sequence[Clip], starts: Sequence[int]
 ) -> ClipStore:
-    """A store, or a view of one, where another process opened it."""
+    """Open a store, or a view of one, that another process pickled."""
     whole = ClipStore.open(path)
     if whole.checksum != checksum:
         raise StoreError(
-            f"{path} was replaced while it was in use: it is another store than the one that was "
-            "opened; open it again, and start anew what reads it"
+            f"{path} was replaced by another store while it was in use; open it again, and restart "
+            "what reads it"
         )
     arrays = (whole.frames, whole.intensities, whole.landmarks)
     return ClipStore(path, clips, starts, *arrays, whole.meta)
@@ -212,8 +209,8 @@ def _open_again(
 def require_real(store: ClipStore) -> ClipStore:
     """The store itself, if no clip of it is synthetic.
 
-    A synthetic clip shows and follows people whom the store's own columns do not name; what is
-    trained on it or made from it could no longer tell whom it has seen.
+    Synthetic clips derive from more people than their store lists as subjects, so the provenance of
+    anything trained on them or made from them would be incomplete.
 
     Raises:
         StoreError: if a clip is synthetic.
@@ -221,14 +218,14 @@ def require_real(store: ClipStore) -> ClipStore:
     for clip in store.clips:
         if clip.is_synthetic:
             raise StoreError(
-                f"{store.path} holds synthetic clips ({clip.id}); give the store of real clips "
-                "that `mersynth prepare` made"
+                f"{store.path} holds synthetic clips ({clip.id}); use the store of real clips made "
+                "by `mersynth prepare`"
             )
     return store
 
 
-def tell_framings(framings: Mapping[str, Framing | None], advice: str) -> None:
-    """Warn where the faces of what is used together lie differently; unknown ones are left out.
+def warn_framings(framings: Mapping[str, Framing | None], advice: str) -> None:
+    """Warn if framings that are used together differ; unknown ones (None) are ignored.
 
     Args:
         framings: by the name of the store, checkpoint or option.
@@ -270,7 +267,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
 
 
 def array_layout(image_size: int) -> dict[str, tuple[type, tuple[int, ...]]]:
-    """Type and shape of what is stored for every frame, by the name of the array."""
+    """Type and shape of each array's entry for one frame, by the name of the array."""
     return {
         "frames": (np.uint8, (image_size, image_size, 3)),
         "intensities": (np.float32, (len(CONDITION_AUS), len(SIDES))),

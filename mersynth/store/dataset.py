@@ -29,7 +29,7 @@ class ClipSample(TypedDict):
         landmarks: (T, 68, 2) float32, (x, y) in pixels; NaN where not measured.
         label: class index in ``ClipDataset.classes``.
         subject: index of the person in ``ClipDataset.subjects``.
-        apex_index: which of the T frames is nearest to the apex; -1 where there is none.
+        apex_index: which of the T frames is nearest to the apex; -1 if there is no apex.
         strength: ``"micro"`` or ``"macro"``.
         index: position of the clip in ``ClipDataset.store``.
     """
@@ -45,11 +45,11 @@ class ClipSample(TypedDict):
 
 
 class ClipDataset(Dataset[ClipSample]):
-    """The clips of a store that a label scheme knows, each brought to the same number of frames.
+    """The clips of a store that have a class in a label scheme, all with the same frame count.
 
     Args:
         store: any ClipStore, real or synthetic.
-        num_frames: frames of a sample, T: the nearest frames of T even steps from onset to offset.
+        num_frames: frames per sample, T: those nearest to T even steps from onset to offset.
         scheme: label scheme (``facs.emotions.SCHEMES``); clips without a class in it are left out.
 
     Raises:
@@ -71,7 +71,7 @@ class ClipDataset(Dataset[ClipSample]):
         labels = [label(c.source, c.emotion, scheme) for c in self.store.clips]
         sources = {clip.source for clip in self.store.clips}
         named = [name for source in sorted(sources) for name in classes(source, scheme)]
-        # Faces from a folder carry classes that their own source does not name.
+        # Faces from a folder have classes that their own source does not define.
         self.classes = tuple(dict.fromkeys([*named, *(name for name in labels if name)]))
         self.subjects = self.store.subjects
         self.labels = tuple(self.classes.index(name) for name in labels if name is not None)
@@ -94,13 +94,13 @@ class ClipDataset(Dataset[ClipSample]):
         )
 
 
-def tell_empty_classes(where: str, classes: Sequence[str], labels: Iterable[int]) -> None:
-    """Warn of classes that no clip has: a classifier gets an output for each of them.
+def warn_empty_classes(where: str, classes: Sequence[str], labels: Iterable[int]) -> None:
+    """Warn of classes without clips, since a classifier has an output for each class.
 
     Args:
-        where: what the clips are of; the warning begins with it.
+        where: where the clips come from; begins the warning.
         classes: names of the classes.
-        labels: of the clips, indices in ``classes``.
+        labels: the clips' indices in ``classes``.
     """
     used = set(labels)
     empty = [name for i, name in enumerate(classes) if i not in used]

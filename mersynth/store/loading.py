@@ -1,4 +1,4 @@
-"""A store in two lines: a pandas table and a torch Dataset."""
+"""Loading a store as a pandas table and a torch Dataset."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mersynth.store.clip_store import ClipStore
-from mersynth.store.dataset import ClipDataset, tell_empty_classes
+from mersynth.store.dataset import ClipDataset, warn_empty_classes
 from mersynth.store.names import NameChoice, Named, reconcile
 
 if TYPE_CHECKING:
@@ -25,20 +25,20 @@ def load_clips(
 
     Args:
         path: the store's folder.
-        num_frames: frames of a sample, T.
+        num_frames: frames per sample, T.
         scheme: label scheme (``facs.emotions.SCHEMES``); clips without a class in it are left out
             of both. None: the store's own (:func:`own_scheme`).
-        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``
-            joins them; None leaves them apart as ``"distinct"`` does, with a warning.
+        names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
+            ``"same"`` joins them; ``"distinct"`` keeps them apart, as does None with a warning.
 
     Returns:
-        The table, whose row ``i`` is about sample ``i``: the fields of :class:`mersynth.clips.Clip`
-        beside ``id``, ``subject_id``, ``class`` (its name) and ``label`` (its index); and the
-        :class:`mersynth.store.dataset.ClipDataset` of clips (T, 3, H, W) float32 in [0, 1].
-        Classes of the scheme that no clip has are named in a warning.
+        The table, whose row ``i`` describes sample ``i``: the fields of
+        :class:`mersynth.clips.Clip`, ``id``, ``subject_id``, ``class`` (name) and ``label``
+        (index); and the :class:`mersynth.store.dataset.ClipDataset` of clips (T, 3, H, W) float32
+        in [0, 1]. A warning names classes of the scheme without clips.
 
     Raises:
-        StoreError: if there is no whole, readable store.
+        StoreError: if there is no complete, readable store.
         ValueError: if the scheme is unknown or no clip has a class in it, ``num_frames`` is not
             positive, or the store was merged from stores of several schemes and none is named.
 
@@ -50,7 +50,7 @@ def load_clips(
     spelling = reconcile([Named(str(path), store.clips)], names, strict=False)
     store = store.view(spelling.clips(store.clips), store.starts)
     data = ClipDataset(store, num_frames, scheme if scheme is not None else own_scheme(store))
-    tell_empty_classes(str(path), data.classes, data.labels)
+    warn_empty_classes(str(path), data.classes, data.labels)
     table = data.store.table
     table["class"] = [data.classes[label] for label in data.labels]
     table["label"] = data.labels
@@ -58,10 +58,10 @@ def load_clips(
 
 
 def own_scheme(store: ClipStore) -> str:
-    """The label scheme that a store's classes are of.
+    """The label scheme of a store's classes.
 
-    A synthetic store carries the classes of the scheme that it was made for, a real one the
-    database's own labels (``"native"``), which other schemes read as well.
+    A synthetic store has the classes of the scheme that it was made for, a real one the database's
+    own labels (``"native"``), to which other schemes apply as well.
 
     Raises:
         ValueError: if the store was merged from stores of several schemes.
@@ -69,8 +69,8 @@ def own_scheme(store: ClipStore) -> str:
     found = sorted(set(_schemes(store.meta["header"])))
     if len(found) > 1:
         raise ValueError(
-            f"{store.path} holds clips labelled by several schemes ({', '.join(found)}); name one "
-            "that knows the classes of all: scheme=..., or --classes on the command line"
+            f"{store.path} holds clips labelled by several schemes ({', '.join(found)}); choose "
+            "one with all their classes: scheme=..., or --classes on the command line"
         )
     return found[0] if found else "native"
 

@@ -1,16 +1,17 @@
-"""Spellings of one name: a person, clip or data set that would be counted as two.
+"""Different spellings of one name, which would count a person, clip or data set twice.
 
-People and clips are told apart by their ids, so that ``006`` and ``6``, which a spreadsheet made of
-it, are two people, and a fold that tests the one learns from the other. :func:`reconcile` finds
-spellings that look alike, among all the clips that meet somewhere, and refuses them until it is
-said what they are. Look-alikes differ by nothing but
+People and clips are identified by their ids. If a spreadsheet turns ``006`` into ``6``, one person
+becomes two, and a fold that tests one learns from the other. :func:`reconcile` finds spellings that
+look alike among all clips that are used together, and refuses them until the user says whether they
+are the same. Look-alikes differ only by
 
-- blanks, case, and which of ``-``, ``_`` and a blank stands between two parts;
+- blanks, case, and whether ``-``, ``_`` or a blank separates two parts;
 - leading zeros of a number, and the ``.0`` of a number that was read as a float;
 - for people, a word before the number: ``sub01``, ``s1``, ``subject-1``, ``p1``, ``spNO.1``, ``1``;
 - for data sets, all hyphens and underscores, and a Roman numeral (``CASME II``, ``casme2``).
 
-People are compared within a data set, clips within a person: subject 1 of two data sets are two.
+People are compared within a data set, clips within a person: subject 1 of two data sets is two
+people.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 NameChoice = Literal["same", "distinct"]
 """What look-alikes are: one person or clip, joined under the first spelling, or really two."""
 
-_SHOWN = 10  # clips and places that a message names; people and data sets are all named
+_SHOWN = 10  # clips and places that a message names; people and data sets are never cut short
 _JOINTS = re.compile(r"[\s\u200b\ufeff_-]+")
 _FLOAT = re.compile(r"(?<=\d)\.0+$")
 _ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")  # not those of a fraction
@@ -42,7 +43,7 @@ _ROMAN = {"ii": "2", "iii": "3"}
 
 
 class NamesError(ValueError):
-    """Names look alike, and nobody said what they are.
+    """Names look alike, and the user has not said whether they are the same.
 
     Attributes:
         alike: all of them; the message names the first ten clips.
@@ -55,10 +56,10 @@ class NamesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Clips that meet others, and where they come from.
+    """Clips to compare with others, and where they come from.
 
     Attributes:
-        where: what messages call it, for instance its path.
+        where: their origin, as messages show it, for instance a path.
         clips: its clips, with the people and clips that their provenance names.
         people: ids of further people, such as those whom a generator saw.
     """
@@ -75,7 +76,7 @@ class Alike:
     Attributes:
         kind: ``"data sets"``, ``"people"`` or ``"clips"``.
         of: the data set of people, the person of clips; empty for data sets.
-        spellings: where each spelling stands; the first is the one that the others are joined to.
+        spellings: where each spelling occurs; the others are changed to the first.
     """
 
     kind: Literal["data sets", "people", "clips"]
@@ -89,12 +90,12 @@ class Alike:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """The one spelling of each name.
+    """The spelling to use for each name.
 
     Attributes:
         alike: the look-alikes that were found.
-        people_of: the spelling of a person's id, of those that are spelled otherwise.
-        clip_names: the spelling of a clip's name by its person (as spelled here) and old name.
+        people_of: new spelling of each person's id that changes.
+        clip_names: new spelling of a clip's name, by its person (new spelling) and old name.
     """
 
     alike: tuple[Alike, ...] = ()
@@ -102,14 +103,14 @@ class Spelling:
     clip_names: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def people(self, ids: Iterable[str]) -> tuple[str, ...]:
-        """Ids of people, each once, as they are spelled."""
+        """Ids of people in the new spelling, each once."""
         return tuple(dict.fromkeys(self.people_of.get(name, name) for name in ids))
 
     def clips(self, clips: Sequence[Clip]) -> tuple[Clip, ...]:
-        """All clips of one store or file, with every name as it is spelled.
+        """All clips of one store or file, with every name in the new spelling.
 
-        A person counts as unseen by a clip's generator only if all spellings of the person that
-        stand in this store are: a generator that was kept from one of them may have seen another.
+        A person counts as unseen by a clip's generator only if all of the person's spellings in
+        this store do: a generator trained without one of them may have seen another.
 
         Raises:
             NamesError: if two of them become one clip.
@@ -151,20 +152,20 @@ class Spelling:
 def reconcile(
     named: Sequence[Named], choice: NameChoice | None = None, strict: bool = True
 ) -> Spelling:
-    """Find spellings that look alike, and settle what they are.
+    """Find spellings that look alike, and decide whether they are the same.
 
     Args:
         named: everything whose people and clips are compared; the first spelling found is kept.
-        choice: ``"same"`` joins look-alikes, ``"distinct"`` leaves them apart; None: it was not
-            said.
-        strict: where nothing was said, refuse look-alikes; False: leave them apart, with a warning.
+        choice: ``"same"`` joins look-alikes, ``"distinct"`` keeps them apart; None: no choice was
+            made.
+        strict: without a choice, refuse look-alikes; False: keep them apart, with a warning.
 
     Returns:
-        How every name is spelled from here on.
+        The spelling to use for every name.
 
     Raises:
-        NamesError: if names look alike and nothing was said; with each spelling and where it
-            stands.
+        NamesError: if names look alike and no choice was made; lists each spelling and where it
+            occurs.
         ValueError: if the choice is unknown.
     """
     check_choice("names", choice, (*get_args(NameChoice), None))
@@ -183,19 +184,19 @@ def reconcile(
 
 
 def find_alike(named: Sequence[Named]) -> tuple[Alike, ...]:
-    """Spellings that look alike: of data sets, then of people, then of clips."""
+    """Spellings that look alike: first of data sets, then of people, then of clips."""
     return _Book(named).alike
 
 
 def reconcile_stores(
     stores: Sequence[ClipStore], choice: NameChoice | None, people: Sequence[Named] = ()
 ) -> tuple[list[ClipStore], Spelling]:
-    """Stores whose clips meet, with one spelling of each name; nothing is copied.
+    """Stores to use together, as views with one spelling of each name.
 
     Args:
         stores: the stores.
-        choice: as :func:`reconcile` takes it.
-        people: others that they meet.
+        choice: as in :func:`reconcile`.
+        people: further clips and people to compare them with.
 
     Raises:
         NamesError: as :func:`reconcile`.
@@ -266,7 +267,7 @@ class _Book:
             if len(spellings) > 1:
                 yield Alike("data sets", "", _fixed(spellings))
         for (dataset, _), ids in self.people.items():
-            # In data sets with look-alike names one subject's ids differ by the data set alone.
+            # In data sets with look-alike names one subject's ids differ only by the data set.
             subjects: dict[str, dict[str, None]] = {}
             for person, places in ids.items():
                 subjects.setdefault(person.partition("/")[2], {}).update(places)
@@ -278,7 +279,7 @@ class _Book:
                     yield Alike("clips", self._person(key), _fixed(spellings))
 
     def joined(self) -> Spelling:
-        """Everything under its first spelling."""
+        """Every name in its first spelling."""
         people = {
             person: self._person(key)
             for key, ids in self.people.items()
@@ -300,12 +301,12 @@ class _Book:
 
 
 def _people_in(clips: Iterable[Clip]) -> list[tuple[str, str]]:
-    """Ids of all people that clips name, and as what; empty for those whom they show."""
+    """Ids of all people that clips name, and their role; empty for the people shown."""
     clips = list(clips)
     shown = dict.fromkeys(clip.subject_id for clip in clips)
     templates = (_split(template) for template in {c.template: None for c in clips} if template)
     followed = dict.fromkeys(parts[0] for parts in templates if parts is not None)
-    # Few generators make many clips, each of which names the same unseen people.
+    # A few generators make many clips, which all name the same unseen people.
     unseen = dict.fromkeys(name for given in {c.unseen: None for c in clips} for name in given)
     roles = {"": shown, ", template": followed, ", unseen": unseen}
     return [(name, role) for role, names in roles.items() for name in names]
@@ -336,8 +337,8 @@ def _message(alike: Sequence[Alike]) -> str:
         [
             "names look alike, and one person or clip would be counted as two:",
             *(f"  {line}" for line in _lines(alike)),
-            "say --same-person if they are one (all get the first spelling), or --distinct if they "
-            "are really two; in Python names='same' or names='distinct'",
+            "add --same-person if they are one (all get the first spelling), or --distinct if they "
+            "really are two; in Python names='same' or names='distinct'",
         ]
     )
 

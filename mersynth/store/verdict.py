@@ -1,8 +1,8 @@
-"""Whether files are what their checksums say: hashed once, then remembered.
+"""Whether files match their checksums; files are hashed once and the result is remembered.
 
-A verdict holds as long as a file keeps its size, its times of modification and change, and its
-inode; a copy, a change or a restored backup is hashed again. Verdicts lie beside the files, in
-``.verified.json``; where that folder cannot be written, in the user's cache.
+A result holds as long as a file keeps its size, its modification and change times, and its inode; a
+copied, changed or restored file is hashed again. Results are kept beside the files, in
+``.verified.json``; if that folder cannot be written, in the user's cache.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from mersynth.files import sha256_of_file, write_json_atomically
 logger = logging.getLogger(__name__)
 
 VERDICTS = ".verified.json"
-_LONG = 500_000_000  # bytes: hashing more is shown
+_LONG = 500_000_000  # bytes: hashing more shows its progress
 _MIB = 1 << 20
 
 Seal = dict[str, Any]
-"""A file's SHA-256, and what tells that it has not changed since: size, times, inode."""
+"""A file's SHA-256, and what shows that it has not changed since: size, times, inode."""
 
 
 class DamagedError(Exception):
-    """A file is missing, or is not what its checksum says."""
+    """A file is missing, or does not match its checksum."""
 
 
 def check_files(folder: Path, expected: Mapping[str, str], again: bool = False) -> None:
-    """Compare files with their checksums, but for those that were found right before.
+    """Compare files with their checksums, except those remembered as correct.
 
     Args:
-        folder: where the files lie.
+        folder: where the files are.
         expected: SHA-256 of each file, by its name.
-        again: hash them all, whatever is remembered.
+        again: hash all of them, even if remembered.
 
     Raises:
         DamagedError: if a file is missing or damaged.
@@ -69,13 +69,13 @@ def hash_files(folder: Path, names: Iterable[str]) -> dict[str, Seal]:
     seals = {}
     with _shown("computing SHA-256", total) as advance:
         for name in chosen:
-            before = _seal(folder / name, "")  # before: a change while it is hashed shall be seen
+            before = _seal(folder / name, "")  # first, so that a change is noticed
             seals[name] = before | {"sha256": sha256_of_file(folder / name, advance)}
     return seals
 
 
 def remember(folder: Path, seals: Mapping[str, Seal]) -> None:
-    """Keep verdicts, so that these files are not hashed again."""
+    """Keep the results, so that these files are not hashed again."""
     kept = _remembered(folder)
     error: OSError | None = None
     for place in _places(folder):
@@ -86,18 +86,18 @@ def remember(folder: Path, seals: Mapping[str, Seal]) -> None:
         except OSError as problem:
             error = problem
     logger.warning(
-        "that the files of %s are whole cannot be noted (%s): they are hashed each time; "
-        "XDG_CACHE_HOME names a folder for such notes",
+        "cannot record that the files of %s match their checksums (%s): they are hashed each time; "
+        "set XDG_CACHE_HOME to a writable folder",
         folder,
         error,
     )
 
 
 def _remembered(folder: Path) -> dict[str, Seal]:
-    """The verdicts that hold.
+    """The results that still hold.
 
-    A file that changed while its verdict was being noted may have kept its times, for they are of a
-    clock that ticks every few milliseconds: a verdict counts only if it is younger than its file.
+    A file that changed while its result was being recorded may show the same times, because the
+    clock ticks only every few milliseconds: a result counts only if it is newer than its file.
     """
     known: dict[str, Seal] = {}
     for place in _places(folder):
@@ -132,7 +132,7 @@ def _places(folder: Path) -> tuple[Path, Path]:
 
 @contextmanager
 def _shown(description: str, total: int) -> Iterator[Callable[[int], None] | None]:
-    """Progress in MiB, where there is much to do."""
+    """Progress in MiB, shown for large files only."""
     if total < _LONG:
         yield None
         return

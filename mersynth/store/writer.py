@@ -1,4 +1,4 @@
-"""Writing a ClipStore: beside its final place first, renamed when it is whole."""
+"""Writing a ClipStore: first beside its final place, then renamed when it is complete."""
 
 from __future__ import annotations
 
@@ -42,22 +42,23 @@ _JOURNAL = "journal.json"
 
 
 class StoreWriter:
-    """Writes a store whose clips are known beforehand; nothing appears at ``path`` until whole.
+    """Writes a store whose clips are known in advance; ``path`` appears only when it is complete.
 
-    Clips are added in their order. With ``resume=True`` an interrupted writing of the same clips
-    and header goes on behind the last clip that was committed (see :attr:`done`). The store's lock
-    (:func:`mersynth.lock.hold`) is held from here to the end of the ``with`` block.
+    Clips are added in order. With ``resume=True`` an interrupted writing of the same clips and
+    header continues after the last committed clip (see :attr:`done`). The store's lock
+    (:func:`mersynth.lock.hold`) is held until the end of the ``with`` block.
 
     Args:
         path: folder of the new store; it must not exist.
         clips: all clips of the store, ids unique.
         image_size: side of the square frames, in pixels.
-        header: JSON-able facts about the store: at least ``source``.
+        header: JSON-able facts about the store; ``source`` is required.
         resume: continue an interrupted writing, if there is one.
 
     Raises:
-        StoreError: if ``path`` exists, an id comes twice, or what was interrupted is another store.
-        InUseError: if another process writes the store.
+        StoreError: if ``path`` exists, an id occurs twice, or the interrupted store is a different
+            one.
+        InUseError: if another process is writing the store.
         NoSpaceError: if the disk has no room for it.
     """
 
@@ -110,7 +111,7 @@ class StoreWriter:
             raise
 
     def _find_begun(self) -> Path | None:
-        """The interrupted writing of this store that had come farthest."""
+        """The interrupted writing of this store that got farthest."""
         found = {
             folder: journal
             for folder in partials_of(self.path)
@@ -126,13 +127,13 @@ class StoreWriter:
         return max(fitting, key=lambda folder: int(found[folder]["done"]), default=None)
 
     def _take_over(self, begun: Path) -> None:
-        """Make an interrupted writing one's own: by a renaming, which one process alone can do."""
+        """Take over an interrupted writing by renaming it, which only one process can do."""
         try:
             begun.rename(self.partial)
         except FileNotFoundError as error:
             raise StoreError(f"{begun} was just taken over by another process") from error
         self.done = int(json.loads(self._journal.read_text())["done"])
-        logger.info("continuing %s behind clip %d of %d", self.path, self.done, len(self.clips))
+        logger.info("continuing %s after clip %d of %d", self.path, self.done, len(self.clips))
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -147,7 +148,7 @@ class StoreWriter:
             self._clear(failed=error is not None)
             if error is not None and self.done:
                 logger.warning(
-                    "%d of %d clips of %s are kept: the same command with --resume goes on",
+                    "%d of %d clips of %s are kept: repeat the command with --resume to continue",
                     self.done,
                     len(self.clips),
                     self.path,
@@ -155,7 +156,7 @@ class StoreWriter:
 
     def _clear(self, failed: bool) -> None:
         self._arrays.clear()
-        if failed and not self.done:  # nothing that could be resumed
+        if failed and not self.done:  # nothing to resume
             shutil.rmtree(self.partial, ignore_errors=True)
 
     def add(
@@ -164,12 +165,12 @@ class StoreWriter:
         intensities: np.ndarray | None = None,
         landmarks: np.ndarray | None = None,
     ) -> None:
-        """Write the next clip's arrays; what is None is stored as not measured (NaN).
+        """Write the next clip's arrays; None is stored as not measured (NaN).
 
         Args:
             frames: (T, H, W, 3) uint8, RGB, with T the clip's number of frames.
-            intensities: (T, 20, 2) in [0, 1], the last axis as ``facs.SIDES``; or (T, 20), measured
-                without sides, which both sides get.
+            intensities: (T, 20, 2) in [0, 1], the last axis as ``facs.SIDES``; or (T, 20) without
+                sides, stored for both.
             landmarks: (T, 68, 2), (x, y) in pixels.
 
         Raises:
@@ -202,10 +203,10 @@ class StoreWriter:
         self._next += 1
 
     def commit(self) -> None:
-        """Make what was added survive a kill: a later ``resume=True`` begins behind it.
+        """Make the clips added so far survive a kill: ``resume=True`` continues after them.
 
         Raises:
-            StoreError: if another process has taken the writing over, or removed it.
+            StoreError: if another process has taken over or removed the partial store.
         """
         for array in self._arrays.values():
             array.flush()
@@ -220,15 +221,15 @@ class StoreWriter:
         if not self._journal.exists():
             raise StoreError(
                 f"{self.partial} is gone: another process has taken over the writing of "
-                f"{self.path}, or removed it; wait until that has ended"
+                f"{self.path}, or removed it; wait until that process ends"
             )
 
     def finish(self, furnish: Callable[[ClipStore], None] | None = None) -> ClipStore:
         """Complete the store, move it to its place and open it.
 
         Args:
-            furnish: called with the whole store before it is moved, for instance to draw pictures
-                into its folder.
+            furnish: called with the complete store before it is moved, for instance to add pictures
+                to its folder.
 
         Raises:
             StoreError: if clips are missing, or something appeared at the store's path.
@@ -236,9 +237,9 @@ class StoreWriter:
         if self._next != len(self.clips):
             raise StoreError(
                 f"{self.path}: {self._next} of {len(self.clips)} clips were added; "
-                "the store is not whole and was not put in place"
+                "the store is incomplete and was not put in place"
             )
-        if self.done:  # what follows may fail, on a full disk for instance
+        if self.done:  # the next steps may fail, for instance on a full disk
             self.commit()
         for array in self._arrays.values():
             array.flush()
@@ -262,7 +263,7 @@ class StoreWriter:
 
 
 def check_target(path: Path, resume: bool) -> None:
-    """Check, before work is done for it, that a store can be written.
+    """Check, before any work is done, that a store can be written.
 
     Raises:
         StoreError: if it exists, or an interrupted writing of it would be lost.
@@ -272,13 +273,13 @@ def check_target(path: Path, resume: bool) -> None:
     for partial in () if resume else partials_of(path):
         if (_read_journal(partial) or {}).get("done"):
             raise StoreError(
-                f"an interrupted store lies in {partial}; add --resume to go on with it, or remove "
+                f"an interrupted store is in {partial}; add --resume to continue it, or remove "
                 "that folder"
             )
 
 
 def _read_journal(partial: Path) -> dict[str, Any] | None:
-    """How far an interrupted writing had come; None if that cannot be known."""
+    """How far an interrupted writing got; None if that is unknown."""
     try:
         journal: dict[str, Any] = json.loads((partial / _JOURNAL).read_text())
         return journal if {"plan", "done"} <= set(journal) else None
@@ -294,15 +295,15 @@ def merge(
     Args:
         stores: the stores, or views of them (:meth:`ClipStore.filter`).
         path: folder of the new store; it must not exist.
-        header: facts about the new store, beside its framing where the parts share one. The header
-            of each part is kept beside them under ``header["parts"]``, licence notes included.
+        header: facts about the new store; its framing is added where the parts share one, and the
+            header of each part, with licence notes, under ``header["parts"]``.
 
     Raises:
-        StoreError: if the image sizes differ, an id comes twice, or ``path`` exists.
+        StoreError: if the image sizes differ, an id occurs twice, or ``path`` exists.
     """
     sizes = sorted({store.image_size for store in stores})
     if len(sizes) != 1:
-        raise StoreError(f"stores of one image size can be merged, got sizes {sizes}")
+        raise StoreError(f"only stores of one image size can be merged, got sizes {sizes}")
     framings = {store.framing for store in stores}
     framing = framings.pop() if len(framings) == 1 else None
     facts = {
@@ -328,7 +329,7 @@ def _check_unique(clips: Iterable[Clip]) -> None:
     seen: set[str] = set()
     for clip in clips:
         if clip.id in seen:
-            raise StoreError(f"clip id {clip.id!r} comes twice; ids must be unique within a store")
+            raise StoreError(f"clip id {clip.id!r} occurs twice; ids must be unique within a store")
         seen.add(clip.id)
 
 

@@ -26,14 +26,14 @@ _COLUMNS = ("onset", "apex", f"difference x{DIFFERENCE_GAIN}", "mask")
 def draw_gallery(
     store: ClipStore, generator: ClipGenerator, faces: Mapping[str, StoredClip], scheme: str
 ) -> None:
-    """Draw pictures and a page that shows them into a synthetic store's folder.
+    """Write pictures, and a page that shows them, into a synthetic store's folder.
 
-    ``contact_sheet.png``; ``classes.gif``, a clip of each class side by side; ``gifs/``, three
-    clips of each class; and ``gallery.html``.
+    ``contact_sheet.png``; ``classes.gif``, one clip per class side by side; ``gifs/``, three clips
+    of each class; and ``gallery.html``.
 
     Args:
         store: a synthetic store.
-        generator: one that made clips of it; its masks are shown.
+        generator: a generator that made clips in it; its masks are shown.
         faces: for each clip that it made, by id, the clip whose first frame it moved.
         scheme: name of the label scheme, for the page.
     """
@@ -54,7 +54,7 @@ def draw_gallery(
 def contact_sheet(
     items: Sequence[StoredClip], generator: ClipGenerator, faces: Mapping[str, StoredClip]
 ) -> Image.Image:
-    """A row a clip: onset, apex, their difference magnified, the generator's mask at the apex."""
+    """One row per clip: onset, apex, their magnified difference, the mask at the apex."""
     width = _MARGIN + len(_COLUMNS) * (_TILE + _GAP)
     sheet = Image.new("RGB", (width, _HEAD + len(items) * (_TILE + _GAP)), _PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -72,7 +72,7 @@ def contact_sheet(
 
 
 def class_strip(items: Sequence[StoredClip]) -> list[Image.Image]:
-    """The clips side by side with their classes below, a picture a frame."""
+    """The clips side by side with their classes below, one picture per frame."""
     label = ImageFont.load_default(15)
     pictures = []
     for frame in range(min(len(item.frames) for item in items)):
@@ -87,8 +87,8 @@ def class_strip(items: Sequence[StoredClip]) -> list[Image.Image]:
 
 
 def save_gif(pictures: Sequence[Image.Image], path: Path, milliseconds: int = 70) -> None:
-    """Save pictures as a looping GIF, slowed down for the eye, with a rest at the end."""
-    # One palette for all frames: a palette each would flicker more than the face moves.
+    """Save pictures as a looping GIF, slowed down, with a pause at the end."""
+    # One palette for all frames: separate palettes would flicker more than the face moves.
     palette = pictures[len(pictures) // 2].quantize(256, dither=Image.Dither.NONE)
     indexed = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in pictures]
     pauses = [milliseconds] * (len(indexed) - 1) + [6 * milliseconds]
@@ -100,13 +100,13 @@ def _enlarge(frame: np.ndarray) -> Image.Image:
 
 
 def _strongest(store: ClipStore, emotion: str, count: int) -> list[StoredClip]:
-    """Clips of a class that move most, of different subjects; lids that close say little."""
+    """The clips of a class that move most, of different subjects; closing lids count little."""
     others = [i for i, au in enumerate(CONDITION_AUS) if au != 43]
     lids = CONDITION_AUS.index(43)
     chosen: dict[str, tuple[float, int]] = {}
     for i, clip in enumerate(store.clips):
         if clip.emotion == emotion:
-            curve = store[i].intensities.mean(2)  # one side alone counts half
+            curve = store[i].intensities.mean(2)  # a one-sided AU counts half
             moved = (curve[:, others] - curve[0, others]).sum(axis=1).max()
             strength = float(moved - curve[:, lids].max())
             chosen[clip.subject_id] = max(chosen.get(clip.subject_id, (-2.0, i)), (strength, i))
@@ -156,8 +156,8 @@ figure img {{ width: 160px; height: 160px; border-radius: 4px; }}
 img {{ max-width: 100%; }} pre {{ background: #f4f5f7; padding: 1rem; overflow: auto; }}
 </style></head><body>
 <h1>{title}</h1>
-<p>Onset, apex, their difference magnified, and the mask: dark where the generator changed it. L or
-R before an AU: the person's left or right side alone, which lies in the picture's other half.</p>
+<p>Onset, apex, their magnified difference, and the mask: dark where the generator changed it. L
+or R before an AU: only the person's left or right side, in the picture's opposite half.</p>
 <img src="contact_sheet.png" alt="contact sheet">
 <p><img src="classes.gif" alt="a clip of each class"></p>
 {rows}

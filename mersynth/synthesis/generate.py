@@ -1,4 +1,4 @@
-"""``mersynth generate``: a store and a generator become a balanced synthetic store."""
+"""``mersynth generate``: makes a balanced synthetic store from a store and a generator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mersynth.curves import (
     movement,
     prototype_curve,
     resample,
-    tell_assumed_apexes,
+    warn_assumed_apexes,
 )
 from mersynth.devices import choose_device
 from mersynth.face.template import AUTO, HEAD, FramingChoice
@@ -34,9 +34,9 @@ from mersynth.facs.emotions import label
 from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
-from mersynth.phantom.version import tell_versions, version_of
+from mersynth.phantom.version import version_of, warn_versions
 from mersynth.sources import PHANTOM
-from mersynth.store.clip_store import ClipStore, StoredClip, tell_framings
+from mersynth.store.clip_store import ClipStore, StoredClip, warn_framings
 from mersynth.store.dataset import to_uint8
 from mersynth.store.names import NameChoice
 from mersynth.store.writer import StoreWriter, check_target
@@ -79,31 +79,31 @@ def generate(
     """Write a synthetic store in which every class has ``per_class`` clips.
 
     Heads move as in real clips of the same people, and frames are as noisy as the clip that gives
-    the face. The AU intensities in the store are those that were asked for; landmarks are those of
-    the face at rest, in a clip's first frame. Each clip names the subject whose face it wears, the
-    clip whose AU curve it follows, its generator's checksum and the subjects that generator never
-    saw. Beside the clips lie ``contact_sheet.png``, GIFs and ``gallery.html``.
+    the face. The store holds the AU intensities that were asked for, and landmarks only for each
+    clip's first frame, the face at rest. Each clip names the subject whose face it shows, the clip
+    whose AU curve it follows, its generator's checksum and the subjects that this generator never
+    saw. The store also holds ``contact_sheet.png``, GIFs and ``gallery.html``.
 
     Args:
         per_class: clips of every class; with K generators, in each of the K sets.
-        source: database whose store is taken, from ``./stores/<source>``; the phantom's is
-            rendered when there is none.
+        source: database whose store ``./stores/<source>`` is used; the phantom's is rendered if
+            missing.
         store: a store, instead of ``source``.
         classes: label scheme (``facs.emotions.SCHEMES``).
-        generator: what makes the clips: ``icgan``, or ``warp``, which moves the face along the
-            AUs' displacement fields without any training (:mod:`mersynth.augment.au_warp`).
-        checkpoint: of the ``icgan``; ``shipped`` is the one that comes with the package. Default
-            ``./checkpoints/<name of the store>``, and for the phantom the shipped one where that
-            holds no whole generator.
-        faces: where the faces come from instead: a store, or a folder of photos and videos
+        generator: what makes the clips: ``icgan``, or ``warp``, which moves the face along the AUs'
+            displacement fields without any training (:mod:`mersynth.augment.au_warp`).
+        checkpoint: of ``icgan``; ``shipped`` is the one in the package. Default
+            ``./checkpoints/<name of the store>``; for the phantom, the shipped one if there is no
+            complete generator.
+        faces: another source of faces: a store, or a folder of photos and videos
             (:class:`mersynth.sources.folder.Folder`), which is prepared. AU curves still come from
-            the real store, or the phantom where none is named.
+            the real store, or from the phantom if none is named.
         out: the new store; default ``./stores/<name of the store>_synthetic``.
         dry_run: only show the plan; nothing is written.
-        resume: go on with an interrupted generation of the same plan.
-        names: what names that look alike are, such as the subjects ``006`` and ``6``: ``"same"``,
-            ``"distinct"``, or None, with which they are refused (:mod:`mersynth.store.names`).
-        seed: of plan, curves and the motion of heads.
+        resume: continue an interrupted generation of the same plan.
+        names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
+            ``"same"``, ``"distinct"``, or None to refuse them (:mod:`mersynth.store.names`).
+        seed: of plan, curves and head motion.
         overrides: Hydra overrides of ``configs/generate.yaml``.
 
     Returns:
@@ -111,18 +111,18 @@ def generate(
 
     Raises:
         ConfigError, StoreError, CheckpointError, NamesError, ValueError: with what is missing or
-            wrong and the command that makes it.
-        InUseError: if another process writes ``out``.
+            wrong, and the command that fixes it.
+        InUseError: if another process is writing ``out``.
     """
     config = _load_settings(overrides)
     choice = FramingChoice(**config.framing)
     if faces is not None and source is None and store is None:
-        logger.info("--faces alone: they follow the AU curves of the phantom")
+        logger.info("--faces without a real store: the AU curves are the phantom's")
         source = PHANTOM
     real_folder = find_store(source, store)
     generators = find_generators(generator, checkpoint, real_folder, source)
     target = paths.store_path(f"{real_folder.name}_synthetic", out)
-    # A plan that is only shown disturbs nobody.
+    # Only showing a plan needs no lock.
     with nullcontext() if dry_run else hold(target):
         if not dry_run:
             check_target(target, resume)
@@ -139,20 +139,20 @@ def generate(
             return None
         size = generators[0].image_size
         wanted = wanted_framing(choice, generators, real_folder)
-        worn_store = open_faces(faces, size, resume, spelling, wanted) if faces else None
+        other_faces = open_faces(faces, size, resume, spelling, wanted) if faces else None
         real = open_real(real_folder, size, spelling, wanted)
-        wearers = real if worn_store is None else worn_store
-        _tell_framings(choice, [real, wearers], generators)
-        _tell_versions(wearers, generators)
-        framing = wearers.framing or wanted
+        face_store = real if other_faces is None else other_faces
+        _warn_framings(choice, [real, face_store], generators)
+        _warn_versions(face_store, generators)
+        framing = face_store.framing or wanted
         for each in generators:
-            each.load(wearers.image_size, choose_device(config.device), framing)
-        work = _plan_work(real, wearers, plan, generators, config, seed)
-        heads = HeadMotions(real, wearers, framing=framing) if config.head_motion else None
-        header = make_header(real, wearers, generators, config, classes, per_class, seed)
+            each.load(face_store.image_size, choose_device(config.device), framing)
+        work = _plan_work(real, face_store, plan, generators, config, seed)
+        heads = HeadMotions(real, face_store, framing=framing) if config.head_motion else None
+        header = make_header(real, face_store, generators, config, classes, per_class, seed)
         header |= {"names": names} if names is not None else {}
         new_clips = [item.clip for item in work]
-        with StoreWriter(target, new_clips, wearers.image_size, header, resume=resume) as writer:
+        with StoreWriter(target, new_clips, face_store.image_size, header, resume=resume) as writer:
             _fill(writer, work, generators, heads, config)
             shown = [item for item in work if item.group == 0]
             neutral = {item.clip.id: item.face for item in shown}
@@ -167,15 +167,15 @@ def generate(
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A clip to make: what it will be, whose face moves, and how.
+    """A clip to make: its annotation, whose face moves, and how.
 
     Attributes:
         clip: the synthetic clip.
         face: the real clip whose first frame moves.
         curve: (K, 20, 2) intensities to ask for, left and right.
         group: which generator makes it.
-        people: ids of the subjects whose face is worn and whose curve is followed.
-        rng: draws how the head moves.
+        people: ids of the subjects whose face is shown and whose curve is followed.
+        rng: draws the head motion.
     """
 
     clip: Clip
@@ -188,7 +188,7 @@ class _Work:
 
 def _plan_work(
     real: ClipStore,
-    wearers: ClipStore,
+    face_store: ClipStore,
     plan: Sequence[PlannedClip],
     generators: Sequence[ClipGenerator],
     config: DictConfig,
@@ -197,17 +197,17 @@ def _plan_work(
     """Clips and curves of a whole plan, before the first frame is made."""
     settings = ConditionSettings(**config.conditions)
     by_id = {clip.id: i for i, clip in enumerate(real.clips)}
-    faces = {clip.id: i for i, clip in enumerate(wearers.clips)}
-    known = sorted({*real.subjects, *wearers.subjects})
+    faces = {clip.id: i for i, clip in enumerate(face_store.clips)}
+    known = sorted({*real.subjects, *face_store.subjects})
     templates = dict.fromkeys(item.template.clip for item in plan)
-    tell_assumed_apexes(real[by_id[name]] for name in templates if name is not None)
+    warn_assumed_apexes(real[by_id[name]] for name in templates if name is not None)
     work = []
     for item in plan:
         generator = generators[item.group]
-        face = wearers[faces[item.face]]
+        face = face_store[faces[item.face]]
         rng = np.random.default_rng([seed, 1, item.number])
         if item.template.clip is None:
-            model = face.clip  # a prototype has no timing of its own
+            model = face.clip  # a prototype has no timing
             curve = prototype_curve(item.template.aus, config.num_frames, rng, settings)
         else:
             template = real[by_id[item.template.clip]]
@@ -237,9 +237,10 @@ def _plan_work(
 
 
 def _apex(curve: np.ndarray, aus: str) -> int:
-    """The frame at which the AUs that the clip is annotated with are strongest.
+    """The frame at which the clip's annotated AUs are strongest.
 
-    The curve of a real clip may hold more, such as a blink, which is not part of the expression.
+    The curve of a real clip may hold other AUs, such as a blink, that are not part of the
+    expression.
     """
     numbers = parse_au_cell(aus).numbers
     columns = [i for i, number in enumerate(CONDITION_AUS) if number in numbers]
@@ -254,7 +255,7 @@ def _fill(
     heads: HeadMotions | None,
     config: DictConfig,
 ) -> None:
-    # Batches have fixed borders, so that a resumed run computes the same sums as an unbroken one.
+    # Batch boundaries are fixed, so that a resumed run computes the same sums.
     at_once = config.batch_clips
     todo = len(work) - writer.done
     with progress("generating", todo * config.num_frames, "frames") as advance:
@@ -265,7 +266,9 @@ def _fill(
                 curves = np.stack([item.curve for item in part])
                 made = generators[group].animate([item.face for item in part], curves)
                 for item, frames in zip(part, made, strict=True):
-                    moved = frames if heads is None else heads.lend(frames, item.people, item.rng)
+                    moved = (
+                        frames if heads is None else heads.transfer(frames, item.people, item.rng)
+                    )
                     if config.camera_noise:
                         size = camera_noise(item.face.frames)
                         moved = add_camera_noise(moved, size, item.rng)
@@ -276,9 +279,9 @@ def _fill(
 
 
 def landmarks_at_rest(face: StoredClip, num_frames: int) -> np.ndarray:
-    """(K, 68, 2): the face's own in the first frame, where it is at rest; then they are not known.
+    """(K, 68, 2): the face's own in the first frame, at rest; unknown (NaN) in all others.
 
-    Systems that cut regions out of a clip need them of one frame.
+    Systems that cut regions out of a clip need them in one frame.
     """
     landmarks = np.full((num_frames, *face.landmarks.shape[1:]), np.nan, np.float32)
     landmarks[0] = face.landmarks[0]
@@ -296,36 +299,36 @@ def _load_settings(overrides: Sequence[str]) -> DictConfig:
     return config
 
 
-def _tell_framings(
+def _warn_framings(
     choice: FramingChoice, stores: Sequence[ClipStore], generators: Sequence[ClipGenerator]
 ) -> None:
-    """Warn where stores, generators and what was asked for do not have faces lie alike."""
+    """Warn if the framings of stores, generators and the user's choice differ."""
     named = {str(store.path): store.framing for store in stores}
     for number, each in enumerate(generators):
         named[f"the generator {number or ''}".strip()] = each.framing
     if choice != AUTO:
         named["asked for"] = choice.framing(HEAD)
-    tell_framings(
+    warn_framings(
         named,
-        "A generator moves faces where it learned that they lie: prepare the store again with the "
-        "generator's framing, or train one on this store; `--generator warp` takes any framing",
+        "A generator expects the framing that it was trained with: prepare the store again with "
+        "that framing, or train a generator on this store; `--generator warp` takes any framing",
     )
 
 
-def _tell_versions(faces: ClipStore, generators: Sequence[ClipGenerator]) -> None:
-    """Warn where the faces are of another version of the phantom than a generator knows."""
+def _warn_versions(faces: ClipStore, generators: Sequence[ClipGenerator]) -> None:
+    """Warn if the faces are from another version of the phantom than a generator's."""
     named = {str(faces.path): version_of(faces)}
     for number, each in enumerate(generators):
         named[f"the generator {number or ''}".strip()] = each.phantom
-    tell_versions(
+    warn_versions(
         named,
-        "A generator moves best the faces it learned from: render the store anew, or train one "
-        "on it with `mersynth train`; `--generator warp` needs no training",
+        "A generator works best on the version it was trained on: render the store again, or train "
+        "a generator on it with `mersynth train`; `--generator warp` needs no training",
     )
 
 
 def _check_classes(clips: Sequence[Clip], face_sources: Sequence[Clip], scheme: str) -> None:
-    """Check that the faces' databases know the classes that their clips will show."""
+    """Check that the faces' databases have the classes that their clips will show."""
     names = dict.fromkeys(name for clip in clips for name in label_classes(clip.source, scheme))
     for source in sorted({clip.source for clip in face_sources}):
         try:

@@ -1,4 +1,4 @@
-"""What lets a face follow an AU curve: AU-ICGAN, and the interface that others share with it."""
+"""The interface of generators of clips, and AU-ICGAN as one of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mersynth.store.dataset import to_float
 
 
 class ClipGenerator(ABC):
-    """Makes clips of faces and AU curves. What it is made of is known before it is loaded.
+    """Makes clips from faces and AU curves. Its attributes are known before it is loaded.
 
     Attributes:
         name: as ``generate --generator`` takes it.
@@ -41,7 +41,7 @@ class ClipGenerator(ABC):
     unseen_subjects: tuple[str, ...]
 
     def facts(self) -> dict[str, Any]:
-        """What a store's header says of it."""
+        """The facts about it for a store's header."""
         return {
             "sha256": self.sha256,
             "training_subjects": list(self.training_subjects),
@@ -50,11 +50,11 @@ class ClipGenerator(ABC):
 
     @abstractmethod
     def load(self, image_size: int, device: torch.device, framing: Framing = HEAD) -> None:
-        """Make ready to animate faces of a size and framing on a device."""
+        """Prepare to animate faces of a size and framing on a device."""
 
     @abstractmethod
     def animate(self, faces: Sequence[StoredClip], curves: np.ndarray) -> Tensor:
-        """Let the first frame of each clip follow an AU curve.
+        """Animate the first frame of each clip by an AU curve.
 
         Args:
             faces: B clips.
@@ -67,22 +67,22 @@ class ClipGenerator(ABC):
 
     @abstractmethod
     def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
-        """(H, W) in [0, 1]: where a frame of a curve (K, 20, 2) keeps the face as it is.
+        """(H, W) in [0, 1]: where a frame of a curve (K, 20, 2) keeps the face unchanged.
 
-        1 where a pixel stays as it is, 0 where it is painted anew, or moved farthest.
+        1 where a pixel does not change, 0 where it is replaced by paint, or moved farthest.
         """
 
 
 class IcganGenerator(ClipGenerator):
     """AU-ICGAN's generator: the paper's sequence I_out = [G(I_in | Y_1), ..., G(I_in | Y_K)].
 
-    Y_1 are the face's own intensities. The form that moves then gives back the face as it is. The
-    one that paints alone never does, and as that difference is not an expression, it is taken out
-    of every frame:
+    Y_1 are the face's own intensities, for which the form with motion returns the face unchanged.
+    The form that only paints never does; this difference, which is not an expression, is subtracted
+    from every frame:
 
         I_k = I_in + G(I_in | Y_k) - G(I_in | Y_1).
 
-    What AUs change by is multiplied by the gains that were measured after training.
+    Changes of AUs are multiplied by the gains measured after training.
 
     Args:
         folder: its checkpoint.
@@ -118,7 +118,7 @@ class IcganGenerator(ClipGenerator):
     @torch.inference_mode()
     def animate(self, faces: Sequence[StoredClip], curves: np.ndarray) -> Tensor:
         """See :meth:`ClipGenerator.animate`."""
-        # One at a time: a clip's bytes do not depend on its batch, and it fits the cache.
+        # One at a time, so that a clip's bytes do not depend on its batch, and it fits the cache.
         return torch.stack([self._animate(f, c) for f, c in zip(faces, curves, strict=True)])
 
     def _animate(self, face: StoredClip, curve: np.ndarray) -> Tensor:
@@ -128,7 +128,7 @@ class IcganGenerator(ClipGenerator):
         return (image + made.image - made.image[:1]).clamp(0, 1)
 
     def _made(self, face: StoredClip, curve: np.ndarray) -> tuple[Tensor, Generated]:
-        """The face (1, 3, H, W), and what the generator makes of it along a curve."""
+        """The face (1, 3, H, W), and the generator's output along a curve."""
         image = to_float(face.frames[0])[None].to(self._device)
         wanted = torch.from_numpy(curve).to(self._device)
         own = wanted[:1].expand_as(wanted)
@@ -138,7 +138,7 @@ class IcganGenerator(ClipGenerator):
 
     @torch.inference_mode()
     def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
-        """The attention mask, where faces are moved times what is left of it there."""
+        """The attention mask, times :func:`stillness` for the form with motion."""
         image, made = self._made(face, curve[[0, frame]])
         mask = made.mask[1] if made.motion is None else made.mask[1] * stillness(made.motion[1])
         grown = F.interpolate(mask[None], image.shape[-2:], mode="bilinear", align_corners=False)
@@ -146,6 +146,6 @@ class IcganGenerator(ClipGenerator):
 
 
 def stillness(motion: Tensor) -> Tensor:
-    """(H, W): 1 less the length of a motion (2, H, W), relative to the longest."""
+    """(H, W): 1 minus the length of a motion (2, H, W), relative to the longest."""
     length = motion.norm(dim=0)
     return 1 - length / length.max().clamp(min=1e-6)

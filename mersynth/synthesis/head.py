@@ -1,8 +1,7 @@
-"""Heads that are never still: the motion of a real clip's head, lent to a synthetic one.
+"""Head motion: transfers the motion of a real clip's head to a synthetic clip.
 
-A generator moves the face alone. In real clips the head drifts and turns by as much as the face
-moves, and a recognizer that never saw that in its synthetic clips gains nothing by them
-(docs/capture.md).
+A generator moves only the face. In real clips the head drifts and turns by as much as the face
+moves, and a recognizer gains nothing from synthetic clips without such motion (docs/capture.md).
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ _STRENGTH = (0.5, 1.5)
 
 
 class HeadMotions:
-    """The head motions of real clips, found when they are first lent.
+    """The head motions of real clips, computed on first use.
 
     Args:
-        stores: real clips; a clip that is in several counts once.
+        stores: real clips; a clip in several stores counts once.
         framing: of the synthetic clips.
     """
 
@@ -42,41 +41,41 @@ class HeadMotions:
                     own[item.clip.id] = item, store.framing or framing
         self._found: dict[tuple[str, int], np.ndarray] = {}
 
-    def lend(self, frames: Tensor, people: Sequence[str], rng: np.random.Generator) -> Tensor:
-        """Move the head of a synthetic clip as that of a real one moves.
+    def transfer(self, frames: Tensor, people: Sequence[str], rng: np.random.Generator) -> Tensor:
+        """Move the head of a synthetic clip like the head in a real clip of one of these people.
 
-        The lent motion is made weaker or stronger by up to a half, and turned round half of the
-        time, so that clips that borrow from the same one differ. Where people have no clip of two
-        frames, or the drawn one's head cannot be followed (which is logged), the head stays still.
+        The motion is made weaker or stronger by up to a half, and reversed half of the time, so
+        that clips with the same source differ. If the people have no clip of two frames, or the
+        head in the drawn clip cannot be followed (which is logged), the head stays still.
 
         Args:
-            frames: (K, 3, S, S) in [0, 1], of which the first stays as it is.
-            people: ids of the subjects, one of which lends: those whose face is worn and whose AU
-                curve is followed, so that nobody else's motion gets into the clip.
+            frames: (K, 3, S, S) in [0, 1]; the first is not changed.
+            people: ids of the subjects whose face is shown and whose AU curve is followed, so that
+                nobody else's motion gets into the clip.
             rng: draws the clip and the variation.
 
         Returns:
             (K, 3, S, S) in [0, 1].
         """
-        lenders = [each for name in people for each in self._clips.get(name, {}).values()]
-        if not lenders:
+        sources = [each for name in people for each in self._clips.get(name, {}).values()]
+        if not sources:
             return frames
-        lender = lenders[rng.integers(len(lenders))]
+        source = sources[rng.integers(len(sources))]
         strength = np.float32(rng.uniform(*_STRENGTH) * rng.choice([-1, 1]))
-        motion = torch.from_numpy(strength * self._of(*lender, len(frames))[1:])
+        motion = torch.from_numpy(strength * self._of(*source, len(frames))[1:])
         return torch.cat([frames[:1], move_head(frames[1:], motion, self._framing)])
 
-    def _of(self, lender: StoredClip, framing: Framing, count: int) -> np.ndarray:
+    def _of(self, source: StoredClip, framing: Framing, count: int) -> np.ndarray:
         """(count, 4, 2) motion at even steps of a clip."""
-        key = lender.clip.id, count
+        key = source.clip.id, count
         if key not in self._found:
-            # Of a clip with fewer frames all are followed: repeated ones would let the head jump.
-            last = lender.clip.num_frames - 1
+            # In a clip with fewer frames, each is used once: repeats would make the head jump.
+            last = source.clip.num_frames - 1
             at = np.linspace(0, last, min(count, last + 1)).round().astype(int)
             try:
-                motion = head_motion(lender.frames[at], framing)
+                motion = head_motion(source.frames[at], framing)
             except HeadMotionError as error:
-                logger.warning("no head moves as in %s: %s", lender.clip.id, error)
+                logger.warning("the head motion of %s is not used: %s", source.clip.id, error)
                 motion = np.zeros((len(at), 4, 2), np.float32)
             self._found[key] = resample(motion.reshape(len(at), 8), count).reshape(count, 4, 2)
         return self._found[key]

@@ -1,4 +1,4 @@
-"""The card of a synthetic store: what it was made of, by what, under whose licence."""
+"""The header of a synthetic store: its sources, generators, settings and licences."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mersynth.synthesis.generators import ClipGenerator
 
 def make_header(
     real: ClipStore,
-    wearers: ClipStore,
+    face_store: ClipStore,
     generators: Sequence[ClipGenerator],
     config: DictConfig,
     scheme: str,
     per_class: int,
     seed: int,
 ) -> dict[str, Any]:
-    """The card of the store; the databases' licences and citations follow into it."""
+    """The header of the store, with the databases' licences and citations."""
     origin = real.meta["header"]
-    origins = [origin] if wearers is real else [origin, wearers.meta["header"]]
+    origins = [origin] if face_store is real else [origin, face_store.meta["header"]]
 
     def both(key: str) -> str | None:
         return "; ".join(dict.fromkeys(o[key] for o in origins if o.get(key))) or None
@@ -36,8 +36,8 @@ def make_header(
         "licence": both("licence"),
         "citation": both("citation"),
         "synthetic": True,
-        "framing": wearers.framing.as_dict() if wearers.framing is not None else None,
-        "phantom": version_of(wearers),
+        "framing": face_store.framing.as_dict() if face_store.framing is not None else None,
+        "phantom": version_of(face_store),
         "scheme": scheme,
         "per_class": per_class,
         "seed": seed,
@@ -51,7 +51,7 @@ def make_header(
             "opencv": cv2.__version__,
         },
         "real_store": _card_of(real),
-        **({} if wearers is real else {"faces_store": _card_of(wearers)}),
+        **({} if face_store is real else {"faces_store": _card_of(face_store)}),
     }
 
 

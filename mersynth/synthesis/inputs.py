@@ -1,4 +1,4 @@
-"""What a generation starts from: real store, faces and generators, found or asked for."""
+"""The inputs of a generation: real store, faces and generators."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from mersynth.synthesis.warp_generator import WarpGenerator
 
 logger = logging.getLogger(__name__)
 
-#: What makes the clips: the trained AU-ICGAN, or the AU warp, which needs no training.
+#: The kinds of generators: the trained AU-ICGAN, or the AU warp, which needs no training.
 GENERATORS = (IcganGenerator.name, WarpGenerator.name)
 
 
 def find_store(source: str | None, store: Path | None) -> Path:
-    """Folder of the real store; of the phantom's, whether it exists yet or not.
+    """Folder of the real store; the phantom's need not exist yet.
 
     Raises:
         ValueError: if the source is unknown.
-        StoreError: if there is no store, with the command that makes it.
+        StoreError: if there is no store; names the command that makes it.
     """
     if store is not None:
         if not store.exists():
@@ -49,7 +49,7 @@ def find_store(source: str | None, store: Path | None) -> Path:
             )
         return store
     if source is None:
-        raise ValueError("name the real clips by their source or by their store")
+        raise ValueError("give either the source or the store of the real clips")
     check_source(source)
     folder = paths.store_path(source)
     if source != PHANTOM and not folder.exists():
@@ -60,11 +60,11 @@ def find_store(source: str | None, store: Path | None) -> Path:
 def find_generators(
     name: str, checkpoint: Path | None, store: Path, source: str | None
 ) -> Sequence[ClipGenerator]:
-    """The generators: one, or of AU-ICGAN one for each group of subjects; not loaded yet.
+    """The generators: one, or for AU-ICGAN one per group of subjects; not loaded yet.
 
     Raises:
         ValueError: if the name is not one of :data:`GENERATORS`, or it takes no checkpoint.
-        CheckpointError: if there is none, with the command that makes it, or some are missing.
+        CheckpointError: if there is none (names the command that makes it), or some are missing.
     """
     check_choice("--generator", name, GENERATORS)
     if name == WarpGenerator.name:
@@ -83,22 +83,22 @@ def find_generators(
     if not folder.exists():
         wanted = f"--source {source}" if source is not None else f"--store {store}"
         raise CheckpointError(
-            f"no generator at {folder}; `mersynth train {wanted}` makes it, and --checkpoint "
-            f"{SHIPPED_NAME} is the one trained on the phantom that comes with mersynth"
+            f"no generator at {folder}; `mersynth train {wanted}` makes one, and --checkpoint "
+            f"{SHIPPED_NAME} is the one in the package, trained on the phantom"
         )
     generators = [IcganGenerator(group) for group in find_groups(folder)]
     for card in (generator.card for generator in generators):
         if card.unfinished:
             logger.warning(
-                "a generator in %s has had %s; `mersynth train --resume` goes on",
+                "a generator in %s has only had %s; `mersynth train --resume` continues",
                 *(folder, card.unfinished),
             )
     return generators
 
 
 def _own_or_shipped(folder: Path) -> Path:
-    """What was trained on the phantom here, if it is whole, else the generator of the package."""
-    # Of several groups find_groups tells which are missing: the shipped one cannot replace them.
+    """The generator trained on the phantom here, if complete, else that of the package."""
+    # With several groups, find_groups names the missing ones: the shipped one cannot replace them.
     if not folder.exists():
         return SHIPPED
     if any(folder.glob("group_*")):
@@ -111,15 +111,15 @@ def _own_or_shipped(folder: Path) -> Path:
     if reason is None:
         return folder
     logger.warning(
-        "not a whole generator: %s. Taking the shipped one; `mersynth train --source phantom "
-        "--resume` finishes yours, --checkpoint %s takes it as it is",
+        "incomplete generator: %s. Using the shipped one; `mersynth train --source phantom "
+        "--resume` finishes yours, --checkpoint %s uses it unfinished",
         *(reason, folder),
     )
     return SHIPPED
 
 
 def real_clips(folder: Path) -> Sequence[Clip]:
-    """The clips of the real store; of the phantom's, if it is still to be rendered, its plan."""
+    """The clips of the real store; for a phantom that is not rendered yet, its plan."""
     if not folder.exists():
         return [spec.clip for spec in clip_specs()]
     return require_real(ClipStore.open(folder)).clips
@@ -130,17 +130,17 @@ def reconcile_names(
     stores: Sequence[tuple[Path, Sequence[Clip]]],
     generators: Sequence[ClipGenerator],
 ) -> Spelling:
-    """One spelling of each name, as the first store has it; the generators' people follow it.
+    """One spelling of each name, that of the first store, also for the generators' people.
 
-    A generator that saw ``6`` would else pass for one that never saw the store's ``006``.
+    Otherwise a generator that saw ``6`` would count as one that never saw the store's ``006``.
 
     Args:
-        choice: what names that look alike are.
+        choice: how to treat names that look alike.
         stores: folders and clips of the stores that a generation reads.
         generators: their ids of people are changed.
 
     Raises:
-        NamesError: if names look alike, and there is no choice.
+        NamesError: if names look alike, and no choice was made.
     """
     named = [Named(str(folder), clips) for folder, clips in stores]
     for each in generators:
@@ -156,11 +156,11 @@ def reconcile_names(
 def wanted_framing(
     choice: FramingChoice, generators: Sequence[ClipGenerator], folder: Path
 ) -> Framing:
-    """How faces that are still to be rendered or aligned shall lie.
+    """The framing for faces that are still to be rendered or aligned.
 
     Args:
-        choice: what was asked for; by itself as the generators expect them, else as they lie in the
-            real store.
+        choice: what was asked for; by default what the generators expect, else that of the real
+            store.
         generators: what makes the clips.
         folder: of the real store.
     """
@@ -178,9 +178,9 @@ def open_real(
 
     Args:
         folder: the store's.
-        image_size: side of the frames that the generator makes, in pixels; None for any.
-        spelling: of the names in it; None: as they stand there.
-        framing: of what is rendered.
+        image_size: side of the generator's frames, in pixels; None for any.
+        spelling: of the names in it; None: unchanged.
+        framing: of a rendered phantom.
 
     Raises:
         StoreError: if the store is damaged.
@@ -190,7 +190,7 @@ def open_real(
         size: dict[str, Any] = {} if image_size is None else {"image_size": image_size}
         with hold(folder, wait=True):  # another generation may be rendering it
             if not folder.exists():
-                logger.info("there is no %s yet: rendering the phantom", folder)
+                logger.info("%s does not exist yet: rendering the phantom", folder)
                 prepare(PHANTOM, out=folder, framing=_exactly(framing), **size)
     real = ClipStore.open(folder, verify=True)
     if image_size not in (None, real.image_size):
@@ -203,7 +203,7 @@ def open_real(
 
 
 def face_clips(faces: Path) -> Sequence[Clip]:
-    """The clips that give the faces: a store's, or those that photos and videos will become.
+    """The clips that give the faces: those of a store, or of photos and videos to prepare.
 
     Raises:
         StoreError: if there is no such folder, it is a damaged store, or a photo cannot be read.
@@ -222,7 +222,7 @@ def face_clips(faces: Path) -> Sequence[Clip]:
 def _unusable(faces: Path, error: PrepareError) -> StoreError:
     return StoreError(
         f"--faces {faces}: {error}\nThat is an option of `mersynth prepare --source folder --root "
-        f"{faces} --out STORE`; then wear --faces STORE."
+        f"{faces} --out STORE`; then use --faces STORE."
     )
 
 
@@ -235,13 +235,13 @@ def open_faces(
 ) -> ClipStore:
     """Open a store of faces; photos and videos are prepared first.
 
-    Their store is ``./stores/<name of the folder>_<checksum>``: the same photos are prepared once,
-    and other ones anew.
+    Their store is ``./stores/<name of the folder>_<checksum>``, so that the same photos are
+    prepared only once.
 
     Args:
         faces: the store, or the folder of photos and videos.
         image_size: see :func:`open_real`.
-        resume: go on with an interrupted preparation.
+        resume: continue an interrupted preparation.
         spelling: see :func:`open_real`.
         framing: how photos are aligned.
 
@@ -268,7 +268,7 @@ def open_faces(
 
 
 def _exactly(framing: Framing) -> FramingChoice:
-    """The choice of a framing by its numbers."""
+    """The choice of exactly this framing."""
     return FramingChoice("auto", framing.eyes, framing.apart, framing.aspect)
 
 

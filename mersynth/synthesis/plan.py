@@ -1,4 +1,4 @@
-"""Who shows what, how often: the plan of a balanced synthetic store (paper 4.2)."""
+"""The plan of a balanced synthetic store: which subject shows what, how often (paper 4.2)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mersynth.facs.emotions import classes, label, prototypes
 
 logger = logging.getLogger(__name__)
 
-#: A face that fewer clips of a class fit than this also follows the class's AU prototypes.
+#: A face with fewer suitable clips of a class than this also follows the class's AU prototypes.
 ENOUGH_TEMPLATES = 3
 
 
@@ -40,7 +40,7 @@ class PlannedClip:
 
     Attributes:
         emotion: its class in the label scheme.
-        subject: id of the subject whose face it wears.
+        subject: id of the subject whose face it shows.
         face: id of the clip whose first frame is that face.
         template: where its AU curve comes from; never a clip of the same subject.
         group: which generator makes it.
@@ -65,24 +65,24 @@ def make_plan(
 ) -> list[PlannedClip]:
     """Plan a balanced set of synthetic clips; with K generators, one such set for each.
 
-    Within a set every class has ``per_class`` clips; for each class the subjects share them so
-    that no two differ by more than one; templates of a class are used evenly, and never on the
-    face of their own subject. The set of a generator that never saw some subjects uses neither
-    their faces nor their curves, so that it may serve any fold that tests one of them.
+    Within a set every class has ``per_class`` clips; in each class the subjects' numbers of clips
+    differ by at most one; templates of a class are used evenly, and never on the face of their own
+    subject. The set of a generator that never saw some subjects uses neither their faces nor their
+    curves, so that it can be used in any fold that tests one of them.
 
     Args:
         clips: real clips.
         scheme: label scheme (``facs.emotions.SCHEMES``).
         per_class: clips for each class, 1 or more.
-        seed: of every choice that evenness leaves open.
+        seed: of all random choices.
         unseen: for each generator, the ids of the subjects that it never saw.
-        faces: clips whose faces are worn, if not those of ``clips``.
+        faces: clips whose faces are used, if not those of ``clips``.
 
     Returns:
         The plan, class by class within a set.
 
     Raises:
-        ValueError: if ``per_class`` is not positive, or a class can have no template for some face.
+        ValueError: if ``per_class`` is not positive, or a class has no template for some face.
     """
     if per_class < 1:
         raise ValueError(f"--per-class must be 1 or more, got {per_class}")
@@ -111,22 +111,22 @@ def _plan_set(
         faces.setdefault(clip.subject_id, []).append(clip.id)
     templates = templates_of(clips, scheme)
     if not faces:
-        raise ValueError("no face is left to wear: the generator may use none of the subjects")
+        raise ValueError("no face is left: the generator may use none of the subjects")
     subjects = rng.permutation(sorted(faces)).tolist()
     if per_class < len(subjects):
         logger.warning(
-            "%d clips a class are fewer than the %d subjects: not every subject shows every class",
+            "%d clips per class are fewer than the %d subjects: not every subject has every class",
             per_class,
             len(subjects),
         )
     faces_used: Counter[str] = Counter()
     planned: list[PlannedClip] = []
-    turn = 0  # the subjects with one clip more than others differ from class to class
+    turn = 0  # rotates which subjects get one clip more than others
     for emotion, choices in templates.items():
-        wearers = [subjects[(turn + i) % len(subjects)] for i in range(per_class)]
+        face_subjects = [subjects[(turn + i) % len(subjects)] for i in range(per_class)]
         turn += per_class
         for subject, template in zip(
-            wearers, _assign_templates(wearers, choices, emotion, rng), strict=True
+            face_subjects, _assign_templates(face_subjects, choices, emotion, rng), strict=True
         ):
             face = faces[subject][faces_used[subject] % len(faces[subject])]
             faces_used[subject] += 1
@@ -138,9 +138,9 @@ def _plan_set(
 def templates_of(clips: Sequence[Clip], scheme: str) -> dict[str, list[Template]]:
     """The clips to take AU curves from, for each class of the scheme, in the scheme's order.
 
-    A clip whose annotation names no condition AU (``?``, or only AUs such as 38), or that is a
-    single picture, shows no movement that the generator could be asked for, and is not used as a
-    template; such clips are counted in the log.
+    Clips whose annotation names no condition AU (``?``, or only AUs such as 38), and single
+    pictures, show no movement that a generator could be asked for; they are not used, and counted
+    in the log.
 
     Raises:
         ValueError: if there are no clips, or their database has no such scheme.
@@ -174,14 +174,14 @@ def names_condition_au(cell: str) -> bool:
 
 
 def _assign_templates(
-    wearers: Sequence[str],
+    face_subjects: Sequence[str],
     templates: Sequence[Template],
     emotion: str,
     rng: np.random.Generator,
 ) -> list[Template]:
-    """A template of another subject for each wearer, all templates as evenly as possible.
+    """A template of another subject for each face, all templates as evenly as possible.
 
-    Faces that fewest templates fit are served first, each with the least used one that fits.
+    Faces with the fewest suitable templates come first, each with the least used suitable one.
     """
     prototypical = [
         Template(prototype.aus)
@@ -192,7 +192,7 @@ def _assign_templates(
     pool = [templates[i] for i in order] + prototypical
     fitting: dict[str, list[int]] = {}
     scarce: list[str] = []
-    for subject in dict.fromkeys(wearers):
+    for subject in dict.fromkeys(face_subjects):
         clips = [i for i in range(len(templates)) if pool[i].subject != subject]
         if len(clips) < ENOUGH_TEMPLATES:
             scarce.append(subject)
@@ -205,7 +205,7 @@ def _assign_templates(
             )
     if scarce:
         logger.info(
-            "class %s: fewer than %d clips' AU curves fit the faces of %s; %d prototypes serve too",
+            "class %s: fewer than %d AU curves suit the faces of %s; %d prototypes are used too",
             emotion,
             ENOUGH_TEMPLATES,
             ", ".join(sorted(scarce)),
@@ -213,12 +213,12 @@ def _assign_templates(
         )
     used = [0] * len(pool)
     chosen: dict[int, Template] = {}
-    places = rng.permutation(len(wearers)).tolist()
-    for place in sorted(places, key=lambda p: len(fitting[wearers[p]])):
-        best = min(fitting[wearers[place]], key=lambda i: used[i])
+    places = rng.permutation(len(face_subjects)).tolist()
+    for place in sorted(places, key=lambda p: len(fitting[face_subjects[p]])):
+        best = min(fitting[face_subjects[place]], key=lambda i: used[i])
         used[best] += 1
         chosen[place] = pool[best]
-    return [chosen[place] for place in range(len(wearers))]
+    return [chosen[place] for place in range(len(face_subjects))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +226,13 @@ class PlanSummary:
     """A row of the table that ``--dry-run`` prints.
 
     Attributes:
-        group: which generator's set.
+        group: number of the generator's set.
         emotion: class.
         real: clips of that class in the real store.
         synthetic: planned clips.
-        subjects: how many subjects show it.
+        subjects: number of subjects that show it.
         per_subject: fewest and most clips of a subject.
-        templates: how many AU curves are used.
+        templates: number of AU curves used.
         per_template: fewest and most uses of a curve.
     """
 
@@ -247,7 +247,7 @@ class PlanSummary:
 
 
 def summarise(plan: Sequence[PlannedClip], real: Mapping[str, int]) -> list[PlanSummary]:
-    """Count a plan, a row a set and class; ``real`` counts the real clips of each class."""
+    """Count a plan by set and class; ``real`` has the number of real clips of each class."""
     rows: dict[tuple[int, str], list[PlannedClip]] = {}
     for item in plan:
         rows.setdefault((item.group, item.emotion), []).append(item)

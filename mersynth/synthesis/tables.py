@@ -11,7 +11,7 @@ from mersynth.synthesis.plan import PlanSummary
 
 
 def show_plan(summary: Sequence[PlanSummary]) -> None:
-    """Print who shows what, how often: a row a set and class."""
+    """Print the counts of a plan, one row per set and class."""
     table = Table(title="plan of the synthetic store", title_justify="left")
     several = len({row.group for row in summary}) > 1
     if several:

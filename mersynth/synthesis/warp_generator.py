@@ -25,11 +25,10 @@ logger = logging.getLogger(__name__)
 class WarpGenerator(ClipGenerator):
     """Moves a face along the AUs' displacement fields (:mod:`mersynth.augment.au_warp`).
 
-    It was trained on nobody, so that its clips may serve any fold; its checksum is that of the
-    fields. A curve's first intensities are the face's own: the face moves by what comes on top.
-    A face moves by the landmarks of its first frame. Where the store has none, the face is looked
-    for; where it is not found either, it is taken to lie where faces are aligned to, and a warning
-    says so.
+    It is not trained, so its clips can be used in any fold; its checksum is that of the fields. A
+    curve's first intensities are the face's own: the face moves by the change from them. The
+    landmarks are those of the face's first frame. If the store has none, the face is searched for;
+    if it is not found, it is assumed to be where faces are aligned, with a warning.
     """
 
     name = "warp"
@@ -44,19 +43,19 @@ class WarpGenerator(ClipGenerator):
         self._warned = False
         self._finder: FaceFinder | None = None
         self._fitted: tuple[StoredClip, Fit] | None = None
-        self._found: dict[str, Tensor] = {}  # landmarks of faces that came without, by clip
+        self._found: dict[str, Tensor] = {}  # landmarks missing in the store, by clip
 
     def load(self, image_size: int, device: torch.device, framing: Framing = HEAD) -> None:
-        """Nothing is to be loaded; the device is kept, and where faces without landmarks lie."""
+        """Keep the device, and the framing for faces without landmarks."""
         self._device, self._aligned, self._fitted = device, framing, None
 
     def animate(self, faces: Sequence[StoredClip], curves: np.ndarray) -> Tensor:
         """See :meth:`ClipGenerator.animate`."""
-        # One at a time: a clip's bytes do not depend on its batch, and it fits the cache.
+        # One at a time, so that a clip's bytes do not depend on its batch, and it fits the cache.
         return torch.stack([self._animate(f, c) for f, c in zip(faces, curves, strict=True)])
 
     def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
-        """1 less the length of the motion, relative to the longest."""
+        """1 minus the length of the motion, relative to the longest."""
         size = face.frames.shape[1:3]
         at_frame = _movement(curve).to(self._device)[:, frame : frame + 1]
         flow = au_flow(self._fit(face), at_frame, (size[0], size[1]))
@@ -89,10 +88,10 @@ class WarpGenerator(ClipGenerator):
         return self._found[face.clip.id]
 
     def _look_for(self, face: StoredClip) -> Tensor:
-        """Landmarks (1, 68, 2) of a face that came without."""
+        """Landmarks (1, 68, 2) of a face without any in the store."""
         self._finder = self._finder or FaceFinder()
         frame = np.array(face.frames[0])
-        # A face that fills the picture is found where there is something around it.
+        # A face that fills the picture is only found with a margin around it.
         margin = max(frame.shape) // 4
         padded = np.pad(frame, ((margin,) * 2, (margin,) * 2, (0, 0)), mode="edge")
         faces = self._finder.find_all(padded)
@@ -101,9 +100,9 @@ class WarpGenerator(ClipGenerator):
             return torch.from_numpy(np.asarray(landmarks - margin, np.float32))[None]
         if not self._warned:
             logger.warning(
-                "clip %s has no landmarks in its first frame, and %s finds none: there, and "
-                "wherever else it is so, the face is taken to lie where `mersynth prepare` aligns "
-                "faces to; look at the clips that wear it",
+                "clip %s has no landmarks in its first frame, and %s finds none: for this and "
+                "further such clips, the face is assumed to be where `mersynth prepare` aligns "
+                "faces; check the clips that show it",
                 face.clip.id,
                 DETECTORS[self._finder.detector],
             )

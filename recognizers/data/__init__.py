@@ -1,1 +1,1 @@
-"""What systems read: the tensors of a store's clips, and feature files of others."""
+"""The inputs of systems: tensors made from stores, and other people's feature files."""

@@ -1,4 +1,4 @@
-"""All clips of a run as arrays: real ones to test and learn from, and others to learn from."""
+"""All clips of a run as arrays: those under test, and others that are mixed into the training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recognizers.data.inputs import ModelData
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ClipArrays:
-    """Clips as numpy arrays, which processes share; row ``i`` of everything is about one clip.
+    """Clips as numpy arrays, shared between processes; row ``i`` of every array is one clip.
 
     Attributes:
         inputs: (N, ...) float32, by the name of the model's input.
@@ -40,16 +40,16 @@ class ClipArrays:
 def join(
     parts: Sequence[ModelData], mixed: Sequence[ModelData] = (), classes: Sequence[str] = ()
 ) -> ClipArrays:
-    """Clips of several stores as one, one after another.
+    """Concatenate the clips of several stores.
 
     Args:
-        parts: of the databases under test.
-        mixed: to learn from besides.
-        classes: names of the classes; none: those of ``parts``, as the first has them.
+        parts: clips of the databases under test.
+        mixed: further clips, only to learn from.
+        classes: names of the classes; none: those of the first of ``parts``.
 
     Raises:
-        ValueError: if ``parts`` differ in their classes, or ``mixed``, or ``parts`` where classes
-            are given, know others.
+        ValueError: if ``parts`` differ in their classes, or ``mixed`` (with given classes, also
+            ``parts``) has a class that is not among the classes.
     """
     names = tuple(classes or parts[0].classes)
     every = [*parts, *mixed]
@@ -84,5 +84,5 @@ def join(
 
 
 def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """One array is passed on: inputs may be gigabytes."""
+    """Concatenated; a single array is not copied, since inputs may be gigabytes."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -1,4 +1,4 @@
-"""Anyone's own features as a model reads them: ``FILE.npz`` of ``--data``."""
+"""Feature files, ``FILE.npz`` of ``--data``: features computed elsewhere, read as model inputs."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def read_features(
     """Read a file of features, such as ``mersynth export --layout npz`` writes.
 
     ============  ==========  ======================================================================
-    array         shape       what
+    array         shape       contents
     ============  ==========  ======================================================================
-    x             N, C, H, W  the model's input; a model of several has an array of each one's name
+    x             N, C, H, W  the model's input; with several inputs, one array by each one's name
     y             N           class: a number from ``first_label`` on, or a name of ``classes``
     subject       N           the person, unique within ``dataset``
-    dataset       N           optional in a run of one file, and then the file's name
+    dataset       N           optional in a run of one file; by default the file's name
     clip          N           optional, unique within the person; else the row's number
     classes       K           optional; names of the classes, else their numbers in y
     channels      C           optional; names of x's channels, which must be the model's
@@ -58,10 +58,10 @@ def read_features(
     Args:
         path: the file.
         specs: ``Recognizer.inputs``.
-        alone: whether no other clips take part in the run. People of several files are told apart
-            by ``dataset`` and ``subject``, and a file's name does not name a database: it must say.
+        alone: whether the run has no other clips; else the file must have ``dataset``, which
+            together with ``subject`` identifies people across files.
         first_label: number of the first class in y. None: 0, and then a file that names no classes
-            must have a clip of class 0: numbers that start at 1 would leave class 0 empty.
+            must have a clip of class 0, since numbers that start at 1 would leave class 0 empty.
 
     Returns:
         The data, its inputs float32.
@@ -96,7 +96,7 @@ def read_clips(
     """Read the inputs of a feature file, labelled or not.
 
     Args:
-        path: the file, as :func:`read_features` takes it, but for ``y``, which is not read.
+        path: the file, as for :func:`read_features`; ``y`` is not read.
         specs: ``Recognizer.inputs``.
 
     Returns:
@@ -114,12 +114,12 @@ def read_clips(
 
 
 def _check_rows(path: Path, arrays: Mapping[str, np.ndarray], needed: Sequence[str]) -> None:
-    """Refuse a file without the arrays needed, or in which they have not a row a clip."""
+    """Refuse a file that lacks an array needed, or in which one has not one row per clip."""
     for key in needed:
         if key not in arrays:
             why = (
-                ", by which people of several files are told apart: give the name of the database "
-                "for each clip, alike where files show the same people"
+                ", which identifies people across several files: give the name of the database "
+                "for each clip, the same name where files show the same people"
             )
             raise FeatureFileError(
                 f"{path} lacks the array {key!r}{why * (key == 'dataset')}; it has "
@@ -167,7 +167,7 @@ def _input_names(
 def _labels(
     path: Path, arrays: Mapping[str, np.ndarray], first_label: int | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(N,) indices in the names of the classes, and these."""
+    """(N,) class indices, and the names of the classes."""
     y, first = arrays["y"], first_label or 0
     named, whole = y.dtype.kind in "US", y.dtype.kind in "iu" and y.ndim == 1
     if "classes" in arrays:
@@ -196,7 +196,7 @@ def _labels(
 
 
 def _check_first(path: Path, y: np.ndarray, first_label: int | None) -> None:
-    """Refuse numbers of which none is that of the first class, unless it was named."""
+    """Refuse labels that never name the first class, unless its number was given."""
     if first_label is None and y.dtype.kind in "iu" and y.min() > 0:
         raise FeatureFileError(
             f"{path}: y holds {_values(y)} and no 0, and classes are numbered from 0: no clip "
@@ -211,7 +211,7 @@ def _values(y: np.ndarray) -> str:
 
 
 def _texts(array: np.ndarray) -> list[str]:
-    """An array's cells as text, read as those of a table: 6.0 is ``6``, blanks do not count."""
+    """An array's cells as text, read like a table's: 6.0 is ``6``, blanks are stripped."""
     values = array.astype(str) if array.dtype.kind in "SU" else array
     return [cell_text(value) for value in values.tolist()]
 
@@ -268,7 +268,7 @@ def _input(path: Path, arrays: Mapping[str, np.ndarray], key: str, spec: InputSp
         spec.check(key, tensor)
     except ValueError as error:
         raise FeatureFileError(
-            f"{path}: {error}; the model's own options, such as model.options.image_size, may "
+            f"{path}: {error}; the model's options, such as model.options.image_size, may "
             "change what it reads"
         ) from error
     return tensor

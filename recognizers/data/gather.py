@@ -1,4 +1,4 @@
-"""The clips of a run: read from stores and feature files, with what identifies them."""
+"""Reads the clips of a run from stores and feature files, with their checksums."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 
 from mersynth.face.template import Framing
 from mersynth.files import sha256_of_file
-from mersynth.phantom.version import tell_versions, version_of
-from mersynth.store.clip_store import ClipStore, StoreError, tell_framings
-from mersynth.store.dataset import tell_empty_classes
+from mersynth.phantom.version import version_of, warn_versions
+from mersynth.store.clip_store import ClipStore, StoreError, warn_framings
+from mersynth.store.dataset import warn_empty_classes
 from mersynth.store.names import NameChoice, Named, Spelling, reconcile
 from recognizers.data.feature_files import read_features
 from recognizers.data.input_kinds import FeatureOptions
@@ -29,11 +29,12 @@ class Part:
 
     Attributes:
         path: folder of the store, or the ``.npz`` file.
-        role: what it is for: ``"real"``, ``"train"``, ``"test"``, ``"mix"`` or ``"pretrain"``.
+        role: its use: ``"real"``, ``"train"``, ``"test"``, ``"mix"`` or ``"pretrain"``.
         checksum: of the store's files, or of the file.
         data: its clips as the model reads them.
-        image_size: side of a store's frames, in pixels; None of a file.
-        framing: where faces lie in them; None where it is not known.
+        image_size: side of a store's frames, in pixels; None for a file.
+        framing: how faces lie in the frames; None if unknown.
+        phantom: version of the phantom whose faces a store shows; None: other faces, or a file.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Part:
     data: ModelData
     image_size: int | None = None
     framing: Framing | None = None
+    phantom: int | None = None
 
 
 def read_parts(
@@ -57,9 +59,9 @@ def read_parts(
     Args:
         paths: by role, folders of stores and ``.npz`` files.
         specs: ``Recognizer.inputs``.
-        scheme: label scheme of the stores; a feature file has classes of its own.
+        scheme: label scheme of the stores; a feature file has its own classes.
         device: where features that a store lacks are computed.
-        features: their options, as :func:`recognizers.data.inputs.build_inputs` takes them.
+        features: their options, as for :func:`recognizers.data.inputs.build_inputs`.
         first_label: number of the first class in feature files, see
             :func:`recognizers.data.feature_files.read_features`.
 
@@ -80,15 +82,16 @@ def read_parts(
         found = ", ".join(f"{path} {size}" for path, size in sizes.items())
         raise StoreError(
             f"the frames of the stores differ in size (pixels: {found}), and a model would learn "
-            "from their sharpness; prepare or generate them with one --image-size"
+            "from their sharpness; prepare or generate them with the same --image-size"
         )
-    tell_framings(
+    warn_framings(
         {str(path): store.framing for path, store in stores.items()},
         "Prepare or generate one of them again with the other's framing: a recognizer learns where "
         "faces lie",
     )
-    tell_versions(
-        {str(path): version_of(store) for path, store in stores.items()},
+    versions = {path: version_of(store) for path, store in stores.items()}
+    warn_versions(
+        {str(path): version for path, version in versions.items()},
         "Render or generate the earlier one again",
     )
     alone = sum(map(len, paths.values())) == 1
@@ -98,12 +101,13 @@ def read_parts(
             if path in stores:
                 store = stores[path]
                 data = build_inputs(store, specs, scheme, device, features=features)
-                part = Part(path, role, store.checksum, data, store.image_size, store.framing)
+                shows = store.image_size, store.framing, versions[path]
+                part = Part(path, role, store.checksum, data, *shows)
             else:
                 data = read_features(path, specs, alone, first_label)
                 part = Part(path, role, sha256_of_file(path), data)
             parts.append(part)
-            tell_empty_classes(f"{path} ({role})", data.classes, data.label.tolist())
+            warn_empty_classes(f"{path} ({role})", data.classes, data.label.tolist())
             people = len({clip.subject_id for clip in data.clips})
             logger.info("%s (%s): %d clips of %d people", path, role, len(data.clips), people)
     return parts
@@ -112,12 +116,12 @@ def read_parts(
 def reconcile_parts(
     parts: Sequence[Part], choice: NameChoice | None, strict: bool
 ) -> tuple[list[Part], Spelling]:
-    """The parts of a run with one spelling of each name, so that nobody is counted as two.
+    """The parts of a run with one spelling of each name, so that nobody counts as two people.
 
     Args:
-        parts: of :func:`read_parts`; the clips under test, which come first, keep their spelling.
-        choice: as :func:`mersynth.store.names.reconcile` takes it, and ``strict``.
-        strict: whether look-alikes of which nothing was said are refused.
+        parts: from :func:`read_parts`; the clips under test, which come first, keep their spelling.
+        choice: see :func:`mersynth.store.names.reconcile`.
+        strict: whether names that look alike are refused if ``choice`` is None.
 
     Raises:
         NamesError: as :func:`mersynth.store.names.reconcile`.

@@ -1,8 +1,7 @@
-"""What a model reads, made from a store: the tensors that its ``inputs`` declare.
+"""Makes a model's inputs from a store: the tensors that its ``inputs`` declare.
 
 A kind of input (:mod:`recognizers.data.input_kinds`) is made from the clips' frames and from
-features that are kept within the store (:mod:`mersynth.features`), so that a second run computes
-none of them again.
+features that are kept in the store (:mod:`mersynth.features`), so that each is computed only once.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from mersynth.augment.au_sets import au_sets
 from mersynth.clips import Clip
 from mersynth.devices import choose_device
 from mersynth.features.cache import complete_options, compute_features, load_feature
-from mersynth.features.kinds import FEATURES, REMEDIES, Need, has, tell_still
+from mersynth.features.kinds import FEATURES, REMEDIES, Need, has, warn_still
 from mersynth.store.clip_store import ClipStore, StoredClip
 from mersynth.store.dataset import ClipDataset
 from recognizers.data.input_kinds import INPUT_KINDS, FeatureOptions
@@ -33,7 +32,7 @@ _BATCH = 16  # clips at once
 
 @dataclass(frozen=True, slots=True)
 class ModelData:
-    """The clips of a store as a model reads them; row ``i`` of everything is about one clip.
+    """The clips of a store as a model reads them; row ``i`` of every array is one clip.
 
     Attributes:
         inputs: (N, ...) float32 of each spec's ``shape``, by the input's name, in main memory.
@@ -58,10 +57,10 @@ def build_inputs(
     *,
     features: FeatureOptions | None = None,
 ) -> ModelData:
-    """Make the tensors that a model reads of every clip that has a class and what they need.
+    """Make a model's inputs for every clip that has a class and what the inputs need.
 
-    Features that the store's folder lacks are computed and kept there. Images of another size than
-    the spec's are averaged over areas if both sides shrink, else interpolated bilinearly.
+    Features that the store's folder lacks are computed and kept there. Images are resized to the
+    spec's size: averaged over areas if both sides shrink, else interpolated bilinearly.
 
     Args:
         store: any store, real or synthetic, or a filtered view of one.
@@ -75,8 +74,8 @@ def build_inputs(
         The data. A clip without what an input needs, such as an apex, is left out, with a warning.
 
     Raises:
-        ValueError: if an input is made of something unknown or does not fit its spec, an option is
-            wrong or of a feature that no input needs, or no clip is left.
+        ValueError: if an input's kind is unknown or does not fit its spec, an option is wrong or
+            for a feature that no input needs, or no clip is left.
         FeatureError: if a feature is unknown or its file is damaged.
     """
     named = ClipDataset(store, scheme=scheme)
@@ -97,14 +96,16 @@ def make_inputs(
     device: str | torch.device = "cpu",
     *,
     features: FeatureOptions | None = None,
+    where: str | None = None,
 ) -> tuple[dict[str, Tensor], list[int]]:
-    """Make the tensors that a model reads of every clip that has what they need, labelled or not.
+    """Make a model's inputs for every clip that has what they need, labelled or not.
 
     Args:
         store: any store, or a view of one.
-        specs: as :func:`build_inputs` takes them.
+        specs: as for :func:`build_inputs`.
         device: likewise.
         features: likewise.
+        where: name of the store in warnings; None: its folder.
 
     Returns:
         The inputs (n, ...) float32 by name, and the positions of these n clips in the store.
@@ -115,10 +116,11 @@ def make_inputs(
     device = choose_device(device)
     needed = _needed_features(specs, features or {})
     needs = _needs(specs, needed)
-    kept = _usable(store, needs)
+    where = str(store.path) if where is None else where
+    kept = _usable(store, needs, where)
     items = [store[i] for i in kept]
     if "apex" in needs:
-        tell_still(items, str(store.path))
+        warn_still(items, where)
     return {
         name: _build(name, spec, store, items, needed[name], device) for name, spec in specs.items()
     }, kept
@@ -136,7 +138,7 @@ def needs_of(specs: Mapping[str, InputSpec], features: FeatureOptions | None = N
 def _needed_features(
     specs: Mapping[str, InputSpec], given: FeatureOptions
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """By input, the features that it needs, with all their options; refuses what does not fit."""
+    """The features that each input needs, with all their options; refuses what does not fit."""
     needed: dict[str, dict[str, dict[str, Any]]] = {}
     for name, spec in specs.items():
         if spec.made_of not in INPUT_KINDS:
@@ -155,7 +157,7 @@ def _needed_features(
         needed[name] = complete_options({key: {**own[key], **given.get(key, {})} for key in own})
     used = {feature for wanted in needed.values() for feature in wanted}
     if by_frame := sorted(feature for feature in used if FEATURES[feature].of != "clip"):
-        raise ValueError(f"inputs need features with a row a clip, {by_frame} has a row a frame")
+        raise ValueError(f"inputs need features with one row per clip, {by_frame} is per frame")
     if unused := sorted(set(given) - used):
         raise ValueError(
             f"features: options of {', '.join(unused)}, which no input needs; needed are "
@@ -170,14 +172,14 @@ def _needs(specs: Mapping[str, InputSpec], needed: FeatureOptions) -> set[Need]:
     return own | {FEATURES[feature].needs for wanted in needed.values() for feature in wanted}
 
 
-def _usable(store: ClipStore, needs: set[Need]) -> list[int]:
+def _usable(store: ClipStore, needs: set[Need], where: str) -> list[int]:
     """Positions of the clips that have what is needed."""
     lacks = [{need for need in needs if not has(item, need)} for item in store]
     kept = [i for i, lack in enumerate(lacks) if not lack]
     if len(kept) < len(store):
         missing = sorted({need for lack in lacks for need in lack})
-        count = f"{store.path}: {len(store) - len(kept)} of {len(store)} clips"
-        left_out = f"{count} are left out, for they have no {' or '.join(missing)}"
+        count = f"{where}: {len(store) - len(kept)} of {len(store)} clips"
+        left_out = f"{count} are left out, since they have no {' or '.join(missing)}"
         advice = "; ".join(REMEDIES[need] for need in missing)
         if not kept:
             raise ValueError(f"{left_out}: none is left; {advice}")
@@ -195,7 +197,7 @@ def _build(
     device: torch.device,
 ) -> Tensor:
     """(N, ...) of one input."""
-    whole = ClipStore.open(store.path)  # features are of whole stores, not of views
+    whole = ClipStore.open(store.path)  # features belong to whole stores, not to views
     compute_features(whole, needed, device)
     values = {key: load_feature(whole, key, **options) for key, options in needed.items()}
     row = {clip.id: i for i, clip in enumerate(whole.clips)}

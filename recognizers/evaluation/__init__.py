@@ -1,1 +1,1 @@
-"""Predictions, the figures of them, and comparisons."""
+"""Predictions, their metrics, and comparisons of runs."""

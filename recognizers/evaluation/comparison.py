@@ -44,8 +44,8 @@ class Interval:
 class McNemar:
     """McNemar's test of two runs on the same clips, of one seed.
 
-    It takes clips as independent, which clips of one subject are not: where it and the interval
-    over subjects disagree, trust the interval.
+    It assumes independent clips, which clips of one subject are not: if it disagrees with the
+    interval over subjects, trust the interval.
 
     Attributes:
         only_run: clips that the run has right and the baseline wrong.
@@ -94,7 +94,7 @@ def bootstrap_subjects(
 
     Each resample draws as many subjects as there are, with replacement, takes all of their clips,
     and computes the pooled statistic anew; with several seeds it takes the mean of the seeds'
-    statistics. A class that a resample happens to lack counts nothing in it.
+    statistics. A class that a resample lacks is ignored in it.
 
     Args:
         predictions: a run.
@@ -124,15 +124,15 @@ def compare(
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
-    """Compare two runs on the same clips, pair by pair.
+    """Compare two runs on the same clips, paired by clip.
 
     Each resample draws the same subjects for both runs and takes the difference of their pooled
-    statistics; a run with several seeds enters with the mean of its seeds' statistics, so that two
-    runs may differ in their number of seeds.
+    statistics; for a run with several seeds, that is the mean over its seeds, so that two runs may
+    differ in their number of seeds.
 
     Args:
-        run: the run in question.
-        baseline: what it is compared with.
+        run: the run to compare.
+        baseline: the run that it is compared with.
         statistic: ``"accuracy"``, ``"uf1"`` or ``"uar"``.
         samples: number of resamples.
         seed: of the resampling.
@@ -144,7 +144,7 @@ def compare(
     """
     if set(run.classes) != set(baseline.classes):
         raise ValueError(
-            f"the runs know other classes: {', '.join(run.classes)} and "
+            f"the runs have different classes: {', '.join(run.classes)} and "
             f"{', '.join(baseline.classes)}"
         )
     check_same_clips(run.true_labels(), baseline.true_labels(), ("the run", "the baseline"))
@@ -152,7 +152,7 @@ def compare(
     weights = _resample(ours.shape[1], samples, seed)
     estimate = pooled(ours.sum(1), statistic).mean() - pooled(theirs.sum(1), statistic).mean()
     differences = _statistics(ours, weights, statistic) - _statistics(theirs, weights, statistic)
-    # The same mean, summed in another order, is not a difference.
+    # Means that differ only by rounding are no difference.
     differences = differences.round(12)
     # The + 1 counts the observed runs as one more resample, so that p is never 0.
     tail = (1 + min((differences <= 0).sum(), (differences >= 0).sum())) / (samples + 1)
@@ -179,7 +179,7 @@ def mcnemar(only_run: int, only_baseline: int) -> McNemar:
     if min(only_run, only_baseline) < 0:
         raise ValueError(f"counts must not be negative, got {only_run} and {only_baseline}")
     differ = only_run + only_baseline
-    # Equal counts are no evidence at all; |0| - 1, squared, would make some of it.
+    # Equal counts are no evidence, but (|0| - 1)^2 would not be 0.
     chi2 = max(abs(only_run - only_baseline) - 1, 0) ** 2 / differ if differ else 0.0
     return McNemar(
         only_run=only_run,

@@ -5,10 +5,9 @@ Expressions" (2022), eq. 9 to 11: TP_i, FP_i, FN_i true positives, false positiv
 negatives of class i, n_i its clips, C the number of classes. They are counted over the clips of
 *all* folds together, as MEGC2019 does, and never averaged over folds: most folds lack a class.
 
-A class that no clip of the pool truly has counts nothing: it is not part of C, in UF1 and UAR
-alike, as its recall is 0 / 0 and MEGC2019's evaluation passes over it. A clip wrongly given to
-such a class still costs its true class a false negative. A class that clips have but nobody
-predicted counts 0 in both.
+A class without clips in the pool is left out of C, in both UF1 and UAR, since its recall is 0 / 0
+and MEGC2019's evaluation skips it. A clip wrongly assigned to such a class is still a false
+negative of its true class. A class that has clips but is never predicted scores 0 in both.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ STATISTICS: tuple[Statistic, ...] = ("accuracy", "uf1", "uar")
 """The statistics that summarize a pool of predictions."""
 
 FULL = "Full"
-"""What :func:`by_dataset` calls the pool of all databases."""
+"""The name that :func:`by_dataset` gives the pool of all databases."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +38,7 @@ class Scores:
     Attributes:
         classes: names of the C classes.
         confusion: (C, C) int, clips by true class (row) and predicted class (column).
-        accuracy: share of the clips that are right (eq. 9).
+        accuracy: share of the clips predicted correctly (eq. 9).
         uf1: unweighted F1, the mean of the classes' F1 (eq. 10).
         uar: unweighted average recall, the mean of the classes' recall (eq. 11).
         recall: by class; NaN for a class that no clip has.
@@ -72,7 +71,7 @@ class Scores:
                 f"columns, got shape {confusion.shape}"
             )
         if not confusion.sum():
-            raise ValueError("there is no prediction to score")
+            raise ValueError("there are no predictions to score")
         recall, f1 = per_class(confusion)
         return cls(
             classes=classes,
@@ -85,7 +84,7 @@ class Scores:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it: the matrix as lists, None for the recall and F1 of an absent class."""
+        """For JSON: the matrix as lists, None for the recall and F1 of an absent class."""
         by_class = {
             name: {label: None if np.isnan(v) else v for label, v in values.items()}
             for name, values in (("recall", self.recall), ("f1", self.f1))
@@ -114,7 +113,7 @@ class SeedScores:
     sd: dict[Statistic, float] | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """For JSON."""
         seeds = {str(seed): scores.to_dict() for seed, scores in self.scores.items()}
         return {"mean": dict(self.mean), "sd": self.sd and dict(self.sd), "seeds": seeds}
 

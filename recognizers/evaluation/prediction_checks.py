@@ -1,4 +1,4 @@
-"""What a table of predictions must be, and errors that say how it is not."""
+"""Checks of a table of predictions, with errors that name what is wrong."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 ClipKey = tuple[str, str, str]
 
 CLIP_KEY = ("dataset", "subject", "clip")
-"""The columns that name a clip, unique over all databases: a clip's id is these joined by ``/``."""
+"""The columns that identify a clip over all databases; its id is these joined by ``/``."""
 
 COLUMNS = ("seed", "fold", *CLIP_KEY, "true", "predicted")
 """The columns that every table of predictions has, beside ``p_<class>`` for each class."""
 
-#: How far the probabilities of a clip may add up from 1: half precision rounds that much.
+#: How far the sum of a clip's probabilities may be from 1: half precision rounds that much.
 SUM_TOLERANCE = 1e-2
 
 
@@ -54,14 +54,14 @@ def check_same_clips(
 
 
 def _spelled_otherwise(alone: Iterable[ClipKey], others: Iterable[ClipKey]) -> str:
-    """The clips that are on both sides, under names that differ by their spelling alone."""
+    """A note on the clips that are on both sides under names that differ only in spelling."""
     keys = {_key(clip): clip for clip in others}
     pairs = sorted((clip, keys[_key(clip)]) for clip in alone if _key(clip) in keys)
     if not pairs:
         return ""
     ours, theirs = ("/".join(clip) for clip in pairs[0])
     return (
-        f"; {len(pairs)} of them differ by their spelling alone, as {ours} and {theirs} do: write "
+        f"; {len(pairs)} of them differ only in spelling, such as {ours} and {theirs}: spell "
         "them alike on both sides"
     )
 
@@ -106,7 +106,7 @@ def cleaned(frame: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
             f"{', '.join(classes)}"
         )
     if frame.empty:
-        raise ValueError("predictions hold no row")
+        raise ValueError("predictions have no rows")
     frame = frame[[*needed, *(c for c in frame.columns if c not in needed)]].copy()
     for column in COLUMNS[1:]:
         frame[column] = text_column(frame, column)
@@ -138,7 +138,7 @@ def cleaned(frame: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
 
 
 def check_columns(columns: pd.Index, needed: Sequence[str], what: str) -> None:
-    """Raise a ValueError that names the columns that a table lacks, or holds twice."""
+    """Raise a ValueError that names the columns that a table lacks or has twice."""
     if missing := [name for name in needed if name not in columns]:
         raise ValueError(f"{what} lack the columns {listed(missing, 5)}; there are {list(columns)}")
     if not columns.is_unique:
@@ -154,11 +154,11 @@ def text_column(frame: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _numbers(frame: pd.DataFrame, column: str) -> pd.Series:
-    """A column as float64, exact; NaN and what is not a number raise."""
+    """A column as float64, exact; NaN and non-numbers raise a ValueError."""
     try:
         numbers = frame[column].astype(object).astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{column!r} holds what is not a number: {error}") from error
+        raise ValueError(f"{column!r} holds something that is not a number: {error}") from error
     if not np.isfinite(numbers).all():
         row = frame[~np.isfinite(numbers)].iloc[0]
         raise ValueError(f"{column!r} is {row[column]} for {_row(row)}; it must be a number")

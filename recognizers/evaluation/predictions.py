@@ -1,4 +1,4 @@
-"""What a run predicted for its held-out clips: the table ``predictions.csv`` of a run folder."""
+"""A run's predictions for its held-out clips: the table ``predictions.csv`` of a run folder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LabelCodes(NamedTuple):
 
     Attributes:
         true: (N,) int, indices in ``Predictions.classes``.
-        predicted: (K, N) int, a row a seed in the order of ``Predictions.seeds``.
+        predicted: (K, N) int, one row per seed in the order of ``Predictions.seeds``.
         subject: (N,) int, in 0..S-1; subjects of two databases are never the same.
     """
 
@@ -44,20 +44,20 @@ class LabelCodes(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """A run's predictions for held-out clips: a row a clip and seed, whatever the rows' order.
+    """A run's predictions for held-out clips: one row per clip and seed, in any order.
 
     Args:
         frame: the columns seed, fold, dataset, subject, clip, true, predicted, and a probability
-            ``p_<class>`` for each class; further columns are kept as they are. Every seed holds
+            ``p_<class>`` for each class; further columns are kept as they are. Every seed has
             the same clips, once each, with the same true labels. The frame is copied; its rows are
             sorted by seed, dataset, subject and clip, its text columns become strings, its
             probabilities float64.
         classes: names of the classes, in the order of the model's outputs.
 
     Raises:
-        ValueError: if a column is missing, a cell empty, a label no class, a seed no whole number,
-            a probability missing or outside of [0, 1], or a row's do not add up to 1; if a clip
-            comes twice for a seed, or two seeds differ in their clips or true labels.
+        ValueError: if a column is missing, a cell empty, a label not a class, a seed not a whole
+            number, a probability missing or outside [0, 1], or a row's do not add up to 1; if a
+            clip comes twice for a seed, or two seeds differ in their clips or true labels.
 
     Example:
         >>> predictions = Predictions.from_csv("runs/samm/predictions.csv")    # doctest: +SKIP
@@ -149,19 +149,19 @@ class Predictions:
 
 
 def join(predictions: Predictions, table: pd.DataFrame) -> Predictions:
-    """Join predictions to a table of the truth, by clip id; no order of rows matters.
+    """Join predictions to a table of the truth, by clip id; the order of rows does not matter.
 
     Args:
         predictions: a run.
-        table: a row a clip that the run should hold: the columns dataset, subject, clip and true;
-            further ones (the database's own emotion, AUs ...) are carried over.
+        table: one row per clip that the run should have: the columns dataset, subject, clip and
+            true; further ones (the database's own emotion, AUs ...) are carried over.
 
     Returns:
         The same predictions with the table's further columns.
 
     Raises:
-        ValueError: if the table lacks a column, holds a clip twice, or names a further column that
-            the predictions have too; if a clip is missing on either side, or the true labels of a
+        ValueError: if the table lacks a column, has a clip twice, or has a further column that the
+            predictions have, too; if a clip is missing on either side, or the true labels of a
             clip disagree. Clips are named.
     """
     check_columns(table.columns, (*CLIP_KEY, "true"), "the table of the truth")

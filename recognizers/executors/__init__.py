@@ -20,7 +20,7 @@ _EXECUTORS: dict[str, tuple[Callable[..., Executor], tuple[str, ...]]] = {
 
 
 def make_executor(settings: Mapping[str, Any]) -> Executor:
-    """An executor by the config group ``executor``; nothing starts before it is entered.
+    """The executor of the config group ``executor``; nothing starts before it is entered.
 
     Args:
         settings: ``name``, one of ``local`` and ``ray``, and arguments of its constructor.

@@ -21,7 +21,7 @@ class ExecutorError(Exception):
 
 
 class Executor(Protocol):
-    """Runs calls of a function, several at once; a context manager.
+    """Runs calls of a function in parallel; a context manager.
 
     All executors give the same results for the same calls: randomness comes from seeds among a
     call's arguments, and every call has the same number of threads.
@@ -37,19 +37,19 @@ class Executor(Protocol):
     ) -> None: ...
 
     def share(self, value: Any) -> Any:
-        """Put a large value where every worker reads it, without a copy for each call.
+        """Put a large value where every worker can read it, without a copy for each call.
 
-        Its numpy arrays, in whatever containers and dataclasses they lie, are shared by the
-        workers of a machine and **read-only**: ``torch.from_numpy`` warns of them, so index copies
-        (``torch.from_numpy(array[rows])`` with an array of rows). Only plain arrays are shared:
-        a torch tensor is copied by every worker. What to share is therefore numpy arrays.
+        Its numpy arrays, in any containers and dataclasses, are shared by the workers of a machine
+        and are **read-only**. ``torch.from_numpy`` warns about such arrays, so index a copy
+        (``torch.from_numpy(array[rows])`` with an array of rows). Share numpy arrays: a torch
+        tensor is copied by every worker.
 
         Args:
             value: anything that can be pickled.
 
         Returns:
-            What to pass in the value's place, as an argument of a call; nested in another
-            argument it stays what it is.
+            A stand-in to pass instead of the value, as an argument of a call. It is not replaced
+            by the value when nested in another argument.
 
         Raises:
             ExecutorError: if the executor is not entered, or there is no room for the value.
@@ -60,16 +60,16 @@ class Executor(Protocol):
     ) -> Iterator[tuple[int, R]]:
         """Call a function with each tuple of arguments.
 
-        An exception of a call reaches the caller with its own type, after the results that have
-        ended. No further calls are then handed to workers; nor are they when the iterator is
-        closed, or on Ctrl-C. What becomes of those handed over, the executor says.
+        An exception in a call reaches the caller with its own type, after the results that are
+        ready. After it, on Ctrl-C, or when the iterator is closed, no further calls are handed to
+        workers. What happens to calls already handed over depends on the executor.
 
         Args:
             function: at the top level of a module that can be imported.
             calls: the arguments of each call.
 
         Returns:
-            (position of the call, its result), as they end.
+            (position of the call, its result), in the order in which calls end.
 
         Raises:
             ExecutorError: if the executor is not entered, something cannot be sent to or from a
@@ -94,7 +94,7 @@ def available_cores() -> int:
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """Set environment variables, which processes started meanwhile inherit."""
+    """Set environment variables for the processes started meanwhile."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -121,23 +121,23 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def logging_levels() -> dict[str, int]:
-    """The levels that loggers of this process have of their own; ``""`` is the root."""
+    """The levels set on loggers of this process; ``""`` is the root."""
     named = logging.Logger.manager.loggerDict.items()
     levels = {name: log.level for name, log in named if isinstance(log, logging.Logger)}
     return {"": logging.root.level, **{name: level for name, level in levels.items() if level}}
 
 
 def apply_logging_levels(levels: dict[str, int]) -> None:
-    """Let loggers of a worker pass what those of its parent do."""
+    """Set a worker's loggers to the levels of its parent's."""
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
 
 
 def portable(error: Exception) -> Exception:
-    """The exception itself, if it survives the way between processes; else one that names it."""
+    """The exception itself, if it can be pickled between processes; else one that names it."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever its constructor or its attributes make of it
+    except Exception:  # its constructor or attributes may raise anything
         text = "".join(traceback.format_exception(error))
         return ExecutorError(f"{type(error).__name__}: {error}; a worker raised it:\n{text}")
     return error

@@ -1,4 +1,4 @@
-"""Calls on the cores of this machine: in this process, or in several."""
+"""Runs calls on the cores of this machine, in this process or in several."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from recognizers.executors.base import (
     torch_threads,
 )
 
-# For glibc: keep what a batch has freed for the next one, in blocks of up to 32 MB, and lay it on
-# large pages. To ask the system for it again takes a third of a small network's training, small
-# pages a tenth. What the user has set stays.
+# For glibc: keep memory that a batch has freed for the next one, in blocks of up to 32 MB, and use
+# large pages. Requesting it from the system again takes a third of a small network's training time,
+# small pages a tenth. Values that the user has set are kept.
 _MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "2000000000",
@@ -43,16 +43,16 @@ _MEMORY = {
 
 
 class LocalExecutor:
-    """Runs calls in processes of this machine; with one worker in this process.
+    """Runs calls in processes of this machine; with one worker, in this process.
 
     Several workers read shared values from files in the folder for temporary files (``TMPDIR``),
-    which are removed at the end. What workers log reaches the handlers of this process. An early
-    end of a run breaks off the calls that are under way.
+    which are removed at the end. What workers log reaches the handlers of this process. If a run
+    ends early, running calls are aborted.
 
     Args:
-        workers: processes at once; None: the cores available to this process by ``threads``. There
-            are never more than calls.
-        threads: of torch's operations, in each worker.
+        workers: number of processes; None: the cores available to this process divided by
+            ``threads``. There are never more than calls.
+        threads: threads of torch's operations, in each worker.
 
     Raises:
         ConfigError: if a number is below 1.
@@ -109,7 +109,7 @@ class LocalExecutor:
         except OSError as error:
             raise ExecutorError(
                 f"a shared value cannot be written to {path.parent} ({error}); set TMPDIR to a "
-                "folder with more room, or executor.workers=1, which writes none"
+                "folder with more room, or use executor.workers=1, which needs no such file"
             ) from error
         return worker.Shared(path)
 
@@ -139,7 +139,7 @@ class LocalExecutor:
 
 
 def _read_only(value: Any) -> Any:
-    """The value around the same memory, its arrays read-only, as other processes would see them."""
+    """The value with the same memory, its arrays read-only, as other processes would see them."""
     buffers: list[pickle.PickleBuffer] = []
     head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     return pickle.loads(head, buffers=[buffer.raw().toreadonly() for buffer in buffers])
@@ -165,7 +165,7 @@ def _in_processes(
     pool = _Pool(workers, threads)
     try:
         while True:
-            # No more than there are workers: what the pool holds ready is begun despite an error.
+            # No more than there are workers: the pool starts what it has queued despite an error.
             for position, payload in islice(to_come, workers - len(running)):
                 running[pool.submit(position, payload)] = position
             if not running:
@@ -182,7 +182,7 @@ def _in_processes(
                 if future.exception() is None:
                     yield position, pickle.loads(future.result())
             if errors:
-                # An exception of a call tells more than that the pool broke besides.
+                # A call's own exception says more than that the pool also broke.
                 raise min(errors, key=lambda error: isinstance(error, BrokenProcessPool))
     except BrokenProcessPool as error:
         pool.close()
@@ -192,7 +192,7 @@ def _in_processes(
 
 
 class _Pool:
-    """A ProcessPoolExecutor whose workers end when they shall, and tell what they do."""
+    """A ProcessPoolExecutor whose workers end on request, and report what they do."""
 
     def __init__(self, workers: int, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -216,7 +216,7 @@ class _Pool:
 
     def submit(self, position: int, payload: bytes) -> Future[bytes]:
         """Hand over a call, and start a worker if there are fewer than there may be."""
-        # These are read when a process starts or loads numeric libraries, before any code of ours.
+        # These are read when a process starts or loads numeric libraries, before our code runs.
         memory = {name: value for name, value in _MEMORY.items() if name not in os.environ}
         variables = {**memory, "OMP_NUM_THREADS": str(self._threads)}
         with environment(**variables), _main_without_missing_file():
@@ -225,22 +225,22 @@ class _Pool:
         return future
 
     def close(self) -> None:
-        """Break off what is under way, wait for the workers, and pass on what they logged."""
+        """Abort running calls, wait for the workers, and pass on what they logged."""
         self._lifeline.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._to_reports.close()  # the last end that is written to: now the listener ends
+        self._to_reports.close()  # the last open write end: now the listener ends
         self._listener.join()
 
     def how_it_broke(self) -> str:
-        """What is known of the workers that died by themselves, once the pool is closed."""
-        # When one has died, the pool ends the others by SIGTERM, unless they noticed themselves.
+        """What is known about the workers that died by themselves, once the pool is closed."""
+        # When one has died, the pool ends the others by SIGTERM, unless they end first.
         well = (0, None, -signal.SIGTERM, worker.BROKEN_OFF)
         died = [process for process in self._processes if process.exitcode not in well]
-        advice = "results that ended were kept; repeat the command: it goes on with what is missing"
+        advice = "finished results were kept; repeat the command to compute the missing ones"
         if died and not any(process.pid in self._begun for process in died):
             return (
-                f"a worker died as it started ({_exit(died[0])}); what it wrote stands above. A "
-                "script needs `if __name__ == '__main__':` around what it runs"
+                f"a worker died as it started ({_exit(died[0])}); its output is above. A script "
+                "needs `if __name__ == '__main__':` around what it runs"
             )
         reasons = [
             f"worker {process.pid}, {_exit(process)}"
@@ -270,12 +270,12 @@ def _exit(process: BaseProcess) -> str:
     if code is None or code >= 0:
         return f"exit status {code}"
     if code == -signal.SIGKILL:
-        return "killed by SIGKILL, as a system out of memory does: fewer executor.workers need less"
+        return "killed by SIGKILL, perhaps for lack of memory: fewer executor.workers need less"
     return f"killed by {signal.Signals(-code).name}"
 
 
 def _listen(reports: Connection, begun: dict[int, int]) -> None:
-    """Pass on what workers log to this process's handlers, and note what they do, to the end."""
+    """Until the pipe ends, pass workers' log records to our handlers and note the calls begun."""
     while True:
         try:
             report = reports.recv()

@@ -1,4 +1,4 @@
-"""Calls on a Ray cluster: https://docs.ray.io, Ray Core's tasks and objects."""
+"""Runs calls on a Ray cluster: https://docs.ray.io, Ray Core's tasks and objects."""
 
 from __future__ import annotations
 
@@ -32,25 +32,24 @@ class RayExecutor:
     """Runs calls as Ray tasks, on this machine or on many.
 
     A call whose worker is lost (a machine that went away, a process killed) runs again. Shared
-    values lie in the object store of each machine, once. What workers log goes to standard error.
+    values are stored once in the object store of each machine. Workers log to standard error.
 
-    After an early end, calls that were handed over already (up to twice as many as there is room
-    for) are still made, until the connection to Ray ends. A connection that was there before stays
-    open: ``ray.shutdown()`` ends them.
+    If a run ends early, calls already handed over (up to twice as many as there is room for) still
+    run until the connection to Ray ends. A connection that existed before stays open; end these
+    calls with ``ray.shutdown()``.
 
-    On a cluster that runs already, workers get this package's code from here; what it depends on
-    must be installed there, and Python be of the same version. If this process is connected to Ray
-    already, ``address=None`` uses that connection as it is and leaves it open.
+    On an existing cluster, workers get this package's code from here; its dependencies must be
+    installed there, with the same version of Python. If this process is already connected to Ray,
+    ``address=None`` uses that connection as it is and leaves it open.
 
     Args:
-        address: of a cluster, such as ``"auto"`` (the one that runs on this machine) or
-            ``"ray://host:10001"``; None: a Ray of its own on this machine's cores, shut down at
-            the end.
+        address: address of a cluster, such as ``"auto"`` (the one running on this machine) or
+            ``"ray://host:10001"``; None: a new Ray on this machine's cores, shut down at the end.
         num_cpus: cores that a call occupies, above 0; fractions are allowed.
-        num_gpus: GPUs that a call occupies; of a fraction several calls share one. With 0 a call
-            should compute on the CPU.
-        threads: of torch's operations, in each call.
-        retries: how often a call runs again whose worker was lost.
+        num_gpus: GPUs that a call occupies; with a fraction, several calls share one. With 0 a
+            call should compute on the CPU.
+        threads: threads of torch's operations, in each call.
+        retries: how often a call whose worker was lost runs again.
 
     Raises:
         ConfigError: if a value is out of its range.
@@ -95,8 +94,8 @@ class RayExecutor:
                 _connect(ray, self.address, self.threads)
             elif self.address is not None:
                 raise ExecutorError(
-                    f"this process is connected to Ray already, so not to {self.address!r}: use "
-                    "executor.address=null, or call ray.shutdown() before"
+                    f"this process is already connected to Ray, but not to {self.address!r}: use "
+                    "executor.address=null, or call ray.shutdown() first"
                 )
             self._check_room(ray)
         except BaseException:
@@ -127,7 +126,7 @@ class RayExecutor:
         return self._ray
 
     def _check_room(self, ray: ModuleType) -> None:
-        """A call that no machine has room for would wait for ever."""
+        """Refuse a call that no machine has room for, which would wait for ever."""
         if self._at_once(ray):
             return
         has = {name: ray.cluster_resources().get(name, 0.0) for name in self._needs}
@@ -171,8 +170,8 @@ class RayExecutor:
         # this process ("Tried to complete task that was not pending", seen with Ray 2.60; the race
         # is described in https://github.com/ray-project/ray/pull/54785).
         while True:
-            # Twice as many as there is room for: none waits for this process, and a cluster
-            # that can grow sees that it should.
+            # Twice as many as there is room for: no worker waits for this process, and a cluster
+            # that can grow sees the demand.
             free = max(1, 2 * self._at_once(ray)) - len(running)
             for position, arguments in islice(to_come, max(0, free)):
                 reference = task.remote(function, self.threads, levels, *arguments)
@@ -189,19 +188,19 @@ def _get(ray: ModuleType, reference: Any, position: int) -> Any:
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        # Ray raises its own class besides the original's; the traceback is in the text.
+        # Ray raises a class derived from the original's; the traceback is in the text.
         if not isinstance(error.cause, Exception):
             raise ExecutorError(f"call {position} failed: {error}") from error
         raise error.cause from error
     except ray.exceptions.RayError as error:
         raise ExecutorError(
-            f"the worker of call {position} was lost ({type(error).__name__}: {error}); results "
-            "that ended were kept; repeat the command: it goes on with what is missing"
+            f"the worker of call {position} was lost ({type(error).__name__}: {error}); finished "
+            "results were kept; repeat the command to compute the missing ones"
         ) from error
 
 
 def _call(function: Callable[..., R], threads: int, levels: dict[str, int], *arguments: Any) -> R:
-    """What runs in a worker; Ray has put the values in place of shared arguments."""
+    """Runs in a worker; Ray has replaced shared arguments by their values."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     apply_logging_levels(levels)
     try:
@@ -216,7 +215,7 @@ def _call(function: Callable[..., R], threads: int, levels: dict[str, int], *arg
 
 def _import_ray() -> ModuleType:
     try:
-        # Ray reads it as it is imported, and would leave out lines that look alike, such as folds'.
+        # Ray reads it on import, and would drop log lines that look alike, such as those of folds.
         with environment(RAY_DEDUP_LOGS="0"):
             import ray
     except ImportError as error:
@@ -241,8 +240,8 @@ def _connect(ray: ModuleType, address: str | None, threads: int) -> None:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ExecutorError(
             f"no Ray cluster answers at executor.address={address!r} ({error}); `ray start --head` "
-            "starts one on this machine, executor.address=null needs none. A cluster with token "
-            "authentication needs RAY_AUTH_MODE=token here, too"
+            "starts one on this machine; executor.address=null needs none. A cluster with token "
+            "authentication also needs RAY_AUTH_MODE=token here"
         ) from error
 
 

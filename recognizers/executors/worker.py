@@ -21,23 +21,23 @@ from typing import Any
 from recognizers.executors.base import ExecutorError, apply_logging_levels, portable
 
 BROKEN_OFF = 75
-"""Exit status of a worker that the parent ended during a call."""
+"""Exit status of a worker that its parent ended during a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Stands for a value that lies in a file."""
+    """A stand-in for a value that is stored in a file."""
 
     path: Path
 
     def load(self) -> Any:
-        """The value, its arrays mapped from the file: all processes read the same pages."""
+        """The value, its arrays mapped from the file, so that processes share the memory."""
         import joblib
 
         return joblib.load(self.path, mmap_mode="r")
 
 
-# A worker maps each value once. The parent has no use for it: the mapping would outlive the file.
+# A worker maps each value once. Not used in the parent, where the mapping would outlive the file.
 _load_once = functools.cache(Shared.load)
 
 
@@ -46,10 +46,10 @@ class Reports:
     """A pipe to the parent: log records, and (process id, position) of a call that begins."""
 
     pipe: Connection
-    lock: AbstractContextManager[Any]  # of all workers: what is longer than a page comes in parts
+    lock: AbstractContextManager[Any]  # of all workers: long reports are written in parts
 
     def put_nowait(self, report: logging.LogRecord | tuple[int, int]) -> None:
-        """Send one; the name is that of a queue, which QueueHandler writes to."""
+        """Send a report; QueueHandler expects this method of a queue."""
         with self.lock:
             self.pipe.send(report)
 
@@ -65,23 +65,23 @@ def start(reports: Reports, lifeline: Connection, levels: dict[str, int], thread
 
     Args:
         reports: where log records go.
-        lifeline: ends when this process shall; nothing else ever comes from it.
+        lifeline: closed when this process is to end; nothing is ever sent over it.
         levels: of loggers, see ``logging_levels``.
-        threads: of torch's operations, see ``call``.
+        threads: threads of torch's operations, see ``call``.
     """
     global _reports, _threads
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent ends its workers
     _reports, _threads = reports, threads
-    queue: Any = reports  # of a queue QueueHandler calls put_nowait, and nothing else
+    queue: Any = reports  # QueueHandler only calls put_nowait
     logging.root.addHandler(QueueHandler(queue))
     apply_logging_levels(levels)
     threading.Thread(target=_exit_at_the_end_of, args=(lifeline,), daemon=True).start()
 
 
 def _exit_at_the_end_of(lifeline: Connection) -> None:
-    """Break off a call when the parent wants it, or has died.
+    """End the process during a call when the parent asks for it, or has died.
 
-    A process killed while it sends a result would leave the parent waiting for the rest of it:
+    A process killed while it sends a result would leave the parent waiting for the rest, so
     between calls a worker of a living parent ends with its pool instead.
     """
     parent = multiprocessing.parent_process()
@@ -103,14 +103,14 @@ def _set_calling(value: bool) -> None:
 def call(position: int, payload: bytes) -> bytes:
     """Make a call.
 
-    Where the function's module imports torch, torch's operations use the threads asked for, be they
-    more than there are cores, which is all that torch takes of ``OMP_NUM_THREADS``. Others need not
-    wait seconds for torch.
+    If the function's module imports torch, torch's operations use the requested threads, even more
+    than there are cores, to which torch limits ``OMP_NUM_THREADS``. Other functions do not spend
+    seconds on importing torch.
 
     Args:
         position: of the call.
-        payload: the function and its arguments, pickled. They are read here, for what the pool
-            cannot read itself would break it.
+        payload: the function and its arguments, pickled. They are unpickled here, since a failure
+            to do so in the pool would break it.
 
     Returns:
         The result, pickled likewise.
@@ -137,9 +137,9 @@ def _read(payload: bytes) -> Any:
         return pickle.loads(payload)
     except (AttributeError, ImportError) as error:
         raise ExecutorError(
-            f"a worker cannot import what it shall call or read ({error}): functions and classes "
-            "must stand at the top level of a module that can be imported, not in a notebook or in "
-            "a program read from standard input"
+            f"a worker cannot import what it needs ({error}): functions and classes must be at the "
+            "top level of a module that can be imported, not in a notebook or in a program read "
+            "from standard input"
         ) from error
 
 

@@ -1,1 +1,1 @@
-"""An evaluation, from the request to its figures."""
+"""Evaluation of a system, from the request to the figures."""

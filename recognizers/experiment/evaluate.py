@@ -1,4 +1,4 @@
-"""A run: folds planned, shown to the guard, trained, tested, and pooled in one honest figure."""
+"""Runs an experiment: folds are planned, checked by the guard, trained, tested and pooled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate(request: Request, out: Path | None = None) -> Path:
-    """Run an experiment, or go on with one that was stopped.
+    """Run an experiment, or continue one that was stopped.
 
     Args:
         request: what to run.
@@ -40,12 +40,12 @@ def evaluate(request: Request, out: Path | None = None) -> Path:
         ConfigError: if an override or a setting does not fit.
         StoreError, FeatureFileError, FileNotFoundError: if clips cannot be read.
         ValueError: if clips, folds and model do not fit together.
-        NamesError: if names look alike, and ``request.names`` does not say what they are.
+        NamesError: if names look alike, and ``request.names`` does not say whether they differ.
         LeakageError: if a fold could know what it is tested on.
         RunError: if the folder holds another run.
         InUseError: if another process writes the folder.
-        TrainingError, ExecutorError: if a training goes astray or a worker dies; what ended is
-            kept, and the same command goes on.
+        TrainingError, ExecutorError: if a training diverges or a worker dies; finished folds are
+            kept, and the same command continues.
     """
     if request.split == "fit":
         raise ValueError("split fit tests nobody; recognizers.trained.fitting.fit is for it")
@@ -62,7 +62,7 @@ def evaluate(request: Request, out: Path | None = None) -> Path:
 
 
 def _train(run: Preparation, folder: RunFolder, seeds: Sequence[int]) -> None:
-    """Whatever of the pretrainings and folds is not in the folder yet."""
+    """Run the pretrainings and folds that are not in the folder yet."""
     keep_weights = run.options["keep_weights"]
     missing = [
         (plan, seed)
@@ -94,7 +94,7 @@ def _train(run: Preparation, folder: RunFolder, seeds: Sequence[int]) -> None:
 
 
 def _card(run: Preparation, plan: FoldPlan, seed: int, result: FoldResult) -> RecognizerCard:
-    """What the fold's recognizer is, and whom it has seen."""
+    """The card of the fold's recognizer."""
     before = None if plan.pretraining is None else run.groups[plan.pretraining].clips
     return card_of(
         run, plan.learned, before, result.statistics, result.epoch, seed, fold=plan.fold.name
@@ -108,7 +108,7 @@ def _pretrain(
     executor: Executor,
     work: Any,
 ) -> dict[tuple[int | None, int], Any]:
-    """Shared weights by pretraining and seed; what is in the folder is not trained again."""
+    """Shared weights by pretraining and seed; those in the folder are not trained again."""
     missing = [key for key in needed if not folder.has_pretrained(*key)]
     calls = [
         (work, run.groups[group].clips, pretraining_seed(seed, group)) for group, seed in missing
@@ -123,7 +123,7 @@ def _pretrain(
 
 
 def _executor(run: Preparation) -> dict[str, Any]:
-    """The executor's settings; folds side by side would all fill one GPU, unless that is wanted."""
+    """The executor's settings; on a GPU, folds run one at a time unless configured otherwise."""
     settings = dict(run.options["executor"])
     if settings["name"] == "local" and settings["workers"] is None and run.work.device == "cuda":
         settings["workers"] = 1

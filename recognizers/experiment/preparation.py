@@ -1,4 +1,4 @@
-"""A run before its training: clips, folds, what each may learn from, and the guard's consent."""
+"""Prepares a run: its clips, its folds, what each may learn from, and the guard's checks."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """Everything that is settled before training.
+    """Everything that is fixed before training.
 
     Attributes:
-        request: what was asked for.
+        request: the request.
         options: the resolved config ``evaluate``.
         data: the stores and files.
-        spelling: of the names that look alike in them.
+        spelling: spelling of the names that look alike in them.
         model: its config, size and reference.
         inputs: the tensors that the model reads, by name.
         plans: what each fold learns from.
         missing: classes that a fold cannot learn, by its name.
-        leaks: of each fold, those that were let pass.
+        leaks: the leaks allowed in each fold.
         groups: the pretrainings.
-        work: what workers share.
+        work: the data that workers share.
     """
 
     request: Request
@@ -65,7 +65,7 @@ class Preparation:
 
     @property
     def identity(self) -> RunIdentity:
-        """What the figures of a run depend on, seeds apart."""
+        """What the figures of a run depend on, except seeds."""
         request, work = self.request, self.work
         own_rates = work.fine_tuning != work.training
         return RunIdentity(
@@ -92,7 +92,7 @@ class Preparation:
 
 
 def load_settings(request: Request) -> DictConfig:
-    """The config ``evaluate``, as the request's overrides change it.
+    """The config ``evaluate`` with the request's overrides.
 
     Raises:
         ConfigError: if there is no such model, or an override does not fit.
@@ -112,17 +112,17 @@ def load_settings(request: Request) -> DictConfig:
 
 
 def prepare(request: Request, settings: DictConfig) -> Preparation:
-    """Read the clips, divide them, and show every fold to the guard.
+    """Read the clips, divide them, and have the guard check every fold.
 
     Args:
-        request: what is asked for.
+        request: the request.
         settings: the config ``evaluate``.
 
     Raises:
         ConfigError: if a setting does not fit.
         StoreError, FeatureFileError, FileNotFoundError: if clips cannot be read.
         ValueError: if clips, folds and model do not fit together.
-        NamesError: if names look alike, and ``request.names`` does not say what they are.
+        NamesError: if names look alike, and ``request.names`` does not say whether they differ.
         LeakageError: if a fold could know what it is tested on.
     """
     options = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
@@ -175,7 +175,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
 
 
 def _check_model(request: Request, options: Mapping[str, Any], model: Recognizer) -> None:
-    """Refuse what a model cannot do, and say what it will do in vain."""
+    """Refuse what a model cannot do, and warn of what will have no effect."""
     if model.fits_directly:
         unusable = {
             "--pretrain (--mix lets it learn from those clips, too)": bool(request.pretrain),
@@ -184,12 +184,12 @@ def _check_model(request: Request, options: Mapping[str, Any], model: Recognizer
         }
         if given := [name for name, wanted in unusable.items() if wanted]:
             raise ValueError(
-                f"{request.model} is fitted once, to all clips: {', '.join(given)} has no meaning"
+                f"{request.model} is fitted once, to all clips: {', '.join(given)} does not apply"
             )
     if "domain" in model.targets and not request.mix:
         logger.warning(
-            "%s learns to tell the databases under test from clips mixed in, and none are; give "
-            "a store of macro-expressions (--mix)",
+            "%s learns to distinguish mixed-in clips from those under test, but none are mixed in; "
+            "give a store of macro-expressions (--mix)",
             request.model,
         )
 
@@ -197,7 +197,7 @@ def _check_model(request: Request, options: Mapping[str, Any], model: Recognizer
 def _folds(
     request: Request, clips: ClipArrays, pool: ClipArrays | None, num_train: int
 ) -> list[Fold]:
-    """Over the clips of the databases under test, of which ``cross`` learns from the first."""
+    """The folds over the clips under test; ``cross`` trains on the first part."""
     if request.split == "fit":
         return []
     tested = [clip for clip, domain in zip(clips.clips, clips.domain, strict=True) if not domain]
@@ -220,7 +220,7 @@ def _training(settings: DictConfig, model: Recognizer) -> TrainingSettings:
 
 
 def _pretraining(settings: DictConfig) -> DictConfig:
-    """The config as pretraining changes it; what refers to the epochs follows them."""
+    """The config with pretraining's changes; settings that refer to the epochs follow them."""
     changed = copy.deepcopy(settings)
     if changed.pretraining.epochs is not None:
         changed.model.training.epochs = changed.pretraining.epochs
@@ -230,7 +230,7 @@ def _pretraining(settings: DictConfig) -> DictConfig:
 
 
 def _try_settings(work: Work, model: Recognizer) -> None:
-    """Let torch and the augmentations refuse what does not fit, before anything is begun."""
+    """Let torch and the augmentations refuse what does not fit, before anything starts."""
     Augmenting(work.augment, model.inputs)
     for settings in () if model.fits_directly else (work.training, work.pretraining):
         settings.make_scheduler(settings.make_optimizer(model))
@@ -258,4 +258,5 @@ def _data_used(part: Part) -> DataUsed:
         classes={name: counts[name] for name in part.data.classes},
         image_size=part.image_size,
         framing=part.framing,
+        phantom=part.phantom,
     )

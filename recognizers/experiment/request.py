@@ -1,4 +1,4 @@
-"""What a run is asked for."""
+"""The request for a run."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from recognizers.folds.splits import Split
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is to be run.
+    """What to run.
 
     Attributes:
-        split: how clips are divided (:mod:`recognizers.folds.splits`); ``"fit"``: they are
-            not, all are learned from.
+        split: how clips are divided (:mod:`recognizers.folds.splits`); ``"fit"``: not at all,
+            training uses all of them.
         model: name of a config in ``configs/model``.
-        data: stores (folders) and feature files (``.npz``) under test; of ``cross``, to learn from.
-        test: of ``cross``, stores and files to test on.
+        data: stores (folders) and feature files (``.npz``) under test; for ``cross``, to train on.
+        test: for ``cross``, stores and files to test on.
         pretrain: stores or files to pretrain on before every fold.
-        mix: stores or files to learn from beside the training clips of every fold.
-        groups: test K groups of people instead of single ones (``loso`` and ``cde``).
+        mix: stores or files to learn from besides the training clips of every fold.
+        groups: hold out K groups of people instead of single people (``loso`` and ``cde``).
         first_label: number of the first class in ``y`` of feature files; None: 0, and files without
             a clip of it are refused.
         classes: label scheme of the stores; None: ``three`` for ``cde``, else ``five``.
-        protocol: ``"paper"`` reproduces published habits: the epoch that scores best on the tested
-            person makes the headline, and all clips serve for pretraining. Its figures are marked.
-        names: what names that look alike are, such as the subjects ``006`` and ``6``:
-            ``"same"``, ``"distinct"``, or None, with which they are refused
-            (:mod:`mersynth.store.names`); published habits leave them apart, with a warning.
+        protocol: ``"paper"`` reproduces published practice: the headline is from the epoch that
+            scores best on the tested person, and pretraining uses all clips. Its figures are
+            marked.
+        names: whether names that look alike, such as the subjects ``006`` and ``6``, are the
+            ``"same"`` or ``"distinct"``; None refuses them (:mod:`mersynth.store.names`), or
+            under protocol ``"paper"`` keeps them distinct, with a warning.
         seeds: number of seeds.
-        seed: the first of them.
+        seed: the first seed.
         overrides: Hydra overrides of ``configs/evaluate.yaml``.
 
     Raises:
@@ -73,10 +74,10 @@ class Request:
         if not self.data:
             raise ValueError("give the clips: a store (--store) or a feature file (--data)")
         if (self.split == "cross") != bool(self.test):
-            raise ValueError("clips to test on (--test) are needed by cross, and by it alone")
+            raise ValueError("clips to test on (--test) are for cross, which needs them")
         files = [path for path in (*self.data, *self.test) if path.suffix == ".npz"]
         if self.classes is not None and len(files) == len((*self.data, *self.test)):
-            raise ValueError("classes relabels stores; those of a feature file are its own")
+            raise ValueError("classes relabels stores; feature files have their own classes")
         others = [path for path in (*self.pretrain, *self.mix) if path.suffix == ".npz"]
         if self.first_label is not None and not (files or others):
             raise ValueError(
@@ -93,7 +94,7 @@ class Request:
 
     @property
     def paths(self) -> dict[str, Sequence[Path]]:
-        """Stores and files by their role."""
+        """Stores and files by role."""
         own = {"train": self.data, "test": self.test} if self.test else {"real": self.data}
         return {**own, "mix": self.mix, "pretrain": self.pretrain}
 
@@ -104,7 +105,7 @@ class Request:
 
     @property
     def name(self) -> str:
-        """Of the run's folder, unless another is asked for."""
+        """Default name of the run's folder."""
         groups = f"{self.groups}groups" if self.groups else ""
         parts = [self.split, groups, self.model, *(path.stem for path in self.data)]
         for word, paths in (("on", self.test), ("pretrain", self.pretrain), ("mix", self.mix)):
@@ -113,7 +114,7 @@ class Request:
         return "_".join(filter(None, parts))
 
     def command(self, out: Path) -> str:
-        """The command that asks for this, with the run's folder."""
+        """The command that makes this run in the folder ``out``."""
         words = ["recognizers", self.split, "--model", self.model]
         flags = {"real": ("--store", "--data"), "pretrain": ("--pretrain", "--pretrain-data")}
         for role, paths in self.paths.items():

@@ -1,4 +1,4 @@
-"""Explanations of finished runs: where models looked, and how their features lie."""
+"""Explanations of finished runs: where models looked, and maps of their features."""
 
 from recognizers.explain.attention import attention_maps
 from recognizers.explain.au_cam import au_cam

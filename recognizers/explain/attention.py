@@ -18,15 +18,15 @@ def attention_maps(output: Output) -> Mapping[str, Tensor]:
     """The maps among a model's extras.
 
     MMNet's are ``attention_1`` ... ``attention_4``, Attn^i of each CA block (paper 001, eq. 1), in
-    [0, 1]. FRL-DGT's is ``face_weights``, what the full-face fusion layer gives each patch (paper
-    003, eq. 6): here the mean over its heads, and of FRL-DGT-S over the pairs of frames; it adds up
-    to 1.
+    [0, 1]. FRL-DGT's is ``face_weights``, the weight of each patch in the full-face fusion layer
+    (paper 003, eq. 6): the mean over its heads, and for FRL-DGT-S over the pairs of frames; it adds
+    up to 1.
 
     Args:
-        output: of a model in evaluation mode.
+        output: output of a model in evaluation mode.
 
     Returns:
-        (B, h, w) each, by name, in the model's own resolution; empty where a model has no map.
+        (B, h, w) each, by name, at the model's own resolution; empty if a model has no map.
     """
     maps = {
         name: value.detach()[:, 0]

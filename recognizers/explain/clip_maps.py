@@ -31,12 +31,12 @@ _Explain = Callable[[Recognizer, Mapping[str, Tensor], Output, Tensor], Maps]
 
 @dataclass(frozen=True, slots=True)
 class ExplainedClips:
-    """Clips with what their fold's model looked at; row ``i`` of everything is about one clip.
+    """Clips with what their fold's model looked at; row ``i`` of every array is one clip.
 
     Attributes:
-        rows: of the clips in the run's ``ClipArrays``.
+        rows: rows of the clips in the run's ``ClipArrays``.
         fold: name of the fold that tested it.
-        predicted: index of the class that its model names.
+        predicted: index of the class that its model predicts.
         explained: index of the class whose evidence a class activation map shows.
         maps: (N, h, w) float32 each, 0 or more, by the map's name.
     """
@@ -118,8 +118,8 @@ def _maker(run: OpenedRun, method: MapMethod, model: Recognizer) -> _Explain:
         return lambda model, inputs, output, classes: _attention(run, output)
     if method == "au-cam" and not isinstance(model, DualBranch):
         raise RunError(
-            f"{run.path} is a run of {run.model_name}; AU-CAM is of AU features as dual_branch has "
-            "them: choose --method grad-cam"
+            f"{run.path} is a run of {run.model_name}; AU-CAM needs dual_branch's AU features: "
+            "choose --method grad-cam"
         )
     try:
         layers = cam_layers(run.model_name, model)

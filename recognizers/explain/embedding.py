@@ -1,4 +1,4 @@
-"""t-SNE of what a fold's classifier reads (paper 000, 4.6.1)."""
+"""t-SNE of the features that a fold's classifier reads (paper 000, 4.6.1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recognizers.explain.opening import FoldModel, OpenedRun
 logger = logging.getLogger(__name__)
 
 _PERPLEXITY = 30.0  # scikit-learn's own
-_COMPONENTS = 50  # its documentation advises to bring many features to so many before
+_COMPONENTS = 50  # its documentation advises to reduce many features to about 50 first
 _FEWEST = 4
 _AT_ONCE = 32
 
@@ -24,11 +24,11 @@ class Embedding:
 
     Attributes:
         fold: name of the fold.
-        rows: (N,) of the clips.
-        held_out: (N,) bool: tested by the fold; from the others its model has learned, or could
-            have.
+        rows: (N,) rows of the clips.
+        held_out: (N,) bool: tested by the fold; its model has learned, or could have learned, from
+            the others.
         points: (N, 2) float32.
-        perplexity: that t-SNE had.
+        perplexity: t-SNE's perplexity.
     """
 
     fold: str
@@ -39,11 +39,11 @@ class Embedding:
 
 
 def embed(run: OpenedRun, fold: FoldModel) -> Embedding:
-    """Bring the features of all clips under test to two dimensions by one fold's model.
+    """Map the features of all clips under test to two dimensions, by one fold's model.
 
-    Features of two folds are of two networks and have no axis in common: joined in one t-SNE they
-    would fall apart by fold. So the clips of other folds are there for comparison, marked as what
-    they are to this model: clips that it may have learned from.
+    Features of two folds come from two networks and have no common axes: in one t-SNE they would
+    cluster by fold. The clips of other folds are there for comparison, marked as clips that this
+    model may have learned from.
 
     Raises:
         ValueError: if there are fewer than four clips.
@@ -71,7 +71,7 @@ def tsne(features: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
         seed: of its optimiser.
 
     Returns:
-        (N, 2) float32, and the perplexity: 30, or a third of the other clips where these are few.
+        (N, 2) float32, and the perplexity: 30, or a third of the other clips if they are few.
 
     Raises:
         ValueError: if there are fewer than four clips.

@@ -1,4 +1,4 @@
-"""The page of a run's t-SNE: the clips as each fold's model sees them."""
+"""The page of a run's t-SNE: one picture of the clips for each fold's model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from recognizers.report.page import describe_split
 from recognizers.report.rendering import render
 
 _SIDE, _MARGIN = 360.0, 14.0  # of a drawing
-_MOST_SETS = 11  # with a colour of their own
+_MOST_SETS = 11  # AU sets with their own colour
 _REST = "other sets"
 _NO_AU = "no AU"
 _GREY = "#8b939c"
-# Distinguished by those who see few colours, too (Okabe and Ito), on light and on dark paper.
+# Safe for colour-blind readers (Okabe and Ito), on light and dark backgrounds.
 _CLASS_COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#a08600", "#7b5ea7"),
 )
@@ -51,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A fold's clips; those held out last, so that they lie above."""
+    """A fold's clips; those held out come last, to be drawn on top."""
 
     fold: str
     perplexity: float
@@ -64,8 +64,8 @@ def write_embedding_page(run: OpenedRun, embeddings: Sequence[Embedding], page: 
 
     Args:
         run: the run.
-        embeddings: one a fold, of the same clips.
-        page: where to.
+        embeddings: one per fold, of the same clips.
+        page: path of the page.
 
     Returns:
         The page.
@@ -120,7 +120,7 @@ def _set_keys(sets: Sequence[str]) -> list[Key]:
 
 
 def _hue(hue: float, odd: int) -> str:
-    """A colour of some hue; neighbours differ in lightness, too."""
+    """A colour of a hue; neighbours also differ in lightness."""
     red, green, blue = colorsys.hls_to_rgb(hue, 0.42 if odd else 0.58, 0.72)
     return "#" + "".join(f"{round(255 * value):02x}" for value in (red, green, blue))
 

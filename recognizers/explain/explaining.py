@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 Method = Literal[MapMethod, "tsne"]
 
-_MOST_FOLDS = 4  # of a page of t-SNE
+_MOST_FOLDS = 4  # on a page of t-SNE
 
 
 def explain(
@@ -45,28 +45,28 @@ def explain(
                   Grad-CAM beside it, as in the paper's Figure 6
     grad-cam      Grad-CAM of the models of :func:`recognizers.explain.layer_maps.cam_layers`
     attention     attention maps of MMNet, FRL-DGT and FRL-DGT-S
-    tsne          t-SNE of the features of the folds that tested most clips, four at most, coloured
+    tsne          t-SNE of the features in the folds that tested most clips, at most four, coloured
                   by class and by AU set
     ============  ==================================================================================
 
     Args:
         run: folder of a finished run that was made with ``keep_weights=true``.
         method: one of these.
-        out: a folder; None: ``explain`` in the run's.
-        clips: ids (``samm/006/006_1_2``) of tested clips; None: all. Of ``tsne``, those whose folds
-            are shown.
-        target: the class that Grad-CAM explains: the one that the model names, or the true one.
-        seed: whose folds, of a run with several seeds; None: the first.
+        out: a folder; None: ``explain`` in the run's folder.
+        clips: ids (``samm/006/006_1_2``) of tested clips; None: all. For ``tsne``, they choose the
+            folds that are shown.
+        target: the class that Grad-CAM explains: the predicted or the true one.
+        seed: the seed whose folds are explained; None: the first.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
     Returns:
-        The page ``<method>.html``, which needs nothing but itself; beside it ``<method>.npz``: ids
-        (``clip``), ``fold``, ``true``, ``predicted``, ``explained`` and an array ``map_<name>``
-        (N, h, w) a map, or of ``tsne`` ``clip``, ``fold``, ``held_out``, ``points``.
+        The self-contained page ``<method>.html``; beside it ``<method>.npz``: ids (``clip``),
+        ``fold``, ``true``, ``predicted``, ``explained`` and an array ``map_<name>`` (N, h, w) per
+        map, or for ``tsne`` ``clip``, ``fold``, ``held_out``, ``points``.
 
     Raises:
-        RunError: if the folder is not a finished run, its folds kept no weights, what it was made
-            of is gone or has changed, or its model has no such explanation.
+        RunError: if the folder is not a finished run, its folds kept no weights, its data are
+            missing or have changed, or its model has no such explanation.
         InUseError: if another process draws the same page.
         ValueError: if there is no such method, target or clip.
     """
@@ -120,7 +120,7 @@ def _wanted(run: OpenedRun, clips: Sequence[str] | None) -> list[int]:
     if clips is None:
         return [run.row[clip] for clip in tested]
     if not clips:
-        raise ValueError("clips: name one at least, or leave it out for all")
+        raise ValueError("clips: give one or more, or leave it out for all")
     if unknown := sorted(set(clips) - set(tested)):
         raise ValueError(
             f"clips: {listed(unknown, 5)} are not tested by the run {run.path}; it tests "

@@ -1,4 +1,4 @@
-"""Grad-CAM (Selvaraju et al., ICCV 2017), by captum: which places speak for a class."""
+"""Grad-CAM (Selvaraju et al., ICCV 2017), by captum: where the evidence for a class is."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def grad_cam(
     classes: Tensor,
     layers: Sequence[CamLayer],
 ) -> Tensor:
-    """ReLU of activations, each channel weighed by the mean gradient of a class's logit.
+    """ReLU of activations, each channel weighted by the mean gradient of a class's logit.
 
     Layers that see the same part of the image (the streams of a model) are added before the ReLU,
-    as if their channels were of one layer. Layers of the halves fill their half. Of clips, the mean
-    over the time that is left in the layer.
+    as if their channels were of one layer. Layers of the halves fill their half. For clips, the map
+    is the mean over the layer's remaining time steps.
 
     Args:
         model: in evaluation mode.
@@ -42,7 +42,7 @@ def grad_cam(
     names = list(inputs)
 
     def logits(*tensors: Tensor) -> Tensor:
-        # Of the inputs, so that there is a gradient where all parameters are frozen, too.
+        # The inputs require a gradient, so that there is one even if all parameters are frozen.
         return model(**dict(zip(names, tensors, strict=True))).logits
 
     count = len(classes)
@@ -53,7 +53,7 @@ def grad_cam(
         method = LayerGradCam(logits, model.get_submodule(layer.name))
         with torch.enable_grad():
             found = method.attribute(given, target=classes).detach()  # (B, 1, [T,] h, w)
-        # A model of clips may have its frames in the batch.
+        # A model of clips may have put its frames into the batch dimension.
         found = found.reshape(count, -1, *found.shape[-2:]).mean(1)
         rows = layer.rows(height)
         result[:, rows] += resize(found, (rows.stop - rows.start, width))

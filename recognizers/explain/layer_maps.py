@@ -1,4 +1,4 @@
-"""Which layers of a system hold a map of the face, and what they put out."""
+"""The layers of a system whose output is a map of the face, and their outputs."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from mersynth.facs.regions import half_rows
 from recognizers.models.base import Recognizer
 from recognizers.models.dual_branch import DualBranch
 
-# By registered name: the last layer of each stream whose output has a place for every activation.
-# What a layer puts out must be one tensor, (B, C, h, w) or (B, C, T, h, w), and it is called once.
+# By registered name: the last layer of each stream whose output is a map. The output must be one
+# tensor, (B, C, h, w) or (B, C, T, h, w), and the layer must be called once.
 _LAYERS: dict[str, tuple[str, ...]] = {
     "au_gacn": ("stpnet.pool4",),
-    "capsulenet": ("trunk",),  # the capsules' own maps are of 6 x 6 places, before any ReLU
+    "capsulenet": ("trunk",),  # the capsules' own maps have 6 x 6 positions, before any ReLU
     "dssn": ("streams.flow_magnitude", "streams.flow_strain"),
-    "frl_dgt": ("fusion.embed_face.0",),  # behind it there are tokens, and no map
+    "frl_dgt": ("fusion.embed_face.0",),  # after it there are tokens, not maps
     "frl_dgt_s": ("fusion.embed_face.0",),
     "mer_gcn": ("backbone.pool4",),
-    "mmnet": ("blocks.3.norm2",),  # the block itself puts out its attention, too
+    "mmnet": ("blocks.3.norm2",),  # the block itself also returns its attention
     "nmer": ("trunk",),
     "off_apexnet": ("streams.u.pool2", "streams.v.pool2"),
     "resnet18": ("trunk.layer4",),
@@ -39,7 +39,7 @@ class CamLayer:
     """A layer whose output is a map of the face.
 
     Attributes:
-        name: of the module within the model.
+        name: name of the module within the model.
         region: the part of the image that it sees.
     """
 
@@ -58,7 +58,7 @@ def cam_layers(name: str, model: Recognizer) -> tuple[CamLayer, ...]:
     names of modules that see the whole face.
 
     Args:
-        name: under which the system is registered.
+        name: the system's registered name.
         model: the system.
 
     Raises:
@@ -68,12 +68,12 @@ def cam_layers(name: str, model: Recognizer) -> tuple[CamLayer, ...]:
         return tuple(CamLayer(f"branches.{region}.layer4", region) for region in model.regions)
     names = getattr(model, "cam_layers", None) or _LAYERS.get(name, ())
     if model.fits_directly:
-        raise ValueError(f"Grad-CAM needs gradients, and {name} does not learn by them")
+        raise ValueError(f"Grad-CAM needs gradients, but {name} does not learn by gradients")
     if not names:
         allowed = ", ".join(sorted({*_LAYERS, "dual_branch"}))
         raise ValueError(
-            f"{name} has no layer through whose map of the face its gradients pass; Grad-CAM "
-            f"explains {allowed}, and any model with an attribute cam_layers"
+            f"{name} has no layer with a map of the face and gradients; Grad-CAM explains "
+            f"{allowed}, and any model with an attribute cam_layers"
         )
     known = dict(model.named_modules())
     if missing := [layer for layer in names if layer not in known]:
@@ -86,7 +86,7 @@ def cam_layers(name: str, model: Recognizer) -> tuple[CamLayer, ...]:
 
 @contextmanager
 def outputs_of(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Within, what each named module put out last, by its name."""
+    """Inside the context, the latest output of each named module, by its name."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str, module: nn.Module, given: object, output: Tensor) -> None:

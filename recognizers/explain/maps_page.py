@@ -17,9 +17,9 @@ from recognizers.explain.pictures import backgrounds, overlay, picture, scale_ba
 from recognizers.report.page import describe_split
 from recognizers.report.rendering import render
 
-_MOST_SHOWN = 200  # clips with pictures of their own: some megabytes
-_MEAN_SIDE = 64  # at which maps of any size are averaged
-_FEWEST = 2  # clips of a mean
+_MOST_SHOWN = 200  # clips with their own pictures: some megabytes
+_MEAN_SIDE = 64  # size at which maps are averaged
+_FEWEST = 2  # clips in a mean
 
 _TITLES: dict[MapMethod, str] = {
     "au-cam": "AU-CAM",
@@ -31,7 +31,7 @@ _LABELS = {"au_cam": "AU-CAM", "grad_cam": "Grad-CAM", "face_weights": "Full-fac
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A clip's pictures: its face, then a map each."""
+    """A clip's pictures: its face, then its maps."""
 
     clip: str
     aus: str
@@ -61,14 +61,14 @@ def write_maps_page(
         method: what made the maps.
         target: the class that Grad-CAM explains.
         explained: the clips.
-        page: where to.
+        page: path of the page.
 
     Returns:
         The page.
     """
     faces = backgrounds(run, explained.rows.tolist())
     shown = _shown(run, explained)
-    # Attention is seldom near to 0, a sigmoid's least of all.
+    # Attention is seldom near 0, especially that of a sigmoid.
     from_zero = method != "attention"
     groups = {
         name: [
@@ -102,12 +102,12 @@ def write_maps_page(
 
 
 def label_of(name: str) -> str:
-    """What a map is called on the page."""
+    """The name of a map on the page."""
     return _LABELS.get(name, name.replace("_", " ").capitalize())
 
 
 def aus_of(cell: str) -> str:
-    """The certain AUs of a cell in rising order, without sides and letters; empty of none."""
+    """The certain AUs of a cell in rising order, without sides and letters; empty if none."""
     return "+".join(map(str, sorted(parse_au_cell(cell).numbers)))
 
 
@@ -116,7 +116,7 @@ def _true(run: OpenedRun, explained: ExplainedClips, index: int) -> str:
 
 
 def _shown(run: OpenedRun, explained: ExplainedClips) -> list[int]:
-    """Which clips have pictures of their own: all, or evenly many of each class, AUs together."""
+    """The clips with their own pictures: all, or equally many of each class, same AUs together."""
     clips = [run.clips.clips[i] for i in explained.rows]
     order = sorted(
         range(len(clips)),
@@ -178,7 +178,7 @@ def _means(
     faces: Sequence[np.ndarray],
     from_zero: bool,
 ) -> list[Mean]:
-    """Means of groups of two clips or more, in which every clip counts alike."""
+    """Means of groups of two or more clips, with equal weights."""
     means = []
     for name, (note, chosen) in members.items():
         if len(chosen) < _FEWEST:
@@ -194,7 +194,7 @@ def _means(
 
 
 def _unit(heat: np.ndarray) -> np.ndarray:
-    """A map at the size of means, with a mass of 1; one without mass stays so."""
+    """A map at the size of means, scaled to a sum of 1; an all-zero map is kept."""
     side = (_MEAN_SIDE, _MEAN_SIDE)
     resized = cv2.resize(heat.astype(np.float32), side, interpolation=cv2.INTER_LINEAR)
     total = float(resized.sum())

@@ -1,4 +1,4 @@
-"""A finished run, its clips as its models read them, and the trained model of each fold."""
+"""Opens a finished run: its clips as its models read them, and each fold's trained model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from recognizers.training.trainer import Statistics, Training, standardised
 
 logger = logging.getLogger(__name__)
 
-# Two machines compute a probability alike but for rounding; another model does not.
+# Probabilities differ between machines only by rounding; those of another model differ more.
 _TOLERANCE = 0.02
 
 
@@ -44,10 +44,10 @@ class FoldModel:
 
     Attributes:
         name: of the fold.
-        rows: of the clips that it was tested on, in the run's ``ClipArrays``.
-        model: in evaluation mode, on its device.
-        probabilities: (len(rows), C) that the run has written for these clips.
-        read: gives the model's inputs, (n, ...) each on its device, of rows.
+        rows: rows of its test clips in the run's ``ClipArrays``.
+        model: the model in evaluation mode, on its device.
+        probabilities: (len(rows), C), as recorded by the run for these clips.
+        read: returns the model's inputs for rows, (n, ...) each, on its device.
     """
 
     name: str
@@ -57,11 +57,11 @@ class FoldModel:
     read: Callable[[Sequence[int]], dict[str, Tensor]]
 
     def check(self, predicted: Tensor, positions: Sequence[int], path: Path) -> None:
-        """Refuse a model that does not predict what the run says.
+        """Refuse a model that does not predict what the run recorded.
 
         Args:
             predicted: (n, C) logits of the clips at some positions of ``rows``.
-            positions: these.
+            positions: these positions.
             path: the run's folder.
 
         Raises:
@@ -71,8 +71,8 @@ class FoldModel:
         difference = float(np.abs(found - self.probabilities[list(positions)]).max())
         if difference > _TOLERANCE:
             raise RunError(
-                f"{path}: fold {self.name} predicts its clips otherwise than the run says, by up "
-                f"to {difference:.2f}: weights, code or options have changed since; make the run "
+                f"{path}: fold {self.name} predicts its clips otherwise than recorded, by up to "
+                f"{difference:.2f}: weights, code or options have changed since; make the run "
                 "again"
             )
 
@@ -82,20 +82,20 @@ class OpenedRun:
 
     Args:
         path: the run's folder.
-        seed: whose folds; None: the run's first.
+        seed: the seed whose folds are opened; None: the run's first.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
     Attributes:
         run: as reports read it.
-        seed: whose folds.
+        seed: the seed whose folds are opened.
         options: the resolved config.
-        parts: stores and files, those of pretraining apart.
-        spelling: of the names in them, as the run has them.
+        parts: stores and files, except those of pretraining.
+        spelling: the spelling of names in them that the run used.
         clips: all clips of ``parts``, those under test first.
 
     Raises:
-        RunError: if the folder is no finished run, its folds kept no weights, or what it was made
-            of is gone or has changed.
+        RunError: if the folder is not a finished run, its folds kept no weights, or its data are
+            missing or have changed.
     """
 
     def __init__(self, path: Path, seed: int | None = None, device: str = "auto") -> None:
@@ -111,7 +111,7 @@ class OpenedRun:
         self.scheme = self.results.scheme
         self._check_weights()
         self.model_name = self.results.model.name
-        # Whatever was said of names then holds now; a run before that has left them apart.
+        # The run's choice of names still holds; runs made before that choice kept them distinct.
         self.parts, self.spelling = reconcile_parts(
             self._read_parts(), self.results.names, strict=False
         )
@@ -133,7 +133,7 @@ class OpenedRun:
 
     @cached_property
     def records(self) -> list[FoldRecord]:
-        """What each fold of the seed gave, in the order of the folds."""
+        """The record of each fold of the seed, in the order of the folds."""
         return [read(self._file(i, ".json"), FoldRecord) for i in range(len(self.results.folds))]
 
     @property
@@ -171,7 +171,7 @@ class OpenedRun:
         return self.path / "folds" / f"{self.seed}_{index:04}{suffix}"
 
     def _kept(self, index: int) -> Path:
-        """The card of a fold's recognizer; runs of before kept bare weights beside the record."""
+        """The card of a fold's recognizer; earlier runs kept only weights beside the record."""
         return self._file(index, "") / CARD
 
     def _read_options(self) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class OpenedRun:
     def _how_to_keep_them(self) -> str:
         file = self.path / RUN
         command = read(file, RunIdentity).command if file.is_file() else None
-        if command is None:  # of a run of before
+        if command is None:  # an earlier run
             return "repeat the command that made the run with keep_weights=true"
         return f"this trains them again and keeps them:\n{command} keep_weights=true"
 
@@ -209,7 +209,7 @@ class OpenedRun:
         for part in self.results.data:
             if part.role != "pretrain":
                 paths.setdefault(part.role, []).append(Path(part.path))
-        # In the run's own order of roles, for rows are counted through them.
+        # In the run's order of roles, since rows are numbered across them.
         roles = ("real", "train", "test", "mix")
         ordered: dict[str, Sequence[Path]] = {r: paths[r] for r in roles if r in paths}
         model = outline(self.model_name, 2, **self.options["model"]["options"])
@@ -232,7 +232,7 @@ class OpenedRun:
         ]
         if wrong or self.classes != self.results.classes:
             raise RunError(
-                f"{self.path}: its data no longer give the clips and classes of the run "
+                f"{self.path}: its data no longer have the clips and classes of the run "
                 f"({', '.join(wrong[:5]) or 'other classes'}); make the run again"
             )
 
@@ -256,20 +256,20 @@ class OpenedRun:
         return model.to(self.device).eval()
 
     def _scales(self, index: int, rows: Sequence[int], model: Recognizer) -> Statistics:
-        """Of bare weights: measured on the fold's training clips again, planned as the run did."""
+        """For weights without a card: measured again on the fold's training clips."""
         block = self.options["model"].get("training") or {}
         if not block.get("standardise"):
             return {}
         settings = TrainingSettings.from_config(block, model.fits_directly)
         learned = self._learned(index, rows)
-        # A fresh model: what a training begins with must not touch the trained one.
+        # A fresh model, since setting up a training must not change the trained one.
         fresh = create_model(self.model_name, len(self.classes), **self.options["model"]["options"])
         return Training(
             fresh.to(self.device), self.clips, learned, settings, {}, self.device
         ).statistics
 
     def _learned(self, index: int, rows: Sequence[int]) -> tuple[int, ...]:
-        """Rows that the fold has learned from, planned as the run did."""
+        """Rows that the fold trained on, planned as in the run."""
         roles = [part.role for part in self.parts for _ in part.data.clips]
         tested = set(rows)
         source = "train" if self.results.split == "cross" else "real"
@@ -281,7 +281,7 @@ class OpenedRun:
         if (len(train), len(plan.learned) - len(train)) != (learned.train, learned.mixed):
             raise RunError(
                 f"{self.path}: fold {learned.name} learned from {learned.train} clips and "
-                f"{learned.mixed} mixed in, its data now give {len(train)} and "
+                f"{learned.mixed} mixed in, but its data now give {len(train)} and "
                 f"{len(plan.learned) - len(train)}; make the run again"
             )
         return plan.learned

@@ -11,18 +11,18 @@ from mersynth.pages.pictures import data_url
 from recognizers.explain.opening import OpenedRun
 
 _SIDE = 192  # pixels of a picture on the page
-_STRONGEST = 0.85  # of the heat over the face
+_STRONGEST = 0.85  # largest opacity of the heat map over the face
 
 
 def backgrounds(run: OpenedRun, rows: Sequence[int]) -> list[np.ndarray]:
-    """What maps are laid over: the apex frame of each clip.
+    """The image under a clip's maps: its apex frame.
 
-    A clip without an apex shows the frame in its middle; one of a feature file, which has no
-    frames, the mean of what its first input's channels hold, from least to most.
+    A clip without an apex shows its middle frame; one of a feature file, which has no frames, the
+    mean magnitude of its first input's channels, scaled from smallest to largest.
 
     Args:
         run: the run.
-        rows: of the clips.
+        rows: rows of the clips.
 
     Returns:
         (H, W, 3) uint8 RGB each.
@@ -55,10 +55,10 @@ def overlay(face: np.ndarray, heat: np.ndarray, from_zero: bool = True) -> np.nd
     Args:
         face: (H, W, 3) uint8 RGB.
         heat: (h, w) of any size, 0 or more; coloured up to its largest value.
-        from_zero: colour from 0 on; False: from the smallest value on, of maps that have a floor.
+        from_zero: colours start at 0; False: at the smallest value, for maps far from 0.
 
     Returns:
-        (S, S, 3) uint8 RGB: the face in grey, the warmer and the more opaque the higher the map.
+        (S, S, 3) uint8 RGB: the face in grey; higher values are warmer and more opaque.
     """
     face = picture(face)
     grey = cv2.cvtColor(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

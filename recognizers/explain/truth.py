@@ -1,4 +1,4 @@
-"""How much of a map lies where the face truly moves: measured on the phantom."""
+"""How much of a map lies where the face really moves, measured on the phantom."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ THRESHOLD = 0.25
 def apex_flow(spec: ClipSpec, image_size: int) -> np.ndarray:
     """The expression's true flow at a phantom clip's apex.
 
-    The head is held as it is at the apex, so that its drift from onset to apex does not count as a
-    movement of the face; a blink does not count either.
+    The head is held in its pose at the apex, so that its drift from onset to apex does not count as
+    movement of the face; blinks do not count either.
 
     Args:
         spec: which clip, as :func:`mersynth.phantom.population.clip_specs` plans it.
         image_size: side of the frames in pixels.
 
     Returns:
-        (2, H, W) float32, pixels to the right and down, at the places of the face at rest.
+        (2, H, W) float32, pixels to the right and down, at the positions of the face at rest.
     """
     clip = spec.clip
     renderer = PhantomRenderer(PhantomSubject.sample(spec.subject), image_size)
@@ -63,14 +63,14 @@ def moving_region(flow: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
 
 
 def mass_inside(heat: np.ndarray, region: np.ndarray) -> float:
-    """Share of a map's mass within a region; of a uniform map, the region's share of the image.
+    """Share of a map's sum that lies in a region; for a uniform map, the region's relative area.
 
     Args:
         heat: (H, W), 0 or more.
         region: (H, W) bool.
 
     Returns:
-        In [0, 1]; NaN of a map without mass.
+        In [0, 1]; NaN for an all-zero map.
 
     Raises:
         ValueError: if the shapes differ, or the map has values below 0.

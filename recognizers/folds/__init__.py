@@ -1,1 +1,1 @@
-"""Who is tested and who is learnt from, and the guard that lets nothing leak between them."""
+"""Who is tested and who is trained on, and the guard against leakage between them."""

@@ -1,26 +1,25 @@
-"""The leakage guard: what a fold learned from, held against the people that it tests.
+"""The leakage guard: checks what a fold learned from against the people that it tests.
 
 The rule, for a fold that tests the people S:
 
-- A real clip may be learned from if it shows nobody of S; in leave-one-video-out, if it is not a
-  test clip. That holds for the fold's training clips, for the clips that epochs are chosen on, and
-  for the clips that any checkpoint was trained on which the fold starts from.
-- A synthetic clip may be learned from if nobody of S is its face or its template's subject, and all
-  of S are among the subjects that its generator never saw. Leave-one-video-out is no exception: a
-  generator that saw the person may have seen the test clip, and a clip does not say which clip its
-  face was taken from.
-- Normalisation statistics, class weights and the banks that augmentations borrow from are of the
-  clips that the fold learns from, and of no others.
-- What says nothing of its origin is refused: a synthetic clip without unseen subjects, a bank
-  without ids, a checkpoint whose clips are not known.
+- A real clip may be used if it shows nobody of S; in leave-one-video-out, if it is not a test
+  clip. That holds for the fold's training clips, for the clips that epochs are chosen on, and for
+  the clips behind any checkpoint that the fold starts from.
+- A synthetic clip may be used if nobody of S is its face or its template's subject, and all of S
+  are among the subjects that its generator never saw. This holds for leave-one-video-out, too: a
+  generator that saw the person may have seen the test clip, and a clip does not record which clip
+  its face was taken from.
+- Normalisation statistics, class weights and the banks that augmentations borrow from are computed
+  from the clips that the fold trains on, and from no others.
+- Anything of unknown origin is refused: a synthetic clip without unseen subjects, a bank without
+  ids, a checkpoint whose clips are unknown.
 
-:func:`check_fold` raises; only the protocol ``paper`` lifts it. :func:`usable_clips` chooses
-clips by the same rule. People and clips are told apart by their ids, letter for letter:
-:func:`mersynth.store.names.reconcile` finds ids that differ by their spelling alone (``006`` and
-``6``), and every run calls it before its folds are planned; whoever calls the guard alone calls it
-first.
-That two databases filmed one person, or that a bank is of another store with the same ids, the
-guard cannot know.
+:func:`check_fold` raises an error; only the protocol ``paper`` allows leaks.
+:func:`usable_clips` chooses clips by the same rule. Ids of people and clips are compared letter for
+letter: :func:`mersynth.store.names.reconcile` finds ids that differ only in spelling (``006`` and
+``6``). Every run calls it before planning its folds; whoever uses the guard directly must, too.
+The guard cannot know that two databases filmed the same person, or that a bank comes from another
+store with the same ids.
 """
 
 from __future__ import annotations
@@ -50,10 +49,10 @@ BANK = "bank"  # "bank: its name" as the kind of a leak, and so for checkpoints
 CHECKPOINT = "checkpoint"
 
 _SHOWN = 10  # clips that an error names of each kind
-_UNKNOWN = "names no generator: where it comes from is not known"
-_OWN = "compute them from the clips that this fold learns from"
+_UNKNOWN = "names no generator: its origin is unknown"
+_OWN = "compute them from the clips that this fold trains on"
 _ADVICE = {
-    TRAINING: "learn from the fold's training part only",
+    TRAINING: "train on the fold's training part only",
     SYNTHETIC: (
         "choose them with usable_clips; `mersynth train --subject-groups K`, then `mersynth "
         "generate`, make clips whose generators never saw the people of a fold"
@@ -61,13 +60,13 @@ _ADVICE = {
     SELECTION: "choose on people of the training part (selection=inner), or fix the epochs",
     STATISTICS: _OWN,
     WEIGHTS: _OWN,
-    BANK: "make the bank of the clips that this fold learns from (ClipBank.from_store)",
+    BANK: "make the bank of the clips that this fold trains on (ClipBank.from_store)",
     CHECKPOINT: "pretrain on clips that all folds of a group may use (pretraining_groups)",
 }
 
 
 class Bank(typing.Protocol):
-    """What the guard reads of a :class:`mersynth.augment.bank.ClipBank`."""
+    """The part of :class:`mersynth.augment.bank.ClipBank` that the guard reads."""
 
     @property
     def clip_ids(self) -> tuple[str, ...]:
@@ -84,17 +83,17 @@ class FoldInputs:
 
     Attributes:
         name: the fold's name.
-        test: clips that are tested, all real.
+        test: the tested clips, all real.
         held_out: what the fold holds out, a person or (leave one video out) a clip.
-        real: real clips that the weights learn from in this fold.
-        synthetic: synthetic clips that they learn from, pretrained on or mixed in.
+        real: real clips that the fold trains on.
+        synthetic: synthetic clips that it trains on, by pretraining or mixed in.
         selection: clips that epochs, or anything else, are chosen on.
         statistics: ids of the clips that normalisation was measured on; empty for constants.
         class_weights: ids of the clips whose classes were counted; empty for no weights.
-        banks: banks of clips that augmentations borrow from, by a name to call them.
-        checkpoints: for each file of weights that training starts from, the clips that it was
-            trained on, real and synthetic; none for weights that never saw the databases' people
-            (ImageNet's), None if that is not known.
+        banks: banks of clips that augmentations borrow from, by name.
+        checkpoints: for each weights file that training starts from, the clips that it was
+            trained on, real and synthetic; empty for weights that never saw the databases' people
+            (ImageNet's), None if unknown.
 
     Raises:
         ValueError: if there is no test clip, or one is synthetic.
@@ -133,7 +132,7 @@ class Leak:
     """A way in which a fold could know what it is tested on.
 
     Attributes:
-        kind: what the clip came in by, for instance ``"synthetic clips"``.
+        kind: how the clip was used, for instance ``"synthetic clips"``.
         clip: id of the clip; empty where a whole bank or checkpoint is of unknown origin.
         reason: what is wrong with it.
     """
@@ -144,7 +143,7 @@ class Leak:
 
 
 class LeakageError(Exception):
-    """A fold learned from what it must not.
+    """A fold used clips that it must not.
 
     Attributes:
         leaks: all of them; the message names the first ten of each kind.
@@ -160,14 +159,14 @@ def check_fold(inputs: FoldInputs, protocol: Protocol = "strict") -> tuple[Leak,
 
     Args:
         inputs: everything that its figures depend on.
-        protocol: ``"paper"`` follows published habits and lets leaks pass with a warning, all but
+        protocol: ``"paper"`` follows published practice and allows leaks with a warning, except
             real test clips (or people) among the fold's own training clips.
 
     Returns:
-        The leaks that were let pass, so that the figures can be marked: none if strict.
+        The leaks that were allowed, so that the figures can be marked; none if strict.
 
     Raises:
-        LeakageError: naming the clips, grouped by what they came in by.
+        LeakageError: naming the clips, grouped by how they were used.
         ValueError: if the protocol is unknown.
     """
     check_choice("protocol", protocol, get_args(Protocol))
@@ -176,26 +175,26 @@ def check_fold(inputs: FoldInputs, protocol: Protocol = "strict") -> tuple[Leak,
     if forbidden:
         raise LeakageError(inputs.name, forbidden)
     if leaks:
-        logger.warning("protocol paper: not stopped by this: %s", _message(inputs.name, leaks))
+        logger.warning("protocol paper allows this: %s", _message(inputs.name, leaks))
     return leaks
 
 
 def find_leaks(inputs: FoldInputs) -> tuple[Leak, ...]:
-    """All ways in which a fold could know what it is tested on, each clip once a kind."""
+    """All ways in which a fold could know what it is tested on, each clip once per kind."""
     return tuple(dict.fromkeys(_leaks(inputs)))
 
 
 def usable_clips(clips: Sequence[Clip], test_subjects: Collection[str]) -> tuple[int, ...]:
-    """Positions of the clips that a fold testing some people may learn from besides its own.
+    """Positions of the further clips that a fold testing some people may learn from.
 
-    Each is judged by what it is: synthetic, or real, such as macro-expressions of other people.
+    The rule depends on the clip: synthetic, or real, such as macro-expressions of other people.
 
     Args:
         clips: clips of any store to pretrain on or to mix in.
         test_subjects: ids of the people (``Clip.subject_id``), :meth:`Fold.subjects`.
 
     Raises:
-        ValueError: if no person is named.
+        ValueError: if no person is given.
     """
     people = frozenset(test_subjects)
     if not people:
@@ -225,7 +224,7 @@ def _leaks(inputs: FoldInputs) -> Iterator[Leak]:
     for name, clips in inputs.checkpoints.items():
         kind = f"{CHECKPOINT}: {name}"
         if clips is None:
-            yield Leak(kind, "", "the clips that it was trained on are not known")
+            yield Leak(kind, "", "the clips that it was trained on are unknown")
         yield from leaks_of(kind, clips or ())
     yield from _measured(inputs, ids, strangers)
 
@@ -233,7 +232,7 @@ def _leaks(inputs: FoldInputs) -> Iterator[Leak]:
 def _measured(
     inputs: FoldInputs, ids: AbstractSet[str], people: AbstractSet[str]
 ) -> Iterator[Leak]:
-    """What was counted, measured or borrowed of clips that the fold does not learn from."""
+    """Leaks by statistics, class weights and banks of clips that the fold does not train on."""
     pretrained = (clip for clips in inputs.checkpoints.values() for clip in clips or ())
     learned = {clip.id for clip in (*inputs.real, *inputs.synthetic, *pretrained)}
 
@@ -242,7 +241,7 @@ def _measured(
             if name in ids:
                 yield Leak(kind, name, "is a test clip")
             elif name not in learned:
-                yield Leak(kind, name, "is not among the clips that this fold learns from")
+                yield Leak(kind, name, "is not among the clips that this fold trains on")
 
     yield from leaks_of(STATISTICS, inputs.statistics)
     yield from leaks_of(WEIGHTS, inputs.class_weights)
@@ -261,7 +260,7 @@ def _calls_itself_synthetic(clip: Clip) -> bool:
 
 
 def _fault(clip: Clip, ids: AbstractSet[str], people: AbstractSet[str]) -> str | None:
-    """Why a clip may not be learned from where some clips and people are tested; None if it may."""
+    """Why a fold that tests these clips and people may not use a clip; None if it may."""
     if _calls_itself_synthetic(clip):
         return _synthetic_fault(clip, people)
     if clip.id in ids:
@@ -272,14 +271,14 @@ def _fault(clip: Clip, ids: AbstractSet[str], people: AbstractSet[str]) -> str |
 
 
 def _synthetic_fault(clip: Clip, people: AbstractSet[str]) -> str | None:
-    """Why a fold that tests some people may not learn from a synthetic clip; None if it may.
+    """Why a fold that tests some people may not use a synthetic clip; None if it may.
 
-    This is the one place that says so.
+    This is the only place with that rule.
     """
     if not clip.is_synthetic:
         return _UNKNOWN
     if clip.subject_id in people:
-        return f"wears the face of {clip.subject_id}, who is tested"
+        return f"shows the face of {clip.subject_id}, who is tested"
     if clip.template is not None:
         # An id is source/subject/name, of which the name may hold a slash.
         if clip.template.count("/") < 2:
@@ -289,14 +288,14 @@ def _synthetic_fault(clip: Clip, people: AbstractSet[str]) -> str | None:
         if followed := [name for name in people if clip.template.startswith(f"{name}/")]:
             return f"follows {clip.template}, a clip of {followed[0]}, who is tested"
     if not clip.unseen:
-        return "the people that its generator never saw are not known"
+        return "the people that its generator never saw are unknown"
     if seen := sorted(person for person in people if person not in clip.unseen):
         return f"its generator is not known to have never seen {listed(seen, 1)}, who is tested"
     return None
 
 
 def _message(fold: str, leaks: Sequence[Leak]) -> str:
-    lines = [f"fold {fold} learned from what it must not:"]
+    lines = [f"fold {fold} used clips that it must not:"]
     for kind in dict.fromkeys(leak.kind for leak in leaks):
         found = [leak for leak in leaks if leak.kind == kind]
         lines.append(f"  {kind} ({len(found)}):")

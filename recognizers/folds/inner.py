@@ -1,8 +1,8 @@
-"""Inner validation: people of a fold's training part that epochs are chosen on.
+"""Inner validation: people of a fold's training part on whom epochs are chosen.
 
-With ``selection=inner`` the number of epochs is chosen where the test clips cannot be seen: on the
-people that :func:`inner_split` sets apart. The published habit, the epoch that scores best on the
-tested person, is what this project reports as ``oracle`` and never ranks by.
+With ``selection=inner`` the number of epochs is chosen without the test clips, on the people that
+:func:`inner_split` sets apart. Published work often takes the epoch that scores best on the tested
+person; this project reports that as ``oracle`` and never ranks by it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from recognizers.folds.splits import Fold
 
 logger = logging.getLogger(__name__)
 
-#: No class is worth more than this share of the training clips.
+#: At most this share of the training clips is set apart.
 _LARGEST_SHARE = 0.5
 
 
@@ -31,21 +31,21 @@ def inner_split(
 ) -> Fold:
     """Set people of a fold's training part apart, to choose epochs on.
 
-    The people set apart show every class, as far as there are people whose clips can be spared:
-    nobody is taken without whom a class would leave the training, and for the sake of a class no
-    more than half of the clips are. Then they are filled up to the share. The split is by people
-    for :func:`recognizers.folds.splits.lovo` too.
+    The people set apart show every class as far as possible: nobody is taken without whom the
+    training would lose a class, and at most half of the clips are taken to cover a class. Further
+    people are added up to the share. The split is by people for
+    :func:`recognizers.folds.splits.lovo`, too.
 
     Args:
         fold: a fold over ``clips``.
         clips: what the fold divides.
-        share: of the training clips that is set apart, above 0 and up to 0.5. As people come
-            whole, and classes come first, the true share differs.
+        share: share of the training clips to set apart, above 0 and up to 0.5. The true share
+            differs, since people are not split and classes come first.
         seed: of the choice.
         labels: class of each clip; None: the clips' own emotions.
 
     Returns:
-        A fold over the same clips: ``train`` is what is left to learn from, ``test`` the clips to
+        A fold over the same clips: ``train`` are the clips left to train on, ``test`` those to
         choose on. Neither holds a test clip of the given fold.
 
     Raises:
@@ -59,7 +59,7 @@ def inner_split(
         shown.setdefault(clips[i].subject_id, Counter())[classes[i]] += 1
     if len(shown) < 2:
         raise ValueError(
-            f"fold {fold.name} learns from one person only ({', '.join(shown)}): nobody can be set "
+            f"fold {fold.name} trains on one person only ({', '.join(shown)}): nobody can be set "
             "apart to choose epochs on; fix the number of epochs beforehand instead"
         )
     order = np.random.default_rng(seed).permutation(sorted(shown)).tolist()
@@ -68,8 +68,8 @@ def inner_split(
         chosen = {min(order, key=lambda person: shown[person].total())}
         lost = sorted(set().union(*shown.values()) - _left(shown, chosen).keys())
         logger.warning(
-            "inner split of fold %s: everybody is the only one to show a class; %s is set apart, "
-            "so that %s is not learned while epochs are chosen",
+            "inner split of fold %s: every person is the only one to show some class; %s is set "
+            "apart, so %s is not learned while epochs are chosen",
             fold.name,
             *chosen,
             ", ".join(lost),

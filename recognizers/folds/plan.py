@@ -1,7 +1,7 @@
-"""What each fold learns from: planned from the folds, and shown to the guard before any training.
+"""Plans what each fold learns from, and has the guard check it before any training.
 
-A worker learns from the rows of its plan and from nothing else; before it begins, it shows the
-guard what its training has in truth measured, counted and put in banks
+A worker trains on the rows of its plan and on nothing else; before its first step, the guard also
+checks what the training really measured, counted and put in banks
 (:func:`recognizers.training.fold_work.train_fold`).
 """
 
@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class InnerPlan:
-    """Which rows the number of epochs is chosen with.
+    """The rows by which the number of epochs is chosen.
 
-    Weights that the fold starts from may have seen those who decide, never those who are tested.
+    The fold's initial weights may have seen the people it is chosen on, never the tested ones.
 
     Attributes:
-        learned: rows to learn from meanwhile; nobody of those who decide is among them.
-        chosen_on: rows whose prediction decides.
+        learned: rows to train on meanwhile; they show nobody of ``chosen_on``.
+        chosen_on: rows whose predictions decide.
     """
 
     learned: tuple[int, ...]
@@ -44,7 +44,7 @@ class FoldPlan:
     Attributes:
         index: the fold's number in the run.
         fold: the division of the real clips.
-        learned: rows to learn from: the fold's training part, then what is mixed in.
+        learned: rows to train on: the fold's training part, then what is mixed in.
         inner: how the number of epochs is chosen; None if it is fixed beforehand.
         pretraining: number of the pretraining whose weights it starts from; None for fresh ones.
     """
@@ -63,7 +63,7 @@ def plan_pretraining(
     protocol: Protocol,
     keep: float,
 ) -> list[PretrainingGroup]:
-    """The pretrainings and the folds that share each; published habits have one for all folds."""
+    """The pretrainings and the folds that share each; protocol paper has one for all folds."""
     if pool is None:
         return []
     if protocol == "paper":
@@ -85,10 +85,10 @@ def plan_folds(
     Args:
         folds: over the real clips, which come first in ``clips``.
         clips: all clips; those of domain 1 are mixed into every fold that may use them.
-        groups: of :func:`plan_pretraining`.
+        groups: from :func:`plan_pretraining`.
         protocol: ``"paper"`` mixes in all.
         inner_share: share of the training clips that epochs are chosen on; None fixes them.
-        seed: of the inner divisions.
+        seed: of the inner splits.
 
     Raises:
         ValueError: as ``inner_split``.
@@ -104,12 +104,12 @@ def plan_folds(
         inner = None
         if inner_share is not None:
             split = inner_split(fold, clips.clips, inner_share, seed, clips.labels)
-            # Clips that show those who are chosen on would teach the faces that decide.
+            # Clips that show the people chosen on would teach the model their faces.
             further = _usable(usable, clips, split.subjects(clips.clips))
             inner = InnerPlan((*split.train, *further), split.test)
         plans.append(FoldPlan(index, fold, (*fold.train, *usable), inner, start.get(index)))
     if mixed and (without := sum(len(p.learned) == len(p.fold.train) for p in plans)):
-        logger.warning("%d of %d folds may use none of the clips to mix in", without, len(plans))
+        logger.warning("%d of %d folds may use none of the mixed-in clips", without, len(plans))
     return plans
 
 
@@ -120,17 +120,17 @@ def check_plans(
     groups: Sequence[PretrainingGroup],
     protocol: Protocol,
 ) -> list[tuple[Leak, ...]]:
-    """Show every fold to the guard, and the choice of its epochs as a fold of its own.
+    """Have the guard check every fold, and the choice of its epochs as a separate fold.
 
     Args:
-        plans: of :func:`plan_folds`.
+        plans: from :func:`plan_folds`.
         clips: all clips of the run.
-        pool: what is pretrained on.
-        groups: of :func:`plan_pretraining`.
-        protocol: ``"paper"`` lets leaks pass.
+        pool: clips to pretrain on.
+        groups: from :func:`plan_pretraining`.
+        protocol: ``"paper"`` allows leaks.
 
     Returns:
-        The leaks of each fold that were let pass.
+        The leaks of each fold that were allowed.
 
     Raises:
         LeakageError: for the first fold that could know what it is tested on.
@@ -154,12 +154,12 @@ def check_plans(
             shown.append(FoldInputs(name=name, test=validation, **learned))
             shown.append(FoldInputs.of(plan.fold, clips.clips, **learned))
         found.append(tuple(leak for inputs in shown for leak in check_fold(inputs, protocol)))
-    logger.info("guard: %d folds checked, %d leaks let pass", len(plans), sum(map(len, found)))
+    logger.info("guard: %d folds checked, %d leaks allowed", len(plans), sum(map(len, found)))
     return found
 
 
 def real_and_synthetic(clips: ClipArrays, rows: Sequence[int]) -> dict[str, Any]:
-    """Clips to learn from, as the guard takes them."""
+    """Clips to train on, as the guard takes them."""
     chosen = [clips.clips[i] for i in rows]
     return {
         "real": [clip for clip in chosen if not clip.is_synthetic],

@@ -20,8 +20,8 @@ class PretrainingGroup:
 
     Attributes:
         folds: positions of the folds.
-        clips: positions of the clips to pretrain on, which every one of these folds may use; empty
-            where no clip may serve them, so that they start without pretraining.
+        clips: positions of the clips to pretrain on, which each of these folds may use; empty if
+            there are none, and the folds start without pretraining.
     """
 
     folds: tuple[int, ...]
@@ -33,27 +33,27 @@ def pretraining_groups(
 ) -> list[PretrainingGroup]:
     """Group the folds that may share one pretraining, by the guard's rule.
 
-    A clip serves a group if every fold of it may use that clip. With K generators, each trained
-    without one of K groups of people and used on the faces and curves of all others
-    (``mersynth train --subject-groups K``, ``mersynth generate``), leave-one-subject-out falls into
-    K groups. A generator that never saw anybody, such as the AU warp, wears all faces: there each
-    fold may use other clips, and shares only where ``keep`` lets it do without some.
+    A group may use a clip if each of its folds may. With K generators, each trained without one of
+    K groups of people and used on the faces and curves of all others (``mersynth train
+    --subject-groups K``, ``mersynth generate``), leave-one-subject-out falls into K groups. A
+    generator that never saw anybody, such as the AU warp, is used on all faces: each fold may then
+    use different clips, and folds share a group only if ``keep`` lets them give some up.
 
-    Folds are taken in their order; each joins the first group in which neither it nor a member
-    would be left with less than it may do with.
+    Folds are taken in order; each joins the first group in which neither it nor a member would
+    fall below ``keep``.
 
     Args:
         folds: folds over ``clips``.
         clips: what they divide.
-        pool: what may be pretrained on: a synthetic store's clips, or macro-expressions.
-        keep: share of the clips usable by a fold alone that it must be left with in its group,
-            above 0 and up to 1.
+        pool: clips to pretrain on: a synthetic store's, or macro-expressions.
+        keep: share of the clips usable by a fold alone that must remain in its group, above 0 and
+            up to 1.
 
     Returns:
         The groups, in the order of their first folds; every fold is in one of them.
 
     Raises:
-        ValueError: if no clip of the pool may serve any fold, or ``keep`` is out of range.
+        ValueError: if no fold may use any clip of the pool, or ``keep`` is out of range.
     """
     if not 0 < keep <= 1:
         raise ValueError(f"keep must lie above 0 and up to 1, got {keep}")
@@ -91,8 +91,8 @@ def _report_idle(idle: Sequence[str], folds: int, clips: int) -> None:
     )
     if len(idle) == folds:
         raise ValueError(
-            f"none of the {clips} clips to pretrain on may serve any of the {folds} folds: they "
-            "show or follow the people that are tested, or their generators may have seen them; "
+            f"none of the {clips} clips to pretrain on may be used by any of the {folds} folds: "
+            "they show or follow tested people, or their generators may have seen them; "
             f"{advice}"
         )
     logger.warning(

@@ -1,18 +1,18 @@
-"""Splits: which clips a model learns from, and which it is tested on.
+"""Splits: which clips a model is trained on, and which it is tested on.
 
 =============  =====================================================================================
-:func:`loso`   leave one subject out: a fold a person
-:func:`lovo`   leave one video out: a fold a clip; the other clips of its subject are learned from
+:func:`loso`   leave one subject out: one fold per person
+:func:`lovo`   leave one video out: one fold per clip; the subject's other clips are trained on
 :func:`cde`    composite database evaluation of MEGC2019 (See et al. 2019): ``loso`` over several
                databases, with figures for all of it and for each part (:func:`cde_parts`)
-:func:`cross`  learn from one database, test on another
+:func:`cross`  train on one database, test on another
 :func:`grouped`  K groups of people, a cheap stand-in for ``loso``
 =============  =====================================================================================
 
-A person is a ``Clip.subject_id``, so that one who occurs in two stores of a database is one person,
-and subjects of two databases are two. Folds hold positions in the list of clips that they were made
-for. Clips of a feature file without frames serve as well: ids, label and provenance are all that is
-read here. What a fold may learn from beside its real clips, :mod:`recognizers.folds.guard` says.
+A person is a ``Clip.subject_id``: the same in two stores of a database, different in two databases.
+Folds hold positions in the list of clips that they were made for. Clips of a feature file without
+frames work as well: only ids, labels and provenance are read here. For what a fold may learn from
+besides its real clips, see :mod:`recognizers.folds.guard`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mersynth.clips import Clip
 logger = logging.getLogger(__name__)
 
 Split = Literal["loso", "lovo", "cde", "cross", "fit"]
-"""How clips are divided; ``"fit"``: they are not, all are learned from."""
+"""How clips are divided; ``"fit"``: not at all, training uses all of them."""
 
 HeldOut = Literal["subject", "clip"]
 
@@ -42,9 +42,9 @@ class Fold:
 
     Attributes:
         name: of the person, clip, group or databases that are tested.
-        train: positions of the clips to learn from, ascending.
+        train: positions of the clips to train on, ascending.
         test: positions of the clips to test on, ascending.
-        held_out: what may not occur on both sides: a person, or (leave one video out) a clip.
+        held_out: what must not occur on both sides: a person, or (leave one video out) a clip.
 
     Raises:
         ValueError: if a side is empty, or a position is on both.
@@ -70,7 +70,7 @@ class Fold:
 
 
 def loso(clips: Sequence[Clip]) -> list[Fold]:
-    """Leave one subject out: a fold a person, in the order of their ids.
+    """Leave one subject out: one fold per person, in the order of their ids.
 
     Raises:
         ValueError: if there are fewer than two people, a clip is synthetic, or an id comes twice.
@@ -80,11 +80,11 @@ def loso(clips: Sequence[Clip]) -> list[Fold]:
 
 
 def lovo(clips: Sequence[Clip]) -> list[Fold]:
-    """Leave one video out: a fold a clip, in the clips' order.
+    """Leave one video out: one fold per clip, in the clips' order.
 
-    A video is a clip, since databases do not say which clips were cut out of one recording; a store
-    that holds a movement twice, as two cameras saw it, is not for this split. The test clip's
-    person is learned from in other clips, so that figures say less about strangers than those of
+    A video is a clip, since databases do not say which clips were cut from one recording; do not
+    use this split for a store that holds a movement twice, from two cameras. Training includes
+    other clips of the tested person, so the figures say less about new people than those of
     :func:`loso`.
 
     Raises:
@@ -118,7 +118,7 @@ def cde_parts(clips: Sequence[Clip]) -> dict[str, tuple[int, ...]]:
     """Positions of the clips that each figure of :func:`cde` is computed on.
 
     Returns:
-        All of them as ``Full``, then each database's by its name, in the order of first mention.
+        All of them as ``Full``, then each database's by its name, in the order of first occurrence.
     """
     parts: dict[str, list[int]] = {"Full": list(range(len(clips)))}
     for i, clip in enumerate(clips):
@@ -127,17 +127,17 @@ def cde_parts(clips: Sequence[Clip]) -> dict[str, tuple[int, ...]]:
 
 
 def cross(train_clips: Sequence[Clip], test_clips: Sequence[Clip]) -> Fold:
-    """Learn from one database, test on another.
+    """Train on one database, test on another.
 
-    People who occur in both are tested; their clips are left out of the training, and a warning
-    names them.
+    People who occur in both are tested; their training clips are left out, and a warning names
+    them.
 
     Returns:
         One fold over the list ``[*train_clips, *test_clips]``.
 
     Raises:
-        ValueError: if nobody is left to learn from or to test on, a clip is synthetic, or an id
-            comes twice within a side.
+        ValueError: if nobody is left to train on or to test on, a clip is synthetic, or an id
+            comes twice on one side.
     """
     _check_real(train_clips)
     _check_real(test_clips)
@@ -163,18 +163,18 @@ def cross(train_clips: Sequence[Clip], test_clips: Sequence[Clip]) -> Fold:
 
 
 def grouped(clips: Sequence[Clip], k: int, seed: int, synthetic: Iterable[Clip] = ()) -> list[Fold]:
-    """K groups of people of about equally many clips, a fold a group.
+    """K groups of people with about equally many clips, one fold per group.
 
     Args:
         clips: real clips.
         k: number of groups.
         seed: of the groups.
-        synthetic: clips to learn from beside them. If given, all people of a group were unseen by
-            the same generators, so that the group can use all that each of its people can.
+        synthetic: further clips to train on. If given, all people of a group were unseen by the
+            same generators, so that the group can use every clip that one of its people can.
 
     Raises:
         ValueError: if ``k`` is less than 2, above the number of people, or below the number of
-            groups that the generators make; or as :func:`loso`.
+            groups given by the generators; or as :func:`loso`.
     """
     people = _people(clips, "grouped folds")
     if not 2 <= k <= len(people):
@@ -182,7 +182,7 @@ def grouped(clips: Sequence[Clip], k: int, seed: int, synthetic: Iterable[Clip] 
     cells = _generator_groups(people, synthetic)
     if k < len(cells):
         raise ValueError(
-            f"the generators of the synthetic clips divide the people in {len(cells)} groups, "
+            f"the generators of the synthetic clips divide the people into {len(cells)} groups, "
             f"which {k} folds would have to mix; choose k of {len(cells)} or more, or do not align"
         )
     shares = _share_out(k, cells, people)
@@ -194,10 +194,10 @@ def grouped(clips: Sequence[Clip], k: int, seed: int, synthetic: Iterable[Clip] 
 
 
 def missing_classes(folds: Sequence[Fold], labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The classes that a fold cannot learn, for want of a training clip; a warning names them.
+    """The classes that each fold cannot learn, lacking training clips; a warning names them.
 
-    That is no error: where only one person shows a rare class, leave-one-subject-out takes it away
-    from the training, and the pooled figures count its clips as missed.
+    This is not an error: if only one person shows a rare class, leave-one-subject-out removes it
+    from that person's training, and the pooled figures count its clips as missed.
 
     Args:
         folds: folds over clips.
@@ -207,15 +207,15 @@ def missing_classes(folds: Sequence[Fold], labels: Sequence[str]) -> dict[str, t
         Classes by the fold's name; folds that lack none are left out.
 
     Raises:
-        ValueError: if a fold has a single class to learn from.
+        ValueError: if a fold has a single class to train on.
     """
     missing: dict[str, tuple[str, ...]] = {}
     for fold in folds:
         known = {labels[i] for i in fold.train}
         if len(known) < 2:
             raise ValueError(
-                f"fold {fold.name} learns from clips of one class only ({', '.join(known)}): there "
-                "is nothing to tell apart; use clips of more people, or another label scheme"
+                f"fold {fold.name} trains on clips of one class only ({', '.join(known)}): there "
+                "is nothing to learn; use clips of more people, or another label scheme"
             )
         if lost := tuple(sorted(set(labels) - known)):
             missing[fold.name] = lost
@@ -248,7 +248,7 @@ def _people(clips: Sequence[Clip], what: str) -> Counter[str]:
 
 
 def _check_real(clips: Sequence[Clip]) -> None:
-    """Folds are over real clips, each once: predictions are joined by the clips' ids."""
+    """Refuse synthetic or repeated clips: predictions are joined by the clips' ids."""
     for clip in clips:
         if clip.is_synthetic:
             raise ValueError(
@@ -272,7 +272,7 @@ def _generator_groups(people: Mapping[str, int], synthetic: Iterable[Clip]) -> l
 
 
 def _share_out(k: int, cells: Sequence[Sequence[str]], people: Mapping[str, int]) -> list[int]:
-    """How many groups each cell is divided in: k in all, one or more each, evenly by clips."""
+    """How many groups each cell is divided into: k in all, one or more each, evenly by clips."""
     shares = [1] * len(cells)
     sizes = [sum(people[person] for person in cell) for cell in cells]
     while sum(shares) < k:

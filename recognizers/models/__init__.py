@@ -1,4 +1,4 @@
-"""The recognition systems: a file each, which bears the system's name and registers it."""
+"""The recognition systems, one file each, named after the system that it registers."""
 
 from __future__ import annotations
 

@@ -29,9 +29,9 @@ class FrameConv2d(nn.Conv2d):
 
 
 class STPNet(nn.Sequential):
-    """The backbone of 3.1, a line of Table 7 a child; from a clip to an AU logit a node.
+    """The backbone of 3.1, one child per line of Table 7: a clip to one logit per AU node.
 
-    Table 7 leaves open, and here is chosen: paddings keep the sizes it prints; strides of 2 are
+    Chosen here, since Table 7 leaves it open: paddings keep the sizes it prints; strides of 2 are
     (1, 2, 2) where it prints L unchanged and (2, 1, 1) where the kernel is (2, 1, 1); Bottleneck-B
     and -C halve the image, as their output shapes say, with a stride of 2 in their spatial
     convolution; batch normalisation, and the reduction to a quarter of the channels before and
@@ -43,7 +43,7 @@ class STPNet(nn.Sequential):
 
     Shape:
         - input: (B, 3, L, H, W); L, H and W multiples of 16
-        - output: (B, N, 1), x of eq. 4: a logit an AU, which is also the AU's node feature
+        - output: (B, N, 1), x of eq. 4: one logit per AU, which is also its node feature
     """
 
     def __init__(self, num_aus: int, width: int = 64) -> None:
@@ -71,35 +71,35 @@ def _halve_time() -> nn.Module:
 
 @register_model("au_gacn")
 class AUGACN(AUGraphRecognizer):
-    """AU-GACN: a clip, its AU logits, their graph, its most telling nodes, the classes.
+    """AU-GACN: a clip's AU logits are the nodes of a graph, which is pooled and classified.
 
-    What the paper leaves open or contradicts, and what is chosen here:
+    Choices where the paper is silent or contradicts itself:
 
     - Edges: "gathered from the training set", no formula; ``au_graph.au_edges``. A fresh model has
       none; ``see_training_fold`` sets them, and ``loss`` refuses to train without.
-    - Node features: one number an AU (3.1, Table 7), and the logit, for which eq. 4 holds. All
-      nodes share the weights of eq. 1, and the readout does not ask which node is which: two AUs
-      whose edges are alike are one to the classes. That is so in the paper; it is the edges'
-      weights that tell AUs apart here.
+    - Node features: one number per AU (3.1, Table 7), namely the logit of eq. 4. As in the paper,
+      all nodes share the weights of eq. 1 and the readout ignores which node is which, so that the
+      classifier cannot distinguish two AUs with the same edges; here the edges' weights
+      distinguish them.
     - Pooling reads "the node embeddings of the last layer" for its scores, and follows a
       concatenation of the three layers: scores from the third, nodes from the three joined.
     - Width of the graph layers, p, the classifier: as large as the backbone; 0.5 (Lee et al.'s own
       code); one linear layer.
-    - ``w`` of eq. 4 is "a learnable parameter": learnt without a counterweight it goes to 0, or
-      below it, and the AU loss with it. Here ``w = exp(-s)`` and the loss has ``+ s`` (Kendall et
-      al., CVPR 2018), s a parameter that begins at 0, which is eq. 4 with w = 1.
+    - ``w`` of eq. 4 is "a learnable parameter": without a penalty it would go to 0 or below, and
+      the AU loss with it. Here ``w = exp(-s)`` and the loss has ``+ s`` (Kendall et al., CVPR
+      2018); s is a parameter that starts at 0, where eq. 4 has w = 1.
     - lambda of eq. 5: 1.
 
     Args:
         num_classes: number of classes C.
         image_size: side of the frames in pixels, a multiple of 16.
         num_frames: L, a multiple of 16.
-        aus: AU numbers of the N nodes, for instance those that the training data annotate.
+        aus: AU numbers of the N nodes, for instance those annotated in the training data.
         width: channels of the backbone, a multiple of 4.
         graph_width: d' of the three graph layers.
-        edge_threshold: conditional probability from which on two AUs have an edge.
-        pool_ratio: p in (0, 1], the portion of nodes that pooling keeps.
-        learn_au_weight: whether w of eq. 4 is learnt; else it is 1.
+        edge_threshold: smallest conditional probability that gives two AUs an edge.
+        pool_ratio: p in (0, 1], the share of nodes that pooling keeps.
+        learn_au_weight: whether w of eq. 4 is learned; else it is 1.
         me_weight: lambda of eq. 5.
 
     Shape:
@@ -171,11 +171,11 @@ class AUGACN(AUGraphRecognizer):
         Args:
             output: what ``forward`` returned.
             labels: (B,) int64, class indices.
-            targets: ``aus`` (B, N): 1 there, 0 not there, NaN not known, which counts nothing
+            targets: ``aus`` (B, N): 1 present, 0 absent, NaN unknown, which is ignored
                 (``au_graph.au_labels`` with ``model.aus``).
 
         Returns:
-            A scalar; with a learnt w it may be negative.
+            A scalar; with a learned w it may be negative.
 
         Raises:
             ValueError: if the targets are not ``aus`` alone, their shape or a value does not fit,
@@ -186,7 +186,7 @@ class AUGACN(AUGraphRecognizer):
         x, y = output.extras["au_logits"], targets["aus"]
         if y.shape != x.shape or not ((y == 0) | (y == 1) | y.isnan()).all():
             raise ValueError(
-                f"aus must be {tuple(x.shape)} of 0, 1 or NaN (not known), got {tuple(y.shape)} "
+                f"aus must be {tuple(x.shape)} of 0, 1 or NaN (unknown), got {tuple(y.shape)} "
                 f"with values {y.unique()[:5].tolist()}"
             )
         s = self.au_log_variance

@@ -30,9 +30,9 @@ def check_aus(aus: Sequence[int]) -> tuple[int, ...]:
 
 
 def au_labels(cells: Sequence[str], aus: Sequence[int]) -> Tensor:
-    """Which AUs clips show, as their annotation cells say.
+    """Which AUs clips show, according to their annotation cells.
 
-    An AU on one side counts as there, since a node has no sides. NaN is what the coder left open:
+    An AU on one side counts as present, since a node has no sides. NaN is what the coder left open:
     the alternatives of ``R14A or 17A``, and every AU of a cell that names none (empty, ``?``).
 
     Args:
@@ -40,7 +40,7 @@ def au_labels(cells: Sequence[str], aus: Sequence[int]) -> Tensor:
         aus: N AU numbers.
 
     Returns:
-        (len(cells), N) float32: 1 there, 0 not there, NaN not known.
+        (len(cells), N) float32: 1 present, 0 absent, NaN unknown.
 
     Raises:
         ValueError: as ``check_aus``.
@@ -74,12 +74,11 @@ def au_edges(labels: Tensor, threshold: float) -> Tensor:
     the two makes the graph undirected, as the graph convolution of its reference [18] needs it.
 
     Args:
-        labels: (M, N), 1 there, 0 not there, NaN not known, of the **training** clips only.
-        threshold: probability in [0, 1] from which on there is an edge.
+        labels: (M, N), 1 present, 0 absent, NaN unknown, of the **training** clips only.
+        threshold: smallest probability, in [0, 1], that makes an edge.
 
     Returns:
-        (N, N) float32 in [0, 1], symmetric, the diagonal zero; an AU that is never there has no
-        edge.
+        (N, N) float32 in [0, 1], symmetric, the diagonal zero; an AU that never occurs has no edge.
 
     Raises:
         ValueError: if there are no clips, none of them shows an AU of the graph, a label is
@@ -94,7 +93,7 @@ def au_edges(labels: Tensor, threshold: float) -> Tensor:
         )
     known = ~labels.isnan()
     if not ((labels == 0) | (labels == 1) | ~known).all():
-        raise ValueError("AU labels must be 0, 1 or NaN (not known)")
+        raise ValueError("AU labels must be 0, 1 or NaN (unknown)")
     there = (labels == 1).float()  # (M, N)
     if not there.any():
         raise ValueError(
@@ -127,7 +126,7 @@ class GraphConvolution(nn.Module):
     """A layer of eq. 1, before its non-linearity: ``Adj X W``; no bias, as printed.
 
     Args:
-        inputs: d, features a node.
+        inputs: d, features per node.
         outputs: d'.
 
     Shape:
@@ -150,20 +149,20 @@ class AUGraphRecognizer(Recognizer):
     """Base of the systems that read clips through a graph of AUs.
 
     A fresh graph has no edges; ``see_training_fold`` sets them, and they are kept with the weights.
-    Without them there is no loss: one of a subclass's own begins with ``check_edges``.
+    Without them there is no loss: a subclass with its own ``loss`` calls ``check_edges`` first.
 
     Args:
         num_classes: number of classes C.
         image_size: side of the frames in pixels, a multiple of 16.
-        num_frames: of a clip, a multiple of 16.
+        num_frames: frames of a clip, a multiple of 16.
         aus: AU numbers of the N nodes.
-        graph_width: features of a node, for the check alone.
-        edge_threshold: conditional probability from which on two AUs have an edge.
+        graph_width: features of a node; only checked here.
+        edge_threshold: smallest conditional probability that gives two AUs an edge.
 
     Attributes:
         aus: as given.
         adjacency: (N, N), see :func:`normalise_edges`.
-        clips_seen: number of clips from which the edges come.
+        clips_seen: number of clips that the edges were computed from.
 
     Raises:
         ValueError: if an argument does not fit.
@@ -198,10 +197,10 @@ class AUGraphRecognizer(Recognizer):
         self.register_buffer("clips_seen", torch.zeros((), dtype=torch.int64))
 
     def see_training_fold(self, au_cells: Sequence[str]) -> None:
-        """Set the edges of the AU graph, in place of any that were set before.
+        """Set the edges of the AU graph, replacing any set before.
 
         Args:
-            au_cells: the AU cells (``Clip.aus``) of the fold's training clips, of no others.
+            au_cells: the AU cells (``Clip.aus``) of the fold's training clips only.
 
         Raises:
             ValueError: if there are no clips, or none is annotated with an AU of the graph.

@@ -1,4 +1,4 @@
-"""What every recognition system is: the tensors it reads, what it returns, its loss."""
+"""The interface of every recognition system: the tensors it reads, what it returns, its loss."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class InputSpec:
 
     Attributes:
         made_of: what it shows: ``"clip"``, ``"onset"``, ``"apex"``, ``"apex_minus_onset"``,
-            ``"flow"`` and the like.
-        channels: their names, in their order: ``("red", "green", "blue")``, ``("u", "v")``. A
+            ``"flow"`` and so on.
+        channels: their names, in order: ``("red", "green", "blue")``, ``("u", "v")``. A
             wrong order breaks results silently, so a feature array carries the same names.
         size: (height, width) in pixels.
         num_frames: frames of a clip (B, T, C, H, W); None for an image (B, C, H, W).
@@ -33,16 +33,16 @@ class InputSpec:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample: (T, C, H, W) or (C, H, W)."""
+        """Shape of one sample: (T, C, H, W) or (C, H, W)."""
         frames = () if self.num_frames is None else (self.num_frames,)
         return (*frames, len(self.channels), *self.size)
 
     def check(self, name: str, tensor: Tensor) -> None:
-        """Refuse what does not fit.
+        """Refuse a tensor that does not fit.
 
         Args:
-            name: of the input, for the error.
-            tensor: (B, ...) with ``shape`` behind the batch, floating point.
+            name: the input's name, for the error.
+            tensor: (B, ...) with ``shape`` after the batch dimension, floating point.
 
         Raises:
             TypeError: if it is not a tensor of floating point numbers.
@@ -58,7 +58,7 @@ class InputSpec:
                 f"{name} ({self.made_of}: {', '.join(self.channels)}) must be {layout} = "
                 f"({wanted}), got {tuple(tensor.shape)}"
             )
-        # A look at the values would cut a graph that is compiled; a meta tensor has none.
+        # Reading values would break a compiled graph; a meta tensor has no values.
         if torch.compiler.is_compiling() or tensor.is_meta:
             return
         low, high = (float(limit) for limit in tensor.detach().aminmax())  # NaN stays NaN
@@ -79,8 +79,8 @@ class Output:
     """What a model returns.
 
     Attributes:
-        logits: (B, C), a score a class before softmax.
-        features: (B, D), what the classifier read.
+        logits: (B, C), one score per class before softmax.
+        features: (B, D), the classifier's input.
         extras: further tensors that the model's loss or an explanation needs, by name.
     """
 
@@ -92,9 +92,9 @@ class Output:
 class Recognizer(nn.Module):
     """Base class of the systems; ``forward`` takes the tensors of ``inputs`` by name.
 
-    A system defines ``forward(self, *, onset: Tensor, ...) -> Output``, begins it with
-    ``self.check_inputs(onset=onset, ...)``, sets ``inputs`` in its constructor, since sizes depend
-    on options, and registers itself with ``register_model``. Its constructor takes ``num_classes``
+    A system defines ``forward(self, *, onset: Tensor, ...) -> Output``, which first calls
+    ``self.check_inputs(onset=onset, ...)``; sets ``inputs`` in its constructor, since sizes depend
+    on options; and registers itself with ``register_model``. Its constructor takes ``num_classes``
     and keyword options, and draws weights only from torch's generator, which the caller seeds.
 
     Args:
@@ -104,8 +104,8 @@ class Recognizer(nn.Module):
         paper: the reference, set by each class.
         published: whether ``load_published`` reads the authors' own state dict; the registry
             sets it.
-        targets: names of what ``loss`` needs besides the labels.
-        fits_directly: whether ``fit_directly`` takes the place of steps along gradients.
+        targets: names of the tensors that ``loss`` needs besides the labels.
+        fits_directly: whether ``fit_directly`` replaces training by gradients.
         inputs: the tensors that ``forward`` takes, by name.
         num_classes: number of classes C.
 
@@ -141,14 +141,14 @@ class Recognizer(nn.Module):
             raise ValueError(f"inputs must have one batch size, got {sizes}")
 
     def check_targets(self, given: Mapping[str, Tensor]) -> None:
-        """Refuse targets of a loss that are not those of ``targets``.
+        """Refuse targets of a loss other than those that ``targets`` names.
 
         Raises:
             ValueError: with the names that are needed and those given.
         """
         if set(given) != set(self.targets):
             raise ValueError(
-                f"the loss of {type(self).__name__} needs besides the labels: "
+                f"besides the labels, the loss of {type(self).__name__} needs "
                 f"{', '.join(self.targets) or 'nothing'}; got {', '.join(given) or 'nothing'}"
             )
 
@@ -156,11 +156,11 @@ class Recognizer(nn.Module):
         """Called before every training; a model that learns from annotations overrides it.
 
         Args:
-            au_cells: the AU cells (``Clip.aus``) of the fold's training clips, of no others.
+            au_cells: the AU cells (``Clip.aus``) of the fold's training clips only.
         """
 
     def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
-        """Mean cross-entropy; a system whose paper has a loss of its own overrides it.
+        """Mean cross-entropy; a system whose paper defines another loss overrides it.
 
         Args:
             output: what ``forward`` returned.
@@ -177,9 +177,9 @@ class Recognizer(nn.Module):
         return F.cross_entropy(output.logits, labels)
 
     def fit_directly(self, labels: Tensor, **inputs: Tensor) -> None:
-        """Learn from all training clips at once, where ``fits_directly``; a system overrides it.
+        """Learn from all training clips at once; a system with ``fits_directly`` overrides it.
 
-        What ``forward`` needs afterwards lies in buffers, so that a state dict holds it. No random
+        What ``forward`` needs afterwards is in buffers, and so in the state dict. No random
         numbers are drawn.
 
         Args:

@@ -16,17 +16,17 @@ from recognizers.models.registry import register_model
 def bi_woof(flow_strain: Tensor, blocks: int = 5, bins: int = 8) -> Tensor:
     """Bi-weighted oriented optical flow.
 
-    The flow's orientations are counted by their magnitudes in every block (local weight), the
-    block's histogram is brought to a sum of 1 and multiplied by the block's strain (global weight),
-    and all histograms together to a length of 1. The authors' published code
-    (https://github.com/christy1206/biwoof) weights with the sum of the strain and lets blocks share
-    a line of pixels; here it is the mean, of blocks that do not overlap. Equal blocks give the
-    same.
+    In every block, the flow's orientations are counted, weighted by magnitude (local weight). Each
+    histogram is normalised to a sum of 1 and multiplied by the block's strain (global weight); all
+    histograms together are normalised to length 1. The authors' published code
+    (https://github.com/christy1206/biwoof) weights by the sum of the strain and lets blocks share
+    a line of pixels; here it is the mean, and blocks do not overlap. With equal blocks the result
+    is the same.
 
     Args:
         flow_strain: (B, 3, H, W): u, v and the magnitude of the optical strain.
-        blocks: blocks a side.
-        bins: bins of the orientation, the first from -180 degrees (left) on.
+        blocks: blocks per side.
+        bins: orientation bins, the first starting at -180 degrees (left).
 
     Returns:
         (B, blocks^2 * bins); zeros in blocks that do not move.
@@ -59,7 +59,7 @@ def _membership(side: int, blocks: int) -> Tensor:
 
 @register_model("bi_woof_svm")
 class BiWOOFSVM(DescriptorSVM):
-    """Bi-WOOF of the flow from onset to apex, and a support vector machine a class.
+    """Bi-WOOF of the flow from onset to apex, and one support vector machine per class.
 
     It does not learn by gradients, but from all training clips at once (``fit_directly``).
     Probabilities: see :class:`recognizers.models.one_vs_rest.OneVersusRest`.
@@ -67,7 +67,7 @@ class BiWOOFSVM(DescriptorSVM):
     Args:
         num_classes: number of classes C.
         image_size: side of the input in pixels.
-        blocks: blocks a side.
+        blocks: blocks per side.
         bins: bins of the orientation.
         kernel: ``"linear"`` or ``"poly"``.
         degree: of the polynomial kernel.
@@ -75,8 +75,8 @@ class BiWOOFSVM(DescriptorSVM):
 
     Shape:
         - flow_strain: (B, 3, image_size, image_size): u and v, from onset to apex, to the right and
-          down, and the magnitude of the optical strain, which must not be standardised: their
-          directions and sums count
+          down, and the magnitude of the optical strain; not to be standardised, since their
+          directions and sums matter
         - output: ``logits`` (B, C), ``features`` (B, blocks^2 * bins)
 
     Raises:

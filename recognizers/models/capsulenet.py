@@ -25,7 +25,7 @@ _TINY = 1e-8  # keeps a capsule of length 0 from dividing 0 by 0
 
 
 def squash(s: Tensor) -> Tensor:
-    """Bring capsules (..., D) to a length in [0, 1), in their direction (eq. 1)."""
+    """Scale capsules (..., D) to a length in [0, 1), keeping their direction (eq. 1)."""
     length = torch.linalg.vector_norm(s, dim=-1, keepdim=True)
     # (1)
     return length.square() / (1 + length.square()) * s / (length + _TINY)
@@ -36,8 +36,8 @@ class PrimaryCapsules(nn.Module):
 
     Args:
         inputs: channels C.
-        types: capsules at each place.
-        size: D, of a capsule.
+        types: capsules at each position.
+        size: D, length of a capsule's vector.
         kernel_size: of the convolution, whose stride is 2.
     """
 
@@ -47,13 +47,13 @@ class PrimaryCapsules(nn.Module):
         self.convolution = nn.Conv2d(inputs, types * size, kernel_size, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Capsules of one place lie together, N = types * places."""
+        """Capsules of one position are adjacent, N = types * positions."""
         places = self.convolution(x).permute(0, 2, 3, 1)  # (B, H', W', types * D)
         return squash(places.reshape(len(x), -1, self.size))
 
 
 class ClassCapsules(nn.Module):
-    """Dynamic routing of N capsules to one capsule a class: (B, N, d) to (B, C, D).
+    """Dynamic routing of N capsules to one capsule per class: (B, N, d) to (B, C, D).
 
     Args:
         inputs: N.
@@ -71,7 +71,7 @@ class ClassCapsules(nn.Module):
         self.weight = nn.Parameter(0.01 * torch.randn(num_classes, inputs, size, input_size))
 
     def forward(self, u: Tensor) -> Tensor:
-        """Route; the gradient passes the last iteration alone, as in the published code."""
+        """Route; only the last iteration passes a gradient, as in the published code."""
         # (2): u_hat_j|i = W_ij u_i
         u_hat = torch.einsum("jide,bie->bjid", self.weight, u)  # (B, C, N, D)
         fixed = u_hat.detach()
@@ -94,24 +94,25 @@ def _vote(b: Tensor, u_hat: Tensor) -> Tensor:
 class CapsuleNet(Recognizer):
     """ResNet18 up to layer 3 on the apex frame, a convolution, and two layers of capsules.
 
-    The trunk lacks ResNet18's max-pooling. A class is there as far as its capsule is long; softmax
-    over ``logits`` shares 1 among the classes in proportion to those lengths. The authors show
-    frames in [0, 1] to the ImageNet trunk as they are, and so is it done here.
+    The trunk lacks ResNet18's max-pooling. The length of a class's capsule says how present the
+    class is; the softmax of ``logits`` is proportional to those lengths. As in the authors' code,
+    the ImageNet trunk reads frames in [0, 1] without further normalisation.
 
     The authors train on the apex frame and its four neighbours, two on either side. In training
-    mode, one of the five is drawn for each sample anew.
+    mode, one of the five is drawn anew for each sample.
 
     Args:
         num_classes: number of classes C.
-        training_frames: from how many frames, the nearest to the apex and itself among them, one is
+        training_frames: number of frames nearest to the apex, itself included, of which one is
             drawn (:func:`recognizers.data.input_kinds.near_frames.near_apex`); 1: always the apex
             frame, and the input is an image.
-        image_size: side of the apex frame in pixels; 224 leaves 6 x 6 places of primary capsules.
-        width: channels of the convolution behind the trunk.
+        image_size: side of the apex frame in pixels; 224 leaves 6 x 6 positions of primary
+            capsules.
+        width: channels of the convolution after the trunk.
         kernel_size: of this convolution and the primary capsules'.
-        primary_types: primary capsules at each place.
+        primary_types: primary capsules at each position.
         primary_size: length of a primary capsule's vector.
-        class_size: D, of a class capsule's.
+        class_size: D, length of a class capsule's vector.
         routings: iterations of the routing, 1 or more.
         weights: of the trunk, ``"imagenet"`` or ``"none"``, random.
 
@@ -122,7 +123,7 @@ class CapsuleNet(Recognizer):
           (B, C) in [0, 1).
 
     Raises:
-        ValueError: if an argument does not fit, or ImageNet weights cannot be had.
+        ValueError: if an argument does not fit, or ImageNet weights are unavailable.
     """
 
     paper = (

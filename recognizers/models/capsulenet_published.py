@@ -1,7 +1,7 @@
 """Weights of CapsuleNet in the layout of its authors' code.
 
-Read off https://github.com/davidnvq/me_recognition (its ``capsule/modules``), where the file
-``trained/model_state.pt`` lies; C is the number of classes.
+Read off https://github.com/davidnvq/me_recognition (its ``capsule/modules``), which also has the
+file ``trained/model_state.pt``; C is the number of classes.
 
 =====================================  =============================================
 ``conv.model.{conv1,bn1}.*``           ResNet18's first layers, as torchvision's
@@ -35,7 +35,7 @@ def _load_published(published: Mapping[str, Tensor], num_classes: int) -> Capsul
     """The model of the authors' state dict, which reads apex frames as images.
 
     Raises:
-        PublishedError: if names or shapes are others.
+        PublishedError: if names or shapes differ.
     """
     model = CapsuleNet(num_classes, training_frames=1)
     load_renamed(model, published, {ours: _their_name(ours) for ours in model.state_dict()})

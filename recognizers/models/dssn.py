@@ -27,13 +27,13 @@ class DSSN(ShallowAlexNet):
 
     The streams read flow with its magnitude and flow with its strain, as ``input_mag`` and
     ``input_strain`` in the authors' published code (https://github.com/IcedDoggie/DSSN-MER), which
-    multiplies their maps; the other two mergers stand there, too.
+    multiplies their maps and also has the other two mergers.
 
     Args:
         num_classes: number of classes C.
         merger: ``"multiply"``, ``"add"`` or ``"concatenate"``.
         trunk: ``"original"`` or ``"torchvision"``, see :func:`alexnet_trunk`.
-        weights: ``"imagenet"``, of the trunk ``"torchvision"`` alone, or ``"none"``, random.
+        weights: ``"imagenet"``, only for the trunk ``"torchvision"``, or ``"none"``, random.
         image_size: side of the inputs in pixels, 35 or more.
         dropout: before the linear layer.
 
@@ -45,7 +45,7 @@ class DSSN(ShallowAlexNet):
           twice as many if concatenated)
 
     Raises:
-        ValueError: if an option is out of its range, or ImageNet weights cannot be had.
+        ValueError: if an option is out of its range, or ImageNet weights are unavailable.
     """
 
     def __init__(

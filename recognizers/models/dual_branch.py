@@ -1,4 +1,4 @@
-"""Dual branch (paper 000): eyes and mouth apart, joined as an annotator joins their AUs.
+"""Dual branch (paper 000): separate branches for eyes and mouth, joined by their AUs.
 
 Ruan, Lo, Shuai and Cheng, "Mimicking the Annotation Process for Recognizing the Micro Expressions",
 ACM Multimedia 2022. What the paper leaves open (dropout, LayerNorm, where features are normalised,
@@ -31,12 +31,12 @@ from recognizers.models.registry import register_model
 
 _Region = Literal["face", "eyes", "mouth"]
 _REGIONS: dict[str, tuple[_Region, ...]] = {"dual": ("eyes", "mouth"), "single": ("face",)}
-_SMALLEST = 64  # below, a branch's last feature map is one pixel, which has no spatial attention
+_SMALLEST = 64  # below it, a branch's last feature map is one pixel, without spatial attention
 
 
 @register_model("dual_branch")
 class DualBranch(Recognizer):
-    """ResNet18 with shuffle attention, its upper half once for the eyes and once for the mouth.
+    """ResNet18 with shuffle attention, its last two layers once for the eyes, once for the mouth.
 
     Rows of Table 4: *sb* is ``branches="single"``; rows without *AU* have ``au_weight=0``, those
     without *AWM* ``awm=False``; *w/o RR* is trained without
@@ -64,7 +64,7 @@ class DualBranch(Recognizer):
         heads: the classifier of each region.
 
     Raises:
-        ValueError: if an option is out of its range, or ImageNet weights cannot be had.
+        ValueError: if an option is out of its range, or ImageNet weights are unavailable.
 
     Example:
         >>> model = DualBranch(3, image_size=64).eval()
@@ -134,21 +134,21 @@ class DualBranch(Recognizer):
         """Recognise.
 
         Args:
-            image: (B, 3, H, W) in [0, 1], made of ``magnified_on_off``; the eyes' half above.
+            image: (B, 3, H, W) in [0, 1], made of ``magnified_on_off``; the eyes in the upper half.
 
         Returns:
-            ``features``: X_F at length 1, (B, 1024), or 512 of a single branch. ``logits``: by
-            ``inference``; for ``"paper"`` the logarithm of the heads' mean probability. ``extras``:
-            of each region ``<region>_logits`` (B, C) and ``<region>_weighted`` (B, 512), that is
-            X_eyes_w and X_mouth_w of eq. 3; ``area_weight`` X_weight of eq. 1 where there is an
-            AWM; ``projection``, the features with dropout, for the contrastive loss.
+            ``features``: X_F at length 1, (B, 1024), or (B, 512) for a single branch. ``logits``:
+            by ``inference``; for ``"paper"`` the logarithm of the heads' mean probability.
+            ``extras``: for each region ``<region>_logits`` (B, C) and ``<region>_weighted`` (B,
+            512), which are X_eyes_w and X_mouth_w of eq. 3; with AWM ``area_weight``, X_weight of
+            eq. 1; ``projection``, the features with dropout, for the contrastive loss.
 
         Raises:
             ValueError: if the image has another shape or leaves [0, 1].
         """
         self.check_inputs(image=image)
         x = (image - self.mean) / self.std
-        # X_eyes, X_mouth. Each region has its own pass, for BatchNorm takes statistics of a batch.
+        # X_eyes, X_mouth. Each region has its own pass, since BatchNorm uses batch statistics.
         parts = [
             F.normalize(self.branches[name](self.base(_crop(x, name))), dim=1)
             for name in self.regions
@@ -167,7 +167,7 @@ class DualBranch(Recognizer):
         return Output(self._decide(torch.stack(logits)), features, extras)
 
     def _decide(self, heads: Tensor) -> Tensor:
-        """(R, B, C) logits of the heads to the model's own, (B, C)."""
+        """(R, B, C) logits of the heads to the model's logits (B, C)."""
         if self.inference == "published":
             return heads.sum(0)
         # argmax X_eyes_cls + X_mouth_cls, which are probabilities
@@ -186,10 +186,10 @@ class DualBranch(Recognizer):
         Args:
             output: what ``forward`` returned.
             labels: (B,) int64.
-            class_weights: (C,), eq. 6, from the fold's training clips alone
+            class_weights: (C,), eq. 6, from the fold's training clips only
                 (:func:`mersynth.augment.class_weights`).
             au_set: (B, S, 2) as :func:`mersynth.augment.au_sets` makes it and ``RegionReplacing``
-                mixes it, or (B, A), one column an AU; not needed where ``au_weight`` is 0.
+                mixes it, or (B, A), one column per AU; not needed where ``au_weight`` is 0.
 
         Returns:
             Scalars ``"loss"`` (eq. 8), ``"classification"`` (eq. 7) and, where ``au_weight`` is
@@ -223,7 +223,7 @@ class DualBranch(Recognizer):
         return {"loss": l_total, "classification": l_cls, "wscl": l_wscl}
 
     def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
-        """Eq. 8, a scalar; :meth:`losses` gives its parts, and says what ``targets`` are."""
+        """Eq. 8, a scalar; :meth:`losses` gives its parts and documents ``targets``."""
         return self.losses(output, labels, **targets)["loss"]
 
 

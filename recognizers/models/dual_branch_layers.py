@@ -1,4 +1,4 @@
-"""What the dual-branch model is built of: ResNet18 in two parts, AWM, heads."""
+"""The layers of the dual-branch model: ResNet18 in two parts, AWM, heads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from recognizers.models.shuffle_attention import AttentionBlock
 
 WIDTH = 512
-"""Features of a region: what ResNet18's last layer gives."""
+"""Features of a region: the output of ResNet18's last layer."""
 
 
 class AreaWeightedModule(nn.Module):
@@ -49,9 +49,9 @@ def resnet18(attention: bool, given: Mapping[str, Tensor] | None) -> ResNet:
     """ResNet18 with or without shuffle attention.
 
     Args:
-        attention: whether every block has one.
-        given: torchvision's state dict to start from; attention has no part in it and keeps its
-            own start.
+        attention: whether every block has shuffle attention.
+        given: torchvision's state dict to start from; it holds nothing for the attention, which
+            keeps its own initial weights.
     """
     network = ResNet(AttentionBlock if attention else BasicBlock, [2, 2, 2, 2])
     if given is not None:

@@ -12,19 +12,19 @@ Form = Literal["paper", "published"]
 
 
 def au_similarity(aus: Tensor) -> Tensor:
-    """How alike the AUs of each two samples are (eq. 4), ``w_ij = |AU_i & AU_j| / |AU_i | AU_j|``.
+    """Similarity of the AUs of every two samples (eq. 4), ``w_ij = |AU_i & AU_j| / |AU_i | AU_j|``.
 
     Args:
         aus: (B, S, 2) AU sets as ``mersynth.augment.au_sets`` makes them, or (B, A), one column an
-            AU. Whatever is above 0 is shown; an AU on one side of the face counts as shown. NaN,
-            not measured, does not.
+            AU. Values above 0 count as shown, on one side of the face or both. NaN, not measured,
+            does not.
 
     Returns:
-        (B, B) float32 in [0, 1], symmetric. Two samples without any AU, for which the equation has
-        no value, get 0: nothing says that they are alike.
+        (B, B) float32 in [0, 1], symmetric. Two samples without any AU, for which the equation is
+        undefined, get 0.
 
     Raises:
-        ValueError: if the shape is another.
+        ValueError: if the shape does not fit.
 
     Example:
         >>> au_similarity(torch.tensor([[1, 1, 0], [0, 1, 1], [0, 0, 0]]))[0].tolist()
@@ -50,8 +50,8 @@ def wscl(features: Tensor, w: Tensor, temperature: float = 0.1, form: Form = "pa
         w: w_ij, (B, B), see :func:`au_similarity`.
         temperature: tau.
         form: ``"paper"``: eq. 5 as printed: the sum over samples i, its inner denominator over all
-            k. ``"published"``: as the authors' code has it: the mean over i; a sample is left out
-            of its own denominator, but counts among those that it shall be near to (j = i).
+            k. ``"published"``: as in the authors' code: the mean over i; a sample is left out of
+            its own denominator, but counts among its own positives (j = i).
 
     Returns:
         a scalar. A sample without AUs adds nothing to it; a batch of one gives 0.
@@ -59,10 +59,10 @@ def wscl(features: Tensor, w: Tensor, temperature: float = 0.1, form: Form = "pa
     if features.dtype in (torch.float16, torch.bfloat16):
         features = features.float()
     itself = torch.eye(len(features), dtype=torch.bool, device=features.device)
-    # Divided by tau, similarities reach 10; of half precision's digits few would be left.
+    # Divided by tau, similarities reach 10, where half precision has few digits left.
     with torch.autocast(features.device.type, enabled=False):
         similarity = features @ features.T / temperature
-    # 1 / sum_k w_ik, and 0 where no sample is alike, not even i itself: it has no AUs
+    # 1 / sum_k w_ik, and 0 where no sample is similar, not even i itself: it has no AUs
     scale = torch.where(w.sum(1) > 0, 1 / w.sum(1), 0.0)
     if form == "published":
         if len(features) == 1:
@@ -83,10 +83,10 @@ def classification_loss(
     label_smoothing: float = 0.1,
     form: Form = "paper",
 ) -> Tensor:
-    """L_cls, the class-weighted cross-entropies of all heads together (eq. 7).
+    """L_cls, the sum of all heads' class-weighted cross-entropies (eq. 7).
 
     Args:
-        heads: of each head (eyes, mouth) the logits, (B, C).
+        heads: the logits (B, C) of each head (eyes, mouth).
         labels: y, (B,) int64.
         class_weights: w_c, (C,), from the training clips (``mersynth.augment.class_weights``,
             eq. 6); None: all 1.

@@ -51,7 +51,7 @@ def _load_published(published: Mapping[str, Tensor], num_classes: int) -> DualBr
     """The model of the authors' state dict, with their losses and their inference rule.
 
     Raises:
-        PublishedError: if names or shapes are others.
+        PublishedError: if names or shapes differ.
     """
     model = DualBranch(num_classes, loss_form="published", inference="published")
     load_renamed(model, published, {ours: _their_name(ours) for ours in model.state_dict()})

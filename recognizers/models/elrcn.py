@@ -1,4 +1,4 @@
-"""ELRCN: a VGG-16 code of every frame's movement, read by an LSTM (Khor et al., FG 2018)."""
+"""ELRCN: VGG-16 features of every frame's movement, read by an LSTM (Khor et al., FG 2018)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SMALLEST = 32  # VGG-16 halves five times
 
 
 def flow_image(flow: Tensor) -> Tensor:
-    """Flow as the authors' code paints it: u, v and length, 16 grey levels a pixel about 128.
+    """Flow as the authors' code draws it: u, v and length, 16 grey levels per pixel around 128.
 
     Args:
         flow: (..., 2, H, W) x, y in pixels.
@@ -43,34 +43,34 @@ def flow_image(flow: Tensor) -> Tensor:
 
 @register_model("elrcn")
 class ELRCN(Recognizer):
-    """VGG-16 codes of frames (its layer fc7) in a row, an LSTM, a dense layer.
+    """A sequence of VGG-16 codes (layer fc7) of the frames, an LSTM, a dense layer.
 
     The authors first train VGG-16 on single frames, then the LSTM on its codes. Here both are
-    trained at once, each by gradients of its own: the LSTM reads codes that are detached and
+    trained at once, each by its own gradients: the LSTM reads codes that are detached and
     computed without dropout, and ``loss`` has a cross-entropy for the frames and one for the clips.
-    Not as in their code: the classes of clips compete in a softmax (theirs have sigmoids), and
+    Unlike their code, the classes of clips compete in a softmax (theirs have sigmoids), and
     random weights of VGG-16 are He et al.'s (theirs are Glorot and Bengio's).
 
-    What the frames show: flow as a picture (:func:`flow_image`); its optical strain, 1 being white;
-    the grey frame. A pixel p is shown as (p - 0.5) / 0.25, near to ImageNet's own statistics, and
+    The encoders read flow as a picture (:func:`flow_image`), its optical strain (1 is white) and
+    the grey frame. A pixel p enters as (p - 0.5) / 0.25, close to ImageNet's own statistics, and
     0 where nothing moves.
 
     Args:
         num_classes: number of classes C.
         enrichment: ``"none"``: flow alone; ``"spatial"`` (ELRCN-SE): flow, strain and grey stacked
             to 5 channels; ``"temporal"`` (ELRCN-TE): an encoder for each, their codes joined.
-        flow_from: from which frame flow, and with it strain, leads to each frame: the ``"onset"``,
-            or the ``"previous"`` one, as in the published code.
+        flow_from: the frame that flow, and with it strain, starts from: the ``"onset"``, or the
+            ``"previous"`` frame, as in the published code.
         image_size: side of the frames in pixels, 32 or more.
         num_frames: T, frames of flow; the clip is interpolated to T + 1.
         width: channels of VGG-16's first layer.
-        code_width: of its dense layers.
-        lstm_width: of the LSTM.
+        code_width: width of its dense layers.
+        lstm_width: width of the LSTM.
         hidden: units of the dense layer before the classifier.
         weights: of the encoders, ``"imagenet"`` or ``"none"``, random. (The authors' are VGG-Face,
             which may not be passed on.)
-        freeze: keep the weights of the convolutions and of fc6, as the published code does with
-            flow alone; needs weights.
+        freeze: do not train the convolutions and fc6, as the published code does with flow alone;
+            needs ``weights="imagenet"``.
 
     Shape:
         - movement: (B, T, 2, H, W): u, v in pixels; enriched (B, T, 4, H, W): u, v, strain, grey
@@ -78,7 +78,7 @@ class ELRCN(Recognizer):
           of every encoder, flow, strain and grey, or stack.
 
     Raises:
-        ValueError: if an argument does not fit, or ImageNet weights cannot be had.
+        ValueError: if an argument does not fit, or ImageNet weights are unavailable.
     """
 
     paper = (
@@ -147,7 +147,7 @@ class ELRCN(Recognizer):
         return Output(self.classifier(features), features, extras)
 
     def _pictures(self, movement: Tensor) -> dict[str, Tensor]:
-        """What every encoder sees, (B, T, 3 or 5, H, W) in [0, 1]."""
+        """The input of every encoder, (B, T, 3 or 5, H, W) in [0, 1]."""
         flow = flow_image(movement[:, :, :2])
         if self.enrichment == "none":
             return {"flow": flow}
@@ -162,7 +162,7 @@ class ELRCN(Recognizer):
 
         Args:
             output: what ``forward`` returned.
-            labels: (B,) int64, class indices; those of a clip are its frames'.
+            labels: (B,) int64, class indices of the clips, which their frames share.
             targets: none.
 
         Returns:

@@ -22,16 +22,16 @@ class FrameEncoder(nn.Module):
         width: of the first convolution, 64 in VGG-16.
         code_width: of the dense layers, 4096 in VGG-16.
         weights: ``"imagenet"`` or ``"none"``, random.
-        freeze: keep the weights of the convolutions and of fc6.
+        freeze: do not train the convolutions and fc6.
 
     Shape:
-        - input: (B, channels, H, W), sides of 32 or more; fc6 reads 7 x 7 places, those of 224 x
-          224 pixels, to which other sizes are averaged.
+        - input: (B, channels, H, W), sides of 32 or more; fc6 reads 7 x 7 positions, as 224 x 224
+          pixels give them; maps of other sizes are averaged to that.
         - output: twice (B, code_width): with dropout and a gradient, for a classifier of frames;
-          and without either, for what reads the codes.
+          and without either, for the LSTM.
 
     Raises:
-        ValueError: if ImageNet weights do not fit the sizes, or cannot be had.
+        ValueError: if ImageNet weights do not fit the sizes, or are unavailable.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Which of several frames a system looks at."""
+"""The choice of one frame from several."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def draw_frame(frames: Tensor, training: bool) -> Tensor:
-    """A frame of each sample: any of them in training mode, else the first, the annotated one.
+    """One frame of each sample: a random one in training mode, else the first, the annotated one.
 
     Args:
-        frames: (B, T, 3, H, W), or (B, 3, H, W), of which there is nothing to draw.
+        frames: (B, T, 3, H, W), or (B, 3, H, W), which are returned as they are.
         training: whether the model is in training mode; draws are from torch's generator.
 
     Returns:

@@ -1,4 +1,4 @@
-"""FRL-DGT (paper 003): a learnt displacement from onset to apex, fused by Transformers."""
+"""FRL-DGT (paper 003): a learned displacement from onset to apex, fused by Transformers."""
 
 from __future__ import annotations
 
@@ -23,44 +23,39 @@ _PAIR_FRAMES = 5  # of a clip, for random pairs: 20 ordered ones; more need more
 
 @register_model("frl_dgt")
 class FRLDGT(SelfSupervised):
-    """FRL-DGT: DGM's displacement beside onset and apex, cut into AU regions and fused.
+    """FRL-DGT: onset, apex and DGM's displacement, cut into AU regions and fused.
 
-    In training, DGM also learns from random pairs of frames of each clip (3.1), and the apex is now
-    and then another frame (3.3); both are drawn from torch's generator. Their inputs are read in
-    training mode alone. What recognition needs is ``onset``, ``apex`` and ``regions``, whatever
-    frames these are: for a deviating onset or apex, give another frame.
+    In training, DGM also learns from random pairs of each clip's frames (3.1), and the apex may be
+    replaced (3.3), both drawn from torch's generator. Evaluation reads ``onset``, ``apex``,
+    ``regions``, and ``flow`` or ``dynamic_image`` if DGM is replaced.
 
-    What the paper leaves open, and what is chosen here: DGM's layers and what is normalised in it
-    (:mod:`recognizers.models.frl_dgt_dgm`); the size of the face: three crops of 90 pixels a side,
-    so that the 3 x 3 patches of M5 are 90 pixels wide, too; that crops of any size are resampled to
-    90 pixels; depth and perceptrons of the Attn blocks, as ViT's but for a depth of 2, since the
-    data are few; frames in RGB.
+    Chosen here, since the paper leaves it open: DGM's layers
+    (:mod:`recognizers.models.frl_dgt_dgm`); a face of three crops' width, 90 pixels each; Attn
+    blocks as ViT's, with a depth of 2 for the small data; frames in RGB.
 
     Args:
         num_classes: number of classes C.
-        displacement: ``"learned"`` by DGM; or in its place optical flow in pixels (Table 2, M0),
-            the same with its longest vector at 1 (M1), or a dynamic image (M2). These are of the
-            annotated apex: they go with ``random_pairs=0, random_apex=False, magnified=0``.
-        regions: ``"au"``, the nine AU regions, or ``"patches"``, 3 x 3 even ones (M5).
+        displacement: ``"learned"`` by DGM; instead of it optical flow in pixels (Table 2, M0), flow
+            with its longest vector at 1 (M1), or a dynamic image (M2). These belong to the
+            annotated apex: they need ``random_pairs=0, random_apex=False, magnified=0``.
+        regions: ``"au"``, the nine AU regions, or ``"patches"``, 3 x 3 equal ones (M5).
         fusion: ``"before"`` attention or ``"after"`` (M4).
-        local_fusion, global_fusion, face_fusion: whether there is each of them (M7, M8, M6).
-        random_pairs: pairs a clip and step for DGM's self-supervision; 0: none (M3).
-        random_apex: whether training takes the frame before the apex, the apex or the one behind.
-        magnified: probability that training takes the apex that MagNet magnified by 4 instead.
+        local_fusion, global_fusion, face_fusion: which fusions there are (M7, M8, M6).
+        random_pairs: pairs per clip and step for DGM's self-supervision; 0: none (M3).
+        random_apex: whether training draws from the frame before the apex, the apex and the next.
+        magnified: probability that training takes the apex magnified by 4 (MagNet) instead.
         image_size, crop_size, patch_size: sides of the face, of a region and of a patch, in pixels;
             the last divides the others.
-        width, heads, depth, mlp_ratio, dropout: of Transformer Fusion
-            (:class:`recognizers.models.frl_dgt_fusion.Sizes`).
+        width, heads, depth, mlp_ratio, dropout: see
+            :class:`recognizers.models.frl_dgt_fusion.Sizes`.
         dgm_widths: channels of DGM's levels.
-        alpha: DGM's largest displacement, half the image's side being 1.
+        alpha: DGM's largest displacement; half the image's side is 1.
         rec_weight, nm_weight, sm_weight: lambda_rec, lambda_nm and lambda_sm of eq. 4.
-        gradient_scale: of the classifier's gradient on its way into DGM.
+        gradient_scale: factor of the classifier's gradient into DGM.
 
     Shape:
-        - onset, apex, magnified: (B, 3, H, W); neighbours: (B, 2, 3, H, W); frames: (B, 5, 3, H,
-          W); regions: (B, 9, H, W), 1 within a region; flow: (B, 2, H, W); dynamic_image: (B, 3, H,
-          W); those that ``inputs`` names, all but flow in [0, 1]
-        - output: ``logits`` (B, C); ``features`` (B, 2 width), global then full-face; extras:
+        - the tensors that ``inputs`` names, in [0, 1] except flow
+        - output: ``logits`` (B, C); ``features`` (B, 2 width), global then full-face; extras: the
           weights of the fusion layers (``TransformerFusion``), and of DGM ``displacement``, D of
           eq. 1 (B, 2, H, W), and ``rec``, ``nm`` and ``sm`` (B,) of eq. 1-3, means over a clip's
           pairs

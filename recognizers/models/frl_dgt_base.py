@@ -1,4 +1,4 @@
-"""What FRL-DGT and FRL-DGT-S share: the settings of DGM's self-supervision, and its loss."""
+"""The base of FRL-DGT and FRL-DGT-S: the settings of DGM's self-supervision, and its loss."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Regions = Literal["au", "patches"]
 
 
 class SelfSupervised(Recognizer):
-    """Base of the systems in which DGM learns beside the classifier.
+    """Base of the systems in which DGM learns together with the classifier.
 
     Args:
         num_classes: number of classes C.
-        regions: ``"au"`` or ``"patches"``, for the check alone.
-        random_pairs: pairs a clip and step for DGM's self-supervision.
+        regions: ``"au"`` or ``"patches"``; only checked here.
+        random_pairs: pairs per clip and step for DGM's self-supervision.
         rec_weight, nm_weight, sm_weight: lambda_rec, lambda_nm and lambda_sm of eq. 4.
-        gradient_scale: of the classifier's gradient on its way into DGM.
+        gradient_scale: factor of the classifier's gradient into DGM.
 
     Raises:
         ValueError: if an option does not fit.
@@ -76,18 +76,18 @@ def displace(
     frames: Tensor | None,
     pairs: int,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The displacement of pairs, and the terms of eq. 4 of these and of random pairs.
+    """The displacement of pairs, and the terms of eq. 4 for these and for random pairs.
 
     Args:
         dgm: the module; its batch normalisation sees all pairs at once.
-        onset: (N, 3, H, W), of B clips, N / B pairs each, pairs of a clip together.
+        onset: (N, 3, H, W), N / B pairs of each of B clips, pairs of a clip adjacent.
         apex: likewise.
         frames: (B, T, 3, H, W), from which random pairs are drawn.
-        pairs: how many of them a clip.
+        pairs: number of random pairs per clip.
 
     Returns:
         D (N, 2, H, W); ``rec``, ``nm`` and ``sm`` (B,), means over a clip's pairs (without
-        ``frames`` every pair is a clip of its own).
+        ``frames`` every pair counts as a clip).
     """
     number = len(onset)
     clips = number if frames is None else len(frames)
@@ -103,7 +103,7 @@ def displace(
 
 
 def boxes_in(maps: Tensor, regions: Tensor | None) -> Tensor:
-    """The regions' boxes (B, 9, 4), or without regions those of 3 x 3 even patches."""
+    """The regions' boxes (B, 9, 4); without regions, those of 3 x 3 equal patches."""
     if regions is not None:
         return boxes_of(regions)
     return even_boxes((maps.shape[2], maps.shape[3])).to(maps).expand(len(maps), -1, -1)

@@ -21,16 +21,16 @@ _TINY = 1e-6  # keeps still images from dividing 0 by 0
 class DisplacementGenerator(nn.Module):
     """DGM: a pair of frames to the displacement between them.
 
-    Encoder and decoder are free in the paper but for their blocks, "a stack of convolutional
-    layers, batch normalization layers, and nonlinear activation layers". Here a block is two of
-    each; every level of the encoder halves the image; the decoder goes back up, and on each level
-    reads the encoder's features, too (U-Net), for a displacement of a pixel or two has no place in
-    features of a sixteenth of the image's size alone. The finest features have half the image's
-    size: at its full size the two outermost blocks would cost more than all else together.
+    Of encoder and decoder, the paper gives only the blocks, "a stack of convolutional layers,
+    batch normalization layers, and nonlinear activation layers". Here a block has two of each;
+    every level of the encoder halves the image; the decoder goes back up and on each level also
+    reads the encoder's features (U-Net), since features of a sixteenth of the image's size cannot
+    represent a displacement of a pixel or two. The finest features have half the image's size: at
+    full size the two outermost blocks would cost more than all others together.
 
-    The pair enters as the onset and the change since, brought to one scale by batch normalisation.
-    That says the same as the two frames, which differ by a hundredth of their values; but fed with
-    these, DGM had learnt no direction after 400 steps on phantom pairs.
+    The pair enters as the onset and the change since, scaled by batch normalisation. The two frames
+    hold the same information, but differ by a hundredth of their values: reading these, DGM had
+    learned no direction after 400 steps on phantom pairs.
 
     Args:
         widths: channels of the encoder's levels, the finest first.
@@ -62,7 +62,7 @@ class DisplacementGenerator(nn.Module):
             _block(n + m, m, stride=1) for n, m in zip(coarser, finer, strict=True)
         )
         self.head = nn.Conv2d(widths[0], 2, 3, padding=1, bias=False)
-        # Nearly nothing moves at first: a photometric loss tells the way to go only from nearby.
+        # Start with almost no motion: a photometric loss has a useful gradient only from nearby.
         nn.init.normal_(self.head.weight, std=1e-3)
 
     def forward(self, onset: Tensor, apex: Tensor) -> Tensor:
@@ -104,8 +104,8 @@ def approximate_apex(onset: Tensor, displacement: Tensor) -> Tensor:
     """G_s(F_onset, D): the onset frame with its pixels moved by D.
 
     "Bilinear sampling moves the pixel at location (x, y) in the onset frame to (x + D^x, y + D^y)":
-    sampling looks up where a pixel comes from, so that the pixel at p is the onset's at p - D(p),
-    and D points from the onset to the apex, as the paper says, at every pixel of the apex.
+    sampling looks up where a pixel comes from, so the pixel at p is the onset's at p - D(p).
+    D is given at every pixel of the apex and, as in the paper, points from the onset to the apex.
 
     Args:
         onset: (B, C, H, W), any range.
@@ -118,10 +118,10 @@ def approximate_apex(onset: Tensor, displacement: Tensor) -> Tensor:
 
 
 def dgm_losses(onset: Tensor, apex: Tensor, displacement: Tensor) -> dict[str, Tensor]:
-    """The three terms of eq. 4, each (B,), of pairs.
+    """The three terms of eq. 4, each (B,), for pairs of frames.
 
-    Of a displacement, |.| is its length. The paper prints eq. 1 without a mean: it is the mean over
-    pixels and channels, as eq. 2 and 3 are over pixels.
+    The |.| of a displacement is its length. The paper prints eq. 1 without a mean; here it is the
+    mean over pixels and channels, as eq. 2 and 3 are over pixels.
 
     Args:
         onset: F_onset, (B, C, H, W) in [0, 1].
@@ -144,22 +144,22 @@ def dgm_losses(onset: Tensor, apex: Tensor, displacement: Tensor) -> dict[str, T
 
 def _length(d: Tensor) -> Tensor:
     """(..., 2, H, W) to (..., H, W); its gradient at 0 is 0."""
-    # torch.linalg.vector_norm over two values is fifty times as slow on a CPU.
+    # torch.linalg.vector_norm over two values is fifty times slower on a CPU.
     x, y = d.unbind(-3)
     zero = (x == 0) & (y == 0)
     return torch.hypot(x.masked_fill(zero, 1.0), y).masked_fill(zero, 0.0)
 
 
 def normalise(displacement: Tensor) -> Tensor:
-    """Displacements whose longest has the length 1.
+    """Displacements, scaled so that the longest has length 1.
 
-    So small expressions come out as large as large ones (3.1: "we normalize the displacements
+    This makes small expressions as large as large ones (3.1: "we normalize the displacements
     before output, increasing the intensity of minor expressions and decreasing the intensity of
-    major ones"). Were it these that eq. 1 moves pixels by, the longest would be alpha for every
-    pair, ten pixels in a hundred; so the losses read D itself, and Transformer Fusion this.
+    major ones"). If eq. 1 moved pixels by these, the longest would be alpha for every pair, ten
+    pixels in a hundred; so the losses read D itself, and Transformer Fusion the normalised one.
 
     Args:
-        displacement: (B, ..., 2, H, W), any unit; a sequence (B, T, 2, H, W) keeps its course.
+        displacement: (B, ..., 2, H, W), any unit; a sequence (B, T, 2, H, W) has one scale.
 
     Returns:
         The same shape, in [-1, 1]; zeros stay zeros.
@@ -173,10 +173,10 @@ def draw_pairs(frames: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
     Args:
         frames: (B, T, C, H, W), T of 2 or more.
-        count: P, pairs a clip.
+        count: P, pairs per clip.
 
     Returns:
-        First and second frames, each (B * P, C, H, W), pairs of a clip together.
+        First and second frames, each (B * P, C, H, W), pairs of a clip adjacent.
     """
     clips, length = frames.shape[:2]
     first = torch.randint(length, (clips * count,))
@@ -186,11 +186,11 @@ def draw_pairs(frames: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 class ScaleGradient(torch.autograd.Function):
-    """The identity, behind which gradients are multiplied by a factor on their way back."""
+    """The identity, whose gradient is multiplied by a factor."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
-        """X itself."""
+        """``x`` itself."""
         ctx.factor = factor
         return x.view_as(x)
 

@@ -26,7 +26,7 @@ class Sizes:
         heads: h, attention heads.
         depth: Transformer layers of an Attn block.
         mlp_ratio: hidden width of their perceptrons, as a multiple of C.
-        dropout: portion of the values that training sets to 0 in them.
+        dropout: share of their values that training sets to 0.
         fusion: ``"before"`` attention, eq. 5-7, or ``"after"`` (Table 2, M4).
 
     Raises:
@@ -52,7 +52,7 @@ class Sizes:
 
 
 class TransformerLayer(nn.Module):
-    """Layer normalisation, multi-head attention and a perceptron, each with its shortcut (ViT).
+    """ViT's layer: attention and a perceptron, each after normalisation and with a shortcut.
 
     Shape: (B, n, C) to the same.
     """
@@ -89,8 +89,8 @@ def _split_heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
 class _Lin(nn.Module):
     """Lin of eq. 5: over the n vectors of each head, (B, h, n, c) to (B, h, c).
 
-    The paper says that it "corresponds to an averaging operation" when its weights are equal: so it
-    weighs vectors, not their elements.
+    The paper says that it "corresponds to an averaging operation" when its weights are equal, so it
+    weights vectors, not their elements.
     """
 
     def __init__(self, tokens: int, heads: int) -> None:
@@ -106,9 +106,9 @@ class _Lin(nn.Module):
 class FusionBeforeAttention(nn.Module):
     """The paper's fusion layer (Figure 5b, eq. 5-7): n vectors become one.
 
-    Batch normalisation is over the batch and the heads, a mean and a scale for each of the n
-    vectors: softmax would not notice a mean that all share. It takes the place of the division by
-    the square root of c.
+    Batch normalisation is over the batch and the heads, with a mean and a scale for each of the n
+    vectors, since softmax ignores a mean that all share. It replaces the division by the square
+    root of c.
 
     Args:
         tokens: n.
@@ -138,9 +138,9 @@ class FusionBeforeAttention(nn.Module):
 
 
 class FusionAfterAttention(nn.Module):
-    """Attention of all n vectors to all, then Lin makes one of what comes out (Figure 5a, M4).
+    """Attention among all n vectors, then Lin makes them one (Figure 5a, M4).
 
-    Arguments and shape as :class:`FusionBeforeAttention`; there are no weights to give.
+    Arguments and shape as :class:`FusionBeforeAttention`, but None instead of weights.
     """
 
     def __init__(self, tokens: int, width: int, heads: int) -> None:
@@ -156,12 +156,12 @@ class FusionAfterAttention(nn.Module):
 
 
 class FusionModule(nn.Module):
-    """An Attn block and a fusion layer, for n vectors that have learnt positions.
+    """An Attn block and a fusion layer, for n vectors with learned position embeddings.
 
     Args:
         tokens: n.
         width: C.
-        sizes: of the layers; its own width is not read here.
+        sizes: of the layers; its width is not used here.
 
     Shape: (B, n, C) to (B, C), and the fusion layer's weights (B, h, n), or None.
     """
@@ -194,9 +194,9 @@ class _ToTokens(nn.Module):
 class TransformerFusion(nn.Module):
     """From maps of a face and the boxes of its regions to one vector.
 
-    Without a level the vectors below it are averaged, which is what the paper says a fusion of
-    equal weights is: without local fusion each region is the mean of its patches' embeddings,
-    without global fusion the face is the mean of its regions' vectors.
+    A missing level is an average, which the paper calls a fusion of equal weights: without local
+    fusion each region is the mean of its patches' embeddings, without global fusion the face is
+    the mean of its regions' vectors.
 
     Args:
         channels: M of the maps.
@@ -260,8 +260,8 @@ class TransformerFusion(nn.Module):
 
         Returns:
             Features (B, D), global then full-face ones; and the weights of the fusion layers (eq.
-            6), which Figure 7 shows: ``local_weights`` (B, K, h, N), ``global_weights`` (B, h, K)
-            and ``face_weights`` (B, h, N'), those that there are.
+            6), which Figure 7 shows, for the levels that exist: ``local_weights`` (B, K, h, N),
+            ``global_weights`` (B, h, K) and ``face_weights`` (B, h, N').
         """
         crops = crop(maps, boxes, self.crop_size)  # (B, K, M, S, S)
         weights: dict[str, Tensor | None] = {}

@@ -1,7 +1,7 @@
 """FRL-DGT's nine AU regions (3.2.1): boxes from landmarks, maps of them, and crops.
 
-A region travels to the model as a map of the size of the frames, 1 within its box: whatever moves
-frames moves the maps along, so that crops stay right under flips, shifts and crops.
+A model reads a region as a map of the frames' size, 1 within its box: what moves the frames also
+moves the maps, so that crops stay right under flips, shifts and crops.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ REGIONS: dict[str, tuple[int, ...]] = {
 }
 """The landmarks (iBUG's, from 0) that each region holds; right is the subject's right.
 
-The paper shows its regions in a picture (Figure 4) and says what each is about: #1 (two) and #2
-"changes above the eyes, such as eyebrow lifting and frowning", #3 (two) and #4 "the nose and lower
-eyelids", #5 (two) and #6 "the mouth, chin and cheeks", in this order here. The landmarks are chosen
-after that; those of the small regions of AU R-CNN (Ma et al. 2019), the paper's reference [30],
-which it joins, are among them.
+The paper shows its regions in Figure 4 and describes each: #1 (two) and #2 "changes above the eyes,
+such as eyebrow lifting and frowning", #3 (two) and #4 "the nose and lower eyelids", #5 (two) and #6
+"the mouth, chin and cheeks", in this order here. The landmarks are chosen to match; they include
+those of the small regions of AU R-CNN (Ma et al. 2019), the paper's reference [30], which it joins.
 """
 
 PAIRS = (("right_brow", "left_brow"), ("right_cheek", "left_cheek"), ("right_mouth", "left_mouth"))
@@ -64,8 +63,7 @@ def au_boxes(landmarks: np.ndarray) -> np.ndarray:
 def region_maps(boxes: np.ndarray, size: tuple[int, int]) -> Tensor:
     """Boxes as maps.
 
-    A box that lies outside of the image as a whole keeps the image's pixels nearest to it, so that
-    no region is empty.
+    A box wholly outside the image keeps the pixels nearest to it, so that no region is empty.
 
     Args:
         boxes: (..., 4): left, top, right, bottom in pixels, the first pixel's centre at 0.
@@ -87,9 +85,9 @@ def region_maps(boxes: np.ndarray, size: tuple[int, int]) -> Tensor:
 def boxes_of(maps: Tensor) -> Tensor:
     """The boxes that region maps show.
 
-    Of a left and a right region, what lies on the image's left is the subject's right one: in a
-    mirrored face the subject's left brow has become a right one. An empty region, of which an
-    augmentation has erased everything, is the whole image.
+    Of a left and a right region, the one on the image's left is taken as the subject's right: in a
+    mirrored face the left brow has become a right one. A region that an augmentation has wholly
+    erased becomes the whole image.
 
     Args:
         maps: (B, 9, H, W), regions as ``REGIONS``; a pixel above 0.5 belongs to the region.
@@ -111,7 +109,7 @@ def boxes_of(maps: Tensor) -> Tensor:
 
 
 def _by_side(boxes: Tensor) -> Tensor:
-    """(B, 9): which box is each region, the right one of a pair being further left."""
+    """(B, 9): the box of each region; of a pair, the right one is further left."""
     order = torch.arange(len(REGIONS), device=boxes.device).repeat(len(boxes), 1)
     for pair in PAIRS:
         right, left = (_NAMES.index(name) for name in pair)
@@ -123,7 +121,7 @@ def _by_side(boxes: Tensor) -> Tensor:
 
 
 def even_boxes(size: tuple[int, int], rows: int = 3) -> Tensor:
-    """The image cut into ``rows`` by ``rows`` even boxes (Table 2, M5), row by row.
+    """The image cut into ``rows`` by ``rows`` equal boxes (Table 2, M5), row by row.
 
     Returns:
         (rows^2, 4): left, top, right, bottom in pixels, the first pixel's left edge at 0.
@@ -139,7 +137,7 @@ def even_boxes(size: tuple[int, int], rows: int = 3) -> Tensor:
 
 
 def crop(maps: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """Cut boxes out and bring them to one size, averaging where they shrink.
+    """Cut boxes out and resize them to one size, averaging where they shrink.
 
     Args:
         maps: (B, M, H, W), any range.

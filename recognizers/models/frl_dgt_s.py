@@ -23,17 +23,17 @@ from recognizers.models.registry import register_model
 
 @register_model("frl_dgt_s")
 class FRLDGTS(SelfSupervised):
-    """FRL-DGT-S: the onset paired with every other frame, each pair fused, and these over time.
+    """FRL-DGT-S: the onset is paired with every other frame, each pair fused, then all over time.
 
     "The output displacement concatenated with its corresponding frame" makes 5 channels where
     FRL-DGT has 8. "A further fusion step", not described, is here a fusion module like the others,
     over the T - 1 vectors of global and full-face features. A sequence's displacements are
-    normalised together, so that its course stays visible. In training, DGM also learns from random
+    normalised together, which keeps its changes over time. In training, DGM also learns from random
     pairs of the sequence's frames, drawn from torch's generator.
 
     Args:
         num_classes: number of classes C.
-        num_frames: T, the onset included; TIM interpolates to them.
+        num_frames: T, the onset included; TIM interpolates clips to it.
         regions, fusion, random_pairs, image_size, crop_size, patch_size, width, heads, depth,
             mlp_ratio, dropout, dgm_widths, alpha, rec_weight, nm_weight, sm_weight, gradient_scale:
             as of :class:`recognizers.models.frl_dgt.FRLDGT`.

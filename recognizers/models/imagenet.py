@@ -1,4 +1,4 @@
-"""ImageNet weights by torchvision's own loading code, with an error that says what to do."""
+"""ImageNet weights, loaded by torchvision's own code, with an error that says what to do."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from torch import Tensor, nn
 from torchvision.models import get_model_weights, resnet18
 
 Weights = Literal["imagenet", "none"]
-"""What a network starts from: ``"none"`` is random."""
+"""The initial weights of a network: ``"none"`` is random."""
 
 MEAN = (0.485, 0.456, 0.406)
-"""Mean of ImageNet's channels, by which inputs in [0, 1] of such networks are shifted."""
+"""Mean of ImageNet's channels, subtracted from inputs in [0, 1] of such networks."""
 
 STD = (0.229, 0.224, 0.225)
 """Standard deviation of ImageNet's channels, by which they are then divided."""
 
 
 class ImageNetError(ValueError):
-    """ImageNet weights are neither on this machine nor can they be downloaded."""
+    """ImageNet weights are not on this machine and cannot be downloaded."""
 
 
 def imagenet_weights(architecture: str) -> Mapping[str, Tensor]:
     """The state dict of a torchvision network trained on ImageNet (``IMAGENET1K_V1``).
 
-    torchvision keeps the file in its cache and downloads it where it is missing.
+    torchvision keeps the file in its cache and downloads it if it is missing.
 
     Args:
         architecture: torchvision's name of the network, for instance ``"resnet18"``.
@@ -56,7 +56,7 @@ def imagenet_weights(architecture: str) -> Mapping[str, Tensor]:
 
 
 def resnet18_layers(weights: Weights, *layers: str) -> nn.Sequential:
-    """Some layers of torchvision's ResNet18 in a row, by torchvision's names.
+    """Some layers of torchvision's ResNet18 in sequence, by torchvision's names.
 
     Args:
         weights: ``"imagenet"`` or ``"none"``, random.

@@ -28,18 +28,18 @@ class LBPTOPSVM(DescriptorSVM):
         num_classes: number of classes C.
         image_size: side of the frames in pixels.
         num_frames: T, to which clips are interpolated (TIM).
-        blocks: blocks a side.
+        blocks: blocks per side.
         radii: R_x, R_y in pixels, R_t in frames.
         neighbours: P, in all planes: 4 or 8.
-        uniform: whether patterns that are not uniform are one.
+        uniform: whether all non-uniform patterns share one label.
         kernel: ``"linear"`` or ``"poly"``.
         degree: of the polynomial kernel.
         c: weight of the training errors against the width of the margin.
 
     Shape:
         - tim: (B, T, 3, image_size, image_size) in [0, 1]
-        - output: ``logits`` (B, C), ``features`` (B, 3 * blocks^2 * labels), 1200 of 5 blocks and
-          the 16 patterns of 4 neighbours
+        - output: ``logits`` (B, C), ``features`` (B, 3 * blocks^2 * labels): 1200 for 5 blocks per
+          side and the 16 patterns of 4 neighbours
 
     Raises:
         ValueError: if an argument does not fit.
@@ -72,12 +72,12 @@ class LBPTOPSVM(DescriptorSVM):
         least = blocks + 2 * max(radii[0], radii[1])
         if image_size < least:
             raise ValueError(
-                f"image_size must be {least} or more of {blocks} blocks and radii {list(radii)}, "
+                f"image_size must be {least} or more for {blocks} blocks and radii {list(radii)}, "
                 f"got {image_size}"
             )
         if num_frames <= 2 * radii[2]:
             raise ValueError(
-                f"num_frames must be {2 * radii[2] + 1} or more of R_t = {radii[2]}, got "
+                f"num_frames must be {2 * radii[2] + 1} or more for R_t = {radii[2]}, got "
                 f"{num_frames}"
             )
         features = 3 * blocks**2 * num_labels(neighbours, uniform)

@@ -12,7 +12,7 @@ _TOLERANCE = 0.05  # levels, by which rounding may make interpolated values diff
 
 T, Y, X = 1, 2, 3  # axes of clips (B, T, H, W)
 PLANES = ((Y, X), (T, X), (T, Y))
-"""The three planes, XY, XT and YT, each by the axes that its neighbours' sine and cosine go."""
+"""The planes XY, XT and YT, each as the axes along which its neighbours' sine and cosine run."""
 
 
 def lbp_codes(
@@ -20,8 +20,8 @@ def lbp_codes(
 ) -> Tensor:
     """Codes of local binary patterns in one plane.
 
-    Neighbour p lies at the angle 2 pi p / P on the ellipse of the plane's two radii, between pixels
-    where it must (bilinear interpolation), and sets bit p if it is as bright as the middle or more.
+    Neighbour p lies at the angle 2 pi p / P on the ellipse of the plane's two radii, interpolated
+    bilinearly between pixels, and sets bit p if it is at least as bright as the centre.
 
     Args:
         clips: (B, T, H, W) grey in [0, 1].
@@ -47,7 +47,7 @@ def lbp_codes(
 
 
 def _between(values: Tensor, along: dict[int, float], reach: dict[int, int]) -> Tensor:
-    """Values at an offset from each middle, interpolated along two axes."""
+    """Values at an offset from each centre, interpolated along two axes."""
     (first, one), (second, two) = ((axis, round(offset, 6)) for axis, offset in along.items())
     result = torch.zeros(())
     for low_one in (math.floor(one), math.floor(one) + 1):
@@ -60,7 +60,7 @@ def _between(values: Tensor, along: dict[int, float], reach: dict[int, int]) -> 
 
 
 def _shifted(values: Tensor, offset: dict[int, int], reach: dict[int, int]) -> Tensor:
-    """Every middle's value at a whole offset."""
+    """Every centre's value at an integer offset."""
     for axis, radius in reach.items():
         size = values.shape[axis] - 2 * radius
         values = values.narrow(axis, radius + offset[axis], size)
@@ -68,10 +68,10 @@ def _shifted(values: Tensor, offset: dict[int, int], reach: dict[int, int]) -> T
 
 
 def pattern_labels(neighbours: int, uniform: bool) -> Tensor:
-    """Label of each code, (2^P,) int64: the code itself, or one label for all not uniform.
+    """Label of each code, (2^P,) int64: the code itself, or one label for all non-uniform codes.
 
-    A pattern is uniform if at most two of its neighbouring bits, around the circle, differ
-    (Ojala et al. 2002); of 8 neighbours 58 are, of 4 neighbours 14.
+    A pattern is uniform if at most two pairs of adjacent bits around the circle differ (Ojala et
+    al. 2002): 58 patterns of 8 neighbours, 14 of 4 neighbours.
     """
     codes = torch.arange(2**neighbours)
     if not uniform:
@@ -84,7 +84,7 @@ def pattern_labels(neighbours: int, uniform: bool) -> Tensor:
 
 
 def num_labels(neighbours: int, uniform: bool) -> int:
-    """Number of labels: 2^P, or of uniform patterns and one more."""
+    """Number of labels: 2^P, or the number of uniform patterns plus one."""
     return int(pattern_labels(neighbours, uniform).max()) + 1
 
 
@@ -95,27 +95,27 @@ def lbp_top(
     neighbours: int = 4,
     uniform: bool = False,
 ) -> Tensor:
-    """Histograms of the patterns in each block of the image, all its frames, and each plane.
+    """Histograms of the patterns in each block of the image, over all frames, and in each plane.
 
     Args:
         clips: (B, T, H, W) grey in [0, 1].
-        blocks: blocks a side.
+        blocks: blocks per side.
         radii: R_x, R_y in pixels, R_t in frames.
         neighbours: P, in all planes.
-        uniform: whether patterns that are not uniform are one.
+        uniform: whether all non-uniform patterns share one label.
 
     Returns:
         (B, 3, blocks^2, labels) float32, each histogram adding up to 1; planes XY, XT, YT.
 
     Raises:
-        ValueError: if the clips have another shape, or are too small for a pixel a block.
+        ValueError: if the clips have another shape, or fewer pixels than blocks.
     """
     need = (2 * radii[2] + 1, blocks + 2 * radii[1], blocks + 2 * radii[0])
     shape = tuple(clips.shape)
     if clips.dim() != 4 or any(have < least for have, least in zip(shape[1:], need, strict=True)):
         raise ValueError(
             f"clips must be (B, T, H, W) with {need[0]} frames and {need[1]} x {need[2]} pixels or "
-            f"more (for {blocks} blocks a side and radii {radii}), got {shape}"
+            f"more (for {blocks} blocks per side and radii {radii}), got {shape}"
         )
     table = pattern_labels(neighbours, uniform).to(clips.device)
     labels = num_labels(neighbours, uniform)

@@ -19,21 +19,21 @@ _SLOPE = 0.2  # of the LeakyReLU between graph layers, Chen et al.'s
 
 @register_model("mer_gcn")
 class MERGCN(AUGraphRecognizer):
-    """A graph convolution over AUs makes a row of weights an AU; times a clip's features, a score.
+    """A graph convolution over AUs gives each AU a weight vector, which scores a clip's features.
 
-    With A the normalised adjacency of N AUs and x the features of a clip, D numbers,
+    With A the normalised adjacency of N AUs and x the D features of a clip,
 
         H^0 = I,    H^{l+1} = f(A H^l W^l),    a = H^L x,    logits = V a + c.
 
-    So much is known of it without code: a 3D ConvNet and graph convolutions over AU nodes, trained
+    There is no published code. Known are a 3D ConvNet and graph convolutions over AU nodes, trained
     end to end (the paper's abstract); node features that "are not learned from the input image" and
     AUs mapped to emotions "through a simple linear layer" (its authors' next paper, AU-GACN, 4.4);
-    and that the loss knows no AUs, for that is what AU-GACN adds (its 3.3). What is chosen here:
+    and a loss without AUs, which AU-GACN adds (its 3.3). Chosen here:
 
     - The graph turns node features into classifiers of x as in Chen et al., "Multi-label image
       recognition with graph convolutional networks" (CVPR 2019), AU-GACN's reference [4]: two
-      layers, f a LeakyReLU of slope 0.2 between them and nothing behind the last.
-    - H^0: an AU has no other description than its number, hence I.
+      layers, f a LeakyReLU of slope 0.2 between them and nothing after the last.
+    - H^0: an AU has no description but its number, hence I.
     - Edges: AU-GACN's, ``au_graph.au_edges``. A fresh model has none; ``see_training_fold`` sets
       them, and ``loss`` refuses to train without.
     - The 3D ConvNet: AU-GACN's STPNet (its Table 7) up to the average over time and place.
@@ -42,10 +42,10 @@ class MERGCN(AUGraphRecognizer):
         num_classes: number of classes C.
         image_size: side of the frames in pixels, a multiple of 16.
         num_frames: T, a multiple of 16.
-        aus: AU numbers of the N nodes, for instance those that the training data annotate.
+        aus: AU numbers of the N nodes, for instance those annotated in the training data.
         width: D, channels of the backbone, a multiple of 4.
         graph_width: of H^1.
-        edge_threshold: conditional probability from which on two AUs have an edge.
+        edge_threshold: smallest conditional probability that gives two AUs an edge.
 
     Shape:
         - clip: (B, T, 3, image_size, image_size) in [0, 1]

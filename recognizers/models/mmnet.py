@@ -1,4 +1,4 @@
-"""MMNet (paper 001): the pattern of motion from a difference of frames, its place from the onset.
+"""MMNet (paper 001): motion patterns from the difference of frames, positions from the onset.
 
 Li, Sui, Zhu and Zhao, "MMNet: Muscle motion-guided network for micro-expression recognition",
 IJCAI 2022. What the paper leaves open (channels, normalisation, the stem) is as in the authors'
@@ -45,20 +45,20 @@ class MMNet(Recognizer):
         num_layers: N_L, encoder layers of the PC module.
         num_heads: N_H, heads of its self-attention.
         mlp_ratio: hidden width of its MLPs, as a multiple of its width.
-        training_frames: which frames stand for onset and apex in training mode, drawn by torch's
-            generator for each sample anew: ``"paper"``: one of the four nearest to each (3.2);
-            ``"published"``: one within 0.15 of a quarter of the way between them, as the authors'
-            code; ``"annotated"``: always these two, so that the inputs are images.
+        training_frames: which frames replace onset and apex in training mode, drawn anew for each
+            sample by torch's generator: ``"paper"``: one of the four nearest to each (3.2);
+            ``"published"``: one within 0.15 of a quarter of the way between them, as in the
+            authors' code; ``"annotated"``: always these two, so that the inputs are images.
             (:mod:`recognizers.data.input_kinds.near_frames`.)
         stem_width: channels of the first convolution.
-        widths: channels behind the second one, and of the four blocks; the last one is the width of
-            the PC module, too.
+        widths: channels after the second one, and of the four blocks; the last is also the width of
+            the PC module.
         image_size: height and width of the frames, a multiple of 16.
 
     Attributes:
-        stem: difference of frames to the first block's input.
-        blocks: of the main branch.
-        pc_module: of the subbranch, or None.
+        stem: maps the difference of frames to the first block's input.
+        blocks: blocks of the main branch.
+        pc_module: PC module of the subbranch, or None.
 
     Raises:
         ValueError: if an option is out of its range.
@@ -134,15 +134,15 @@ class MMNet(Recognizer):
         """Recognise.
 
         Args:
-            onset: (B, 4, 3, H, W) in [0, 1], the onset and frames near it; of ``training_frames =
-                "annotated"`` the onset alone, (B, 3, H, W). Out of training mode only the onset
-                counts.
+            onset: (B, 4, 3, H, W) in [0, 1], the onset and frames near it; with ``training_frames =
+                "annotated"`` the onset alone, (B, 3, H, W). In evaluation mode only the onset is
+                used.
             apex: likewise, the apex and frames near it.
 
         Returns:
             ``features``: F_M + E_pos, flattened, (B, 512 * 14 * 14) at the default size.
             ``extras``: ``attention_1`` ... ``attention_4``, the map Attn^i of each CA block, (B, 1,
-            h, w) in [0, 1]; none of residual blocks.
+            h, w) in [0, 1]; residual blocks have none.
 
         Raises:
             ValueError: if an input has another shape or leaves [0, 1].

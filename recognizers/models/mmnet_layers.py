@@ -1,4 +1,4 @@
-"""What MMNet is built of: blocks of its main branch, and the position calibration module."""
+"""The layers of MMNet: blocks of its main branch, and the position calibration module."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class CABlock(nn.Module):
         before: channels C of F^i.
         after: channels of F_conv^i.
         stride: 2 halves height and width.
-        continuous: whether the map of the block before is the prior of this one's; without it,
-            every block attends by itself (Table 4).
+        continuous: whether the map of the previous block is the prior of this one's; else every
+            block attends independently (Table 4).
     """
 
     def __init__(self, before: int, after: int, stride: int, continuous: bool = True) -> None:
@@ -32,7 +32,7 @@ class CABlock(nn.Module):
         self.conv2 = nn.Conv2d(after, after, 1, bias=False)  # f_1x1
         self.norm2 = nn.BatchNorm2d(after)
         self.shortcut = shortcut(before, after, stride)  # f_1x1
-        # The kernel of 1 x 1, smaller than CBAM's of 7 x 7, makes the map local.
+        # The 1 x 1 kernel, smaller than CBAM's 7 x 7, makes the map local.
         self.attention = nn.Sequential(
             nn.Conv2d(2, 1, 1, bias=False), nn.BatchNorm2d(1), nn.Sigmoid()
         )
@@ -42,7 +42,7 @@ class CABlock(nn.Module):
 
         Args:
             x: F^i, (B, C, H, W).
-            attention: Attn^{i-1}, (B, 1, H, W); None of the first block.
+            attention: Attn^{i-1}, (B, 1, H, W); None for the first block.
 
         Returns:
             CA(F^i, Attn^{i-1}), (B, C', h, w), and Attn^i, (B, 1, h, w).
@@ -127,7 +127,7 @@ class PCModule(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """A layer of ViT's encoder: self-attention and MLP, each behind a LayerNorm, each added."""
+    """A layer of ViT's encoder: self-attention and MLP, each after a LayerNorm, with shortcuts."""
 
     def __init__(self, width: int, num_heads: int, mlp_ratio: int) -> None:
         super().__init__()

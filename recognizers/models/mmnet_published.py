@@ -28,7 +28,7 @@ and narrower MLPs, behind a convolution that torch refuses: 3 channels do not di
 ``vit_pos.norm.*``                                 LayerNorm, (512,)
 =================================================  =============================================
 
-Left over, for their forward pass does not use them: ``pos.*``, ``head.1.weight``, ``timeembed``,
+Ignored, since their forward pass does not use them: ``pos.*``, ``head.1.weight``, ``timeembed``,
 ``vit_pos.cls_token``, ``vit_pos.head.*``, ``vit_pos.to_Mask.0.*``.
 """
 
@@ -83,7 +83,7 @@ def _load_published(published: Mapping[str, Tensor], num_classes: int) -> MMNet:
     """The model of the authors' state dict, which trains on the frames that their code draws.
 
     Raises:
-        PublishedError: if names or shapes are others.
+        PublishedError: if names or shapes differ.
     """
     model = MMNet(num_classes, training_frames="published")
     names = {ours: _their_name(ours) for ours in model.state_dict()}

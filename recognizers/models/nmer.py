@@ -1,4 +1,4 @@
-"""NMER (paper 002): halves of a face told apart, and macro-expressions that help to learn.
+"""NMER (paper 002): separate classifiers for the face's halves, and help from macro-expressions.
 
 Liu, Du, Zheng and Gedeon, "A Neural Micro-Expression Recognizer", FG 2019. What the paper leaves
 open (activations, dropout, how strongly the domains' gradient is reversed) is as in the authors'
@@ -25,7 +25,7 @@ _TRUNK = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "laye
 _TRUNK_WIDTH = 512
 _PART_WIDTH = 64
 _GAMMA = 10.0  # Ganin and Lempitsky 2015, the paper's reference [12]
-_SMALLEST = 64  # of 32 and below the last feature map has one row, which has no halves
+_SMALLEST = 64  # at 32 or below, the last feature map has one row, which has no halves
 
 
 @register_model("nmer")
@@ -38,13 +38,13 @@ class NMER(Recognizer):
 
     Args:
         num_classes: number of classes C.
-        adversarial: whether a discriminator, behind a layer that reverses the gradient, makes micro
-            and macro-expressions alike (II.D).
+        adversarial: whether a discriminator, after a layer that reverses the gradient, makes the
+            features of micro- and macro-expressions alike (II.D).
         discriminator: ``"paper"``: two fully connected layers, the hidden width of 64 being the
             published code's; ``"published"``: three, of 64, 32 and 1, as in that code.
-        ramp: N of lambda = 2 / (1 + exp(-10 i / N)) - 1, by which the gradient of iteration i is
-            reversed. (The published code counts on from fold to fold; here a model begins at 0.)
-        emr: whether the flow image is one after expression magnification and reduction
+        ramp: N of lambda = 2 / (1 + exp(-10 i / N)) - 1, the strength of the gradient reversal at
+            iteration i. (The published code counts on from fold to fold; here a model begins at 0.)
+        emr: whether the flow image is computed after expression magnification and reduction
             (:mod:`recognizers.data.input_kinds.flow_rgb`).
         weights: ``"imagenet"`` or ``"none"``, random, of the trunk.
         image_size: height and width of the input, 64 or more.
@@ -52,12 +52,12 @@ class NMER(Recognizer):
     Attributes:
         trunk: ResNet18 without its pooling and classifier.
         reduce: first fully connected layer of each half, ``top`` and ``bottom``.
-        classifiers: second one, of ``top``, ``bottom`` and ``joined``.
-        discriminator: tells the domain, or None.
+        classifiers: second fully connected layer, of ``top``, ``bottom`` and ``joined``.
+        discriminator: predicts the domain, or None.
         iterations: how often the model was called in training mode.
 
     Raises:
-        ValueError: if an option is out of its range, or ImageNet weights cannot be had.
+        ValueError: if an option is out of its range, or ImageNet weights are unavailable.
 
     Example:
         >>> model = NMER(3, image_size=64).eval()
@@ -121,7 +121,7 @@ class NMER(Recognizer):
 
     @property
     def reversal(self) -> Tensor:
-        """lambda: what the gradient of the domains is multiplied by, and its sign changed."""
+        """lambda: the domains' gradient is multiplied by -lambda."""
         # lambda = 2 / (1 + exp(-gamma i / N)) - 1
         return 2 / (1 + torch.exp(-_GAMMA * self.iterations / self.ramp)) - 1
 
@@ -129,10 +129,10 @@ class NMER(Recognizer):
         """Recognise.
 
         Args:
-            flow: (B, 3, H, W) in [0, 1], a flow image in RGB; the eyes' half above.
+            flow: (B, 3, H, W) in [0, 1], a flow image in RGB; the eyes in the upper half.
 
         Returns:
-            ``features``: of the halves together, (B, 128). ``logits``: of the joined classifier.
+            ``features``: of both halves, (B, 128). ``logits``: of the joined classifier.
             ``extras``: ``top_logits`` and ``bottom_logits`` (B, C), and ``domain_logits`` (B,),
             above 0 for macro-expressions, where there is a discriminator.
 
@@ -185,12 +185,12 @@ class NMER(Recognizer):
             domains = output.extras["domain_logits"]
             wanted = _check_domain(domain, len(labels)).to(domains)
             losses["domain"] = F.binary_cross_entropy_with_logits(domains, wanted)
-        # L = L_t + L_b + L_c - lambda L_adv, whose last term is in the reversed gradient: the
-        # discriminator lowers L_adv, what lies before it raises it by lambda.
+        # L = L_t + L_b + L_c - lambda L_adv, whose last term is the reversed gradient: the
+        # discriminator lowers L_adv, the layers before it raise it by lambda.
         return {"loss": torch.stack(list(losses.values())).sum(), **losses}
 
     def loss(self, output: Output, labels: Tensor, **targets: Tensor) -> Tensor:
-        """The whole loss, a scalar; :meth:`losses` gives its parts, and says what ``domain`` is."""
+        """The whole loss, a scalar; :meth:`losses` gives its parts and documents ``domain``."""
         return self.losses(output, labels, **targets)["loss"]
 
 
@@ -205,7 +205,7 @@ class ReverseGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """Of ``x``, reversed; none of ``coefficient``."""
+        """The gradient of ``x``, reversed; ``coefficient`` has none."""
         (coefficient,) = ctx.saved_tensors
         return -coefficient.to(gradients[0]) * gradients[0], None
 
@@ -224,7 +224,7 @@ def _check_domain(domain: Tensor | None, count: int) -> Tensor:
     if domain is None or not fits or not bool(((domain == 0) | (domain == 1)).all()):
         found = "none" if domain is None else f"{domain.tolist()}"
         raise ValueError(
-            f"domain: the adversary needs 0 (micro) or 1 (macro) of each of the {count} samples, "
+            f"domain: the adversary needs 0 (micro) or 1 (macro) for each of the {count} samples, "
             f"got {found}; give them or set adversarial=false"
         )
     return domain

@@ -34,21 +34,21 @@ class OFFApexNet(Recognizer):
     """OFF-ApexNet: two streams of two convolutions on u and v, joined, and three linear layers.
 
     The authors published no code. Input, depth (five layers) and about 2.77 million parameters are
-    in Table V of their STSTNet paper; the widths and 5 x 5 kernels are as PRICAI 2021's Off-TANet
-    (https://github.com/ECNU-Cross-Innovation-Lab/PRICAI2021-Off-TANet) rebuilds it for comparison,
-    which comes to 2.66 million. Here a ReLU stands behind every convolution; that code has none,
-    which makes one linear map of them but for the pooling.
+    in Table V of their STSTNet paper; widths and 5 x 5 kernels are those of the reimplementation in
+    PRICAI 2021's Off-TANet (https://github.com/ECNU-Cross-Innovation-Lab/PRICAI2021-Off-TANet),
+    which has 2.66 million parameters. Here a ReLU follows every convolution; that code has none, so
+    that its convolutions are linear except for the pooling.
 
     Args:
         num_classes: number of classes C.
         image_size: side of the input in pixels, a multiple of 4.
         hidden: width of the two hidden linear layers.
-        dropout: behind each of these.
+        dropout: after each of these.
 
     Shape:
         - flow: (B, 2, image_size, image_size): u and v, from onset to apex, to the right and down;
           any unit, since training brings them to one scale
-        - output: ``logits`` (B, C), ``features`` (B, hidden), what the last linear layer reads
+        - output: ``logits`` (B, C), ``features`` (B, hidden), the last linear layer's input
 
     Raises:
         ValueError: if an argument does not fit.

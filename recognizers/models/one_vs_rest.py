@@ -1,4 +1,4 @@
-"""Support vector machines as a module, and recognizers that are one on a fixed descriptor."""
+"""Support vector machines as a module, and the base of recognizers with a fixed descriptor."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from recognizers.models.base import Output, Recognizer
 Kernel = Literal["linear", "poly"]
 
 _FOLDS = 5  # of the clips, for the scale
-_NEVER = -1e4  # the logit of a class that no training clip has
-_SCALES = (-7.0, 7.0)  # logarithms of the scales that are tried
+_NEVER = -1e4  # the logit of a class without training clips
+_SCALES = (-7.0, 7.0)  # range of the logarithm of the scale
 
 
 class OneVersusRest(nn.Module):
@@ -27,15 +27,15 @@ class OneVersusRest(nn.Module):
 
     with the kernel :math:`k(x, y) = x \cdot y` (linear) or :math:`(\gamma x \cdot y + 1)^d` (poly),
     :math:`\gamma` one over the mean squared length of the training features. scikit-learn's SVC
-    (libsvm) finds a and b. A linear machine is kept as one vector a class.
+    (libsvm) finds a and b. A linear machine is kept as one vector per class.
 
-    The softmax of its output are probabilities: ``logits = scale * f``, where the scale maximises
-    the likelihood of the training labels under machines that were fitted without them (five parts;
-    a class of one clip stays in all fits), with Platt's targets (1999), short of 0 and 1, so that
-    it stays finite where all are right. One positive scale for all classes leaves their order as it
-    is: temperature scaling (Guo et al., ICML 2017). A class without a clip is never chosen.
+    The softmax of its output gives probabilities: ``logits = scale * f``. The scale maximises the
+    likelihood of the training labels under machines fitted without them (five-fold; a class of one
+    clip stays in all fits), with Platt's targets (1999), which lie within (0, 1) and keep the scale
+    finite where all are right. One positive scale for all classes does not change their order
+    (temperature scaling, Guo et al., ICML 2017). A class without a clip is never chosen.
 
-    Before it is fitted, all classes are equally likely. Everything is kept in buffers.
+    Before fitting, all classes are equally likely. Everything is kept in buffers.
 
     Args:
         num_classes: number of classes C.
@@ -108,7 +108,7 @@ class OneVersusRest(nn.Module):
             gram = (gamma * gram + 1) ** self.degree
         dual, intercept = self._machines(gram, y)
         scale = _scale(self._held_out(gram, y), y, count > 0)
-        if self.kernel == "linear":  # one vector a class
+        if self.kernel == "linear":  # one vector per class
             support, dual = dual @ x, np.eye(len(dual))
         else:
             used = np.flatnonzero(dual.any(0))
@@ -131,16 +131,16 @@ class OneVersusRest(nn.Module):
         dual = np.zeros((len(self.seen), len(y)))
         intercept = np.zeros(len(self.seen))
         for c in np.unique(y):
-            # The seed is of no use, but without one it is drawn from numpy's global numbers.
+            # The seed has no effect, but without one SVC draws from numpy's global generator.
             machine = SVC(C=self.c, kernel="precomputed", random_state=0).fit(gram, y == c)
             dual[c, machine.support_] = machine.dual_coef_[0]
             intercept[c] = machine.intercept_[0]
         return dual, intercept
 
     def _held_out(self, gram: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Decisions (N, C) of machines that did not see the clip; NaN where none could be left out.
+        """Decisions (N, C) of machines that did not see the clip; NaN if it was in all fits.
 
-        Clips of a class go to the parts in turn, so that no random numbers are needed.
+        Clips of a class are dealt to the folds in turn, so that no random numbers are needed.
         """
         decisions = np.full((len(y), len(self.seen)), np.nan)
         part = np.full(len(y), -1)
@@ -171,7 +171,7 @@ class OneVersusRest(nn.Module):
 
 
 def _scale(decisions: np.ndarray, y: np.ndarray, seen: np.ndarray) -> float:
-    """The factor of the decisions of most likelihood; 1 where no clip could be held out."""
+    """The scale of maximum likelihood; 1 where no clip could be held out."""
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
 
@@ -190,11 +190,11 @@ def _scale(decisions: np.ndarray, y: np.ndarray, seen: np.ndarray) -> float:
 
 
 class DescriptorSVM(Recognizer):
-    """Base of the systems that are support vector machines on a descriptor without weights.
+    """Base of the systems that are support vector machines on a fixed descriptor.
 
     Args:
         num_classes: number of classes C.
-        num_features: number D of features of the descriptor.
+        num_features: D, number of the descriptor's features.
         kernel: ``"linear"`` or ``"poly"``.
         degree: of the polynomial kernel.
         c: weight of the training errors against the width of the margin.

@@ -1,10 +1,10 @@
-"""What constructors of systems ask of their options."""
+"""Checks of the options of systems' constructors."""
 
 from __future__ import annotations
 
 
 def check_counts(**counts: int) -> None:
-    """Refuse numbers of layers, channels and the like below 1.
+    """Refuse numbers of layers, channels and so on that are below 1.
 
     Raises:
         ValueError: with the names of all, and the first that is below 1.
@@ -14,7 +14,7 @@ def check_counts(**counts: int) -> None:
 
 
 def check_dropout(dropout: float) -> None:
-    """Refuse a portion of values to drop that is negative, or leaves none.
+    """Refuse a dropout outside [0, 1).
 
     Raises:
         ValueError: with the value.

@@ -1,4 +1,4 @@
-"""Pseudo-3D bottleneck blocks (Qiu et al., ICCV 2017): space and time convolved apart."""
+"""Pseudo-3D bottleneck blocks (Qiu et al., ICCV 2017): separate convolutions in space and time."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ class P3DBottleneck(nn.Module):
 
     With x the input reduced to a quarter of the channels, the block adds to its shortcut
 
-    - order A: ``T(S(x))``, one behind the other;
-    - order B: ``S(x) + T(x)``, side by side;
-    - order C: ``S(x) + T(S(x))``, behind each other with S seen directly, too;
+    - order A: ``T(S(x))``, in sequence;
+    - order B: ``S(x) + T(x)``, in parallel;
+    - order C: ``S(x) + T(S(x))``, in sequence, with S also added directly;
 
-    restored to all channels. Every convolution has batch normalisation and ReLU, the last one its
-    ReLU behind the sum. A stride is taken by the convolutions that read x, and by a 1x1x1
-    convolution on the shortcut (in Qiu et al.'s own code by the reduction, which skips pixels).
+    restored to all channels. Every convolution has batch normalisation and ReLU; the last ReLU
+    comes after the sum. The convolutions that read x take the stride, and a 1x1x1 convolution on
+    the shortcut does, too (in Qiu et al.'s own code the reduction does, which skips pixels).
 
     Args:
         order: one of A, B, C.
         channels: of input and output, a multiple of 4 (the reduction of Qiu et al. and ResNet).
-        stride: in space, of both directions.
+        stride: in space, in both directions.
 
     Shape:
         - input: (B, channels, T, H, W)
         - output: (B, channels, T, H / stride, W / stride)
 
     Raises:
-        ValueError: if the order is unknown or ``channels`` no multiple of 4.
+        ValueError: if the order is unknown or ``channels`` not a multiple of 4.
     """
 
     def __init__(self, order: Order, channels: int, stride: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Weights as authors published them: read from their files, given to our modules by name."""
+"""Weights that authors published: read from their files and assigned to our modules by name."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mersynth.files import read_tensors, tensors_by_name
 
 
 class PublishedError(ValueError):
-    """A file of published weights cannot be read, or holds another model's."""
+    """A file of published weights cannot be read, or holds those of another model."""
 
 
 def read_state_dict(source: Mapping[str, Any] | str | Path) -> dict[str, Tensor]:
     """The tensors of a state dict or of a file of one, without wrappers around their names.
 
     Args:
-        source: tensors by name, or a file: ``.safetensors``, or what ``torch.save`` wrote, of
-            which no code is run. They may lie under ``state_dict``, ``model`` and the like.
+        source: tensors by name, or a file: ``.safetensors``, or what ``torch.save`` wrote (no code
+            in it is run). They may be nested under ``state_dict``, ``model`` and so on.
 
     Raises:
         PublishedError: if there is no such file, it cannot be read, or holds no tensors by name.
@@ -40,18 +40,18 @@ def load_renamed(
     names: Mapping[str, str],
     unused: Collection[str] = (),
 ) -> None:
-    """Give a model weights that stand under other names; every name is accounted for.
+    """Load weights that have other names; every name must be accounted for.
 
     Args:
-        model: takes the weights.
+        model: receives the weights.
         published: tensors by the authors' names.
-        names: the authors' name of each of the model's own: ``names[ours] = theirs``. Counters
-            ``num_batches_tracked`` of ours may be missing in ``published``, as in old files.
-        unused: the authors' names that our model has no place for.
+        names: the authors' name for each of the model's names: ``names[ours] = theirs``. Our
+            counters ``num_batches_tracked`` may be missing in ``published``, as in old files.
+        unused: the authors' names that have no counterpart in our model.
 
     Raises:
         PublishedError: naming the first names that are missing, unknown, or of another shape.
-        KeyError: if ``names`` lacks one of the model's own (a mistake of the caller's).
+        KeyError: if ``names`` lacks one of the model's names (the caller's mistake).
     """
     own = model.state_dict()
     needed = {names[ours]: tensor for ours, tensor in own.items()}

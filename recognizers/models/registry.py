@@ -1,4 +1,4 @@
-"""The registry: a recognition system by its name, fresh or with its authors' weights."""
+"""The registry: recognition systems by name, fresh or with their authors' weights."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ _LOADERS: dict[str, Loader] = {}
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A system in figures.
+    """What a system reads, and its size.
 
     Attributes:
-        name: under which it is registered.
+        name: its registered name.
         paper: its reference.
         published: whether its authors' weights can be loaded.
         inputs: the tensors that it reads, by name.
         options: what ``create_model`` takes besides ``num_classes``, with the defaults.
         parameters: number of trainable parameters.
-        multiply_adds: of one sample's forward pass; matrix products and convolutions count.
+        multiply_adds: of one sample's forward pass, in matrix products and convolutions.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Description:
 
 
 def register_model(name: str) -> Callable[[_Model], _Model]:
-    """Class decorator: make a system known by a name.
+    """Class decorator: register a system under a name.
 
     Raises:
         ValueError: if the name is taken.
@@ -84,7 +84,7 @@ def register_model(name: str) -> Callable[[_Model], _Model]:
 
 
 def register_published(name: str) -> Callable[[_Loader], _Loader]:
-    """Decorator of the function that builds a registered system from its authors' state dict.
+    """Decorator for the function that builds a registered system from its authors' state dict.
 
     The function takes the tensors by the authors' names (without the ``module.`` that DataParallel
     adds) and the number of classes, and raises ``PublishedError`` for tensors that are not theirs;
@@ -146,17 +146,17 @@ def create_model(name: str, num_classes: int, **options: Any) -> Recognizer:
 
 
 def outline(name: str, num_classes: int, **options: Any) -> Recognizer:
-    """What ``create_model`` gives, but for its numbers: it costs little and tells all shapes.
+    """The system that ``create_model`` makes, without values: cheap, and enough to know all shapes.
 
-    Weights lie on torch's device "meta": nothing is drawn, and nothing can be computed. A system
-    without a network, which is fitted at once, is whole: its operations may lack a meta form.
+    Weights are on torch's device "meta": nothing is drawn, and nothing can be computed. A system
+    that is fitted directly is complete, since its operations may not support the meta device.
 
     Raises:
         ValueError: as ``create_model``.
     """
     device = "cpu" if _registered(name).fits_directly else "meta"
     with torch.random.fork_rng(devices=[]), torch.device(device), warnings.catch_warnings():
-        # Weights to start from are read, so that missing ones are reported, and then left out.
+        # Initial weights are read, so that missing ones are reported, and then dropped.
         warnings.filterwarnings("ignore", ".* copying from a non-meta parameter")
         return create_model(name, num_classes, **options)
 
@@ -169,8 +169,8 @@ def load_published(
     Args:
         name: one of ``list_models(published=True)``.
         state_dict_or_path: the tensors by the authors' names, or a file of them (.safetensors, or
-            what ``torch.save`` wrote; no code of it is run). They may lie under ``state_dict`` or
-            ``model``, and names may begin with ``module.``.
+            what ``torch.save`` wrote; no code in it is run). They may be nested under
+            ``state_dict`` or ``model``, and names may begin with ``module.``.
         num_classes: number of classes C of those weights.
 
     Raises:
@@ -183,7 +183,7 @@ def load_published(
     if name not in _LOADERS:
         have = ", ".join(list_models(published=True)) or "none"
         raise ValueError(
-            f"model {name!r} has no published weights that could be read; models that have: {have}"
+            f"model {name!r} has no published weights that can be loaded; models that have: {have}"
         )
     return _LOADERS[name](read_state_dict(state_dict_or_path), num_classes)
 
@@ -207,7 +207,7 @@ def describe(name: str, num_classes: int = 3, **options: Any) -> Description:
         inputs=dict(model.inputs),
         options=_options(type(model)),
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        multiply_adds=counter.get_total_flops() // 2,  # it counts a multiplication and a sum as two
+        multiply_adds=counter.get_total_flops() // 2,  # it counts a multiply-add as two
     )
 
 
@@ -219,10 +219,10 @@ def _registered(name: str) -> type[Recognizer]:
     return _MODELS[name]
 
 
-# A process that trains one system does not wait for what others import: torchvision takes seconds.
+# A process that trains one system does not import the others: torchvision takes seconds.
 @cache
 def _modules() -> tuple[str, ...]:
-    """Names of the files beside this one; a system's file bears its name."""
+    """Names of the files beside this one; a system's file has its name."""
     package = importlib.import_module(str(__package__))
     return tuple(module.name for module in pkgutil.iter_modules(package.__path__))
 

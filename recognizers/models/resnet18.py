@@ -20,12 +20,12 @@ _RANGES = {"apex_minus_onset": (-1.0, 1.0), "apex": (0.0, 1.0)}
 class ResNet18(Recognizer):
     """torchvision's ResNet18 with a linear layer for the classes, and nothing else.
 
-    It reads the apex frame less the onset frame, as MMNet and its peers do: the two show one face,
-    so that the difference keeps the movement and drops who it is and how the light falls, of which
-    a plain network learns the training subjects by heart. ``image="apex"`` is the other usual
-    baseline, the apex frame alone.
+    It reads the apex frame minus the onset frame, as MMNet and others do: both show the same face,
+    so the difference keeps the movement and drops identity and lighting, by which a plain network
+    would memorise the training subjects. ``image="apex"`` is the other common baseline, the apex
+    frame alone.
 
-    Inputs are normalised as ImageNet's images, channel by channel. Its mean falls out of a
+    Inputs are normalised by ImageNet's statistics, channel by channel. The mean cancels in a
     difference, which is therefore only divided by the standard deviation.
 
     Args:
@@ -39,7 +39,7 @@ class ResNet18(Recognizer):
         - output: ``logits`` (B, C), ``features`` (B, 512)
 
     Raises:
-        ValueError: if an option is out of its range, or ImageNet weights cannot be had.
+        ValueError: if an option is out of its range, or ImageNet weights are unavailable.
     """
 
     paper = "He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition. CVPR 2016"

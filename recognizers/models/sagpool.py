@@ -31,16 +31,16 @@ class SAGPool(nn.Module):
     """Keeps the nodes with the highest self-attention scores (eq. 2 and 3 of AU-GACN).
 
     ``Z = tanh(Adj H W)`` scores the nodes, with H their embeddings (Lee et al., eq. 3; AU-GACN
-    names no formula). The order is that of Z before tanh, so that scores which tanh rounds to 1
+    names no formula). Nodes are sorted by Z before tanh, so that scores that tanh rounds to 1
     still differ; of equal nodes the earlier one comes first. Where eq. 2 prints [kN], K = ceil(pN)
-    nodes are kept, as Lee et al. write, with the p of the text.
+    nodes are kept, as in Lee et al., with the p of the text.
 
     Args:
         embedding: size of H, which the scores are computed from.
-        ratio: p in (0, 1], the portion of nodes to keep.
+        ratio: p in (0, 1], the share of nodes to keep.
 
     Shape:
-        - nodes: (B, N, d), X: what is pooled
+        - nodes: (B, N, d), X, the features to pool
         - embedded: (B, N, embedding), H
         - adjacency: (N, N)
 

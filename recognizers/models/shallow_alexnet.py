@@ -27,7 +27,7 @@ _MIN_SIZE = 35  # pixels, of which the second pooling leaves one
 
 
 def flow_image(image: Image, image_size: int) -> InputSpec:
-    """What a stream reads: flow, and its magnitude or strain as third channel.
+    """A stream's input: flow, and its magnitude or strain as third channel.
 
     Args:
         image: what the input is made of.
@@ -43,13 +43,13 @@ def flow_image(image: Image, image_size: int) -> InputSpec:
 
 
 def alexnet_trunk(trunk: Trunk, weights: Weights) -> nn.Sequential:
-    """Two convolutions of AlexNet, and a frame of zeros.
+    """Two convolutions of AlexNet, and a border of zeros.
 
     ``"original"`` is the authors' (``alexnet`` and ``train_shallow_alexnet_imagenet`` of
     https://github.com/IcedDoggie/DSSN-MER): pooling before normalisation, the second convolution in
-    two groups, the padding of the third one, which is not there, left behind. Their ImageNet
-    weights are a file of the Keras of that time. ``"torchvision"`` is the AlexNet whose weights
-    torch has (Krizhevsky 2014): 64 and 192 filters, one group, no normalisation.
+    two groups, and the padding of the removed third one. Their ImageNet weights are in an old Keras
+    format. ``"torchvision"`` is the AlexNet whose weights torchvision has (Krizhevsky 2014): 64 and
+    192 filters, one group, no normalisation.
 
     Args:
         trunk: which AlexNet.
@@ -66,7 +66,7 @@ def alexnet_trunk(trunk: Trunk, weights: Weights) -> nn.Sequential:
     check_choice("weights", weights, get_args(Weights))
     if (trunk, weights) == ("original", "imagenet"):
         raise ValueError(
-            "weights=imagenet: torch has none of the original AlexNet; choose trunk=torchvision, "
+            "weights=imagenet: torch has none for the original AlexNet; choose trunk=torchvision, "
             "or weights=none"
         )
     layers = _original() if trunk == "original" else _of_torchvision(weights)
@@ -78,7 +78,7 @@ def alexnet_trunk(trunk: Trunk, weights: Weights) -> nn.Sequential:
 
 
 def trunk_side(trunk: Trunk, image_size: int) -> int:
-    """Side of a trunk's output in pixels: 15 of 227."""
+    """Side of a trunk's output in pixels: 15 for an input of 227."""
     padding = {"original": 0, "torchvision": 2}[trunk]
     side = (image_size + 2 * padding - 11) // 4 + 1  # conv1: 55 (or 56)
     side = (side - 3) // 2 + 1  # pool1: 27; conv2 keeps it
@@ -88,12 +88,12 @@ def trunk_side(trunk: Trunk, image_size: int) -> int:
 class ShallowAlexNet(Recognizer):
     """Base of SSSN and DSSN: maps of one or two trunks, dropout and one linear layer.
 
-    A subclass sets up its trunks, gives ``add_classifier`` the number of maps that come out of
-    them, and ends its ``forward`` with ``classify``.
+    A subclass sets up its trunks, calls ``add_classifier`` with the number of maps that they give,
+    and ends its ``forward`` with ``classify``.
 
     Args:
         num_classes: number of classes C.
-        images: what is read, an input each.
+        images: the images to read, one per input.
         image_size: their side in pixels, 35 or more.
         dropout: before the linear layer.
 
@@ -116,7 +116,7 @@ class ShallowAlexNet(Recognizer):
         self.dropout = nn.Dropout(dropout)
 
     def add_classifier(self, trunk: Trunk, times: int = 1) -> None:
-        """The linear layer behind ``times`` as many maps as the trunk's."""
+        """Add the linear layer for ``times`` as many maps as one trunk gives."""
         side = trunk_side(trunk, self.image_size)
         self.classifier = nn.Linear(times * FILTERS[trunk] * side**2, self.num_classes)
         draw_weights(self.classifier)
@@ -128,7 +128,7 @@ class ShallowAlexNet(Recognizer):
 
 
 def draw_weights(network: nn.Module) -> None:
-    """Draw convolutions and linear layers as the authors' code (He et al. 2015); biases are 0."""
+    """Draw convolutions and linear layers as in the authors' code (He et al. 2015), biases 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight)

@@ -1,4 +1,4 @@
-"""Shuffle attention whose groups have weights of their own (Ruan et al., ACM MM 2022, 3.3)."""
+"""Shuffle attention whose groups have their own weights (Ruan et al., ACM MM 2022, 3.3)."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 GROUPS = 4
-"""Groups of channels, as the authors' code has them; the paper gives no number."""
+"""Groups of channels, as in the authors' code; the paper gives no number."""
 
 
 class ShuffleAttention(nn.Module):
     """Channel and spatial attention within groups of channels, then a shuffle of the channels.
 
-    SA-Net (Zhang and Yang, ICASSP 2021) cuts the channels into groups and each group into halves.
-    The one half is gated by its channels' means, the other by its own normalised values, and all
-    groups share the gates' weights. Ruan et al. (3.3) give every group its own. As in their code,
-    the gate is a softmax over the groups instead of the sigmoid, so that for each channel of
-    a group the groups compete; two groups of channels are shuffled at the end.
+    SA-Net (Zhang and Yang, ICASSP 2021) splits the channels into groups and each group into halves.
+    One half is gated by its channels' means, the other by its own normalised values, and all groups
+    share the gates' weights. Ruan et al. (3.3) give every group its own. As in their code, the gate
+    is a softmax over the groups instead of a sigmoid, so that the groups compete for each channel;
+    at the end the channels are shuffled in two groups.
 
     Args:
         channels: C, a multiple of ``2 * groups``.
         groups: G.
 
     Raises:
-        ValueError: if the channels cannot be divided so.
+        ValueError: if the channels cannot be divided in this way.
 
     Example:
         >>> ShuffleAttention(64)(torch.rand(2, 64, 7, 7)).shape
@@ -40,13 +40,13 @@ class ShuffleAttention(nn.Module):
             )
         self.groups = groups
         half = channels // (2 * groups)
-        # Zero weights and equal biases: at first every group passes with the same share, 1 / G.
+        # Zero weights and equal biases: at first every group has the same share, 1 / G.
         shape = (1, groups, half, 1, 1)
         self.channel_weight = nn.Parameter(torch.zeros(shape))
         self.channel_bias = nn.Parameter(torch.ones(shape))
         self.spatial_weight = nn.Parameter(torch.zeros(shape))
         self.spatial_bias = nn.Parameter(torch.ones(shape))
-        # One group a channel: each channel of each group is normalised over its own pixels.
+        # One group per channel: each channel of each group is normalised over its own pixels.
         self.norm = nn.GroupNorm(half, half)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,10 +69,10 @@ class ShuffleAttention(nn.Module):
 
 
 class AttentionBlock(BasicBlock):  # type: ignore[misc]  # torchvision has no types
-    """ResNet's basic block with shuffle attention behind its second BatchNorm.
+    """ResNet's basic block with shuffle attention after its second BatchNorm.
 
     Takes the arguments of torchvision's ``BasicBlock`` and has its parameters' names, so that
-    torchvision builds the network of it and ImageNet weights fit; ``attention`` comes on top.
+    torchvision can build the network and ImageNet weights fit; ``attention`` is added.
     """
 
     def __init__(self, inplanes: int, planes: int, *args: object, **options: object) -> None:

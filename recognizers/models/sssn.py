@@ -20,7 +20,7 @@ class SSSN(ShallowAlexNet):
         num_classes: number of classes C.
         image: ``"flow_magnitude"`` or ``"flow_strain"``; it names the input, too.
         trunk: ``"original"`` or ``"torchvision"``, see :func:`alexnet_trunk`.
-        weights: ``"imagenet"``, of the trunk ``"torchvision"`` alone, or ``"none"``, random.
+        weights: ``"imagenet"``, only for the trunk ``"torchvision"``, or ``"none"``, random.
         image_size: side of the input in pixels, 35 or more.
         dropout: before the linear layer.
 
@@ -31,7 +31,7 @@ class SSSN(ShallowAlexNet):
         - output: ``logits`` (B, C), ``features`` (B, 57600 of the original trunk at 227 pixels)
 
     Raises:
-        ValueError: if an option is out of its range, or ImageNet weights cannot be had.
+        ValueError: if an option is out of its range, or ImageNet weights are unavailable.
     """
 
     def __init__(

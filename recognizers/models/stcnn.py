@@ -18,9 +18,9 @@ class STCNN(Recognizer):
     """A 3D convolution that sees 15 frames at once, pooled, and two dense layers.
 
     The authors' published code shifts and scales frames by the mean and the largest value of all
-    clips, those of the test among them. Here grey values in [0, 1] are brought to [-1, 1], whatever
-    the data. Weights begin as in that code: the convolution's as Glorot and Bengio's, the dense
-    layers' normal with a deviation of 0.05, biases at 0.
+    clips, including the test clips. Here grey values in [0, 1] are mapped to [-1, 1] for any data.
+    Initial weights are as in that code: the convolution's Glorot and Bengio's, the dense layers'
+    normal with a standard deviation of 0.05, biases 0.
 
     Args:
         num_classes: number of classes C.
@@ -28,7 +28,7 @@ class STCNN(Recognizer):
         num_frames: T, 17 or more; 18 for SMIC and 96 for CAS(ME)^2 in the paper.
         filters: F, of the convolution.
         hidden: units of the dense layer before the classifier.
-        dropout: probability behind the pooling and behind the dense layer.
+        dropout: probability after the pooling and after the dense layer.
 
     Shape:
         - clip: (B, T, 1, image_size, image_size) in [0, 1], grey
@@ -58,7 +58,7 @@ class STCNN(Recognizer):
         if image_size < least[0] or num_frames < least[1]:
             raise ValueError(
                 f"STCNN: image_size must be {least[0]} or more and num_frames {least[1]} or more, "
-                f"that the convolution and the pooling leave something; got {image_size} and "
+                f"so that convolution and pooling leave something; got {image_size} and "
                 f"{num_frames}"
             )
         if filters < 1 or hidden < 1 or not 0 <= dropout < 1:

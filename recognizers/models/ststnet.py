@@ -12,13 +12,13 @@ from recognizers.models.options import check_dropout
 from recognizers.models.registry import register_model
 
 KERNELS = (3, 5, 8)
-"""Filters of the three streams, Table I; they stand in this order."""
+"""Filters of the three streams, in the order of Table I."""
 
 
 class QuickDropout(nn.Dropout):
-    """``nn.Dropout``, drawn from single-precision numbers.
+    """``nn.Dropout`` with single-precision random numbers.
 
-    On a CPU torch's own draws from doubles, which takes a fifth of this network's training.
+    On a CPU torch's own draws doubles, which takes a fifth of this network's training time.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -30,14 +30,14 @@ class QuickDropout(nn.Dropout):
 
 
 def _streams(padding: int, dropout: float) -> nn.Sequential:
-    """C1 and P1 of Table I, and what the authors' code has between them, of all streams.
+    """C1 and P1 of Table I of all streams, and what the authors' code has between them.
 
-    The streams differ in nothing but their number of filters, and nothing mixes filters before they
-    are joined: side by side they are one convolution, and train in half the time.
+    The streams differ only in their number of filters, and nothing mixes filters before they are
+    joined: together they are one convolution, which trains in half the time.
 
     Args:
-        padding: of the convolution, in pixels a side.
-        dropout: portion of the values that training sets to 0.
+        padding: of the convolution, in pixels per side.
+        dropout: share of the values that training sets to 0.
 
     Shape:
         - input: (B, 3, H, W)
@@ -58,8 +58,9 @@ def _streams(padding: int, dropout: float) -> nn.Sequential:
 class STSTNet(Recognizer):
     """STSTNet: three streams of one convolution each, joined, averaged, and one linear layer.
 
-    The order ReLU, batch normalisation, max-pooling, dropout is that of the authors' two published
-    codes (https://github.com/christy1206/STSTNet); Table I names neither normalisation nor dropout.
+    The order ReLU, batch normalisation, max-pooling, dropout is that of both of the authors'
+    published implementations (https://github.com/christy1206/STSTNet); Table I names neither
+    normalisation nor dropout.
     Their MATLAB code pads convolutions by 1, as Table I ("same"); their PyTorch code pads by 2,
     which leaves the sizes of Table I from the first pooling on unchanged.
 

@@ -14,9 +14,9 @@ https://github.com/christy1206/STSTNet; i is 1, 2, 3, with N = 3, 5, 8 filters.
 Their three classes are negative, positive, surprise, in this order.
 
 Their code reads images of u, v and strain (red, green and blue of the folder ``norm_u_v_os``) with
-OpenCV, which gives blue first: the convolutions' channels are strain, v, u. The loader turns them
-to the u, v, strain that the model's inputs declare. It cannot know how the authors brought flow to
-their images' 0..255: these weights want such images, 28 x 28, not displacements in pixels.
+OpenCV, which gives blue first: the convolutions' channels are strain, v, u. The loader puts them in
+the order u, v, strain of the model's inputs. How the authors scaled flow to their images' 0..255 is
+unknown: these weights expect such images, 28 x 28, not displacements in pixels.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _load_published(published: Mapping[str, Tensor], num_classes: int) -> STSTNe
     """The model of the authors' state dict, padded by 2 and with channels in the declared order.
 
     Raises:
-        PublishedError: if names or shapes are others.
+        PublishedError: if names or shapes differ.
     """
     model = STSTNet(num_classes, padding=2)
     theirs = nn.ModuleDict({"fc": model.classifier})

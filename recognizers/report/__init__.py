@@ -1,4 +1,4 @@
-"""Reports of finished runs: a page for one run, a ranking of several."""
+"""Reports on finished runs: a page for one run, a ranking of several."""
 
 from recognizers.report.page import write_report
 from recognizers.report.ranking import Entry, Ranking, compare_runs, ranking_table

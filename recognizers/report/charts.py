@@ -20,14 +20,14 @@ class Chart:
 
     Attributes:
         title: what the line shows.
-        line: the mean, as SVG writes points (``"x,y x,y"``).
+        line: the mean, as points of SVG (``"x,y x,y"``).
         band: outline of the band, likewise; empty where there is one curve.
         x_ticks: epochs.
         y_ticks: values.
         last: the line's end, x and y.
         value: its value there.
-        curves: number of curves that the mean is of.
-        shorter: whether some of them end earlier than others.
+        curves: number of curves averaged.
+        shorter: whether some curves end earlier than others.
     """
 
     title: str
@@ -42,16 +42,16 @@ class Chart:
 
 
 def learning_charts(records: Sequence[FoldRecord] | Sequence[PretrainingRecord]) -> list[Chart]:
-    """Charts of loss, training accuracy and test accuracy; those that were measured.
+    """Charts of loss, training accuracy and test accuracy, if measured.
 
     Loss and training accuracy are means over folds and seeds, with a band of one standard
     deviation. Test accuracy is pooled over the tested clips, since a fold may test a single one;
-    its band is one standard error that takes the folds as drawn by chance:
+    its band is one standard error, with the folds as a random sample:
     sqrt(sum (w_i (a_i - a))^2), where w_i is a fold's share of the clips and a_i its accuracy, the
     mean over seeds.
 
     Args:
-        records: of folds or of pretrainings; the latter test nothing.
+        records: records of folds or of pretrainings; the latter have no test accuracy.
     """
     charts = [
         _chart("Loss", [_series(r.curve, "loss") for r in records], high=None),
@@ -88,7 +88,7 @@ def _chart(
     clips: np.ndarray | None = None,
     high: float | None = 1.0,
 ) -> Chart | None:
-    """Draw the mean of some curves, each a value an epoch; None where nothing was measured."""
+    """Draw the mean of some curves, each by epoch; None where nothing was measured."""
     measured = [bool(curve) for curve in series]
     if not any(measured):
         return None

@@ -1,4 +1,4 @@
-"""The figures of a run's page, taken out of its predictions."""
+"""The figures of a run's page, computed from its predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Figure:
     """A number of a run.
 
     Attributes:
-        mean: over seeds; None where there is nothing to count.
+        mean: over seeds; None where it is undefined.
         sd: over seeds (K - 1 in the denominator); None for one seed.
         interval: over subjects; None where it was not computed.
     """
@@ -52,10 +52,10 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Clips of a true class that were given to a class.
+    """Clips of a true class that were predicted as some class.
 
     Attributes:
-        clips: their number, the mean over seeds.
+        clips: number of clips, the mean over seeds.
         share: of the clips of the true class, in [0, 1]; 0 where there are none.
     """
 
@@ -74,7 +74,7 @@ class MatrixRow:
 
 @dataclass(frozen=True, slots=True)
 class SubjectRow:
-    """A person's clips, and the share of them that was right, the mean over seeds."""
+    """A person's clips and their accuracy, the mean over seeds."""
 
     name: str
     clips: int
@@ -93,7 +93,7 @@ def headline(run: Run) -> dict[Selection, dict[Statistic, Figure]]:
 
 
 def majority(run: Run) -> dict[Statistic, float]:
-    """Figures of naming the most frequent class for every clip: what a model must beat."""
+    """Figures of always predicting the most frequent class: what a model must beat."""
     counts = run.scores["strict"][FULL].scores[run.predictions["strict"].seeds[0]].confusion.sum(1)
     confusion = np.zeros((len(counts), len(counts)), dtype=np.int64)
     confusion[:, counts.argmax()] = counts
@@ -117,7 +117,7 @@ def database_rows(run: Run) -> list[DatabaseRow]:
 
 
 def class_rows(run: Run) -> list[ClassRow]:
-    """A row a class, in the order of the model's outputs."""
+    """One row per class, in the order of the model's outputs."""
     counts = Counter(run.predictions["strict"].true_labels().values())
     pools = {s: list(run.scores[s][FULL].scores.values()) for s in run.scores}
     return [
@@ -132,7 +132,7 @@ def class_rows(run: Run) -> list[ClassRow]:
 
 
 def confusion_rows(run: Run, selection: Selection) -> list[MatrixRow]:
-    """The confusion matrix over all databases, a row a true class."""
+    """The confusion matrix over all databases, one row per true class."""
     pool = run.scores[selection][FULL].scores.values()
     confusion = np.mean([one.confusion for one in pool], axis=0)
     return [
@@ -146,9 +146,9 @@ def confusion_rows(run: Run, selection: Selection) -> list[MatrixRow]:
 
 
 def subject_rows(predictions: Predictions) -> list[SubjectRow]:
-    """A row a person, the best recognized first; of many clips before of few.
+    """One row per person, by accuracy, then by number of clips, both descending.
 
-    A person's name holds the database's only where there are several databases.
+    A person's name includes the database only if there are several databases.
     """
     true, predicted, subject = predictions.codes
     right = (predicted == true).mean(0)
@@ -179,7 +179,7 @@ def _figures(scores: SeedScores) -> dict[Statistic, Figure]:
 
 
 def _over_seeds(values: Iterable[float]) -> Figure:
-    """NaN, a class that no clip has, becomes None; it is NaN for every seed."""
+    """Mean and deviation; NaN, for a class without clips and then for every seed, becomes None."""
     array = np.array(list(values))
     if np.isnan(array).any():
         return Figure(None)

@@ -21,7 +21,7 @@ SPLITS = {
     "cde": "composite database evaluation",
     "cross": "cross-database",
 }
-"""What the splits' short names mean."""
+"""The splits' full names."""
 
 _EPOCHS = {
     "fixed": "epochs fixed beforehand",
@@ -32,8 +32,8 @@ _EPOCHS = {
 def write_report(run: str | Path) -> Path:
     """Write the page of a finished run.
 
-    The page needs nothing but itself: no script, font or picture from elsewhere. It is written
-    whole or not at all.
+    The page is self-contained: no script, font or picture from elsewhere. It is written whole or
+    not at all.
 
     Args:
         run: a run's folder.
@@ -42,7 +42,7 @@ def write_report(run: str | Path) -> Path:
         ``report.html`` in that folder.
 
     Raises:
-        RunError: if the folder is not a whole, readable run.
+        RunError: if the folder is not a complete, readable run.
     """
     opened = Run.open(run)
     return render("page.html.j2", opened.path / "report.html", **_content(opened))
@@ -50,7 +50,7 @@ def write_report(run: str | Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Leaks:
-    """Leaks of one kind that were let pass in one fold: their number, and the first of them."""
+    """Leaks of one kind that were allowed in one fold: their number, and the first one."""
 
     fold: str
     kind: str
@@ -61,7 +61,7 @@ class Leaks:
 
 @dataclass(frozen=True, slots=True)
 class Epochs:
-    """At which epochs the folds of a selection stand: lowest, median, highest."""
+    """The chosen epochs of a selection's folds: lowest, median, highest."""
 
     low: int
     median: float
@@ -126,7 +126,7 @@ def _pretrained_charts(run: Run) -> list[Chart]:
 
 
 def _leaks(results: Results) -> list[Leaks]:
-    """A row a fold and kind: a run may let thousands of clips pass, fold after fold."""
+    """One row per fold and kind, since a run may allow thousands of leaks."""
     rows = []
     for fold in results.folds:
         for kind in dict.fromkeys(leak.kind for leak in fold.leaks):

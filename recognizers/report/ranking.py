@@ -1,4 +1,4 @@
-"""Several runs side by side: who leads, and whether the lead is more than chance."""
+"""Ranking of several runs, with tests of whether their differences are more than chance."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A run among others.
+    """A run in a ranking.
 
     Attributes:
-        name: the run's folder as it was named.
+        name: the run's folder as it was given.
         model: the model's config.
         split: for instance ``"LOSO, leave one subject out"``.
         tested: databases, clips and subjects.
-        headline: whose figures come first; ``"strict"`` unless the run is of protocol paper.
-        figures: by selection and statistic, with intervals over subjects; the oracle's stand
+        headline: the selection whose figures come first; ``"strict"`` unless of protocol paper.
+        figures: by selection and statistic, with intervals over subjects; the oracle's are shown
             beside the strict ones, and are never ranked.
-        marked: why no figure is a result; empty for a strict run.
+        marked: why none of the figures is a result; empty for a strict run.
         comparison: UF1 against the baseline; None for the baseline itself, a run of protocol paper,
             and where the runs cannot be compared.
         incomparable: why it was not compared with the baseline; empty where it was.
@@ -56,10 +56,10 @@ class Ranking:
 
     Attributes:
         ranked: strict runs, the best first.
-        apart: runs of protocol paper in the order they were named; they are never ranked.
-        baseline: name of the run that the others are compared with: the first strict one named;
-            None where there is none.
-        warnings: why ranks or differences mean less than they seem to.
+        apart: runs of protocol paper in the order given; they are never ranked.
+        baseline: name of the run that the others are compared with: the first strict one given;
+            None if there is none.
+        warnings: what limits the meaning of ranks or differences.
     """
 
     ranked: tuple[Entry, ...]
@@ -73,11 +73,11 @@ class Ranking:
 
 
 def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> Ranking:
-    """Rank finished runs by strict UF1, each compared with the first strict run named.
+    """Rank finished runs by strict UF1, each compared with the first strict run given.
 
     Differences are paired over clips and resampled over subjects
     (:func:`recognizers.evaluation.comparison.compare`), and only where both runs test the same
-    clips with the same labels. Runs of protocol paper are listed apart.
+    clips with the same labels. Runs of protocol paper are listed separately.
 
     Args:
         runs: folders of finished runs.
@@ -88,11 +88,11 @@ def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> R
         The ranking; ``rich`` prints it as a table.
 
     Raises:
-        RunError: if no run is named, one is named twice, or one is not a whole, readable run.
+        RunError: if no run is given, one is given twice, or one is not a complete, readable run.
         ValueError: if ``out`` is a folder, or its name does not end in ``.html``.
     """
     if not runs:
-        raise RunError("there is no run to compare; name the folders of one run or more")
+        raise RunError("there is not a run to compare; name the folders of one run or more")
     if out is not None and Path(out).is_dir():
         raise ValueError(f"{out} is a folder; name a page, for instance {out}/comparison.html")
     if out is not None and Path(out).suffix != ".html":
@@ -142,23 +142,22 @@ def _strict_entry(run: Run, baseline: Run) -> Entry:
 
 
 def _warnings(runs: Sequence[Run]) -> list[str]:
-    """What keeps strict runs from being alike."""
+    """How strict runs differ in what they measure."""
     found = []
     if len({frozenset(run.predictions["strict"].true_labels().items()) for run in runs}) > 1:
-        found.append("The runs do not test the same clips, or label them otherwise.")
+        found.append("The runs do not test the same clips with the same labels.")
     if len({describe_split(run.results) for run in runs}) > 1:
         found.append("The runs follow different splits.")
     if found:
-        found.append("Their ranks compare unlike things.")
+        found.append("Their ranks are not comparable.")
     return found
 
 
 def ranking_table(ranking: Ranking) -> Table:
     """The ranking as a ``rich`` table: strict runs by rank, then those of protocol paper, unranked.
 
-    The oracle's figures stand below a run's strict ones, dimmed, as do all figures of protocol
-    paper. Beneath the table stands what was compared, and each run that could not be, with the
-    reason.
+    The oracle's figures are below a run's strict ones; these and all figures of protocol paper are
+    dimmed. Notes below the table say what was compared, and why a run could not be.
     """
     from rich import box
     from rich.table import Table
@@ -197,7 +196,7 @@ def ranking_table(ranking: Ranking) -> Table:
 def _notes(ranking: Ranking) -> list[str]:
     notes = []
     if any(entry.comparison for entry in ranking.ranked):
-        notes.append(f"Differences in UF1 are to {ranking.baseline}, resampled over subjects.")
+        notes.append(f"Differences in UF1 are from {ranking.baseline}, resampled over subjects.")
     for entry in ranking.ranked:
         if entry.incomparable:
             notes.append(f"{entry.name} is not compared: {entry.incomparable}.")

@@ -1,4 +1,4 @@
-"""Pages from the templates beside this file, whole or not at all."""
+"""Writes pages from the templates beside this file, whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A finished run's folder, read and checked: its records, and the predictions in them."""
+"""Reads and checks a finished run's folder: its records and predictions."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Run:
     Attributes:
         path: the folder.
         results: ``results.json``.
-        predictions: by selection; the oracle's are left out where the run has none.
-        scores: by selection, of all databases together (``"Full"``) and of each; computed anew
-            from the predictions.
-        config: ``config.yaml`` as written; None where there is none.
-        folds: ``folds/*.json`` of the results' seeds, in the order of their names; empty where
-            none were kept.
+        predictions: by selection; without the oracle's if the run has none.
+        scores: by selection, of all databases together (``"Full"``) and of each; computed from
+            the predictions.
+        config: ``config.yaml`` as written; None if there is none.
+        folds: ``folds/*.json`` of the results' seeds, in the order of their names; empty if none
+            were kept.
         pretrained: ``pretrained/*.json``, likewise.
     """
 
@@ -50,11 +50,11 @@ class Run:
 
         Raises:
             RunError: if there is no such folder, the run is not finished, or a file is missing,
-                damaged, or at odds with another.
+                damaged, or contradicts another.
         """
         path = Path(path)
         if not path.is_dir():
-            raise RunError(f"there is no folder {path}; name the folder of a run")
+            raise RunError(f"there is no folder {path}; give the folder of a run")
         if not (path / RESULTS).is_file():
             raise not_finished(path)
         results = read(path / RESULTS, Results)
@@ -72,12 +72,12 @@ class Run:
 
     @property
     def is_paper(self) -> bool:
-        """Whether the run allowed published habits, so that none of its figures is a result."""
+        """Whether the run is of protocol paper, so that none of its figures is a result."""
         return self.results.protocol == "paper"
 
     @property
     def headline(self) -> Selection:
-        """Whose figures the run puts first."""
+        """The selection whose figures come first."""
         return self.results.headline
 
     @property
@@ -86,13 +86,13 @@ class Run:
         return [name for name in self.scores["strict"] if name != FULL]
 
     def interval(self, selection: Selection, statistic: Statistic) -> Interval | None:
-        """The interval over subjects; None where there was none to compute."""
+        """The interval over subjects; None if it was not computed."""
         intervals = getattr(self.results.intervals, selection)
         return getattr(intervals, statistic) if intervals else None
 
 
 def _records(folder: Path, kind: type[R], results: Results) -> list[R]:
-    """The records of the seeds that the results cover; the folder may hold more."""
+    """The records of the seeds in the results; the folder may have more."""
     records = [read(file, kind) for file in sorted(folder.glob("*.json"))]
     return [record for record in records if record.seed in results.seeds]
 
@@ -117,7 +117,7 @@ def _read_predictions(path: Path, selection: Selection, results: Results) -> Pre
 def _scores(
     path: Path, selection: Selection, results: Results, predictions: Predictions
 ) -> dict[str, SeedScores]:
-    """Scores of the predictions, with which results.json must agree."""
+    """Scores of the predictions; results.json must agree with them."""
     try:
         scores = by_dataset(predictions)
     except ValueError as error:

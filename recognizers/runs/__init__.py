@@ -1,4 +1,4 @@
-"""A run's folder: the records in it, and who writes them."""
+"""A run's folder, and the records in it."""
 
 from recognizers.runs.files import RunError
 

@@ -24,7 +24,7 @@ _AFRESH = "remove the run's folder, or choose another --out, and repeat the comm
 
 
 class RunError(ValueError):
-    """A folder is not a whole, readable run."""
+    """A folder is not a complete, readable run."""
 
 
 def write(path: Path, record: Record) -> None:
@@ -36,11 +36,11 @@ def write(path: Path, record: Record) -> None:
 
 
 def read(path: Path, kind: type[R]) -> R:
-    """Read the record of a file that is there.
+    """Read the record of an existing file.
 
     Raises:
-        RunError: if it is no JSON, or a part is missing, of another type or out of its range; if a
-            fold's checksum is not that of its content.
+        RunError: if it is not JSON, or a part is missing, has another type or is out of its range;
+            if a fold's checksum is not that of its content.
     """
     try:
         content = msgspec.json.decode(path.read_bytes())
@@ -57,27 +57,27 @@ def read(path: Path, kind: type[R]) -> R:
 
 
 def not_finished(folder: Path) -> RunError:
-    """What to say of a folder that holds no finished run: what it is, and what goes on with it.
+    """The error for a folder without a finished run: what it is, and how to continue it.
 
     Raises:
         RunError: if ``run.json`` is damaged.
     """
     ended = len(list((folder / "folds").glob("*.json")))
     if not (folder / RUN).is_file():
-        what = f"holds {ended} folds of a run that it does not name" if ended else "is no run"
-        advice = "choose another folder, or remove what is in this one"
+        what = f"holds {ended} folds of a run that it does not name" if ended else "is not a run"
+        advice = "choose another folder, or empty this one"
         return RunError(f"{folder} {what}: it has no {RUN}; {advice}")
     run = read(folder / RUN, RunIdentity)
-    advice = "repeat the command that made it, which goes on with the missing folds"
+    advice = "repeat the command that made it, which continues with the missing folds"
     return RunError(
         f"{folder} is not a finished run: it was interrupted before {RESULTS} was written, when "
-        f"{ended} folds had ended, of {len(run.folds)} a seed; "
-        + (f"this goes on with it:\n{run.command}" if run.command else advice)
+        f"{ended} folds had ended, of {len(run.folds)} per seed; "
+        + (f"this command continues it:\n{run.command}" if run.command else advice)
     )
 
 
 def _renamed(content: Any) -> Any:
-    """Runs of before called the split ``protocol``, and the protocol ``habit``."""
+    """Rename the keys of earlier runs: split was ``protocol``, protocol was ``habit``."""
     if isinstance(content, dict) and {"protocol", "habit"} <= content.keys():
         renamed = {"split": content["protocol"], "protocol": content["habit"]}
         return {**content, **renamed}
@@ -90,7 +90,7 @@ def _damaged(path: Path, kind: type[Record], reason: str) -> RunError:
 
 
 def _reason(message: str, content: Any, kind: type[Record]) -> str:
-    """A message of msgspec, with the value that it complains of, and those that are allowed."""
+    """A message of msgspec, with the value received and the values allowed."""
     wrong, _, place = message.partition(" - at `$")
     place = place.removeprefix(".").removesuffix("`")
     if wrong.startswith("Object missing") or "..." in place:  # of a mapping, the key is not named

@@ -1,4 +1,4 @@
-"""The folder of a run: what ended is there whole, so that a run that was stopped goes on."""
+"""The folder of a run: finished work is kept complete, so that a stopped run can continue."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from recognizers.training.fold_work import FoldResult, Learned, Weights
 
 
 class RunFolder:
-    """Writes and reads what a run has done so far.
+    """Writes and reads the finished parts of a run.
 
     Args:
-        path: the folder; made if it is not there.
-        identity: what the figures depend on, seeds apart.
-        command: what goes on with the run.
+        path: the folder; made if missing.
+        identity: what the figures depend on, except seeds.
+        command: the command that continues the run.
 
     Raises:
-        RunError: if the folder holds something else, or a run of another identity.
+        RunError: if the folder holds something else, or a run with another identity.
     """
 
     def __init__(self, path: Path, identity: RunIdentity, command: str) -> None:
@@ -93,7 +93,7 @@ class RunFolder:
         write(file.with_suffix(".json"), record)
 
     def has_fold(self, index: int, seed: int, with_weights: bool) -> bool:
-        """Whether a fold has ended and, if it is wanted, its recognizer was kept."""
+        """Whether a fold has ended and, with ``with_weights``, its recognizer was kept."""
         file = self._fold(index, seed)
         return file.exists() and (not with_weights or (file.with_suffix("") / CARD).exists())
 
@@ -103,7 +103,7 @@ class RunFolder:
             partial.write_text(text)
 
     def fold(self, index: int, seed: int) -> FoldRecord | None:
-        """The record of a fold that ended; None if it did not.
+        """The record of a finished fold; None if it is not finished.
 
         Raises:
             RunError: if it is damaged.
@@ -120,22 +120,22 @@ class RunFolder:
         result: FoldResult,
         card: RecognizerCard | None,
     ) -> None:
-        """Write a fold's record, and before it its recognizer, if that is kept.
+        """Write a fold's recognizer, if that is kept, and then its record.
 
         Args:
             index: the fold's number.
             seed: of the run.
             name: the fold's name.
             clips: ids of the test clips, in the order of the result's rows.
-            result: what the fold gave.
-            card: of its recognizer, where the result has weights.
+            result: the fold's result.
+            card: card of its recognizer, if the result has weights.
         """
         file = self._fold(index, seed)
         sha256 = None
         if result.weights is not None and card is not None:
-            remove(file.with_suffix(""))  # of a writing that was killed before the record
+            remove(file.with_suffix(""))  # left by a process killed before it wrote the record
             sha256 = save_recognizer(file.with_suffix(""), result.weights, card)
-            file.with_suffix(".safetensors").unlink(missing_ok=True)  # where they once lay
+            file.with_suffix(".safetensors").unlink(missing_ok=True)  # the former location
         record = FoldRecord(
             fold=name,
             seed=seed,
@@ -158,7 +158,7 @@ class RunFolder:
 
 
 def check_weights(file: Path, record: FoldRecord | PretrainingRecord) -> None:
-    """Hold weights against the SHA-256 in the record beside them.
+    """Check weights against the SHA-256 in their record.
 
     Raises:
         RunError: if they are damaged.
@@ -171,7 +171,7 @@ def check_weights(file: Path, record: FoldRecord | PretrainingRecord) -> None:
 
 
 def _save_weights(file: Path, weights: Weights) -> str:
-    """Write weights; their SHA-256."""
+    """Write weights; returns their SHA-256."""
     with whole_file(file) as partial:
         save_file({name: np.asarray(value, order="C") for name, value in weights.items()}, partial)
         return sha256_of_file(partial)

@@ -1,19 +1,19 @@
-"""What the JSON files of a run hold: one type for each, which writes it and reads it.
+"""The JSON files of a run: one type for each, by which it is written and read.
 
 A run is a folder::
 
     runs/samm/
         run.json              what its figures depend on (RunIdentity)
         config.yaml           the resolved config
-        folds/*.json          what a fold of a seed gave (FoldRecord)
+        folds/*.json          the result of a fold and seed (FoldRecord)
         folds/*/              its recognizer, if it was kept (recognizers.trained.card)
-        pretrained/*.json     what a pretraining of a seed gave (PretrainingRecord)
+        pretrained/*.json     the result of a pretraining and seed (PretrainingRecord)
         predictions.csv       held-out predictions at the strict epochs
         oracle.csv            those at each fold's best epoch on its own test clips
         results.json          what was run, on what, and its figures (Results); written last
 
-JSON has no NaN: a number that a model does not have, or that cannot be counted, is null. Keys that
-a type does not name are passed over.
+JSON has no NaN: a number that does not exist for a model, or cannot be computed, is null. Keys that
+a type does not name are ignored.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from recognizers.folds.guard import Leak, Protocol
 from recognizers.folds.splits import Split
 
 Selection = Literal["strict", "oracle"]
-"""How a fold's epoch was chosen: without its test clips, or on them."""
+"""How a fold's epoch was chosen: without its test clips (strict), or on them (oracle)."""
 
 Role = Literal["real", "train", "test", "mix", "pretrain"]
-"""What a store or file of a run is for."""
+"""The use of a store or file in a run."""
 
 Count = Annotated[int, Meta(ge=0)]
 Ordinal = Annotated[int, Meta(ge=1)]
@@ -47,14 +47,14 @@ class Record(Struct, frozen=True):
 
 
 class Epoch(Record, frozen=True):
-    """What an epoch was like; None: the model has no such number.
+    """The figures of an epoch; None: the model has no such number.
 
     Attributes:
         epoch: its number, from 1.
         loss: mean over its clips.
-        train_accuracy: share of its clips that were right while it went on, augmented.
+        train_accuracy: accuracy on its augmented clips, measured during the epoch.
         learning_rate: of the first group of parameters.
-        test_accuracy: share of the test clips that are right after it; None of a pretraining.
+        test_accuracy: accuracy on the test clips after it; None for a pretraining.
     """
 
     epoch: Ordinal
@@ -65,15 +65,15 @@ class Epoch(Record, frozen=True):
 
 
 class FoldRecord(Record, frozen=True):
-    """What a fold of a seed gave (``folds/*.json``).
+    """The result of a fold and seed (``folds/*.json``).
 
     Attributes:
         fold: its name.
         seed: of the run.
-        seconds: it took.
-        epoch: chosen without the test clips.
-        oracle_epoch: the one that predicts the test clips best.
-        curve: an entry an epoch.
+        seconds: duration.
+        epoch: the epoch chosen without the test clips.
+        oracle_epoch: the epoch that predicts the test clips best.
+        curve: one entry per epoch.
         clips: ids of the N test clips.
         probabilities: (N, C) at ``epoch``.
         oracle_probabilities: (N, C) at ``oracle_epoch``.
@@ -98,13 +98,13 @@ class FoldRecord(Record, frozen=True):
 
 
 class PretrainingRecord(Record, frozen=True):
-    """What a pretraining of a seed gave (``pretrained/*.json``).
+    """The result of a pretraining and seed (``pretrained/*.json``).
 
     Attributes:
         group: number of the group of folds that start from it.
         seed: of the run.
-        seconds: it took.
-        curve: an entry an epoch.
+        seconds: duration.
+        curve: one entry per epoch.
         weights: SHA-256 of the weights beside it.
     """
 
@@ -116,30 +116,30 @@ class PretrainingRecord(Record, frozen=True):
 
 
 class ModelIdentity(Record, frozen=True):
-    """Registered name of a model, and the options of ``create_model``."""
+    """A model's registered name, and its options of ``create_model``."""
 
     name: str
     options: dict[str, Any]
 
 
 class RunIdentity(Record, frozen=True):
-    """What the figures of a run depend on, seeds apart (``run.json``).
+    """What the figures of a run depend on, except seeds (``run.json``).
 
     Attributes:
         mersynth: version.
-        split, protocol, seed, names, first_label: as they were asked for
+        split, protocol, seed, names, first_label: as requested
             (:class:`recognizers.experiment.request.Request`).
         model: its name and options.
-        features, augment, training, pretraining, fine_tuning: settings of the config; None: none
-            of their own.
+        features, augment, training, pretraining, fine_tuning: settings of the config; None: there
+            are none.
         data: role and checksum of each store and file.
         classes: their names.
         folds: their names.
         inner: by fold, the rows that its epoch is chosen on; None: the epoch is fixed.
-        learned: by fold, the number of clips to learn from.
+        learned: by fold, the number of clips to train on.
         pretrained_on: by group, the number of clips.
         device: ``"cpu"`` or ``"cuda"``.
-        command: what goes on with the run; the figures do not depend on it.
+        command: the command that continues the run; the figures do not depend on it.
     """
 
     mersynth: str
@@ -165,18 +165,19 @@ class RunIdentity(Record, frozen=True):
 
 
 class DataUsed(Record, frozen=True):
-    """A store or a feature file that a run was made of.
+    """A store or a feature file that a run used.
 
     Attributes:
         path: folder of the store, or the ``.npz`` file.
-        role: what it is for.
+        role: its use.
         checksum: of the store's files, or of the file.
-        clips: their number.
+        clips: number of clips.
         subjects: number of people.
         classes: number of clips by class.
-        image_size: side of a store's frames, in pixels; None of a file.
-        framing: where faces lie in them; None where it is not known. Runs that name none were made
-            before framings were recorded.
+        image_size: side of a store's frames, in pixels; None for a file.
+        framing: how faces lie in the frames; None if unknown, as in runs made before framings were
+            recorded.
+        phantom: version of the phantom whose faces they show; None: other faces, or unknown.
     """
 
     path: str
@@ -187,6 +188,7 @@ class DataUsed(Record, frozen=True):
     classes: dict[str, Count]
     image_size: Ordinal | None = None
     framing: Framing | None = HEAD
+    phantom: Ordinal | None = None
 
 
 class ModelSummary(Record, frozen=True):
@@ -209,8 +211,8 @@ class FoldSummary(Record, frozen=True):
         mixed: number of clips mixed in.
         test: number of test clips.
         missing: classes that it could not learn.
-        pretraining: number of the pretraining that it started from; None: of none.
-        leaks: what the guard let pass.
+        pretraining: number of the pretraining that it started from; None: no pretraining.
+        leaks: the leaks that the guard allowed.
     """
 
     name: str
@@ -228,10 +230,10 @@ class PretrainingSummary(Record, frozen=True):
 
     Attributes:
         stores: paths of stores and files.
-        clips: their number.
+        clips: number of clips.
         classes: number of clips by class.
         folds: names of the group's folds.
-        generators: SHA-256 of those that made the clips.
+        generators: SHA-256 of the generators that made the clips.
         unseen: number of people whom none of them ever saw; None: no clip is synthetic.
     """
 
@@ -244,7 +246,7 @@ class PretrainingSummary(Record, frozen=True):
 
 
 class ByStatistic(Record, Generic[T], frozen=True):
-    """Something of each statistic."""
+    """A value for each statistic."""
 
     accuracy: T
     uf1: T
@@ -252,7 +254,7 @@ class ByStatistic(Record, Generic[T], frozen=True):
 
 
 class ScoredSeed(Record, frozen=True):
-    """:class:`recognizers.evaluation.metrics.Scores` of a seed; None of a class without clips."""
+    """:class:`recognizers.evaluation.metrics.Scores` of a seed; None for a class without clips."""
 
     classes: tuple[str, ...]
     confusion: tuple[tuple[Count, ...], ...]
@@ -272,7 +274,7 @@ class ScoredPool(Record, frozen=True):
 
 
 class Intervals(Record, frozen=True):
-    """Intervals over people by selection; None where one person alone was tested."""
+    """Intervals over people by selection; None where only one person was tested."""
 
     strict: ByStatistic[Interval] | None
     oracle: ByStatistic[Interval] | None
@@ -283,9 +285,9 @@ class Results(Record, frozen=True):
 
     Attributes:
         mersynth: version.
-        split, protocol, groups, scheme, first_label, names, seeds: as they were asked for
+        split, protocol, groups, scheme, first_label, names, seeds: as requested
             (:class:`recognizers.experiment.request.Request`).
-        marked: why no figure is a result; empty under the strict protocol.
+        marked: why none of the figures is a result; empty under the strict protocol.
         model: its config, size and reference.
         classes: their names.
         selection: how the number of epochs was chosen.
@@ -293,11 +295,11 @@ class Results(Record, frozen=True):
         alike: names that look alike in them.
         folds: what each learned from.
         pretraining: what each group of folds was pretrained on.
-        headline: whose figures come first.
+        headline: the selection whose figures come first.
         strict, oracle: scores of all databases together (``"Full"``) and of each.
         intervals: over people.
         device: ``"cpu"`` or ``"cuda"``.
-        seconds: all folds took.
+        seconds: duration of all folds.
     """
 
     mersynth: str
@@ -325,7 +327,7 @@ class Results(Record, frozen=True):
 
     def __post_init__(self) -> None:
         if getattr(self, self.headline) is None:
-            raise ValueError(f"headline is {self.headline}, and it holds no such figures")
+            raise ValueError(f"headline is {self.headline}, but there are no such figures")
         if self.protocol == "strict" and (self.marked or self.headline == "oracle"):
             raise ValueError(
                 f"the protocol is strict, yet its headline is {self.headline} and marked is "

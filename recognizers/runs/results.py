@@ -1,4 +1,4 @@
-"""The result of a run: its folds' records pooled, scored and reported."""
+"""The results of a run: its folds' records, pooled and scored."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
     """Write ``predictions.csv``, ``oracle.csv``, ``config.yaml`` and ``results.json``.
 
     Args:
-        folder: holds a record of every fold and seed.
+        folder: the run's folder, with a record of every fold and seed.
         run: the run's preparation.
-        seeds: which of them.
+        seeds: the seeds to pool.
 
     Raises:
         RunError: if a record is damaged or missing.
@@ -76,7 +76,7 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         device=run.work.device,
         seconds=sum(record.seconds for record in records.values()),
     )
-    # The last file: a folder that has it holds a whole run.
+    # The last file: a folder that has it holds a complete run.
     write(folder.path / RESULTS, results)
 
 
@@ -124,11 +124,11 @@ def _predictions(
 
 
 def _marks(run: Preparation) -> tuple[str, ...]:
-    """Why figures under published habits are not ranked."""
+    """Why figures of protocol paper are not ranked."""
     if run.request.protocol == "strict":
         return ()
     count = sum(len(leaks) for leaks in run.leaks)
-    leaks = [f"{count} leaks let pass in {len(run.plans)} folds"] if count else []
+    leaks = [f"{count} leaks allowed in {len(run.plans)} folds"] if count else []
     twice = len(run.spelling.alike) if run.request.names is None else 0
     names = [f"{twice} names of people or clips look alike and were left apart"] if twice else []
     return ("epochs chosen on the tested clips", *leaks, *names)
@@ -175,9 +175,9 @@ def _pretraining(run: Preparation) -> tuple[PretrainingSummary, ...]:
 
 
 def _intervals(predictions: Predictions) -> ByStatistic[Interval] | None:
-    """Intervals over people; None where one person alone is tested."""
+    """Intervals over people; None where only one person is tested."""
     people = predictions.codes.subject
     if people.max() == 0:
-        logger.warning("one person alone is tested: there is no interval over people")
+        logger.warning("only one person is tested: there is no interval over people")
         return None
     return ByStatistic(**{name: bootstrap_subjects(predictions, name) for name in STATISTICS})

@@ -24,12 +24,19 @@ from mersynth.files import checksum_of, whole_folder
 from recognizers.folds.splits import Split
 from recognizers.models.base import InputSpec
 from recognizers.runs.files import RESULTS
-from recognizers.runs.records import Count, DataUsed, Ordinal, Record
+from recognizers.runs.records import Count, DataUsed, Ordinal, Record, Share
 from recognizers.training.fold_work import ChannelStatistics, Weights
 
 CARD = "recognizer.json"
 WEIGHTS = "recognizer.safetensors"
 _FORMAT = 2
+SHIPPED = Path(__file__).parents[1] / "checkpoints"
+"""Folder of the recognizers that come with the package."""
+RENDERED = (
+    "it was trained on rendered faces (the phantom) only, for trials and tests; its predictions "
+    "for real people mean nothing"
+)
+"""What the card of such a recognizer notes."""
 AGAIN = "fit the recognizer again, or repeat the run that made it"
 """What to do about one that cannot be used."""
 
@@ -66,6 +73,27 @@ class Seen(Record, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class Tested(Record, frozen=True):
+    """Figures of a recognizer on a store of people whom it has never seen.
+
+    Attributes:
+        path, checksum: of the store.
+        phantom: version of the phantom that its faces are of; None: other faces.
+        clips: their number.
+        people: ids.
+        accuracy, uf1, uar: each with the ends of its 95 % interval over people.
+    """
+
+    path: str
+    checksum: str
+    phantom: Ordinal | None
+    clips: Count
+    people: tuple[str, ...]
+    accuracy: tuple[Share, Share, Share]
+    uf1: tuple[Share, Share, Share]
+    uar: tuple[Share, Share, Share]
+
+
 class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What ``recognizer.json`` says of the weights beside it.
 
@@ -87,6 +115,8 @@ class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         learned: what it learned from.
         pretrained: what the weights that it started from had seen; None: they were fresh.
         mersynth: version that wrote it.
+        note: what whoever uses it must know; empty: nothing.
+        tested: figures on people whom it has never seen, a store each.
         sha256: of the weights.
     """
 
@@ -106,6 +136,8 @@ class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     learned: Seen
     pretrained: Seen | None
     mersynth: str
+    note: str = ""
+    tested: tuple[Tested, ...] = ()
     sha256: str = ""
 
     @property
@@ -124,6 +156,11 @@ class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Where faces lie in the frames that it learned from; None: not known, or in several."""
         found = {part.framing for part in self.data if part.role in ("real", "train")}
         return found.pop() if len(found) == 1 else None
+
+
+def shipped() -> dict[str, Path]:
+    """Folders of the recognizers that come with the package, by name."""
+    return {card.parent.name: card.parent for card in sorted(SHIPPED.glob(f"*/{CARD}"))}
 
 
 def channel_statistics(
@@ -203,4 +240,7 @@ def _why_none(folder: Path) -> str:
             "with keep_weights=true, which trains its folds again and keeps them"
         )
     what = f"{folder} holds no {CARD}" if folder.exists() else f"no recognizer at {folder}"
-    return f"{what}; `recognizers fit --model MODEL --store STORE` makes one"
+    return (
+        f"{what}; `recognizers fit --model MODEL --store STORE` makes one, and with the package "
+        f"come {', '.join(shipped())}"
+    )

@@ -14,6 +14,7 @@ from mersynth.logs import progress
 from recognizers.experiment.preparation import Preparation, load_settings, prepare
 from recognizers.experiment.request import Request
 from recognizers.trained.card import (
+    RENDERED,
     RecognizerCard,
     RecognizerError,
     Seen,
@@ -125,4 +126,5 @@ def card_of(
         learned=Seen.of([work.clips.clips[i] for i in rows]),
         pretrained=None if before is None else Seen.of([pool[i] for i in before]),
         mersynth=__version__,
+        note=RENDERED if all(part.phantom is not None for part in run.data) else "",
     )

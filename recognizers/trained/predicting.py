@@ -45,7 +45,7 @@ def predict(
     """Predict clips, and write what was predicted.
 
     Args:
-        model: folder of a trained recognizer.
+        model: folder of a trained recognizer, or the name of one that comes with the package.
         out: the new folder; None: ``./predictions/`` and the names of model and clips.
         store: folder of the store to predict.
         clip: instead, a folder of frames or a video.
@@ -77,6 +77,8 @@ def predict(
             "--video); a store and a feature file know it themselves"
         )
     recognizer = load(model, device)
+    if recognizer.card.note:
+        logger.warning("%s: %s", model, recognizer.card.note)
     place = paths.predictions_path(f"{model.resolve().name}_{given[0].resolve().stem}", out)
     with hold(place):
         if place.exists():
@@ -84,7 +86,7 @@ def predict(
         moments = {"onset": onset, "apex": apex, "offset": offset}
         with _opened(recognizer, store, clip, moments, aligned) as opened:
             if opened is not None:
-                prediction = recognizer.predict_store(opened)
+                prediction = recognizer.predict_store(opened, str(given[0]))
             else:
                 assert data is not None
                 prediction = recognizer.predict_file(data)

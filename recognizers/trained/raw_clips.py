@@ -56,6 +56,11 @@ class ForWhom(Protocol):
         ...
 
 
+def called(frames: np.ndarray | str | Path) -> str:
+    """What messages call a clip: its folder or file, never the store that is made of it."""
+    return str(frames) if isinstance(frames, (str, Path)) else "the array of frames"
+
+
 @contextmanager
 def prepared_clip(
     recognizer: ForWhom,
@@ -84,7 +89,7 @@ def prepared_clip(
         TypeError, ValueError: if an array is no clip.
     """
     card = recognizer.card
-    what = str(frames) if isinstance(frames, (str, Path)) else "the array of frames"
+    what = called(frames)
     recognizer.check_takes_frames(what)
     assert card.image_size is not None  # whoever takes frames has learned from a store
     framing = card.framing

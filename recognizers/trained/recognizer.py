@@ -15,7 +15,7 @@ from mersynth.card import read_weights
 from mersynth.checks import listed
 from mersynth.clips import Clip
 from mersynth.devices import choose_device
-from mersynth.store.clip_store import ClipStore, tell_framings
+from mersynth.store.clip_store import ClipStore, warn_framings
 from mersynth.store.names import dataset_key, person_key
 from recognizers.data.feature_files import read_clips
 from recognizers.data.inputs import make_inputs
@@ -28,8 +28,9 @@ from recognizers.trained.card import (
     RecognizerCard,
     RecognizerError,
     load_card,
+    shipped,
 )
-from recognizers.trained.raw_clips import prepared_clip
+from recognizers.trained.raw_clips import called, prepared_clip
 from recognizers.training.trainer import (
     PREDICTED_AT_ONCE,
     Statistics,
@@ -125,7 +126,7 @@ class TrainedRecognizer:
         firsts = range(0, counts.pop(), PREDICTED_AT_ONCE)
         return class_probabilities(self.model, map(batch, firsts))
 
-    def predict_store(self, store: ClipStore | str | Path) -> Prediction:
+    def predict_store(self, store: ClipStore | str | Path, where: str | None = None) -> Prediction:
         """Predict the clips of a store, labelled or not.
 
         Features that the store's folder lacks are computed and kept there. Clips without what an
@@ -134,6 +135,7 @@ class TrainedRecognizer:
 
         Args:
             store: the store, a view of one, or its folder.
+            where: what messages call it; None: its folder.
 
         Raises:
             RecognizerError: if it learned from arrays, or from frames of another size.
@@ -141,20 +143,23 @@ class TrainedRecognizer:
             ValueError: if no clip is left.
         """
         opened = store if isinstance(store, ClipStore) else ClipStore.open(store)
-        self.check_takes_frames(str(opened.path))
+        where = str(opened.path) if where is None else where
+        self.check_takes_frames(where)
         if opened.image_size != self.card.image_size:
             raise RecognizerError(
-                f"{opened.path} has frames of {opened.image_size} pixels, {self.path} learned from "
+                f"{where} has frames of {opened.image_size} pixels, {self.path} learned from "
                 f"{self.card.image_size}: prepare the store with --image-size "
                 f"{self.card.image_size}, for a model learns from their sharpness"
             )
-        tell_framings(
-            {str(opened.path): opened.framing, str(self.path): self.card.framing},
+        warn_framings(
+            {where: opened.framing, str(self.path): self.card.framing},
             "Prepare the store again with the other's framing: a recognizer learns where faces lie",
         )
-        inputs, kept = make_inputs(opened, self.inputs, self.device, features=self.card.features)
+        inputs, kept = make_inputs(
+            opened, self.inputs, self.device, features=self.card.features, where=where
+        )
         clips = tuple(opened.clips[i] for i in kept)
-        self._tell_people(clips, str(opened.path))
+        self._tell_people(clips, where)
         return Prediction(clips, self.classes, self.predict_proba(inputs))
 
     def predict_file(self, path: str | Path) -> Prediction:
@@ -200,7 +205,7 @@ class TrainedRecognizer:
         with prepared_clip(
             self, frames, onset=onset, apex=apex, offset=offset, aligned=aligned
         ) as store:
-            return self.predict_store(store)
+            return self.predict_store(store, called(frames))
 
     def check_takes_frames(self, what: str) -> None:
         """Refuse frames where the inputs were given as arrays.
@@ -242,15 +247,16 @@ def load(path: str | Path, device: str | torch.device = "auto") -> TrainedRecogn
     """Load a trained recognizer.
 
     Args:
-        path: the folder that ``recognizers fit`` wrote, or that of a fold of a run made with
-            ``keep_weights=true``, such as ``runs/loso_ststnet_samm/folds/0_0003``.
+        path: the folder that ``recognizers fit`` wrote; that of a fold of a run made with
+            ``keep_weights=true``, such as ``runs/loso_ststnet_samm/folds/0_0003``; or the name of
+            one that comes with the package, such as ``phantom-ststnet``.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
     Raises:
         RecognizerError: if there is none, it is damaged, of another version, or card, weights and
             this version's system do not fit together.
     """
-    folder, device = Path(path), choose_device(device)
+    folder, device = shipped().get(str(path), Path(path)), choose_device(device)
     card = load_card(folder)
     try:
         tensors = read_weights(folder / CARD, {"weights": WEIGHTS, "sha256": card.sha256})

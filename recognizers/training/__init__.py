@@ -1,1 +1,1 @@
-"""A system learns from the clips of a fold."""
+"""Training of a system on the clips of a fold."""

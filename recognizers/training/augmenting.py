@@ -1,4 +1,4 @@
-"""The augmentations that a model's config names, applied alike to all that the model reads."""
+"""The augmentations that a model's config names, applied alike to all of the model's inputs."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from mersynth.config import ConfigError
 from recognizers.models.base import InputSpec
 
 TRAINING_BANK = "training"
-"""As the value of an augmentation's ``bank``: the clips that are learned from."""
+"""The value of an augmentation's ``bank`` that means the training clips."""
 
-_ANNOTATIONS = ("label", "au_set", "subject")  # what augmentations keep true to the frames
+_ANNOTATIONS = ("label", "au_set", "subject")  # augmentations change them along with the frames
 
 
 class Augmenting:
-    """The augmentations of the block ``augment`` of ``configs/model``, in their order.
+    """The augmentations of the block ``augment`` of ``configs/model``, in order.
 
-    A sample's inputs (onset, apex, flow ...) show one face: all are changed by the same parameters.
-    Channels called ``u`` and ``v`` are displacements, which turn with the picture.
+    A sample's inputs (onset, apex, flow ...) show one face, so all get the same random parameters.
+    Channels called ``u`` and ``v`` are displacements, which rotate and flip with the image.
 
     Args:
-        blocks: names of ``mersynth.augment`` with their arguments; ``bank: training`` lets donors
-            come from all clips that are learned from, instead of the batch.
+        blocks: names in ``mersynth.augment`` with their arguments; with ``bank: training`` donors
+            come from all training clips instead of the batch.
         specs: ``Recognizer.inputs``.
-        banks: by input, the clips that are learned from; needed where ``bank: training`` stands.
+        banks: by input, the training clips; needed for ``bank: training``.
 
     Raises:
         ConfigError: if there is no such augmentation, or an argument does not fit.
@@ -56,10 +56,10 @@ class Augmenting:
         """Augment a batch.
 
         Args:
-            batch: every input by its name, ``label``, ``au_set``, ``subject``; other keys pass.
+            batch: every input by its name, ``label``, ``au_set``, ``subject``; other keys are kept.
 
         Returns:
-            A new mapping; labels and AU sets fit the changed inputs.
+            A new mapping, whose labels and AU sets fit the changed inputs.
         """
         batch = dict(batch)
         for step in self.steps:
@@ -75,7 +75,7 @@ class Augmenting:
 
 
 def needs_bank(blocks: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether an augmentation borrows from the clips that are learned from."""
+    """Whether an augmentation borrows from the training clips."""
     return any((options or {}).get("bank") == TRAINING_BANK for options in blocks.values())
 
 
@@ -91,7 +91,7 @@ def _make(
         if given["bank"] != TRAINING_BANK:
             raise ConfigError(
                 f"model.augment.{name}.bank must be {TRAINING_BANK}, got {given['bank']!r}: a fold "
-                "borrows from the clips that it learns from"
+                "borrows from the clips that it trains on"
             )
         given["bank"] = bank
     if "flow_channels" in inspect.signature(kind).parameters and {"u", "v"} <= set(spec.channels):

@@ -1,4 +1,4 @@
-"""The work of one fold, and of one pretraining: what executors run, here or far away."""
+"""The work of one fold and of one pretraining, which executors run on any machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from recognizers.training.trainer import Training
 
 Weights = Mapping[str, np.ndarray]
 ChannelStatistics = Mapping[str, tuple[np.ndarray, np.ndarray]]
-"""By standardised input, mean and deviation of each channel, (C,) float32."""
+"""By standardised input, mean and standard deviation of each channel, (C,) float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Work:
 
     Attributes:
         clips: all clips of the run.
-        pool: what is pretrained on, if anything; its classes are those of ``clips``.
+        pool: the clips to pretrain on, if any; their classes are those of ``clips``.
         model: registered name.
         options: of ``create_model``.
         augment: the block ``augment`` of the model's config.
-        training: how folds are trained from fresh weights.
-        pretraining: how pretraining goes.
-        fine_tuning: how folds are trained from pretrained weights.
-        protocol: whether the guard lets leaks pass.
+        training: settings of training from fresh weights.
+        pretraining: settings of pretraining.
+        fine_tuning: settings of training from pretrained weights.
+        protocol: whether the guard allows leaks.
         device: ``"cpu"`` or ``"cuda"``.
     """
 
@@ -59,13 +59,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a training without test clips gave.
+    """The result of training without test clips.
 
     Attributes:
         weights: the model's state.
-        statistics: of the clips that were learned from.
-        curve: an entry an epoch.
-        seconds: it took.
+        statistics: of the clips trained on.
+        curve: one entry per epoch.
+        seconds: duration.
     """
 
     weights: Weights
@@ -76,18 +76,18 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class FoldResult:
-    """What a fold predicted.
+    """The result of a fold.
 
     Attributes:
         probabilities: (n, C) of the test clips, at the epoch that was chosen without them.
         epoch: that epoch.
         oracle_probabilities: (n, C) at the epoch that predicts the test clips best, the first of
-            several. It is what most published code reports, and no honest figure.
+            several. Most published code reports these; they are not fair figures.
         oracle_epoch: that epoch.
-        curve: an entry an epoch.
+        curve: one entry per epoch.
         weights: the model's state at ``epoch``, if it is to be kept.
-        statistics: of the clips that were learned from.
-        seconds: it took.
+        statistics: of the clips trained on.
+        seconds: duration.
     """
 
     probabilities: np.ndarray
@@ -163,7 +163,7 @@ def train_fold(
         plan: the fold's rows.
         weights: pretrained ones to start from; None for fresh ones.
         seed: of the whole run; every fold draws from this and its index.
-        keep_weights: whether the result shall hold the trained model's state.
+        keep_weights: whether the result includes the trained model's state.
 
     Raises:
         LeakageError: if it could know what it is tested on.
@@ -203,7 +203,7 @@ def train_fold(
 def _chosen_epoch(
     work: Work, plan: FoldPlan, weights: Weights | None, seed: int, device: torch.device
 ) -> int:
-    """The epoch after which people of the training part, learned from by nobody, did best."""
+    """The epoch after which held-out people of the training part were predicted best."""
     assert plan.inner is not None
     validation = plan.inner.chosen_on
     true = [work.clips.labels[i] for i in validation]
@@ -221,7 +221,7 @@ def _chosen_epoch(
                 probabilities = training.predict(validation)
             predicted = [work.clips.classes[i] for i in probabilities.argmax(1)]
             uf1 = score(true, predicted, work.clips.classes).uf1
-            # These clips are few, and many epochs are equal by UF1: the surer one is better.
+            # With so few clips many epochs have the same UF1: the more confident one is better.
             own = probabilities[np.arange(len(validation)), numbers]
             reached = (uf1, float(np.log(own.clip(1e-12)).mean()))
             if reached > best:
@@ -232,7 +232,7 @@ def _chosen_epoch(
 
 
 def _show_guard(work: Work, plan: FoldPlan, training: Training) -> None:
-    """What a training has of its clips before it takes a step, held against the tested ones."""
+    """Have the guard check what a training took from its clips before its first step."""
     rows = training.rows.tolist()
     ids = [work.clips.clips[i].id for i in rows]
     inputs = FoldInputs.of(
@@ -269,25 +269,25 @@ def _statistics(training: Training) -> ChannelStatistics:
 
 
 def pretraining_seed(seed: int, group: int) -> int:
-    """Pretrainings draw apart from each other and from the folds."""
+    """Pretrainings get other random numbers than each other and the folds."""
     return int(np.random.SeedSequence([seed, group, 1]).generate_state(1)[0])
 
 
 def _fold_seed(seed: int, index: int) -> int:
-    """Folds of a run draw apart from each other."""
+    """Folds of a run get different random numbers."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
 
 
 @contextmanager
 def _untouched(device: torch.device) -> Iterator[None]:
-    """Looking at clips meanwhile must not change what is drawn afterwards."""
+    """Restore the random state afterwards: predictions must not change what training draws."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 
 
 @contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from a seed, on the CPU and the device; what was drawn from before goes on after."""
+    """Draw from a seed, on the CPU and the device; the random state before is restored after."""
     with _untouched(device):
         torch.manual_seed(seed)
         deterministic = torch.backends.cudnn.deterministic

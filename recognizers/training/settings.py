@@ -1,4 +1,4 @@
-"""How a model is trained: the block ``training`` of ``configs/model``, checked."""
+"""Settings of training: the block ``training`` of ``configs/model``, checked."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class TrainingSettings:
 
     Attributes:
         epochs: passes over the training clips.
-        batch_size: clips of a batch; batches of an epoch are equally large, give or take one, so
-            that none is left with a single clip, of which batch normalisation has no statistics
-            (of an odd number of clips one batch of 2 becomes 3).
+        batch_size: clips of a batch; batches of an epoch differ in size by at most one, so
+            that none has a single clip, for which batch normalisation has no statistics (with
+            ``batch_size`` 2 and an odd number of clips, one batch has 3).
         optimizer: ``name`` in torch.optim and its arguments. ``groups`` gives parameters whose
-            names begin with a prefix arguments of their own: ``{"trunk": {"lr": 1e-5}}``. Adam,
-            AdamW and SGD are torch's fused forms, unless ``fused: false`` is among them.
-        scheduler: ``name`` in torch.optim.lr_scheduler and its arguments, a step an epoch; None
+            names begin with a prefix their own arguments: ``{"trunk": {"lr": 1e-5}}``. Adam,
+            AdamW and SGD are torch's fused forms, unless ``fused: false`` is given.
+        scheduler: ``name`` in torch.optim.lr_scheduler and its arguments, one step per epoch; None
             for a constant rate.
-        sampler: ``"shuffle"``: every clip once an epoch; ``"class_balanced"`` and
-            ``"subject_balanced"``: as many clips, of each class or person equally many.
-        gradient_clip: largest norm of the gradient; None for any.
-        standardise: bring inputs without a range (flow) to mean 0 and deviation 1, channel by
-            channel, by the statistics of the clips that are learned from.
+        sampler: ``"shuffle"``: every clip once per epoch; ``"class_balanced"`` and
+            ``"subject_balanced"``: as many clips, equally many of each class or person.
+        gradient_clip: largest norm of the gradient; None for no limit.
+        standardise: bring inputs without a range (flow) to mean 0 and standard deviation 1, channel
+            by channel, by the statistics of the training clips.
 
     Raises:
         ConfigError: if a value does not fit.
@@ -72,10 +72,10 @@ class TrainingSettings:
         Args:
             block: the block ``training``.
             fits_directly: whether the model is fitted to all clips at once
-                (``Recognizer.fits_directly``): of all settings only ``standardise`` has a meaning.
+                (``Recognizer.fits_directly``), so that only ``standardise`` applies.
 
         Raises:
-            ConfigError: if a key is unknown, meaningless or missing, or a value does not fit.
+            ConfigError: if a key is unknown, not applicable or missing, or a value does not fit.
         """
         known = ["standardise"] if fits_directly else [f.name for f in fields(cls)]
         if unknown := sorted(set(block) - set(known)):
@@ -90,7 +90,7 @@ class TrainingSettings:
     def at_rates_times(self, factor: float) -> TrainingSettings:
         """The same settings with every learning rate of the optimizer multiplied.
 
-        Rates that a scheduler sets by itself (``OneCycleLR``'s ``max_lr``) stay.
+        Rates that a scheduler sets itself (``OneCycleLR``'s ``max_lr``) are not changed.
 
         Raises:
             ConfigError: if the factor is not above 0, or the optimizer leaves its rate to torch.
@@ -154,12 +154,12 @@ class TrainingSettings:
 
 _FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 
-# What wants more of a step than we give: the loss as a function, or a figure to judge by.
+# Not supported: their steps need the loss as a function, or a validation figure.
 _OTHER = ("LBFGS", "ReduceLROnPlateau", "Optimizer", "LRScheduler", "_LRScheduler")
 
 
 def _named(what: str, block: Mapping[str, Any], room: Any, base: type) -> None:
-    """Refuse a block whose ``name`` is not a class of that kind in torch."""
+    """Refuse a block whose ``name`` is not such a class in torch."""
     names = sorted(
         name
         for name, kind in vars(room).items()

@@ -1,6 +1,6 @@
 """Training and prediction on clips that stay on the device, batch by batch.
 
-No image is decoded twice, nor copied to the device twice where it has room for all: a batch is a
+Images are decoded once, and copied to the device once if it has room for all: a batch is a
 selection of rows, augmented on the device. Randomness (order, augmentation, dropout) comes from
 torch's own generator, which the caller seeds.
 """
@@ -31,21 +31,21 @@ logger = logging.getLogger(__name__)
 
 _ADVICE = "lower model.training.optimizer.lr"
 PREDICTED_AT_ONCE = 64
-"""Clips of a batch that is predicted."""
+"""Clips per batch in prediction."""
 
 _SHARE_OF_DEVICE = 0.5  # of its free memory; models and batches need the rest
 
 
 Statistics = Mapping[str, tuple[Tensor, Tensor]]
-"""By input, mean and deviation of each channel, (C, 1, 1), that bring it to mean 0, deviation 1."""
+"""By input, mean and standard deviation of each channel, (C, 1, 1), for standardisation."""
 
 
 class TrainingError(Exception):
-    """A training went astray."""
+    """A training diverged."""
 
 
 def standardised(inputs: Mapping[str, Tensor], statistics: Statistics) -> dict[str, Tensor]:
-    """Inputs (B, ...) by name, those that have statistics less the mean, over the deviation."""
+    """Inputs (B, ...) by name, standardised where there are statistics."""
     brought = {
         name: (inputs[name] - mean) / deviation for name, (mean, deviation) in statistics.items()
     }
@@ -54,7 +54,7 @@ def standardised(inputs: Mapping[str, Tensor], statistics: Statistics) -> dict[s
 
 @torch.no_grad()
 def class_probabilities(model: Recognizer, batches: Iterable[Mapping[str, Tensor]]) -> np.ndarray:
-    """What a model, put into evaluation mode, predicts.
+    """A model's predictions; puts it into evaluation mode.
 
     Args:
         model: the model.
@@ -64,13 +64,13 @@ def class_probabilities(model: Recognizer, batches: Iterable[Mapping[str, Tensor
         (N, C) float64, the probability of each class for all clips of the batches.
 
     Raises:
-        TrainingError: if the model gives something that is no number.
+        TrainingError: if the model gives something that is not a number.
     """
     model.eval()
     logits = [model(**batch).logits for batch in batches]
     probabilities = torch.cat(logits).double().softmax(1)
     if not probabilities.isfinite().all():
-        raise TrainingError(f"the model's weights have left all bounds; {_ADVICE}")
+        raise TrainingError(f"the model's weights are no longer finite; {_ADVICE}")
     return probabilities.cpu().numpy()
 
 
@@ -79,17 +79,17 @@ class Training:
 
     Args:
         model: on its device; ``see_training_fold`` is called with the clips' AU cells.
-        clips: arrays that hold all clips.
-        rows: positions of the clips to learn from.
-        settings: how.
+        clips: arrays of all clips.
+        rows: positions of the clips to train on.
+        settings: settings of the training.
         augment: the block ``augment`` of the model's config.
         device: where the model is.
 
     Attributes:
-        rows: positions of the clips to learn from. Class weights, the statistics of standardised
-            inputs and the banks of augmentations are of these and of no others.
-        weights: (C,) of the classes, where the model asks for them.
-        statistics: mean and deviation of each standardised input.
+        rows: positions of the clips to train on. Class weights, the statistics of standardised
+            inputs and the banks of augmentations are computed from these only.
+        weights: (C,) class weights, if the model needs them.
+        statistics: mean and standard deviation of each standardised input.
         banks: what augmentations borrow from, by input.
 
     Raises:
@@ -128,7 +128,7 @@ class Training:
         Raises:
             ConfigError: if an option of optimizer or scheduler does not fit.
             TrainingError: if the loss is not a number.
-            ValueError: if the model needs a target that is not known here.
+            ValueError: if the model needs a target that is not available here.
         """
         if self.model.fits_directly:
             after_epoch(self._fit_directly())
@@ -201,7 +201,7 @@ class Training:
         if self.weights is not None:
             known["class_weights"] = self.weights
         if "aus" in self.model.targets:
-            # As augmentation has changed the AUs; NaN, not known, stays so.
+            # AUs after augmentation; NaN, unknown, stays NaN.
             shown = batch["au_set"].amax(2)[:, self.au_rows]
             known["aus"] = torch.where(shown.isnan(), shown, (shown > 0).float())
         if missing := [name for name in self.model.targets if name not in known]:
@@ -219,12 +219,12 @@ class Training:
         return Epoch(1, None, float(right.mean()), None)
 
     def _class_weights(self) -> Tensor:
-        """(C,) of the clips that are learned from."""
+        """(C,) class weights of the training clips."""
         labels = self.tensors["label"][self.rows].cpu()
         return class_weights(labels, num_classes=len(self.clips.classes)).to(self.device)
 
     def _statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Mean and deviation of each channel, (C, 1, 1), of inputs without a range."""
+        """Mean and standard deviation of each channel, (C, 1, 1), of inputs without a range."""
         found = {}
         for name, spec in self.model.inputs.items():
             if spec.range is None:
@@ -238,7 +238,7 @@ class Training:
         return found
 
     def _banks(self) -> dict[str, ClipBank]:
-        """What augmentations borrow from, of each input: the clips that are learned from."""
+        """The training clips of each input, for augmentations to borrow from."""
         tensors = {name: values[self.rows] for name, values in self.tensors.items()}
         chosen = [self.clips.clips[i] for i in self.rows.tolist()]
         return {
@@ -259,7 +259,7 @@ _ON_DEVICE = WeakKeyDictionary()
 
 
 def _tensors(clips: ClipArrays, device: torch.device) -> dict[str, Tensor]:
-    """Everything about all clips: on the device, or in main memory where that has no room.
+    """All data of all clips: on the device, or in main memory if the device has no room.
 
     The folds that a process trains share them. On a CPU they are the arrays themselves, which may
     be memory-mapped.
@@ -273,7 +273,7 @@ def _tensors(clips: ClipArrays, device: torch.device) -> dict[str, Tensor]:
 def _arrays(clips: ClipArrays) -> dict[str, Tensor]:
     people = np.unique([clip.subject_id for clip in clips.clips], return_inverse=True)[1]
     au_set = clips.au_set.copy()
-    # What a coder left open is NaN, so that augmentation carries it along.
+    # What a coder left open is NaN, which augmentations carry along.
     au_set[au_labels([clip.aus for clip in clips.clips], ORDER).isnan().numpy()] = np.nan
     arrays = {
         **clips.inputs,

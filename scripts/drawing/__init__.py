@@ -1,1 +1,1 @@
-"""What scripts that draw pictures of the documentation share."""
+"""Shared code of the scripts that draw the documentation's pictures."""

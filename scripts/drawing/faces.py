@@ -1,4 +1,4 @@
-"""Phantom faces for pictures: posed, recorded, or in a weak expression's course."""
+"""Phantom faces for pictures: posed, recorded, or during a weak expression."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def batch_of(*samples: Sample) -> Sample:
 
 @cache
 def recorded(strength: Strength, number: int, clips: int) -> tuple[Tensor, int]:
-    """A phantom clip with all that disturbs a real one: (T, 3, S, S), and its apex."""
+    """A phantom clip with the disturbances of real ones: (T, 3, S, S), and its apex."""
     spec = plan_clips(clips, clips, strength)[number]
     frames, _, _ = render_clip(spec, SIZE)
     assert spec.clip.apex_index is not None

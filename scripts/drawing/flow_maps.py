@@ -13,7 +13,7 @@ SHOWN = 3  # components
 
 
 def draw_flow_maps(sets: Sequence[FlowSet], path: Path) -> None:
-    """Write a picture (.png): a row a set; contrasts of classes, then components of u and v."""
+    """Write a picture (.png), one row per set: contrasts of classes, then components of u and v."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -45,7 +45,7 @@ def draw_flow_maps(sets: Sequence[FlowSet], path: Path) -> None:
 
 
 def _upright(axes: np.ndarray) -> np.ndarray:
-    """A component's sign is arbitrary: let its largest value of v be positive."""
+    """Fix a component's arbitrary sign so that its largest value of v is positive."""
     v = axes[:, axes.shape[1] // 2 :]
     largest = np.take_along_axis(v, np.abs(v).argmax(1)[:, None], 1)
     return axes * np.where(largest < 0, -1, 1)

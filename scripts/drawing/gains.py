@@ -9,7 +9,7 @@ from measuring.gains import DATABASES, GENERATORS, WANTED, Cell
 
 
 def draw_gains(cells: Sequence[Cell], generators: Sequence[str], path: Path) -> None:
-    """Write a picture (.png): a panel a database, a line a system, a mark a generator.
+    """Write a picture (.png): one panel per database, one line per system, one mark per generator.
 
     Marks are hollow where the pretrained system is not above chance.
     """

@@ -40,7 +40,7 @@ def panel(
 
 
 def difference(image: Tensor, reference: Tensor, gain: float) -> Tensor:
-    """(3, H, W): what an image has more than a reference in red, what less in blue."""
+    """(3, H, W): where an image is brighter than a reference in red, where darker in blue."""
     change = (gain * (image - reference).mean(0)).clamp(-1, 1)
     more, less = change.clamp(min=0), -change.clamp(max=0)
     return torch.stack([1 - less, 1 - (more + less), 1 - more])

@@ -1,4 +1,4 @@
-"""Real faces to draw and to measure, from pictures that are at hand."""
+"""Real faces to draw and to measure, from given pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def prepare_pictures(pictures: list[Path], folder: Path) -> ClipStore:
     """A store of the faces on photos and films, as ``mersynth prepare --source folder`` makes it.
 
     Args:
-        pictures: without any, scikit-image's astronaut, who is in the public domain.
+        pictures: photos and films; if empty, scikit-image's astronaut, a public-domain picture.
         folder: to write to.
     """
     if not pictures:

@@ -1,1 +1,1 @@
-"""What scripts that measure share: systems in forms for tables of all, and their documents."""
+"""Shared code of the measuring scripts: small forms of systems, statistics and documents."""

@@ -1,4 +1,4 @@
-"""What needs no recognizer."""
+"""The baseline without a recognizer."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from recognizers.evaluation.predictions import Predictions
 
 
 def most_frequent(predictions: Predictions) -> str:
-    """What it gives to call every clip by the most frequent class, in words."""
+    """The figures of predicting the most frequent class for every clip, in words."""
     true = list(predictions.true_labels().values())
     named = max(predictions.classes, key=true.count)
     scores = score(true, [named] * len(true), predictions.classes)
     return (
-        f"To call every clip {named} gives UF1 {scores.uf1:.3f}, UAR {scores.uar:.3f} and an "
-        f"accuracy of {scores.accuracy:.3f}"
+        f"Predicting {named} for every clip gives UF1 {scores.uf1:.3f}, UAR {scores.uar:.3f} and "
+        f"an accuracy of {scores.accuracy:.3f}"
     )

@@ -1,4 +1,4 @@
-"""Documents that scripts write, in Markdown."""
+"""Markdown documents written by scripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def command() -> str:
-    """The command line of the script that runs, as a block to copy, and what faces it ran on."""
+    """The running script's command line, as a block to copy, and the version of the phantom."""
     from mersynth.phantom.version import VERSION
 
     words = ["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]
@@ -19,7 +19,7 @@ def command() -> str:
 
 
 def machine(device: str) -> str:
-    """What a run was computed on: the GPU's name, or the number of CPU cores."""
+    """The hardware of a run: the GPU's name, or the number of CPU cores."""
     import torch
 
     return torch.cuda.get_device_name() if device == "cuda" else f"{os.cpu_count()} CPU cores"
@@ -35,8 +35,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[
 
     Args:
         head: names of the columns.
-        rows: texts, as many a row as there are columns.
-        words: numbers of the columns of words, from 0; the others hold figures.
+        rows: texts, one per column.
+        words: numbers of the columns with words, from 0; the others have figures.
     """
     marks = [":---" if i in words else "---:" for i in range(len(head))]
     lines = (f"| {' | '.join(cells)} |" for cells in (head, marks, *rows))

@@ -1,4 +1,4 @@
-"""How good optical flow is: end-point errors against the phantom's true flow."""
+"""Accuracy of optical flow: end-point errors against the phantom's true flow."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class FlowPairs:
 
 @dataclass(frozen=True, slots=True)
 class FlowError:
-    """How far a method's flow is from the truth; means over the pairs.
+    """Errors of a method's flow; means over the pairs.
 
     Attributes:
         motion: mean true motion of the moved region, in pixels.
         pixels: mean end-point error there, in pixels.
         relative: a pair's error over its true motion; no flow at all scores 1.
-        elsewhere: mean end-point error outside of the moved region, background included, in pixels:
-            movement that is invented.
+        elsewhere: mean end-point error outside the moved region, background included, in pixels:
+            invented movement.
     """
 
     motion: float
@@ -59,7 +59,7 @@ class FlowError:
 
 
 def plan_clips(subjects: int, clips: int, strength: Strength) -> list[ClipSpec]:
-    """So many phantom clips of so many subjects, the emotions evenly."""
+    """Plan a number of phantom clips of a number of subjects, with emotions evenly distributed."""
     counts = {name: len(range(at, clips, len(_EMOTIONS))) for at, name in enumerate(_EMOTIONS)}
     return clip_specs(
         subjects=subjects, counts=counts, strength=strength, first_subject=FIRST_SUBJECT

@@ -35,9 +35,10 @@ class Arm:
     Attributes:
         database: its name.
         name: of the arm.
-        run: what came of it.
-        gain: in UF1, over real clips alone; None of these.
-        over_longer: in UF1, over real clips alone for as many steps; None of arms without clips.
+        run: its finished run.
+        gain: in UF1, over real clips alone; None for that arm itself.
+        over_longer: in UF1, over real clips alone for as many steps; None for arms without
+            rendered clips.
     """
 
     database: str
@@ -71,7 +72,7 @@ def run_arms(
     Args:
         real: databases.
         rendered: sets to pretrain on.
-        folder: of the runs; what is there is not run again.
+        folder: of the runs; finished ones are not repeated.
         seeds: of the runs.
         overrides: of ``configs/evaluate.yaml``.
     """
@@ -113,7 +114,7 @@ def run_arms(
 
 
 def arm_rows(arms: Sequence[Arm]) -> list[list[str]]:
-    """A row an arm."""
+    """One row per arm."""
     rows = []
     for arm in arms:
         scores = arm.run.scores["strict"][FULL]

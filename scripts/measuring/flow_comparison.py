@@ -1,4 +1,4 @@
-"""Sets of flow images beside each other, in figures and tables."""
+"""Comparison of sets of flow images, in figures and tables."""
 
 from __future__ import annotations
 
@@ -103,9 +103,9 @@ def statistic_tables(found: Mapping[str, Any], classes: Sequence[str]) -> list[s
     return [
         "## How long flow is in the parts of the face",
         paragraph(
-            "Distance of u and v from the clip's medians, each in shares of its own range in the "
-            "clip, as lengths in pixels are not known of real flow: 10, 50 and 90 % of all pixels "
-            "of a region."
+            "Distance of u and v from the clip's medians, each as a share of its own range in the "
+            "clip, since lengths in pixels are unknown for real flow: the 10, 50 and 90 % "
+            "quantiles over all pixels of a region."
         ),
         table(("set", *regions), lengths),
         "## Where strain and energy lie",
@@ -115,13 +115,13 @@ def statistic_tables(found: Mapping[str, Any], classes: Sequence[str]) -> list[s
             "theirs there."
         ),
         table(("set", *regions, "energy at the rim", "mostly rim"), [*strain, area]),
-        "## First components, and what sets a class apart",
+        "## First components, and what distinguishes a class",
         paragraph(
             f"Overlap: the mean squared cosine between the spaces of the first {COMPONENTS} "
             "principal components of u and v; that of the two halves of a set's people is "
             f"{own}. Explained: the variance of the first set that the second's components "
             "explain, as a share of what its own do. Classes: correlation over the image of the "
-            "class's mean map less the mean of all, for u / v / strain; and the mean of all nine."
+            "class's mean map minus the mean of all, for u / v / strain; and the mean of all nine."
         ),
         table(("sets", "overlap", "explained", *classes, "mean"), parts),
     ]

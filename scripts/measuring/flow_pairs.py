@@ -1,4 +1,4 @@
-"""Onset and apex of an annotation table's clips, rendered: all that flow images need."""
+"""Renders only onset and apex of an annotation table's clips, enough for flow images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_pairs(
     """A store of what ``mersynth phantom --like TABLE`` shows at onset and apex, framed tight.
 
     The clips are those of the three classes, and have two frames, as far apart in time as onset and
-    apex are; where the table gives no apex it lies in the middle.
+    apex; without an annotated apex it is put in the middle.
 
     Args:
         table: annotation table.
@@ -40,8 +40,8 @@ def write_pairs(
         out: the store, made unless it is there.
         seed: of movements and noise.
         size: side of the frames, in pixels.
-        population: what people wear, and how they are recorded.
-        capture: what clips hold beside the expression.
+        population: how people look and are recorded.
+        capture: what clips show besides the expression.
 
     Raises:
         ValueError, SourceError: as ``mersynth.phantom.tree.write_tree``.

@@ -27,8 +27,8 @@ class FlowSet:
     """Flow images of some clips.
 
     Attributes:
-        name: how it is called.
-        files: feature files that hold it.
+        name: its name.
+        files: its feature files.
         images: (N, 3, 28, 28) float32 in [0, 1], u, v and strain, each stretched.
         labels: (N,) index in ``classes``.
         people: N ids.
@@ -95,8 +95,8 @@ def by_database(real: Path, folder: Path) -> list[FlowSet]:
 def rendered_file(path: Path, people: Sequence[str], folder: Path) -> Path:
     """A store of ``mersynth phantom --like`` as a feature file of synthetic clips.
 
-    Its clips bear the names of the real ones whose AU cell and timing they follow: their templates.
-    The renderer never saw anybody, so that ``people`` are all unseen by it.
+    Its clips have the names of the real clips whose AU cell and timing they follow, their
+    templates. The renderer never saw anybody, so all of ``people`` are unseen by it.
 
     Args:
         path: the store; a feature file is returned as it is.
@@ -118,9 +118,9 @@ def rendered_file(path: Path, people: Sequence[str], folder: Path) -> Path:
         followed = {clip.subject_id for clip in store.clips if clip.source == source}
         if not followed & set(people):
             raise ValueError(
-                f"{path} follows {source}, whose people it calls {min(followed)} and the like, and "
-                f"who are called {min(p for p in people if p.startswith(source))} where they are "
-                "tested: name them alike, or nobody is left out"
+                f"{path} follows {source}, whose people it names like {min(followed)}, but the "
+                f"tested data like {min(p for p in people if p.startswith(source))}: use the same "
+                "names, or no tested person is left out"
             )
     options = {"flow": FLOW, "strain": FLOW}
     data = build_inputs(store, SPECS, "three", features=options)

@@ -1,8 +1,8 @@
-"""What the flow images of a set of clips are like, beside those of another.
+"""Statistics of sets of flow images, to compare them.
 
-Images are (N, 3, H, W) in [0, 1], channels u, v and strain, in which each channel of each clip was
-stretched to its own range, as published flow images are. Lengths in pixels are lost in them, and so
-is zero: a clip's median stands for it, as most of a face is still.
+Images are (N, 3, H, W) in [0, 1], channels u, v and strain, with each channel of each clip
+stretched to its own range, as in published flow images. This loses lengths in pixels and the zero:
+a clip's median replaces it, since most of a face is still.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RIM = 1 / 14
 
 
 def stretch(images: np.ndarray) -> np.ndarray:
-    """(N, C, H, W), each channel of each clip brought to 0..1; 0 where it has one value."""
+    """(N, C, H, W), each channel of each clip scaled to 0..1; 0 if it is constant."""
     low = images.min((2, 3), keepdims=True)
     span = images.max((2, 3), keepdims=True) - low
     return ((images - low) / np.where(span > 0, span, 1)).astype(np.float32)
@@ -64,7 +64,7 @@ def length_quantiles(
 
 
 def shares(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(N,): the part of what each map (N, H, W) holds that lies in a region; NaN of an empty one.
+    """(N,): the share of each map's sum (N, H, W) that lies in a region; NaN for an all-zero map.
 
     ``images[:, 2]`` are maps of strain, ``lengths(images) ** 2`` of energy.
     """
@@ -74,7 +74,7 @@ def shares(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def class_contrasts(images: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """(K, C, H, W): the mean of each class less the mean of all clips."""
+    """(K, C, H, W): the mean of each class minus the mean of all clips."""
     mean = images.mean(0)
     return np.stack([images[labels == k].mean(0) - mean for k in range(classes)])
 
@@ -87,7 +87,7 @@ def agreement(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def components(images: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Principal components of u and v, each less the clip's mean.
+    """Principal components of u and v, each minus the clip's mean.
 
     Returns:
         (count, 2 H W) orthonormal rows, and the share of the variance that each explains.

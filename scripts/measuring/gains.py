@@ -1,4 +1,4 @@
-"""What pretraining gains: cells of systems and databases, as table, verdict and figures."""
+"""Gains of pretraining: cells of systems and databases, as table, verdict and figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recognizers.evaluation.comparison import Comparison
 from recognizers.report import Run
 
 NONE = "none"
-"""In the place of a generator: real clips alone."""
+"""Instead of a generator: real clips alone."""
 LONGER = "longer"
 """Likewise, with about as many steps as pretraining and fine-tuning take together."""
 
@@ -50,12 +50,12 @@ class Cell:
         """Whether UAR's interval lies above 1 / C, the UAR of any answer blind to the clip."""
         interval = self.runs[arm].interval("strict", "uar")
         classes = self.runs[arm].predictions["strict"].classes
-        # One class named throughout gives chance itself, but for rounding.
+        # Always predicting one class gives chance itself, except for rounding.
         return interval is not None and interval.low > 1 / len(classes) + 1e-6
 
 
 def rows(cells: Sequence[Cell], generators: Sequence[str]) -> list[list[str]]:
-    """The table under ``HEAD``: a row a cell and generator."""
+    """The table under ``HEAD``: one row per cell and generator."""
     found = []
     for cell in cells:
         for generator in (NONE, LONGER, *generators):
@@ -83,7 +83,7 @@ def rows(cells: Sequence[Cell], generators: Sequence[str]) -> list[list[str]]:
 
 
 def summary(gains: Sequence[Comparison]) -> dict[str, float | None]:
-    """What a generator gave over pairs of system and database; the mean of none is None."""
+    """A generator's gains over pairs of system and database; the mean of no pairs is None."""
     found = [gain.difference for gain in gains]
     return {
         "mean": fmean(gain.estimate for gain in found) if found else None,
@@ -94,7 +94,7 @@ def summary(gains: Sequence[Comparison]) -> dict[str, float | None]:
 
 
 def summaries(cells: Sequence[Cell], generator: str) -> dict[str, dict[str, float | None]]:
-    """Of all pairs, of those that learn from real clips, and against ``LONGER``."""
+    """Summaries of all pairs, of those that learn from real clips, and against ``LONGER``."""
     taught = [cell for cell in cells if cell.above_chance(NONE)]
     return {
         "all": summary([cell.gains[generator] for cell in cells]),
@@ -106,7 +106,7 @@ def summaries(cells: Sequence[Cell], generator: str) -> dict[str, dict[str, floa
 
 
 def verdict(cells: Sequence[Cell], generators: Sequence[str]) -> str:
-    """The claim, tested, as a list."""
+    """The test of the claim, as a list."""
     lines = []
     for generator in generators:
         found = summaries(cells, generator)

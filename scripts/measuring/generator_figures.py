@@ -1,4 +1,4 @@
-"""What a clip generator makes of phantom faces, against what the renderer itself makes of them."""
+"""Figures of clip generators on phantom faces, compared with the renderer itself."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REGION_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A phantom subject at a size, and what the renderer makes of it.
+    """A phantom subject at a size, and its rendered frames.
 
     Attributes:
         number: of the subject.
@@ -86,13 +86,13 @@ def render_face(number: int, size: int, asked: Tensor) -> Face:
 
 @torch.inference_mode()
 def read(estimator: Estimator, frames: np.ndarray) -> np.ndarray:
-    """(R, 20, 2): what an estimator reads of frames (1 + R, H, W, 3), the first at rest."""
+    """(R, 20, 2): an estimator's readings of frames (1 + R, H, W, 3), the first at rest."""
     small = shrink(to_float(frames), READ_AT)
     return estimator(small[:1].expand(len(small) - 1, -1, -1, -1), small[1:]).numpy()
 
 
 def animated(generator: ClipGenerator, face: Face, asked: Tensor) -> tuple[np.ndarray, float]:
-    """Frames (1 + R, H, W, 3) uint8 of a face, at rest first, and frames a second."""
+    """Frames (1 + R, H, W, 3) uint8 of a face, at rest first, and frames per second."""
     curve = torch.cat([torch.zeros_like(asked[:1]), asked]).numpy()
     start = time.perf_counter()
     made = np.concatenate(
@@ -183,5 +183,5 @@ def control_figures(asked: Tensor, readings: Sequence[np.ndarray]) -> dict[str, 
 
 
 def _correlation(asked: np.ndarray, got: np.ndarray) -> float:
-    """Readings that never change obey nothing: no correlation rather than 0 / 0."""
+    """Pearson's correlation; NaN for constant readings (0 / 0)."""
     return float(np.corrcoef(asked.ravel(), got.ravel())[0, 1]) if got.std() else 0.0

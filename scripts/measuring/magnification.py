@@ -1,4 +1,4 @@
-"""How true magnification is: obtained over wanted motion, and likeness to the rendered truth.
+"""Accuracy of magnification: obtained over wanted motion, and similarity to the rendered truth.
 
 Phantom faces show an expression of AU intensities a, and the same at ``alpha * a``: what a
 magnifier makes of the former is compared with the latter. The image motion is linear in the
@@ -37,7 +37,7 @@ _REGION_SHARE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Magnification:
-    """What one magnifier made of all pairs of one alpha; means over the pairs.
+    """The results of one magnifier for one alpha; means over the pairs.
 
     Attributes:
         magnifier: its name.
@@ -92,7 +92,7 @@ def measure_magnification(
         noise: add each subject's camera noise to onset and apex; the truth has none.
         first_subject: number of the first subject.
         seed: determines expressions and noise.
-        flow: measures motion from the onset without noise to what was made of the apex.
+        flow: measures motion from the noise-free onset to the magnified apex.
 
     Returns:
         A row for each alpha and magnifier, in this order.

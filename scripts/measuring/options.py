@@ -1,4 +1,4 @@
-"""Options that the scripts that measure recognizers share."""
+"""Shared options of the scripts that measure recognizers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 
 def add_options(parser: argparse.ArgumentParser, per_class: int, seeds: int) -> None:
-    """Add ``--per-class``, ``--seeds`` and ``--seed``, and config values behind all options.
+    """Add ``--per-class``, ``--seeds`` and ``--seed``, and config values after all options.
 
     Args:
         parser: of the script.

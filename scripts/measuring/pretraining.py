@@ -1,4 +1,4 @@
-"""How small forms are pretrained, and go on from there."""
+"""How small forms are pretrained and fine-tuned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLIPS_SEEN = 2  # in pretraining, for each that fine-tuning sees
 def pretraining(form: Form, real: Path, synthetic: Path) -> list[str]:
     """Overrides: the rates of fine-tuning and, for small forms, the epochs of pretraining.
 
-    A fold learns from the real clips of all groups of people but one; a synthetic clip shows two
+    A fold trains on the real clips of all groups of people but one; a synthetic clip involves two
     people, and both must be in these groups.
     """
     factor = f"fine_tuning.lr_factor={LR_FACTOR}"

@@ -1,4 +1,4 @@
-"""Every system in a form that two CPU cores train in minutes, for tables of all of them."""
+"""Small forms of all systems, which two CPU cores train in minutes, for tables of all of them."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class Form:
 
     @property
     def config(self) -> str:
-        """Of ``configs/model``."""
+        """Name of the config in ``configs/model``."""
         return self.system if self.full else f"{self.system}_tiny"
 
     @property
     def fits_directly(self) -> bool:
-        """Whether it is fitted once, so that it learns from synthetic clips beside real ones."""
+        """Whether it is fitted once, to synthetic and real clips together."""
         return EPOCHS[self.system] is None
 
     @property
     def epochs(self) -> int | None:
-        """Of the small form; None where the config's own count, or where there are none."""
+        """Epochs of the small form; None for the config's own number, or if there are none."""
         return None if self.full else EPOCHS[self.system]
 
     def request(
@@ -74,11 +74,11 @@ class Form:
 
         Args:
             store: real clips.
-            synthetic: clips to pretrain on; a system that is fitted once learns from them together
-                with the real ones.
+            synthetic: clips to pretrain on; a system that is fitted once is fitted to them and the
+                real ones together.
             mix: further clips to learn from.
             seeds: number of seeds.
-            seed: the first of them.
+            seed: the first seed.
             overrides: of ``configs/evaluate.yaml``.
         """
         given = [synthetic] if synthetic is not None else []

@@ -1,4 +1,4 @@
-"""Synthetic stores that scripts make once and find again."""
+"""Synthetic stores that scripts make once and reuse."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def synthetic_store(
     seed: int = 0,
     overrides: Sequence[str] = (),
 ) -> Path:
-    """A generator's balanced clips of a store, made unless they are there, or made on with.
+    """A generator's balanced clips of a store; made if missing, completed if unfinished.
 
     Args:
         real: the store.
@@ -41,7 +41,7 @@ def synthetic_store(
         ``out``.
 
     Raises:
-        StoreError: if what is there was made of other clips, by another generator, or otherwise.
+        StoreError: if the existing store was made from other clips or with other settings.
     """
     trained = generator == "icgan"
     if not out.exists():
@@ -76,7 +76,7 @@ def synthetic_store(
     }
     if differing := differences(found, wanted):
         raise StoreError(
-            f"{out} was made otherwise: {listed(differing, 5, '; ')}; remove it and the runs that "
-            "used it, or choose another --work"
+            f"{out} was made differently: {listed(differing, 5, '; ')}; remove it and the runs "
+            "that used it, or choose another --work"
         )
     return out

@@ -1,1 +1,1 @@
-"""What scripts that reproduce the papers' tables share."""
+"""Shared code of the scripts that reproduce the papers' tables."""

@@ -86,7 +86,7 @@ def add_run_options(
         )
     parser.add_argument("--quick", action="store_true", help="phantom clips and tiny models")
     parser.add_argument("--seeds", type=int, default=1, help="repeat every run with so many seeds")
-    parser.add_argument("--seed", type=int, default=0, help="the first of them")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--runs", type=Path, help=f"folder of the runs [{RUNS}/PAPER]")
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="[in the folder of the runs]")
     parser.add_argument(
@@ -100,7 +100,7 @@ def add_run_options(
 def plan_of(
     options: argparse.Namespace, paper: str, names: Sequence[str], pretrained: bool
 ) -> Iterator[Plan]:
-    """How the runs are made; with ``--quick`` in a folder that is gone afterwards."""
+    """How the runs are made; with ``--quick`` in a folder that is removed afterwards."""
     from reproduction.quick import phantom_stores
     from reproduction.runs import Plan
 
@@ -164,7 +164,7 @@ def give(filled: Filled, plan: Plan, options: argparse.Namespace) -> None:
     out = options.out
     if out is None and not (plan.quick and options.runs is None):
         out = plan.folder / f"table_{filled.table.number}.md"
-    if out is None:  # the folder of a quick run is gone at once
+    if out is None:  # the folder of a quick run is removed at once
         return
     facts = {
         "stores": {name: str(path) for name, path in plan.stores.real.items()},

@@ -1,4 +1,4 @@
-"""``--quick``: a table run whole in minutes, on phantom clips that stand in for every database."""
+"""``--quick``: runs a whole table in minutes, on phantom clips that replace every database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OTHERS = 500  # number of the first person to pretrain on
 _HEADER = {"source": "phantom", "licence": "rendered, no real person: free to use"}
 _AS_SAMM = {emotion: emotion for emotion in CELLS}
 _NEGATIVE = dict.fromkeys(("anger", "contempt", "disgust", "fear", "sadness"), "negative")
-# What each of the phantom's emotions is called in a database; what has no name there is left out.
+# The name of each of the phantom's emotions in a database; emotions without one are left out.
 _LABELS: dict[str, dict[str, str | None]] = {
     "samm": {},
     "casme2": {"other": "others", "anger": "repression", "contempt": None},
@@ -44,7 +44,7 @@ def phantom_stores(folder: Path, databases: Iterable[str], pretrained: bool) -> 
     Args:
         folder: of the new stores.
         databases: names of the stores.
-        pretrained: whether stores of other people are wanted, too, to pretrain on.
+        pretrained: whether to make stores of other people, too, to pretrain on.
     """
     names = dict.fromkeys(databases)
     single = [*(name for name in names if name != COMPOSITE)]
@@ -96,7 +96,7 @@ def quick_request(request: Request) -> Request:
 
 
 def _tiny(name: str) -> list[str]:
-    """Overrides that make a model tiny: what its system's ``_tiny`` config says otherwise."""
+    """Overrides that make a model tiny: the values that its system's ``_tiny`` config changes."""
     own, system = _values(name), _model(name)["name"]
     whole, tiny = _values(system), _values(f"{system}_tiny")
     changed = {key: value for key, value in tiny.items() if key in own and whole[key] != value}

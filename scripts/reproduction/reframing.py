@@ -1,4 +1,4 @@
-"""Stores whose onsets and apexes are not those that were annotated."""
+"""Stores with onsets and apexes other than the annotated ones."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ logger = logging.getLogger("recognizers.scripts.reproduction")
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A frame that is not where it was annotated.
+    """A shift of an annotated frame.
 
     Attributes:
-        frame: which.
+        frame: the frame that is moved.
         share: how far, as a share of the way from onset to apex; below 0 towards the clip's start.
     """
 
@@ -33,7 +33,7 @@ class Move:
 
 
 def moved(store: ClipStore, move: Move) -> ClipStore:
-    """A view of a store in which a frame of every clip lies elsewhere; nothing is copied.
+    """A view of a store in which a frame of every clip is moved; nothing is copied.
 
     An apex does not move beyond the offset. Clips without an apex stay as they are.
 
@@ -66,11 +66,11 @@ def write_spotted(store: ClipStore, method: str, out: Path) -> Path:
         out: folder of the new store.
 
     Raises:
-        StoreError: if the folder holds a store that was made of another one.
+        StoreError: if the folder holds a store that was made from another one.
     """
     if out.exists():
         if ClipStore.open(out).meta["header"]["parts"][0]["checksum"] != store.checksum:
-            raise StoreError(f"{out} was made of another store than {store.path}; remove it")
+            raise StoreError(f"{out} was not made from the store {store.path}; remove it")
         return out
     clips = []
     with logs.progress("spotting apexes", len(store), "clips") as advance:

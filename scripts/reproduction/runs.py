@@ -1,4 +1,4 @@
-"""The runs behind a table, and the figures that they give."""
+"""The runs of a table, and their figures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Value:
 
     Attributes:
         mean: in [0, 1].
-        interval: over people; None where one person alone is tested.
+        interval: over people; None where only one person is tested.
     """
 
     mean: float
@@ -40,11 +40,11 @@ class Plan:
     """How tables are run.
 
     Attributes:
-        stores: that there are.
-        folder: of a paper's runs.
+        stores: the stores given.
+        folder: folder of a paper's runs.
         seeds: number of seeds.
-        seed: the first of them.
-        overrides: of every run, behind those of a row.
+        seed: the first seed.
+        overrides: overrides of every run, after those of a row.
         quick: whether tiny forms of the models are tested on groups of people.
     """
 
@@ -62,9 +62,9 @@ class Filled:
 
     Attributes:
         table: as published.
-        values: by row and column (numbers), then by selection; what was not run is left out.
+        values: by row and column (numbers), then by selection; without those that were not run.
         runs: folders, by row, each once.
-        warnings: what else our figures depend on.
+        warnings: what else affects our figures.
     """
 
     table: Table
@@ -74,7 +74,7 @@ class Filled:
 
 
 def lacking(table: Table, rows: Sequence[int], stores: Stores) -> list[str]:
-    """What some rows of a table need and nobody gave, each once, with what to do."""
+    """The stores that rows of a table need and that were not given, each once, with what to do."""
     found: dict[str, None] = {}
     for number in rows:
         row = table.rows[number]
@@ -89,7 +89,7 @@ def fill(table: Table, rows: Sequence[int], plan: Plan) -> Filled:
     Args:
         table: the table.
         rows: numbers of the rows to run.
-        plan: how.
+        plan: how to run them.
     """
     filled = Filled(table, warnings=remarks(plan))
     for number in rows:
@@ -109,7 +109,7 @@ def fill(table: Table, rows: Sequence[int], plan: Plan) -> Filled:
 
 
 def remarks(plan: Plan) -> list[str]:
-    """Why our figures are not of the table's data, or of its settings."""
+    """How our figures differ from the table's data or settings."""
     found = [] if plan.quick else foreign(plan.stores)
     if plan.overrides:
         found.append(f"Settings changed for all of our figures: {', '.join(plan.overrides)}.")
@@ -119,7 +119,7 @@ def remarks(plan: Plan) -> list[str]:
 
 
 def perform(row: Row, setting: Setting, plan: Plan) -> Path:
-    """Run a row on a setting, or go on with a run that was stopped; the run's folder."""
+    """Run a row on a setting, or continue a stopped run; returns the run's folder."""
     return evaluate(request(row, setting, plan), plan.folder / row.run_name(setting))
 
 

@@ -1,4 +1,4 @@
-"""A table with our figures beside the published ones: for the terminal, as Markdown, as JSON."""
+"""A table with our figures and the published ones, for the terminal, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from reproduction.tables import MISSING, Column
 
 HEADING = (
     "Published figures beside ours. Where a paper's code is public it mostly keeps, for every "
-    "held-out person, the epoch that scores best on that very person: compare published figures "
-    "with the lines `oracle`, which are no results. The lines `strict` are results: epochs are "
+    "held-out person, the epoch that scores best on that person: compare published figures "
+    "with the lines `oracle`, which are not results. The lines `strict` are results: epochs are "
     "chosen without the tested clips. Ours are pooled over all tested clips; intervals (95 %) are "
     "over people."
 )
@@ -63,7 +63,7 @@ def write(filled: Filled, quick: bool, path: Path, facts: Mapping[str, Any]) -> 
         filled: the table.
         quick: whether its figures mean nothing.
         path: the Markdown file.
-        facts: what the runs were made of, for the JSON.
+        facts: the runs' data, for the JSON.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json_atomically(path.with_suffix(".json"), {**facts, **as_json(filled, quick)})
@@ -112,7 +112,7 @@ def as_json(filled: Filled, quick: bool) -> dict[str, Any]:
 
 
 def heading(quick: bool) -> list[str]:
-    """What stands above every table."""
+    """The text above every table."""
     return [QUICK_HEADING, HEADING] if quick else [HEADING]
 
 
@@ -121,12 +121,12 @@ def notes(filled: Filled) -> list[str]:
     table = filled.table
     alone = [row.label for row in table.rows if row.config is None]
     of_rows = [f"{row.label}: {row.note}" for row in table.rows if row.note]
-    unknown = [f"Published figures alone, no such system here: {'; '.join(alone)}."]
+    unknown = [f"Published figures only, since there is no such system here: {'; '.join(alone)}."]
     return [*filled.warnings, *table.notes, *of_rows, *(unknown if alone else [])]
 
 
 def lines(filled: Filled) -> Iterator[tuple[int, str, list[str]]]:
-    """Number of the row, kind of the figures, a cell a column."""
+    """Number of the row, kind of the figures, one cell per column."""
     table = filled.table
     for number, row in enumerate(table.rows):
         yield number, "published", list(row.published)

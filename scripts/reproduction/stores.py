@@ -1,4 +1,4 @@
-"""The stores that tables need: those given, and what is derived from them."""
+"""The stores that tables need: those given, and stores derived from them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Stores:
 
     Attributes:
         real: by the database's name.
-        pretrain: synthetic ones, by the name of the database that they serve; ``""``: every one.
-        derived: where stores are written that hold a part of another one's clips.
+        pretrain: synthetic ones, by the name of the database that they are for; ``""``: for all.
+        derived: folder for stores with a part of another store's clips.
     """
 
     real: Mapping[str, Path]
@@ -35,7 +35,7 @@ class Stores:
         return self.pretrain.get(database, self.pretrain.get(""))
 
     def missing(self, row: Row, setting: Setting) -> list[str]:
-        """What a row lacks on a setting, each with what to do."""
+        """The stores that a row lacks for a setting, each with what to do."""
         needed = [*setting.databases, *([row.mix] if row.mix else [])]
         lacking = [advice(name) for name in needed if name not in self.real]
         if row.pretrained and self.pretraining(setting.database) is None:
@@ -43,12 +43,12 @@ class Stores:
         return lacking
 
     def of(self, setting: Setting) -> list[Path]:
-        """Stores of the clips that are divided (under ``cross``, learned from)."""
+        """Stores of the clips to divide (under ``cross``, to train on)."""
         path = self.real[setting.database]
         return [self._part(path, setting) if setting.emotions else path]
 
     def _part(self, path: Path, setting: Setting) -> Path:
-        """A store of the clips that show some emotions, written unless it is there."""
+        """A store of the clips with the setting's emotions, written if it is missing."""
         store = ClipStore.open(path)
         out = self.derived / setting.name
         if not out.exists():
@@ -56,12 +56,12 @@ class Stores:
             merge([kept], out, {"emotions": list(setting.emotions)})
             logger.info("%s: the clips of %s that the table counts", out, path)
         elif ClipStore.open(out).meta["header"]["parts"][0]["checksum"] != store.checksum:
-            raise StoreError(f"{out} was made of another store than {path}; remove it")
+            raise StoreError(f"{out} was not made from the store {path}; remove it")
         return out
 
 
 def advice(name: str) -> str:
-    """How a store comes about and is given."""
+    """How to make a store and give it to the script."""
     path = f"stores/{name}"
     if name == COMPOSITE:
         made = (
@@ -74,7 +74,7 @@ def advice(name: str) -> str:
 
 
 def pretrain_advice(name: str) -> str:
-    """How a synthetic store comes about and is given."""
+    """How to make a synthetic store and give it to the script."""
     path = f"stores/{name}_synthetic"
     return (
         f"--pretrain {name}={path}: `mersynth train --source {name} --subject-groups 5`, then "
@@ -99,14 +99,14 @@ def read_pairs(
     """``NAME=DIR`` of an option, each name once.
 
     Args:
-        option: what to call it in errors.
+        option: the option's name, for errors.
         given: its values.
-        names: that are allowed.
+        names: the names allowed.
         bare: whether a folder alone, for every database, is allowed; its name is ``""``.
 
     Raises:
-        argparse.ArgumentTypeError: if a value does not read so.
-        StoreError: if a folder is no store.
+        argparse.ArgumentTypeError: if a value does not have that form.
+        StoreError: if a folder is not a store.
     """
     found: dict[str, Path] = {}
     for value in given:
@@ -124,7 +124,7 @@ def read_pairs(
 
 
 def foreign(stores: Stores) -> list[str]:
-    """Which stores hold clips of another database than they are given for, a text each."""
+    """A text for each store with clips of another database than it is given for."""
     found = []
     for name, path in stores.real.items():
         expected = set(PARTS) if name == COMPOSITE else {name}

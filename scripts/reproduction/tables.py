@@ -1,4 +1,4 @@
-"""What a published table says, and which run stands behind each of its figures."""
+"""Published tables, and the run that reproduces each of their figures."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Setting:
     """What a model is tested on, and how.
 
     Attributes:
-        database: whose store is tested; under ``cross``, learned from.
+        database: the tested database; under ``cross``, the one to train on.
         split: how clips are divided.
         classes: label scheme.
         test: under ``cross``, the database that is tested.
-        emotions: the database's own labels that the paper keeps; none: all that the scheme knows.
+        emotions: the database's own labels that the paper keeps; none: all that the scheme has.
     """
 
     database: str
@@ -37,7 +37,7 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """As a part of a folder's name."""
+        """A part of a folder's name."""
         split = () if self.split in ("loso", "cde") else (self.split,)
         emotions = (f"{len(self.emotions)}emotions",) if self.emotions else ()
         return "_".join([*self.databases, self.classes, *emotions, *split])
@@ -48,11 +48,11 @@ class Column:
     """A column of figures.
 
     Attributes:
-        head: what the table calls the data.
-        metric: what it calls the figure.
-        statistic: the figure here.
-        setting: the run that gives it.
-        part: database of a composite whose clips count; ``"Full"``: all of them.
+        head: the table's name for the data.
+        metric: its name for the figure.
+        statistic: our statistic.
+        setting: the setting of the run.
+        part: database of a composite whose clips are scored; ``"Full"``: all of them.
         percent: whether the table prints percentages.
     """
 
@@ -70,12 +70,12 @@ class Row:
 
     Attributes:
         label: as printed.
-        published: a figure a column, with the digits that the paper prints.
-        config: of ``configs/model``; None: this project has no such system, and the row shows the
-            published figures alone.
+        published: one figure per column, with the digits that the paper prints.
+        config: name in ``configs/model``; None: this project has no such system, and the row shows
+            the published figures only.
         overrides: of ``configs/evaluate.yaml``, by the tested database; ``""``: for every one.
-        pretrained: whether it starts from weights that synthetic clips gave.
-        mix: database of macro-expressions that is learned from, too.
+        pretrained: whether it is pretrained on synthetic clips.
+        mix: database of macro-expressions that is also trained on.
         classes: label scheme, if it is not that of the columns.
         note: what a reader must know to compare the figures.
     """
@@ -90,7 +90,7 @@ class Row:
     note: str = ""
 
     def setting(self, column: Column) -> Setting:
-        """What the row is run on for a column."""
+        """The row's setting for a column."""
         if self.classes is None:
             return column.setting
         return replace(column.setting, classes=self.classes)
@@ -112,8 +112,8 @@ class Table:
 
     Attributes:
         paper: folder of its runs.
-        number: as the paper counts.
-        title: system, place and what is compared.
+        number: the paper's number.
+        title: system, table and what is compared.
         columns: of figures.
         rows: methods.
         notes: what a reader must know to compare the figures.
@@ -128,19 +128,19 @@ class Table:
 
     @property
     def name(self) -> str:
-        """As a file's name."""
+        """A file's name."""
         return f"{self.paper}_table_{self.number}"
 
 
 def row(label: str, published: str, config: str | None = None, **others: object) -> Row:
-    """A row whose published figures stand in one string, as a line of the paper's table."""
+    """A row whose published figures are one string, like a line of the paper's table."""
     return Row(label=label, published=tuple(published.split()), config=config, **others)  # type: ignore[arg-type]
 
 
 def columns(
     head: str, setting: Setting, metrics: Mapping[str, Statistic], part: str = FULL
 ) -> tuple[Column, ...]:
-    """Columns of one head, one for each metric; these by the table's names."""
+    """Columns with one head, one for each metric; ``metrics`` by the table's names."""
     return tuple(
         Column(head=head, metric=metric, statistic=statistic, setting=setting, part=part)
         for metric, statistic in metrics.items()

@@ -30,7 +30,7 @@ AUGMENTATIONS: dict[str, Make] = {
 }
 
 NEED_MAPPING = ("MixUp", "OnsetApexPair", "RegionReplacing")
-"""Those that a tensor alone tells too little."""
+"""Augmentations that need more than a tensor."""
 
 NEED_CLIP = ("OnsetApexPair", "TemporalResample")
 """Those that change which frames there are."""
@@ -43,7 +43,7 @@ NEW_EACH_FRAME = ("SensorNoise",)
 
 
 def clips(batch: int = 4, frames: int = 12, size: tuple[int, int] = (24, 20)) -> dict[str, Any]:
-    """A mapping with everything that a sample may know, from a fixed seed."""
+    """A mapping with everything that a sample may contain, from a fixed seed."""
     generator = torch.Generator().manual_seed(batch)
 
     def rand(*shape: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What holds for every augmentation, over all that mersynth.augment exports."""
+"""Properties of every augmentation that mersynth.augment exports."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_landmarks_outside_of_the_image_are_carried_along(name: str) -> None:
     given["landmarks"] = given["landmarks"] - 300
     result = make(name)(given)["landmarks"]
     assert result.isfinite().all()
-    assert (result[..., 1] < -200).all()  # no transform moves by so much, none clamps
+    assert (result[..., 1] < -200).all()  # no transform moves by that much, and none clamps
 
 
 @every
@@ -210,7 +210,7 @@ def test_wrong_input_is_named(name: str) -> None:
     wrong = {
         "float tensor": {**given, "clip": (given["clip"] * 255).to(torch.uint8)},
         r"clip must have shape": {**given, "clip": given["clip"][0, 0]},
-        r"one of 'image' and 'clip'": {**given, "image": given["clip"][:, 0]},
+        r"either 'image' or 'clip'": {**given, "image": given["clip"][:, 0]},
         r"there are no frames": {**given, "clip": given["clip"][:0]},
         r"landmarks must have shape \(4, 12, 68, 2\)": {
             **given,

@@ -1,4 +1,4 @@
-"""The AU warp against the phantom's true motion, and against what geometry demands."""
+"""The AU warp against the phantom's true motion, and against geometry."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def curve(*aus: int, level: float = 0.2) -> Tensor:
 
 @functools.cache
 def renderer(number: int, size: int = SIZE) -> PhantomRenderer:
-    """A phantom subject whose muscles all have the average strength, which no picture shows."""
+    """A phantom subject whose muscles all have average strength, which pictures do not show."""
     subject = replace(PhantomSubject.sample(number), gain=((1.0, 1.0),) * len(CONDITION_AUS))
     return PhantomRenderer(subject, size)
 
@@ -91,7 +91,7 @@ def test_no_aus_no_change() -> None:
 
 @pytest.mark.parametrize("aus", [(1, 2), (6, 12), (4, 9), (15, 17), (20,), (10, 25), (26,)])
 def test_frames_follow_the_flow(aus: tuple[int, ...]) -> None:
-    """Looked up along the flow, the frame is the face again, but for gaps and lids."""
+    """Sampled along the flow, the frame is the face again, except for gaps and lids."""
     truth = truth_of(3001, torch.zeros(1, 20, 2))
     face, landmarks, curves = truth.frames[:1], truth.landmarks[:1], curve(*aus, level=0.3)
     flow = au_flow(landmarks, curves, (SIZE, SIZE))[:, 1]
@@ -116,7 +116,7 @@ def test_frames_follow_the_flow(aus: tuple[int, ...]) -> None:
     ],
 )
 def test_frames_resemble_the_phantoms_own(aus: tuple[int, ...], level: float, left: float) -> None:
-    """Of what changes in the phantom's frame, only light, folds and what was hidden is left."""
+    """Only light, folds and what was hidden differ from the phantom's frame."""
     curves = curve(*aus, level=level)
     truth = truth_of(3002, curves[0, 1:, :, None].expand(-1, -1, 2))
     frame = au_warp(truth.frames[:1], truth.landmarks[:1], curves)[0, 1]

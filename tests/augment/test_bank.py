@@ -1,4 +1,4 @@
-"""A bank: what of a store it holds, and that it gives to images and clips."""
+"""A bank: what it takes from a store, and that images and clips can borrow from it."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_bank_without_names_numbers_no_subjects() -> None:
 
 
 def test_labels_are_those_of_load_clips(tmp_path: Path) -> None:
-    """A synthetic store's classes are of the scheme that it was made for."""
+    """A synthetic store's classes follow the scheme that it was made for."""
     clips = [
         replace(c, source="casme2", emotion=e)
         for c, e in zip(

@@ -36,7 +36,7 @@ def travelling(steps: list[float], length: int) -> Tensor:
 
 
 class Known:
-    """A magnifier that obtains a share of what is asked for, of pictures whose motion is known."""
+    """A magnifier that obtains a share of the requested motion, on pictures of known motion."""
 
     def __init__(self, shifts: list[float], gain: float) -> None:
         self.shifts, self.gain, self.alphas = torch.tensor(shifts), gain, []
@@ -71,7 +71,7 @@ def test_motion_is_the_mean_over_what_moves_most() -> None:
         (0.25, [2, 2, 1]),
         (1.0, [8, 10, 1]),
         (None, [8, 10, 1]),
-        # The motions a frame are 0.25, 0.2 and 0.3 pixels; 1.2 is reached at 5, 6 and never.
+        # The motions per frame are 0.25, 0.2 and 0.3 pixels; 1.2 is reached at 5, 6 and never.
         ("nearest", [5, 6, 1]),
     ],
 )
@@ -178,7 +178,7 @@ def test_replay_takes_the_same_frames_and_alphas() -> None:
     assert torch.equal(first["apex"], again["apex"])
     other = {**batch, "clip": 1 - batch["clip"]}
     negative = emr(other, params=params)
-    # A linear magnifier makes of the negative the negative.
+    # A linear magnifier maps the negative to the negative.
     assert torch.allclose(negative["apex"], 1 - first["apex"], atol=1e-5)
     assert torch.equal(emr.params["alpha"], params["alpha"])
     assert params["alpha"][0] > 1
@@ -248,24 +248,30 @@ PAIR = {"onset": torch.zeros(2, 3, 16, 16), "apex": torch.zeros(2, 3, 16, 16)}
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({**mixed_batch(), "strength": ["micro"]}, "strength must name each of the 2 samples"),
-        ({**mixed_batch(), "strength": ["micro", "tiny"]}, "strength must name each"),
-        ({**mixed_batch(), "strength": None}, "strength must name each"),
+        (
+            {**mixed_batch(), "strength": ["micro"]},
+            "strength must be micro or macro for each of the 2 samples",
+        ),
+        (
+            {**mixed_batch(), "strength": ["micro", "tiny"]},
+            "strength must be micro or macro for each",
+        ),
+        ({**mixed_batch(), "strength": None}, "strength must be micro or macro for each"),
         (
             {**mixed_batch(), "apex_index": torch.tensor([0, 3])},
-            "every apex must lie behind its onset",
+            "every apex must lie after its onset",
         ),
         (
             {**mixed_batch(), "onset_index": torch.tensor([4, 3])},
-            "every apex must lie behind its onset",
+            "every apex must lie after its onset",
         ),
-        ({**mixed_batch(), "apex_index": torch.tensor([3, 9])}, r"places in 0\.\.8"),
+        ({**mixed_batch(), "apex_index": torch.tensor([3, 9])}, r"whole numbers in 0\.\.8"),
         ({**mixed_batch(), "apex_index": torch.tensor([3.0, 5.0])}, r"apex_index must be \(2,\)"),
         ({**mixed_batch(), "clip": 255 * mixed_batch()["clip"]}, r"must lie in \[0, 1\]"),
         ({**mixed_batch(), "clip": torch.zeros(2, 9, 1, 16, 16)}, r"shape \(B, T, 3, H, W\)"),
         ({**mixed_batch(), "aus": torch.zeros(2, 5, 20)}, "aus must have shape"),
         ({"clip": mixed_batch()["clip"], "strength": ["micro"] * 2}, "needs 'clip' and 'apex_in"),
-        ({**PAIR, "strength": ["micro", "macro"]}, "sample 1 is a macro-expression and a pair"),
+        ({**PAIR, "strength": ["micro", "macro"]}, "sample 1 is a macro-expression, and a pair"),
         ({**PAIR, "onset": torch.zeros(2, 3, 8, 8), "strength": ["micro"] * 2}, "one shape"),
     ],
 )

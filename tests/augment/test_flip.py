@@ -70,7 +70,7 @@ def test_a_flipped_flow_moves_the_flipped_image_to_the_flipped_result() -> None:
     torch.testing.assert_close(warp(image.flip(-1), flipped), warp(image, flow).flip(-1))
 
 
-def test_channels_that_are_no_flow_keep_their_sign() -> None:
+def test_channels_that_are_not_flow_keep_their_sign() -> None:
     stack = torch.rand(2, 3, 4, 4)  # strain, y, x
     flipped = RandomHorizontalFlip(p=1, flow_channels=(2, 1))(stack)
     sign = torch.tensor([1.0, 1.0, -1.0])[:, None, None]

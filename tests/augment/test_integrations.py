@@ -1,4 +1,4 @@
-"""The code of docs/augment.md, as it stands there, on a small phantom."""
+"""The code of docs/augment.md, run on a small phantom."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(heading: str) -> dict[str, Any]:
-    """What the only block under a heading leaves behind."""
+    """The variables after the only block under a heading."""
     (code,) = [block for name, block in blocks() if name == heading]
     names: dict[str, Any] = {}
     exec(compile(code, f"{DOCUMENT.name}: {heading}", "exec"), names)
@@ -59,7 +59,7 @@ def test_training_loop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     batch, au_set = left["sample"], left["au_set"]
     labels = torch.tensor(left["short"].labels)
     assert torch.equal(batch["label"], labels[batch["index"]])
-    # AUs came along with the halves and sides: not each clip's own any more, but all of the store.
+    # AUs moved with the halves and sides: no longer each clip's own, but all of the store's.
     assert not torch.equal(batch["au_set"], au_set[batch["index"]])
     assert batch["au_set"].amax((0, 2))[au_set.amax((0, 2)) == 0].sum() == 0
 

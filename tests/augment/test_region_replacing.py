@@ -1,4 +1,4 @@
-"""Region Replacing: whose pixels, AUs and landmarks a sample has afterwards."""
+"""Region Replacing: the source of a sample's pixels, AUs and landmarks."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_off_gives_the_annotated_frames() -> None:
     assert spread(half).keys() == {19, 20, 21}
 
 
-def test_a_clip_begins_at_its_onset_unless_told() -> None:
+def test_a_clip_begins_at_its_onset_by_default() -> None:
     result = OnsetApexPair("frl-dgt")(numbered(3, 9, apex_index=torch.tensor([2, 4, 8])))
     assert result["clip"][:, 0].eq(0).all()
     assert "onset_index" not in result
@@ -176,7 +176,7 @@ def test_a_clip_whose_apex_is_not_known_keeps_that() -> None:
     resampled = TemporalResample(keep=(0.5, 0.5))(inputs)
     assert resampled["apex_index"][0] == -1
     assert resampled["apex_index"][1] >= 0
-    with pytest.raises(ValueError, match="leave clips out whose apex is not known"):
+    with pytest.raises(ValueError, match="leave out clips whose apex is not known"):
         OnsetApexPair()(inputs)
 
 

@@ -1,4 +1,4 @@
-"""Small stores to export: smooth frames, so that they can be told apart after lossy coding."""
+"""Small stores to export: smooth frames, so that they differ even after lossy coding."""
 
 from __future__ import annotations
 

@@ -140,11 +140,11 @@ def test_what_is_wrong_is_said(store: ClipStore, tmp_path: Path) -> None:
         (
             "mp4",
             "format=png",
-            "format goes with casme2, samm, imagefolder, webdataset, not with mp4",
+            "format is for casme2, samm, imagefolder, webdataset, not for mp4",
         ),
-        ("samm", "size=28", "size goes with npz, not with samm"),
-        ("imagefolder", "flow=dis", "flow goes with npz, not with imagefolder"),
-        ("npz", "naming=raw", "naming goes with casme2, samm, not with npz"),
+        ("samm", "size=28", "size is for npz, not for samm"),
+        ("imagefolder", "flow=dis", "flow is for npz, not for imagefolder"),
+        ("npz", "naming=raw", "naming is for casme2, samm, not for npz"),
         ("samm", "naming=aligned", "naming must be one of raw, cropped, got 'aligned'"),
         (
             "samm",
@@ -179,12 +179,12 @@ def test_terms_of_merged_stores_and_the_warning_of_leakage(
     real = write_store(tmp_path / "real", REAL_SAMM, header={"licence": "other terms"})
     export(real.path, "imagefolder", tmp_path / "one")
     assert "licence: other terms" in caplog.text
-    assert "leave out, by the provenance" not in caplog.text
+    assert "by their provenance, a fold that" not in caplog.text
     both = merge([real, store], tmp_path / "both")
     card = card_of(export(both.path, "imagefolder", tmp_path / "two"))
     assert card["licences"] == ["other terms", TERMS["licence"]]
     assert (card["scheme"], card["synthetic_clips"]) == ("five", 3)
-    assert "leave out, by the provenance" in caplog.text
+    assert "by their provenance, a fold that" in caplog.text
     made = [line["generator"] != "" for line in read_provenance(tmp_path / "two")]
     assert made == [False] * 3 + [True] * 3
 

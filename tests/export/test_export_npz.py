@@ -163,7 +163,7 @@ def test_clips_without_a_class_are_left_out(tmp_path: Path) -> None:
         ("u,w", 28, "no feature 'w'; known are u, v, strain, magnitude, onset, apex, difference, "),
         ("u,u", 28, "each once"),
         ("", 28, "must name some"),
-        ("u", 33, r"size 33 lies above the frames' 32 pixels, .* --image-size 33"),
+        ("u", 33, r"size 33 is larger than the frames' 32 pixels, .* --image-size 33"),
         ("u", 0, "size must be 1 or more, got 0"),
     ],
 )

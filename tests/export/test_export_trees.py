@@ -1,4 +1,4 @@
-"""The layouts casme2 and samm: read back, read by other people's means, named and labelled."""
+"""The layouts casme2 and samm: read back by us and by other readers, named and labelled."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_back(source: str, root: Path, out: Path) -> ClipStore:
 
 
 def written_clips(folder: Path, layout: str) -> pd.DataFrame:
-    """The annotations as other people's loaders read them: without mersynth."""
+    """The annotations as other people's loaders read them, without mersynth."""
     above = {"samm": 13, "casme2": 0}[layout]
     return pd.read_excel(folder / TABLES[layout], skiprows=above, dtype={"Subject": str})
 
@@ -208,10 +208,10 @@ def test_subjects_of_other_databases_get_numbers_that_nobody_has(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("layout", "other"), [("casme2", "others"), ("samm", "Other")])
-def test_a_class_without_a_label_is_written_as_other_and_told(
+def test_a_class_without_a_label_is_written_as_other_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, layout: str, other: str
 ) -> None:
-    """What CASME II and SAMM have no name for, in the table, the card, the log, and read back."""
+    """A class that CASME II and SAMM lack: in the table, the card, the log, and read back."""
     emotions = ("contempt", "surprise", "contempt", "other")
     made = [
         Clip(source="phantom", subject="p000", name=f"c{i}", onset=0, apex=1, offset=2,
@@ -244,7 +244,9 @@ def test_classes_of_a_scheme_are_written_as_other_or_as_was_chosen(
     export(store.path, "samm", tmp_path / "plain")
     assert "'negative': 3 clips are written as Other; 'emotions=[negative:LABEL]'" in caplog.text
     sheet = openpyxl.load_workbook(tmp_path / "plain" / TABLES["samm"])["MICRO_ONLY"]
-    assert sheet["A5"].value == "Written as Other, for want of a label: negative"
+    assert (
+        sheet["A5"].value == "Written as Other, because the database has no label for it: negative"
+    )
 
     caplog.clear()
     out = tmp_path / "tree"
@@ -261,7 +263,7 @@ def test_classes_of_a_scheme_are_written_as_other_or_as_was_chosen(
     [
         ("negative:bored", "label of samm .*, got 'negative:bored'"),
         ("negative", "CLASS:LABEL"),
-        ("fear:disgust", "no clip that goes out shows 'fear'; there are anger, happiness, other"),
+        ("fear:disgust", "no exported clip shows 'fear'; there are anger, happiness, other"),
     ],
 )
 def test_a_rule_for_emotions_that_makes_no_sense_is_refused(
@@ -293,10 +295,10 @@ def test_names_lead_nowhere_else_and_meet_nobody(tmp_path: Path) -> None:
         export(twins.path, "casme2", tmp_path / "other")
 
 
-def test_raw_frames_of_samm_cannot_be_told_by_name(
+def test_raw_frames_of_samm_cannot_be_found_by_name(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = write_store(tmp_path / "s", REAL_SAMM)
     export(store.path, "samm", tmp_path / "tree", naming="raw")
-    assert "SAMM names the frames of both its releases alike" in caplog.text
+    assert "both releases of SAMM name their frames alike" in caplog.text
     assert get_source("samm").scan(tmp_path / "tree").release == "cropped"

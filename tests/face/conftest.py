@@ -1,4 +1,4 @@
-"""py-feat with small random weights, and frames that it finds a face in, or none."""
+"""py-feat with small random weights, and frames with and without a face that it finds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _pictures() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(autouse=True)
 def _autograd_as_before() -> Iterator[None]:
-    """py-feat's own detectors, which some tests compare with, switch autograd off for good."""
+    """Restore autograd, which py-feat's detectors switch off permanently."""
     yield
     torch.set_grad_enabled(True)
 

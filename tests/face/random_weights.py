@@ -1,4 +1,4 @@
-"""Small random weights in py-feat's own files: the integration runs, its numbers mean nothing."""
+"""Small random weights in py-feat's file formats: the integration runs, its numbers are random."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def write_retinaface(folder: Path, seen: Tensor, unseen: Tensor) -> Path:
     network = RetinaFace()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # one look at the data tells it all of their statistics
+            module.momentum = None  # one batch gives it all of their statistics
     with torch.no_grad():
         images = torch.cat([seen, unseen]).float() - torch.tensor(MEAN)[:, None, None]
         network.train()(images)

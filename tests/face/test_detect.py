@@ -91,14 +91,14 @@ def test_a_face_in_a_wide_picture_keeps_its_place(phantoms: tuple[np.ndarray, np
 @pytest.mark.parametrize(
     "name", ["coffee", "rocket", "brick", "gravel", "coins", "cat", "page", "clock", "hubble"]
 )
-def test_a_picture_without_a_face_is_told_so(name: str, detector: str) -> None:
+def test_a_picture_without_a_face_is_reported(name: str, detector: str) -> None:
     image = data.hubble_deep_field() if name == "hubble" else getattr(data, name)()
     if image.ndim == 2:
         image = image[..., None].repeat(3, 2)
     height, width = image.shape[:2]
     with pytest.raises(FaceError, match=f"{width}x{height} pixels") as caught:
         find_face(image, detector)
-    known = {"mtcnn": ("MTCNN", "not on their side"), "lbp": ("LBP cascade", "pip install mtcnn-")}
+    known = {"mtcnn": ("MTCNN", "not lying sideways"), "lbp": ("LBP cascade", "pip install mtcnn-")}
     for said in (*known[detector], "geometry=resize", "by hand"):
         assert said in str(caught.value)
 
@@ -110,7 +110,7 @@ def test_small_and_empty_pictures_hold_no_face(detector: str) -> None:
             find_face(np.zeros((*shape, 3), np.uint8), detector)
 
 
-def test_of_several_faces_the_clearest_is_taken_and_all_are_told(
+def test_of_several_faces_the_clearest_is_used_and_all_are_reported(
     phantoms: tuple[np.ndarray, np.ndarray], caplog: pytest.LogCaptureFixture
 ) -> None:
     both = np.hstack([phantoms[0][0], phantoms[0][1]])

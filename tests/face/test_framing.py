@@ -1,4 +1,4 @@
-"""Framings: where eyes and mouth come to lie, and what numbers are refused."""
+"""Framings: where eyes and mouth lie, and which numbers are refused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_template_lies_as_the_numbers_say(framing: Framing) -> None:
     assert (right[1] + left[1]) / 2 == pytest.approx(framing.eyes, abs=1e-6)
     assert (right[0] + left[0]) / 2 == pytest.approx(0.5)
     assert np.mean(corners, 0)[1] == pytest.approx(framing.mouth)
-    # The face's proportions are the template's, but for the squeezing.
+    # The face's proportions are the template's, except for the squeezing.
     high = (framing.mouth - framing.eyes) / framing.aspect
     assert high / framing.apart == pytest.approx((HEAD.mouth - HEAD.eyes) / HEAD.apart)
 
@@ -92,7 +92,7 @@ def test_what_a_record_says() -> None:
     assert framing_in({"framing": OTHER.as_dict()}) == OTHER
 
 
-def test_a_store_with_a_damaged_framing_is_told(tmp_path: Path) -> None:
+def test_a_store_with_a_damaged_framing_is_reported(tmp_path: Path) -> None:
     for number, framing in enumerate(["tight", {"eyes": 7, "apart": 0.5, "aspect": 1}]):
         header = {"source": "samm", "framing": framing}
         store = write_tiny_store(tmp_path / str(number), tiny_clips(subjects=1), header=header)
@@ -115,7 +115,7 @@ def test_landmarks_and_boxes_are_aligned_to_a_framing(framing: Framing) -> None:
     np.testing.assert_allclose(alignment.apply_points(TEMPLATE * 200), expected, atol=0.3)
 
 
-def test_what_is_odd_about_a_face_is_told_in_eye_distances_whatever_the_framing() -> None:
+def test_odd_faces_are_reported_in_eye_distances_in_any_framing() -> None:
     points = 200 * five_points(TEMPLATE)
     points[3:, 0] += 0.7 * 200 * HEAD.apart  # a mouth beside the face
     said = [what_is_odd(points, 80, framing) for framing in (HEAD, TIGHT, OTHER)]
@@ -125,7 +125,7 @@ def test_what_is_odd_about_a_face_is_told_in_eye_distances_whatever_the_framing(
     turned = 200 * five_points(TEMPLATE)
     turned[:, 0] = 100 + 0.6 * (turned[:, 0] - 100)  # looks sideways: its eyes lie near together
     assert what_is_odd(turned, 80) is None
-    assert "eyes or mouth would lie outside of the square" in str(what_is_odd(turned, 80, TIGHT))
+    assert "eyes or mouth would lie outside the square" in str(what_is_odd(turned, 80, TIGHT))
 
 
 @pytest.mark.parametrize("framing", [TIGHT, Framing(0.3, 0.4, 1.0)], ids=str)

@@ -1,4 +1,4 @@
-"""``prepare`` with py-feat's networks, of random weights: their numbers mean nothing, but flow."""
+"""``prepare`` with py-feat's networks of random weights: the data flow, not the numbers."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def test_what_lies_off_is_named_with_its_distance() -> None:
     assert misplacement(points, 128) == said
 
 
-def test_several_faces_are_told_with_their_file(tmp_path: Path) -> None:
+def test_several_faces_are_reported_with_their_file(tmp_path: Path) -> None:
     store = prepare("folder", out=tmp_path / "s", images=[feat_file("multi_face.jpg")])
     (warning,) = store.meta["header"]["warnings"]
     assert warning["reason"].startswith("multi_face.jpg: 5 faces found, the largest is used")
@@ -192,7 +192,7 @@ def test_a_face_that_cannot_be_aligned_is_refused_with_its_file(
     assert not (tmp_path / "s").exists()
 
 
-def test_frames_of_a_film_without_a_face_are_told(tmp_path: Path) -> None:
+def test_frames_of_a_film_without_a_face_are_reported(tmp_path: Path) -> None:
     film = tmp_path / "ada.avi"
     writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (256, 256))
     photo = np.ascontiguousarray(data.astronaut()[:256, 96:352, ::-1])

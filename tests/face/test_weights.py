@@ -29,7 +29,7 @@ def test_without_a_current_revision_any_will_do(no_weights: Path) -> None:
     assert weights.locate(weights.XGB_AU) == file
 
 
-def test_an_override_is_followed_and_its_mistakes_are_told(
+def test_an_override_is_used_and_its_mistakes_are_reported(
     no_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place(weights.MULTITASK, no_weights).touch()

@@ -78,9 +78,9 @@ def test_every_way_to_join(cell: str) -> None:
 @pytest.mark.parametrize(
     ("cell", "unread", "reason"),
     [
-        (4.7, "4.7", "a decimal number, which spreadsheets make of AUs joined by a comma"),
-        ("2026-04-07 00:00:00", None, "a date, which spreadsheets make of numbers such as 4-7"),
-        ("4, 7 or 12", None, "leave open which AUs are alternatives; write 4+(7 or 12)"),
+        (4.7, "4.7", "a decimal number; spreadsheets turn AUs joined by a comma into one"),
+        ("2026-04-07 00:00:00", None, "a date; spreadsheets turn numbers such as 4-7 into one"),
+        ("4, 7 or 12", None, "the alternatives are unclear; write 4+(7 or 12)"),
         ("AU99", None, "FACS has no AU 99"),
         ("4-7", None, "cannot be read"),
         ("4/7", None, "cannot be read"),
@@ -134,7 +134,7 @@ def test_remarks_question_marks_and_the_unreadable_are_kept_apart() -> None:
     unclear = parse_au_cell("L12?")
     assert unclear.unclear
     assert unclear.numbers == (12,)
-    # 99 is no AU of FACS, x7 no notation; a choice with an unreadable member is unreadable whole.
+    # 99 is not an AU, x7 not a notation; a choice with an unreadable member is unreadable.
     assert parse_au_cell("4+99+x7").unread == ("99", "x7")
     assert parse_au_cell("4+99+x7").numbers == (4,)
     assert parse_au_cell("(4 or x7)+12").unread == ("(4 or x7)",)

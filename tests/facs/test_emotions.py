@@ -16,7 +16,7 @@ CLASSES = ("negative", "positive", "surprise")  # the challenge's 0, 1, 2
 
 
 def _rows(path: Path, *columns: str) -> list[tuple[str, ...]]:
-    """The columns of an annotation table, as text, below the row that names them all."""
+    """The columns of an annotation table, as text, below the header row."""
     rows = iter(openpyxl.load_workbook(path).worksheets[0].iter_rows(values_only=True))
     header = next(row for row in rows if set(columns) <= set(row))
     places = [header.index(column) for column in columns]

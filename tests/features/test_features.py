@@ -117,7 +117,7 @@ def test_a_view_gets_its_own_rows(store: ClipStore) -> None:
         load_feature(view, "flow"), load_feature(store, "flow")[[0, 1, 3, 4]]
     )
     assert len(load_feature(view, "intensity_change")) == sum(c.num_frames for c in view.clips)
-    with pytest.raises(FeatureError, match="for a whole store, not for a part"):
+    with pytest.raises(FeatureError, match="for a complete store, not for a part"):
         compute_features(view, FARNEBACK)
 
 
@@ -160,7 +160,7 @@ def test_options_are_completed_and_checked_before_work_begins(store: ClipStore) 
 
 
 def test_two_processes_may_compute_the_same(store: ClipStore) -> None:
-    """The second waits for the first and takes what that has computed; nobody reads a half."""
+    """The second waits for the first and reads its result; nobody reads half a file."""
     code = (  # one that becomes two, so that imports are paid for once
         "import os, sys; from mersynth.store import ClipStore; import mersynth.features as f;"
         "child = os.fork();"
@@ -203,7 +203,7 @@ def test_a_feature_of_another_store_is_not_read(store: ClipStore, tmp_path: Path
 
 
 def test_unknown_features(store: ClipStore) -> None:
-    with pytest.raises(FeatureError, match="no feature glow; known are flow, strain"):
+    with pytest.raises(FeatureError, match="no feature glow; known: flow, strain"):
         compute_features(store, {"glow": {}})
     with pytest.raises(FeatureError, match="no feature 'glow'"):
         load_feature(store, "glow")

@@ -1,4 +1,4 @@
-"""What training draws: of stills no true frame, and conditions of other people."""
+"""What training draws: no true frames from stills, and conditions of other people."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_true_frame_is_never_the_input(tmp_path: Path, own_share: float) -> No
 
 
 def test_conditions_that_are_not_the_clips_own_are_other_peoples(tmp_path: Path) -> None:
-    """Each person here shows an AU that nobody else does, so that a condition names its owner."""
+    """Each person shows an AU that nobody else does, so a condition identifies its owner."""
     cells = ("1", "4", "6", "12", "25")
     clips = [replace(c, aus=cell) for c, cell in zip(still_clips(5), cells, strict=True)]
     clips += [replace(c, name=f"{c.name}b") for c in clips]
@@ -110,7 +110,7 @@ def test_a_face_brings_several_other_frames_at_the_wanted_size(tmp_path: Path) -
 
 
 def test_stills_teach_by_critics_alone(tmp_path: Path) -> None:
-    """Nothing of a batch of stills counts as a true frame, and the video critic sees none."""
+    """No frame of a batch of stills is a true frame, and the video critic sees none."""
     clips = clips_of(write_tiny_store(tmp_path / "s", still_clips(8)))
     assert clips.moving == []
     batch = draw_image_batch([(clips, 16)], np.random.default_rng(0), own_share=1.0, noise=0.1)
@@ -137,7 +137,7 @@ def test_stills_alone_train_with_critics(tmp_path: Path, caplog: pytest.LogCaptu
     store = write_tiny_store(tmp_path / "s", still_clips(5))
     train(store_path=store.path, out=tmp_path / "c", overrides=QUICK)
     assert "5 are stills" in caplog.text
-    assert "the video critic takes no part" in caplog.text
+    assert "the video critic is not used" in caplog.text
 
 
 def test_true_frames_are_those_of_the_clips_where_macro_faces_are_stills(
@@ -148,7 +148,7 @@ def test_true_frames_are_those_of_the_clips_where_macro_faces_are_stills(
     overrides = [*QUICK, "true_frame_steps=2", f"macro_store={stills.path}"]
     train(store_path=store.path, out=tmp_path / "c", overrides=overrides)
     assert "5 are stills" in caplog.text
-    assert "they take no part in the 2 steps that learn from true frames" in caplog.text
+    assert "they are not used in the 2 steps that learn from true frames" in caplog.text
 
 
 def test_aus_that_are_the_same_everywhere_teach_nothing(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_shared_aus_take_their_channels(tmp_path: Path, prefix: str) -> None:
 
 
 def test_same_answer_for_shared_aus(tmp_path: Path) -> None:
-    """With only shared AUs asked for, ours is the published generator."""
+    """With only shared AUs requested, ours equals the published generator."""
     state = published_state()
     save_file(state, tmp_path / "net_G.safetensors")
     ours = Generator(channels=8, blocks=1)
@@ -102,7 +102,7 @@ def test_what_would_run_code_is_named_and_not_run(tmp_path: Path) -> None:
     extras = {"argparse.Namespace": argparse.Namespace(), ".mkdir": Executable(tmp_path / "ran")}
     for name, extra in extras.items():
         torch.save({"state_dict": state, "extra": extra}, tmp_path / "code.pth")
-        with pytest.raises(CheckpointError, match=rf"holds \w*{name}, which takes code to read"):
+        with pytest.raises(CheckpointError, match=rf"holds \w*{name}; reading that would run code"):
             init_from_ganimation(generator, tmp_path / "code.pth")
     assert not (tmp_path / "ran").exists()
 
@@ -115,7 +115,7 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"text.pth"):
         init_from_ganimation(Generator(channels=8, blocks=1), tmp_path / "text.pth")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(CheckpointError, match=r"expected tensors by name in \S+list.pth, got list"):
+    with pytest.raises(CheckpointError, match=r"expected named tensors in \S+list.pth, got list"):
         init_from_ganimation(Generator(channels=8, blocks=1), tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match=r"no weights at"):
         init_from_ganimation(Generator(channels=8, blocks=1), tmp_path / "none.pth")

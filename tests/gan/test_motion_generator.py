@@ -10,7 +10,7 @@ from mersynth.gan.motion_generator import MotionGenerator, shrink
 
 @pytest.fixture(scope="module")
 def generator() -> MotionGenerator:
-    """A small one that has learnt something."""
+    """A small generator that has learned something."""
     torch.manual_seed(0)
     made = MotionGenerator(working_size=32, channels=8, blocks=1)
     torch.nn.init.normal_(made.fields.weight, std=0.03)

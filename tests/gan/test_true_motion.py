@@ -1,4 +1,4 @@
-"""True motion: what it says is what frames show, and it comes with the frames that it is of."""
+"""True motion: it agrees with the frames, and is batched together with them."""
 
 from __future__ import annotations
 

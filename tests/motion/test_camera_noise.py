@@ -1,4 +1,4 @@
-"""Camera noise: measured on clips whose noise is known, and given to clips."""
+"""Camera noise: measured on clips of known noise, and added to clips."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_normalizations() -> None:
 
 
 def test_shows_where_and_which_way_it_moved() -> None:
-    """A bright square that moves right leaves dark where it was, and bright where it is."""
+    """A bright square that moves right leaves dark behind it and bright where it is."""
     clip = torch.full((1, 8, 1, 16, 16), 0.5)
     for t in range(8):
         clip[0, t, 0, 6:10, t : t + 4] = 1.0

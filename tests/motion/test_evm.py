@@ -65,7 +65,7 @@ def test_without_cutoff_and_residual_the_difference_is_amplified() -> None:
     assert (made - wanted).abs().max() < 0.1 * (made - apex).abs().max()
 
 
-def test_light_that_changes_everywhere_is_no_motion() -> None:
+def test_light_that_changes_everywhere_is_not_motion() -> None:
     onset = torch.full((1, 3, 64, 64), 0.4)
     torch.testing.assert_close(eulerian_pair(onset, onset + 0.1, 10.0), onset + 0.1)
 

@@ -323,7 +323,7 @@ def test_unfit_options_are_refused_by_name() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_between_two_frames_that_are_the_same_nothing_flows(method: str) -> None:
-    """Farneback alone makes 0.4 pixels of it, which a picture stretched to its range would show."""
+    """Farneback alone finds 0.4 pixels, which a picture stretched to its range would show."""
     frames = to_float(render_clip(clip_specs(seed=3)[0], 64)[0])
     pair = torch.stack([frames[0], frames[0]]), torch.stack([frames[0], frames[10]])
     flow = optical_flow(*pair, method)

@@ -1,4 +1,4 @@
-"""Following a head against motion that is known: pictures moved by OpenCV, rendered turns."""
+"""Tracking a head against known motion: pictures moved by OpenCV, rendered turns."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_head_that_was_moved_is_seen_to_move_so(face: np.ndarray) -> None:
     off = (rigid_flow(torch.from_numpy(seen), 128) - rigid_flow(motion, 128))[middle].norm(dim=1)
     assert rigid_flow(motion, 128)[middle][1:].norm(dim=1).amax((1, 2)).min() > 1
     assert off.max() < 0.35
-    # What is around the head stays where it is.
+    # Everything around the head stays still.
     assert torch.allclose(moved[:, :, :3, :3], still[:, :, :3, :3], atol=0.01)
 
 

@@ -1,4 +1,4 @@
-"""Apexes that the annotation leaves in doubt: told, and kept, spotted anew or left out."""
+"""Doubtful apexes: reported, and kept, spotted again or left out."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def tell(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if "in doubt" in r.getMessage()]
 
 
-def test_an_apex_in_doubt_is_told_and_kept(
+def test_an_apex_in_doubt_is_reported_and_kept(
     frames: list[np.ndarray], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = write_casme2(tmp_path / "data", frames, tuple(CLIPS))
@@ -79,7 +79,7 @@ def test_an_apex_in_doubt_is_told_and_kept(
     told = tell(caplog)
     assert told[0] == (
         "1 of 5 clips have an apex in doubt (it is the onset): casme2/sub01/early; kept as they "
-        "are; doubtful_apex=spot spots it anew, doubtful_apex=leave_out leaves these clips out"
+        "are; doubtful_apex=spot spots it again, doubtful_apex=leave_out leaves these clips out"
     )
     assert len(told) == len(DOUBTS)
 

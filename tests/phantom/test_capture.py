@@ -1,4 +1,4 @@
-"""What phantom clips hold beside their expression: as often and as strong as was published."""
+"""What phantom clips show besides their expression: as often and as strong as published."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def minutes(capture: Capture, count: int = 60, length: int = MINUTE) -> list[Cli
 
 
 def runs(values: np.ndarray) -> list[np.ndarray]:
-    """The stretches in which something is above 0."""
+    """The intervals in which a curve is above 0."""
     above = np.concatenate([[False], values > 0, [False]])
     starts, ends = np.flatnonzero(np.diff(above.astype(int))).reshape(-1, 2).T
     return [values[a:b] for a, b in zip(starts, ends, strict=True)]
@@ -75,7 +75,7 @@ def test_blinks_come_as_often_and_last_as_long_as_people_s() -> None:
     assert 0.25 < np.median(rises) < 0.5  # lids close faster than they open
 
 
-def test_a_blink_is_told_as_au_43() -> None:
+def test_a_blink_is_recorded_as_au_43() -> None:
     motion = minutes(LAB, 1)[0]
     row = CONDITION_AUS.index(43)
     shown = np.maximum(motion.aus[:, row], motion.blink[:, None])
@@ -84,7 +84,7 @@ def test_a_blink_is_told_as_au_43() -> None:
 
 
 def test_heads_sway_less_than_those_of_seated_people() -> None:
-    """Who moves most: 1.1, 1.0 and 1.4 degrees of roll, yaw and pitch; by a share of that here."""
+    """At most 1.1, 1.0 and 1.4 degrees of roll, yaw and pitch; here by a share of that."""
     motions = minutes(LAB, 80)
     turns = np.rad2deg(np.stack([motion.pose[:, 2:] for motion in motions]))
     spread = turns.std(1)  # (clips, 3)

@@ -1,4 +1,4 @@
-"""Phantom pictures that are framed otherwise than the whole head."""
+"""Phantom pictures in other framings than the whole head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the AUs move a face, in shares of the distance between the eyes; and that skin stays whole.
+"""Where the AUs move a face, as shares of the distance between the eyes; skin never folds over.
 
 The numbers are ours: the direction is FACS', the size that of a strong posed expression.
 """
@@ -117,7 +117,7 @@ def test_one_side_moves_alone(au: int) -> None:
 
 
 def test_a_smile_follows_the_fold_and_the_cheek() -> None:
-    """Beside the nasolabial fold and on the cheek skin moves, within the fold hardly."""
+    """Skin moves beside the nasolabial fold and on the cheek, but hardly within the fold."""
     place = torch.tensor([[2.5, -1.6, 4.5], [3.6, -1.8, 4.2], [5.0, -1.3, 3.0], [1.0, -1.6, 5.5]])
     field = au_fields(place)[0][CONDITION_AUS.index(12), 0]
     length = field[:, :2].norm(dim=-1)

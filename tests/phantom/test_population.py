@@ -203,7 +203,7 @@ def test_a_rendered_clip_and_its_truth() -> None:
     )
 
 
-def test_the_store_is_told_on_which_side_a_smirk_is() -> None:
+def test_the_store_records_the_side_of_a_smirk() -> None:
     spec = next(s for s in clip_specs(seed=3, max_frames=20) if s.clip.aus.startswith("L14"))
     _, intensities, _ = render_clip(spec, 32, capture=replace(PLAIN_CAPTURE, stray_aus=0))
     left, right = intensities[:, _row(14)].T

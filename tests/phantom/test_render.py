@@ -218,7 +218,7 @@ def test_the_mouth_opens_on_darkness_or_teeth(renderer: PhantomRenderer) -> None
 def test_folds_darken_where_they_should(renderer: PhantomRenderer) -> None:
     out = renderer.render(_each_au(1.0))
     still = renderer.render(torch.zeros(1, 20, 2)).frames[0]
-    # Between the brows, where 4 draws upright furrows, and 12 draws nothing.
+    # Between the brows, where AU 4 draws vertical furrows and 12 draws nothing.
     inner = (out.landmarks[0, 21] + out.landmarks[0, 22]) / 2
     x, y = (int(v) for v in inner.round())
     patch = (slice(None), slice(y - 3, y + 4), slice(x - 4, x + 5))

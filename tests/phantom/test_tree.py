@@ -105,7 +105,7 @@ def test_a_smic_tree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         book.worksheets[0].append(row)
     book.save(tmp_path / SMIC)
     with caplog.at_level(logging.WARNING):
-        # Nothing but the expression before a steady camera: that is what is looked at here.
+        # Only the expression, before a steady camera.
         out = write_tree(tmp_path / SMIC, "smic", tmp_path / "smic", image_size=64, **STEADY)
     assert sorted(p.name for p in out.iterdir()) == ["HS", SMIC, RECORD]
     names = sorted(p.name for p in (out / "HS" / "s03" / "s3_ne_02").iterdir())
@@ -119,7 +119,7 @@ def test_a_smic_tree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         ("smic/s20/s20_sur_01", "surprise"),
     ]
     assert store.meta["header"]["release"] == "cropped"
-    # Its emotion's AUs move the face, most in the middle of the clip.
+    # Its emotion's AUs move the face, most of all in the middle of the clip.
     smile = store[1].frames[:, 34:54, 16:48].astype(int)
     change = np.abs(smile - smile[0]).mean(axis=(1, 2, 3))
     assert change[4] > 1.3 * change[8]
@@ -170,7 +170,7 @@ def test_the_seed_decides_the_tree(tmp_path: Path) -> None:
     assert a == b != c
 
 
-def test_a_tree_tells_how_it_was_rendered(tmp_path: Path) -> None:
+def test_a_tree_records_how_it_was_rendered(tmp_path: Path) -> None:
     table = _table(tmp_path, SAMM)
     wide = write_tree(table, "samm", tmp_path / "wide", limit=1, image_size=32)
     plain = write_tree(table, "samm", tmp_path / "plain", limit=1, image_size=32, **STEADY)
@@ -209,7 +209,9 @@ def test_what_cannot_become_a_tree_is_refused(tmp_path: Path) -> None:
     table = _table(tmp_path, SAMM)
     with pytest.raises(ValueError, match="casme2, samm, smic, got 'mmew'"):
         write_tree(table, "mmew", tmp_path / "t")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"smic calls its table .*SMIC.*xlsx or \*\.csv"):
+    with pytest.raises(
+        ValueError, match=r"is not the name of a table of smic .*SMIC.*xlsx or \*\.csv"
+    ):
         write_tree(table, "smic", tmp_path / "t")
     with pytest.raises(ValueError, match="got 0"):
         write_tree(table, "samm", tmp_path / "t", limit=0)

@@ -1,4 +1,4 @@
-"""People who differ as those in real recordings do, and what is seen of it."""
+"""People who differ like those in real recordings, and how that shows in frames."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_shares_and_ranges_hold_over_many_people() -> None:
 
 
 def test_a_trait_is_its_own_draw() -> None:
-    """Another share of one trait leaves all others as they are; people are the same heads."""
+    """Changing the share of one trait leaves all others, and the heads, as they are."""
     other = replace(WIDE, glasses=1.0, grey_cameras=0.0)
     for number in range(20):
         a, b = WIDE.person(number), other.person(number)
@@ -173,7 +173,7 @@ def test_glasses_follow_the_head_and_no_muscle(bespectacled: PhantomRenderer) ->
 
 
 @pytest.mark.parametrize("number", [13, 24])
-def test_flow_explains_how_bearded_jaws_and_worn_things_move(number: int) -> None:
+def test_flow_explains_how_beards_and_glasses_move(number: int) -> None:
     person = replace(WIDE.person(number), beard=1.0, hair_length=1)
     person = replace(person, look=replace(person.look, glasses=GLASSES, blur=0.0))
     shown = PhantomRenderer(person, SIZE)
@@ -199,7 +199,7 @@ def test_parted_lips_open_at_rest_and_close_when_pressed(bare: PhantomRenderer) 
     rest, pressed = opening(parted, 24)
     assert rest > opening(bare)[0] + 0.2
     assert pressed == pytest.approx(opening(bare, 24)[1].item(), abs=1e-3)
-    # AU 25 opens as far as it does on others: the rest is where it starts.
+    # AU 25 opens as far as on others: motion starts from the face at rest.
     assert opening(parted, 25)[1] == pytest.approx(opening(bare, 25)[1].item(), abs=1e-3)
 
 

@@ -27,7 +27,7 @@ from tests.tiny_store import tiny_clips, write_tiny_store
 
 @pytest.fixture(autouse=True)
 def _no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever weights this machine has, the tests have none."""
+    """Hide any weights on this machine from the tests."""
     monkeypatch.setenv("MERSYNTH_WEIGHTS", str(tmp_path / "no_weights"))
     monkeypatch.delenv("FEAT_MULTITASK_WEIGHTS", raising=False)
 
@@ -66,7 +66,7 @@ def test_a_real_face_is_aligned(astronaut: Path, tmp_path: Path) -> None:
     assert np.linalg.norm(five_points(landmarks) - again, axis=1).max() < 0.1 * 40  # eye distances
 
 
-def test_a_picture_without_a_face_is_told(tmp_path: Path) -> None:
+def test_a_picture_without_a_face_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "wall.png"
     Image.new("RGB", (300, 200), (120, 110, 100)).save(path)
     with pytest.raises(
@@ -78,7 +78,7 @@ def test_a_picture_without_a_face_is_told(tmp_path: Path) -> None:
 
 
 def test_an_aligned_clip_has_one_transform(tmp_path: Path, astronaut: Path) -> None:
-    """A face that drifts through the frames drifts through the store: nothing follows it."""
+    """A face that drifts through the frames drifts in the store, too: nothing tracks it."""
     photo = np.asarray(Image.open(astronaut))
     folder = tmp_path / "data" / "sub01" / "EP01_01"
     folder.mkdir(parents=True)
@@ -179,14 +179,14 @@ def test_a_killed_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(StoreWriter, "add", killed)
     with pytest.raises(KeyboardInterrupt):
         prepare("smic", root, tmp_path / "cut", image_size=32)
-    with pytest.raises(StoreError, match=r"an interrupted store lies in .* add --resume"):
+    with pytest.raises(StoreError, match=r"an interrupted store is in .* add --resume"):
         prepare("smic", root, tmp_path / "cut", image_size=32)
     store = prepare("smic", root, tmp_path / "cut", image_size=32, resume=True)
     assert len(added) == 3 + 2  # the two clips that were written are not written again
     assert store.checksum == whole.checksum
 
 
-def test_the_strength_of_a_rendered_tree_is_told(tmp_path: Path) -> None:
+def test_the_strength_of_a_rendered_tree_is_recorded(tmp_path: Path) -> None:
     root = smic_tree(tmp_path / "data", clip_specs(seed=3)[:1])
     store = prepare("smic", root, tmp_path / "s", image_size=16, apex="annotated", strength="macro")
     assert {clip.strength for clip in store.clips} == {"macro"}
@@ -215,7 +215,7 @@ def test_a_phantom_that_is_there_already_is_taken_as_it_is(
     now = {**header, "phantom": VERSION}
     there = write_tiny_store(tmp_path / "s", clips, header=now)  # type: ignore[arg-type]
     assert prepare("phantom", out=tmp_path / "s", image_size=32).checksum == there.checksum
-    assert f"{tmp_path / 's'} is there already, prepared in the same way" in caplog.text
+    assert f"{tmp_path / 's'} exists already, prepared in the same way" in caplog.text
     with pytest.raises(StoreError, match="prepared with image_size 32, not 64: choose another"):
         prepare("phantom", out=tmp_path / "s", image_size=64)
     write_tiny_store(tmp_path / "t", clips, header=header)  # as the stores of before had it
@@ -242,9 +242,9 @@ def test_features_are_added_to_a_store_prepared_in_the_same_way(
         run(features=wanted, image_size=64)
     caplog.set_level(logging.INFO)
     run(features=wanted)
-    assert "there already" not in caplog.text
+    assert "exists already" not in caplog.text
     run(features=wanted)
-    assert "flow: there already" in caplog.text
+    assert "flow: exists already" in caplog.text
     with pytest.raises(ValueError, match="name what to compute with --features: flow, "):
         add_features(tmp_path / "s", {})
 

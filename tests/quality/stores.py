@@ -94,7 +94,7 @@ def sample_of(
     aus: str = "",
     templates: list[str | None] | None = None,
 ) -> Sample:
-    """A sample of frames (N, K, H, W, 3) that stands in no store."""
+    """A sample of frames (N, K, H, W, 3) without a store."""
     count, moments = frames.shape[:2]
     people = subjects or ["a"] * count
     made = templates or [None] * count

@@ -102,7 +102,7 @@ def test_cross_talk_is_the_mean_over_clips_that_do_not_ask_for_the_column() -> N
     assert off_diagonal(matrix, only, beside) == pytest.approx(0.2)
 
 
-def test_an_au_asked_for_elsewhere_in_the_clip_is_no_cross_talk() -> None:
+def test_an_au_asked_for_elsewhere_in_the_clip_is_not_cross_talk() -> None:
     asked, read = np.zeros((2, 20, 1)), np.zeros((2, 20, 1))
     asked[:, TWELVE] = 0.4
     read[:, FOUR] = 0.5
@@ -112,7 +112,7 @@ def test_an_au_asked_for_elsewhere_in_the_clip_is_no_cross_talk() -> None:
     assert cross_talk(asked, read, 0.1, 0.03, 1, over_clip)[TWELVE][FOUR] is None
 
 
-def test_an_au_that_the_reader_cannot_read_is_told_and_not_averaged_in(
+def test_an_au_that_the_reader_cannot_read_is_reported_and_not_averaged_in(
     rng: np.random.Generator,
 ) -> None:
     moved = _curves(rng)
@@ -165,10 +165,10 @@ def test_a_reader_without_sides_is_asked_for_the_stronger_one(rng: np.random.Gen
     found = measure_control(sample, sample, reader, CONTROL)
     assert found["aus"][TWELVE]["correlation"] == pytest.approx(1)
     assert found["aus"][TWELVE]["error"] == 0
-    assert "does not tell the sides" in found["one_sided"]["reason"]
+    assert "does not distinguish the sides" in found["one_sided"]["reason"]
 
 
-def test_nothing_asked_for_is_no_control() -> None:
+def test_control_is_undefined_if_nothing_is_asked_for() -> None:
     sample = sample_of(np.zeros((2, 3, 16, 16, 3), np.uint8))
     with pytest.raises(NotMeasuredError, match="no AU intensities"):
         measure_control(sample, sample, Reader("r", "h", lambda f: f), CONTROL)

@@ -58,7 +58,7 @@ def test_precision_recall_density_coverage_by_hand(rng: np.random.Generator) -> 
     assert found["recall"] == pytest.approx(np.mean(back))
     assert found["density"] == pytest.approx(hits.sum() / (k * len(other)))
     assert found["coverage"] == pytest.approx(hits.any(1).mean())
-    assert 0 < found["coverage"] < 1  # the case tells something
+    assert 0 < found["coverage"] < 1  # the case is not trivial
 
 
 def test_copies_are_nearer_than_real_clips_are(rng: np.random.Generator) -> None:
@@ -69,7 +69,7 @@ def test_copies_are_nearer_than_real_clips_are(rng: np.random.Generator) -> None
     copies = copying(real[:5], real, onsets, subjects, none, 0.05)
     assert copies["share_near"] == 1
     assert copies["median"] == pytest.approx(0)
-    # Each wears the face of the clip that it is a copy of: other clips count.
+    # Each shows the face of the clip that it copies, so other clips are compared.
     allowed = copying(real[:5], real, onsets, subjects, np.arange(5), 0.05)
     expected = [
         min(math.dist(real[i], row) for j in range(20) if j != i for row in (real[j], onsets[j]))

@@ -43,7 +43,7 @@ def test_scores_are_means_over_the_classes_that_were_tested() -> None:
     assert found["accuracy"] == 0.5
 
 
-def test_classes_are_learnt_without_the_tested_people(rng: np.random.Generator) -> None:
+def test_classes_are_learned_without_the_tested_people(rng: np.random.Generator) -> None:
     count = 40
     frames = np.zeros((count, 2, 16, 16, 3), np.uint8)
     classes = [("anger", "surprise")[i % 2] for i in range(count)]
@@ -63,7 +63,7 @@ def test_classes_are_learnt_without_the_tested_people(rng: np.random.Generator) 
     bad = measure_separability(real, made, signal, -signal, settings, 0)
     assert bad["synthetic_to_real"]["uar"] < 0.05
     assert bad["real_to_real"] == good["real_to_real"]
-    # What tells a person and nothing else must not help: whoever is tested is never learnt from.
+    # What only identifies a person must not help: the tested people are never trained on.
     codes = np.eye(40)[np.array([int(p) for p in people])]
     own = np.concatenate([codes * (np.array(classes) == c)[:, None] for c in set(classes)], 1)
     assert measure_separability(real, made, own, own, settings, 0)["synthetic_to_real"][
@@ -95,7 +95,7 @@ def test_a_face_is_the_nearest_onset_of_its_subject() -> None:
     assert find_faces(onsets, owners, sample).tolist() == [1, -1]
 
 
-def test_identity_compares_with_the_face_worn(rng: np.random.Generator) -> None:
+def test_identity_compares_with_the_source_face(rng: np.random.Generator) -> None:
     onsets = rng.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
     real = sample_of(np.repeat(onsets[:, None], 2, 1), subjects=list("aabb"))
     frames = np.stack([[onsets[0], onsets[3]], [onsets[2], onsets[2]], [onsets[1], onsets[1]]])
@@ -117,7 +117,7 @@ def test_identity_compares_with_the_face_worn(rng: np.random.Generator) -> None:
     assert found["own_apex"] == pytest.approx(1)
     same = [cosine(flat(onsets[[i]]), flat(onsets[[i + 1]]))[0] for i in (0, 2)]
     assert found["same_subject"] == pytest.approx(np.mean(same), abs=1e-6)
-    with pytest.raises(NotMeasuredError, match="no synthetic clip wears"):
+    with pytest.raises(NotMeasuredError, match="no synthetic clip shows"):
         measure_identity(real, made, onsets, np.full(3, -1), extractor, 0)
 
 

@@ -1,4 +1,4 @@
-"""How far, whither and how smoothly clips move, and what moves where nothing was asked to."""
+"""How far, where and how smoothly clips move, and what moves without being asked to."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_heads_motion_is_taken_off_and_the_faces_is_kept() -> None:
 
 
 def _moving(rng: np.random.Generator, shifts: list[int], size: int = 48) -> np.ndarray:
-    """A clip a shift: a textured patch on a textured face moves to the right and back."""
+    """One clip per shift: a textured patch on a textured face moves to the right and back."""
     face = np.kron(rng.integers(60, 200, (size // 4, size // 4, 3)), np.ones((4, 4, 1)))
     clips = []
     for shift in shifts:
@@ -92,7 +92,7 @@ def test_motion_finds_the_stronger_set_and_its_return(rng: np.random.Generator) 
     assert same["direction"] == pytest.approx(1)
 
 
-def test_the_first_frame_is_compared_with_the_face_worn(rng: np.random.Generator) -> None:
+def test_the_first_frame_is_compared_with_the_source_face(rng: np.random.Generator) -> None:
     frames = _moving(rng, [3])
     sample, device = sample_of(frames), torch.device("cpu")
     still = find_motion(sample, MOTION, device, frames[:, 0])

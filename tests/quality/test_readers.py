@@ -150,7 +150,7 @@ def test_a_reader_of_the_store_holds_people_out(tmp_path) -> None:
     one = sample.choose(sample.subjects == sample.subjects[0])
     with pytest.raises(NotMeasuredError, match="one subject"):
         choose_reader(store, one, frozenset(), 0.6, SETTINGS, CPU, 0)
-    with pytest.raises(NotMeasuredError, match="py-feat's weights are not here"):
+    with pytest.raises(NotMeasuredError, match="py-feat's weights are missing"):
         choose_reader(store, sample, frozenset(), 0.6, {**SETTINGS, "kind": "feat"}, CPU, 0)
 
 

@@ -1,4 +1,4 @@
-"""The whole command on tiny stores, and what it says to wrong ones."""
+"""The whole command on tiny stores, and its errors for wrong ones."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_measure_has_figures(result: Path) -> None:
         1, 2, 4, 6, 7, 12,
     ]  # fmt: skip
     assert 0 <= measures["motion"]["onset_return"]["synthetic"] < 0.5
-    # The made clips are the real ones but for camera noise, which at 32 pixels lengthens flow.
+    # The synthetic clips equal the real ones except for camera noise, which lengthens flow here.
     assert measures["motion"]["magnitude_ratio"] == pytest.approx(1, abs=0.25)
     assert measures["identity"]["apex"] == pytest.approx(measures["identity"]["own_apex"], abs=0.1)
     assert all(row["direction"] > 0.9 for row in measures["motion"]["classes"])
@@ -113,7 +113,7 @@ def test_a_second_real_store_is_measured_and_the_log_says_so(
     assert "second real store" in (out / "quality.html").read_text()
 
 
-def test_what_cannot_be_measured_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_reported(tmp_path: Path) -> None:
     """Another database, nothing measured, one subject: no reader, no extractor, no folds."""
     options = {"subjects": 1, "each": 2, "source": "samm", "measured": False}
     phantom_store(tmp_path / "real", **options)
@@ -140,7 +140,7 @@ def test_stores_that_share_no_class(stores: tuple[Path, Path], tmp_path: Path) -
         real=stores[0], synthetic=tmp_path / "made", out=tmp_path / "q", overrides=UNREAD
     )
     found = _figures(out)["measures"]
-    assert "py-feat's weights are not here" in found["au_control"]["reason"]
+    assert "py-feat's weights are missing" in found["au_control"]["reason"]
     assert "share 0 classes" in found["separability"]["reason"]
     assert {
         row["class"]: row["wasserstein"] for row in found["motion"]["classes"]

@@ -1,4 +1,4 @@
-"""What tests of whole runs share: clips to learn from, and an ear for the log."""
+"""Shared by tests of whole runs: clips to train on, and access to the log."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="hear")
 def _hear(caplog: pytest.LogCaptureFixture) -> None:
-    """Everything from INFO on; a record that cannot be formatted fails the test."""
+    """All log messages from INFO; a record that cannot be formatted fails the test."""
     caplog.set_level(logging.INFO)

@@ -125,7 +125,7 @@ class FrameCase(FakeSource):
             (b"\0\0\0\x18ftypheic\0\0\0\0", r"^a HEIC image, .*pip install pillow-heif"),
         ],
     )
-    def test_file_that_is_no_image(self, tree: FakeTree, content: bytes, reason: str) -> None:
+    def test_file_that_is_not_an_image(self, tree: FakeTree, content: bytes, reason: str) -> None:
         frame = tree.frames(1)[0]
         frame.write_bytes(content)
         file = frame.relative_to(tree.root).as_posix()
@@ -161,7 +161,7 @@ class FrameCase(FakeSource):
         frame = tree.frames(0)[0]
         copy = frame.with_suffix(".bmp")
         copy.write_bytes(frame.read_bytes())
-        reason = f"frame {self.clips[0].onset} comes twice, also as {copy.name}"
+        reason = f"frame {self.clips[0].onset} occurs twice, also as {copy.name}"
         self.assert_stops(tree, frame.relative_to(tree.root).as_posix(), reason, lost=[0])
 
     def test_folder_without_frames(self, tree: FakeTree) -> None:

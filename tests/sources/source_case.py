@@ -25,7 +25,7 @@ from tests.sources.one_image import decoded_once
 
 
 def _as_typed(cell: object, header: bool) -> object:
-    """A cell as spreadsheets, the web and people spoil it."""
+    """A cell with the damage that spreadsheets, web pages and people do."""
     if header:
         return f"\xa0{str(cell).upper()}\n" if cell is not None else None
     if isinstance(cell, int):
@@ -57,18 +57,20 @@ class TreeCase(FrameCase):
 
     def test_row_without_folder(self, tree: FakeTree) -> None:
         tree.folders[2].rename(tree.root.parent / "elsewhere")
-        self.assert_stops(tree, self.stored(self.clips[2]), "the tree has not", lost=[2])
+        self.assert_stops(tree, self.stored(self.clips[2]), "but not in the tree", lost=[2])
 
     def test_folder_without_row(self, tree: FakeTree) -> None:
         self.write_table(tree.root, self.clips[:-1])
         lost = [len(self.clips) - 1]
-        self.assert_stops(tree, self.stored(self.clips[-1]), "annotation table has not", lost)
+        self.assert_stops(
+            tree, self.stored(self.clips[-1]), "but not in the annotation table", lost
+        )
 
     def test_offset_before_onset(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, offset=self.clips[0].onset - 5)
         self.assert_stops(tree, self.table_name, "lies before onset", lost=[0])
 
-    def test_onset_that_is_no_number(self, tree: FakeTree) -> None:
+    def test_onset_that_is_not_a_number(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, onset="early")
         self.assert_stops(tree, self.table_name, "onset 'early' is not a frame number", lost=[0])
 
@@ -114,7 +116,7 @@ class TreeCase(FrameCase):
 
     def test_row_twice(self, tree: FakeTree) -> None:
         self.write_table(tree.root, [*self.clips, self.clips[0]])
-        self.assert_stops(tree, self.table_name, "stands in row .* already", lost=[])
+        self.assert_stops(tree, self.table_name, "is already in row", lost=[])
 
     def test_row_without_name(self, tree: FakeTree) -> None:
         self.write_table(tree.root, [*self.clips, dataclasses.replace(self.clips[0], name="")])
@@ -247,7 +249,7 @@ class SourceCase(TreeCase):
         self.rewrite_table(tree, apex=apex)
         self.assert_stops(tree, self.table_name, f"apex {apex} lies outside", lost=[0])
 
-    def test_apex_not_given_is_told_and_kept(self, tree: FakeTree) -> None:
+    def test_apex_not_given_is_reported_and_kept(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, apex="/")
         store = self.prepare(tree)
         assert len(store) == len(self.clips)
@@ -257,7 +259,7 @@ class SourceCase(TreeCase):
         assert warning["row"] == len(self.sheet([])) + 1
         assert "no apex" in warning["reason"]
 
-    def test_unreadable_au_cell_is_told_and_kept(self, tree: FakeTree) -> None:
+    def test_unreadable_au_cell_is_reported_and_kept(self, tree: FakeTree) -> None:
         self.rewrite_table(tree, clip=1, aus="4+xyz9")
         store = self.prepare(tree)
         assert store.clips[1].aus == "4+xyz9"

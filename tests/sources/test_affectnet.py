@@ -103,7 +103,7 @@ def _spoil(root: Path, row: int = 0, **changes: object) -> None:
 
 
 def _assert_lost(scan: Scan, file: str, reason: str, row: int | None = None) -> None:
-    """One fatal problem, which costs the first image."""
+    """One fatal problem, by which the first image is lost."""
     (problem,) = [problem for problem in scan.problems if problem.fatal]
     assert (problem.file, problem.row) == (file, row)
     assert re.search(reason, problem.reason), problem.reason
@@ -170,7 +170,7 @@ def test_a_half_alone(lists: Path) -> None:
 
 def test_missing_image(lists: Path) -> None:
     (lists / "Manually_Annotated_Images/103/aa.jpg").unlink()
-    _assert_lost(_scan(lists), "Manually_Annotated_Images/103/aa.jpg", "the tree has not")
+    _assert_lost(_scan(lists), "Manually_Annotated_Images/103/aa.jpg", "but not in the tree")
 
 
 def test_images_without_an_expression_need_not_be_there(lists: Path) -> None:
@@ -205,17 +205,17 @@ def test_row_twice(lists: Path) -> None:
     _spoil(lists, row=2, subDirectory_filePath="103/bb.jpg")
     (problem,) = [p for p in _scan(lists).problems if p.fatal]
     assert (problem.file, problem.row) == ("training.csv", 4)
-    assert problem.reason == "image 103/bb.jpg stands in row 3 already"
+    assert problem.reason == "image 103/bb.jpg is already in row 3"
 
 
 def test_box_beside_the_image(lists: Path) -> None:
     _spoil(lists, face_x=30)
-    reason = r"box \(30, 3, 50, 21\) lies outside of the image's 30x24"
+    reason = r"box \(30, 3, 50, 21\) lies outside the image of 30x24"
     _assert_lost(_scan(lists), "Manually_Annotated_Images/103/aa.jpg", reason)
 
 
 @pytest.mark.parametrize("points", ["", "1;2;3", "x;1", ";".join(["nan"] * 136)])
-def test_damaged_landmarks_are_told_and_not_invented(lists: Path, points: str) -> None:
+def test_damaged_landmarks_are_reported_and_not_invented(lists: Path, points: str) -> None:
     _spoil(lists, facial_landmarks=points)
     scan = _scan(lists)
     assert len(scan.clips) == 4
@@ -269,7 +269,7 @@ def test_two_images_to_an_annotation(arrays: Path) -> None:
     Image.new("RGB", SIZE).save(arrays / "train_set/images/0.png")
     scan = _scan(arrays)
     reasons = [p.reason for p in scan.problems if p.fatal]
-    assert reasons == ["there are 2 images to this annotation"] * 2
+    assert reasons == ["there are 2 images for this annotation"] * 2
     assert [files.clip.name for files in scan.clips] == ["train-10", "val-0"]
 
 

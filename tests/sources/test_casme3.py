@@ -47,7 +47,7 @@ class TestCASME3(SourceCase):
     def frame(self, clip: FakeClip, number: int, release: str) -> str:
         return str(number)
 
-    def test_an_apex_on_the_onset_is_told(self, tree: FakeTree) -> None:
+    def test_an_apex_on_the_onset_is_reported(self, tree: FakeTree) -> None:
         store = self.prepare(tree)
         told = {w["file"]: w["reason"] for w in store.meta["header"]["warnings"]}
         assert told == {
@@ -102,7 +102,7 @@ class TestCASME3(SourceCase):
         self.write_table(tree.root, self.clips[:-1])
         (problem,) = get_source("casme3").scan(tree.root).problems
         assert (problem.file, problem.fatal) == ("spNO.216/d_12", True)
-        assert "annotation table has not" in problem.reason
+        assert "but not in the annotation table" in problem.reason
 
 
 def _write_table(file: Path, rows: list[list[object]]) -> None:
@@ -185,7 +185,7 @@ def test_missing_depth_frame(depth_root: Path) -> None:
     assert problem.reason == "frame 22 of 20..23 missing"
 
 
-def test_depth_alone_is_no_colour(depth_root: Path) -> None:
+def test_depth_alone_is_not_colour(depth_root: Path) -> None:
     with pytest.raises(SourceError, match="no subject's folder with frames in color"):
         get_source("casme3").scan(depth_root)
 

@@ -85,7 +85,7 @@ def _scan(root: Path) -> Scan:
 
 
 def _assert_lost(scan: Scan, file: str, reason: str, lost: int = 0) -> None:
-    """One fatal problem, which costs one labelled sequence."""
+    """One fatal problem, by which one labelled sequence is lost."""
     (problem,) = [problem for problem in scan.problems if problem.fatal]
     assert problem.file == file
     assert re.search(reason, problem.reason), problem.reason
@@ -143,7 +143,7 @@ def test_without_landmarks(tree: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "  1.0 2.0\n" * 67, "1 2 3\n" * 68, "1 x\n" * 68, "nan 1\n"]
 )
-def test_damaged_landmarks_are_told_and_not_invented(tree: Path, content: str) -> None:
+def test_damaged_landmarks_are_reported_and_not_invented(tree: Path, content: str) -> None:
     file = tree / "Landmarks/S005/001/S005_001_00000002_landmarks.txt"
     file.write_text(content)
     scan = _scan(tree)
@@ -156,7 +156,7 @@ def test_damaged_landmarks_are_told_and_not_invented(tree: Path, content: str) -
     assert not problem.fatal
 
 
-def test_missing_landmarks_are_told_and_not_invented(tree: Path) -> None:
+def test_missing_landmarks_are_reported_and_not_invented(tree: Path) -> None:
     for number in (1, 4):
         (tree / f"Landmarks/S005/001/S005_001_{number:08d}_landmarks.txt").unlink()
     scan = _scan(tree)
@@ -179,7 +179,7 @@ def test_missing_peak(tree: Path) -> None:
     _assert_lost(_scan(tree), "cohn-kanade-images/S005/001", reason)
 
 
-def test_missing_first_frame_is_told(tree: Path) -> None:
+def test_missing_first_frame_is_reported(tree: Path) -> None:
     (tree / "cohn-kanade-images/S005/001/S005_001_00000001.png").unlink()
     scan = _scan(tree)
     assert (scan.clips[0].clip.onset, scan.clips[0].clip.num_frames) == (2, 4)
@@ -220,10 +220,10 @@ def test_frames_of_several_sizes(tree: Path) -> None:
         ("2.5", "code '2.5' is not"),
         ("", "code '' is not"),
         ("1\n2\n", "code '1 2' is not"),
-        ("anger", "no file of 1 numbers a line"),
-        ("1 2", "no file of 1 numbers a line"),
-        ("nan", "no file of 1 numbers a line"),
-        ("\xff", "no file of 1 numbers a line"),
+        ("anger", "not a file with 1 numbers per line"),
+        ("1 2", "not a file with 1 numbers per line"),
+        ("nan", "not a file with 1 numbers per line"),
+        ("\xff", "not a file with 1 numbers per line"),
     ],
 )
 def test_unknown_emotion(tree: Path, content: str, reason: str) -> None:
@@ -241,13 +241,13 @@ def test_two_emotions(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("4.0 6.0\n", "not one of 0 to 5"),
+        ("4.0 6.0\n", "not 0 to 5"),
         ("4.5 1.0\n", "not whole"),
-        ("4.0\n", "no file of 2 numbers a line"),
-        ("four 1\n", "no file of 2 numbers a line"),
+        ("4.0\n", "not a file with 2 numbers per line"),
+        ("four 1\n", "not a file with 2 numbers per line"),
     ],
 )
-def test_damaged_aus_are_told_and_not_invented(tree: Path, content: str, reason: str) -> None:
+def test_damaged_aus_are_reported_and_not_invented(tree: Path, content: str, reason: str) -> None:
     file = tree / "FACS/S005/001/S005_001_00000005_facs.txt"
     file.write_text(content)
     scan = _scan(tree)
@@ -258,7 +258,7 @@ def test_damaged_aus_are_told_and_not_invented(tree: Path, content: str, reason:
     assert not problem.fatal
 
 
-def test_an_au_that_facs_has_not_is_told_and_kept(tree: Path) -> None:
+def test_an_au_that_facs_does_not_have_is_reported_and_kept(tree: Path) -> None:
     (tree / "FACS/S005/001/S005_001_00000005_facs.txt").write_text("4 2\n3 1\n")
     scan = _scan(tree)
     assert scan.clips[0].clip.aus == "4B+3A"

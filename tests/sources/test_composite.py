@@ -153,7 +153,7 @@ def test_the_raw_release_of_smic_lacks_seven(
         make_composite(place / "stores", place / "composite")
     text = str(caught.value)
     assert "smic: 157 clips (65/51/41 negative, positive, surprise) of 16 subjects" in text
-    assert "expected are 164 (70/51/43) of 16" in text
+    assert "expected: 164 (70/51/43) of 16" in text
     assert f"{', '.join(sorted(FURTHER))}: second or third" in text
     assert "mersynth prepare --source smic-further --out" in text
     assert f"{', '.join(sorted(NOWHERE))}: in no row of the table" in text
@@ -226,9 +226,9 @@ def test_every_gap_is_named(small: Path) -> None:
     with pytest.raises(StoreError, match="nothing was written") as caught:
         make_composite(small / "stores", small / "new")
     for line in (
-        "casme2: 1 clips (1/0/0 negative, positive, surprise) of 1 subjects; expected are 145 "
+        "casme2: 1 clips (1/0/0 negative, positive, surprise) of 1 subjects; expected: 145 "
         "(88/32/25) of 24",
-        "samm: 1 clips (1/0/0 negative, positive, surprise) of 1 subjects; expected are 133 "
+        "samm: 1 clips (1/0/0 negative, positive, surprise) of 1 subjects; expected: 133 "
         "(92/26/15) of 28",
     ):
         assert line in str(caught.value)
@@ -257,7 +257,7 @@ def test_default_places(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_store_names_its_command(small: Path) -> None:
     folder = small / "stores" / "smic"
     folder.rename(small / "elsewhere")
-    command = f"`mersynth prepare --source smic --out {folder}` makes it"
+    command = f"make it with `mersynth prepare --source smic --out {folder}`"
     with pytest.raises(StoreError, match=re.escape(command)):
         make_composite(small / "stores", small / "new", skip_bad=True)
 

@@ -64,7 +64,8 @@ def test_named_files_need_no_folder(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "the file is empty"), (b"RIFF", "no frame of the video")]
+    ("content", "reason"),
+    [(b"", "the file is empty"), (b"RIFF", "no frame can be read; the file is")],
 )
 def test_video_without_a_frame(root: Path, tmp_path: Path, content: bytes, reason: str) -> None:
     (root / "broken.mp4").write_bytes(content)
@@ -79,7 +80,7 @@ def test_video_that_promises_more_than_it_holds(root: Path, tmp_path: Path) -> N
     path.write_bytes(whole[: len(whole) // 2])
     store = prepare("folder", root, tmp_path / "s", image_size=8, geometry="crop")
     (warning,) = [w for w in store.meta["header"]["warnings"] if w["file"] == "long.avi"]
-    assert "of the 50 frames that it promises can be read" in warning["reason"]
+    assert "of the 50 frames that it declares can be read" in warning["reason"]
     (clip,) = [clip for clip in store.clips if clip.name == "long"]
     assert 1 < clip.num_frames < 50
 
@@ -87,7 +88,7 @@ def test_video_that_promises_more_than_it_holds(root: Path, tmp_path: Path) -> N
 def test_files_of_one_name(root: Path) -> None:
     Image.new("RGB", (40, 60)).save(root / "anna.jpg")
     (problem,) = fatal(Folder().scan(root))
-    assert str(problem) == "anna.png: anna.jpg has the same name; give each a name of its own"
+    assert str(problem) == "anna.png: anna.jpg has the same name; give them different names"
 
 
 def test_named_files_of_one_name(root: Path, tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_named_files_of_one_name(root: Path, tmp_path: Path) -> None:
     scan = Folder(images=[*both, both[0]]).scan(tmp_path)
     assert len(scan.clips) == 1
     (problem,) = scan.problems
-    assert str(problem) == f"{both[1]}: {both[0]} has the same name; give each a name of its own"
+    assert str(problem) == f"{both[1]}: {both[0]} has the same name; give them different names"
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_no_photo_vanishes(tmp_path: Path) -> None:
     with pytest.raises(PrepareError, match="problems: 3; nothing was written") as caught:
         prepare("folder", root, tmp_path / "store", image_size=8, geometry="crop")
     told = str(caught.value)
-    assert "dido.heic: a HEIC image, which needs a further package (pip install pillow-" in told
+    assert "dido.heic: a HEIC image, which needs another package (pip install pillow-" in told
     assert "fay.jpg: the image is truncated or damaged (no known format)" in told
     assert "gil.jpg: the file is empty" in told
     store = prepare("folder", root, tmp_path / "s", image_size=8, geometry="crop", skip_bad=True)
@@ -139,7 +140,7 @@ def test_no_photo_vanishes(tmp_path: Path) -> None:
     ]
 
 
-def test_folders_that_are_not_read_are_told(root: Path) -> None:
+def test_folders_that_are_not_read_are_reported(root: Path) -> None:
     (root / "carla" / "2024").mkdir()
     Image.new("RGB", (4, 4)).save(root / "carla" / "2024" / "later.png")
     (root / "dora").mkdir()

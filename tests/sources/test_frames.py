@@ -112,7 +112,7 @@ def test_what_is_transparent_lies_on_white(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_a_file_of_several_images_is_no_frame(tmp_path: Path, form: str) -> None:
+def test_a_file_of_several_images_is_not_a_frame(tmp_path: Path, form: str) -> None:
     images = [Image.new("RGB", (8, 8), (value,) * 3) for value in (0, 90, 250)]
     images[0].save(tmp_path / "frame", form, save_all=True, append_images=images[1:])
     for read in (check_frame, read_frame):
@@ -120,9 +120,9 @@ def test_a_file_of_several_images_is_no_frame(tmp_path: Path, form: str) -> None
             read(tmp_path / "frame")
 
 
-def test_a_raw_file_is_no_preview(tmp_path: Path) -> None:
+def test_a_raw_file_is_not_a_preview(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "photo.NEF", "TIFF")
-    with pytest.raises(ValueError, match=r"raw file is not read; save it as \.jpg"):
+    with pytest.raises(ValueError, match=r"raw files of cameras cannot be read; save it as \.jpg"):
         check_frame(tmp_path / "photo.NEF")
 
 

@@ -74,7 +74,7 @@ class TestMMEW(SourceCase):
 
     def test_a_clip_twice(self, tree: FakeTree) -> None:
         (tree.root / "Micro_Expression/anger/S03-01-002").mkdir(parents=True)
-        with pytest.raises(SourceError, match="S03-01-002 is there twice"):
+        with pytest.raises(SourceError, match="S03-01-002 exists twice"):
             get_source("mmew").scan(tree.root)
 
     def test_mixed_releases(self, tree: FakeTree) -> None:
@@ -158,7 +158,7 @@ def test_macro_expression_twice(root: Path, place: str) -> None:
     file = root / "Macro_Expression/S01" / place
     file.parent.mkdir(exist_ok=True)
     Image.new("RGB", (32, 18)).save(file)
-    reason = "there twice, also as Macro_Expression/S01/anger/S01-07-001.jpg"
+    reason = "the image exists twice, also as Macro_Expression/S01/anger/S01-07-001.jpg"
     _assert_lost(_scan(root), file.relative_to(root).as_posix(), reason, lost=[])
 
 

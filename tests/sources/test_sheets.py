@@ -99,14 +99,14 @@ def test_a_formula_without_its_value_is_not_an_empty_cell(tmp_path: Path) -> Non
 def test_a_quote_out_of_place_swallows_no_rows(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('filename,onsetframe\na,1\nb,"2\nc,3\n')
     with pytest.raises(
-        SourceError, match=r"t\.csv is not a readable \.csv table: behind row 2: .*quo"
+        SourceError, match=r"t\.csv is not a readable \.csv table: after row 2: .*quo"
     ):
         read(tmp_path / "t.csv")
 
 
 def test_an_old_workbook_is_called_one(tmp_path: Path) -> None:
     (tmp_path / "t.xlsx").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
-    with pytest.raises(SourceError, match=r"is an \.xls table under this name, or has a password"):
+    with pytest.raises(SourceError, match=r"is a renamed \.xls table, or has a password"):
         read(tmp_path / "t.xlsx")
 
 

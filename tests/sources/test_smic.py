@@ -78,7 +78,7 @@ class TestSMIC(TreeCase):
         assert [clip.emotion for clip in store.clips] == ["negative", "positive", "surprise"]
         (warning,) = store.meta["header"]["warnings"]
         assert warning["row"] == 3
-        assert "is called negative, its name says positive" in warning["reason"]
+        assert "is labelled negative, its name says positive" in warning["reason"]
 
     def test_the_table_may_lie_beside_the_subjects(self, tree: FakeTree) -> None:
         tree.table.rename(tree.root / "HS" / TABLE)
@@ -91,7 +91,7 @@ class TestSMIC(TreeCase):
         assert counts == {"negative": 65, "positive": 51, "surprise": 41}
         told = [(warning["row"], warning["reason"]) for warning in store.meta["header"]["warnings"]]
         assert [row for row, _ in told] == [38, 74]
-        assert "s18_sur_03 is called negative" in told[0][1]
+        assert "s18_sur_03 is labelled negative" in told[0][1]
         assert "lies outside of FirstF..LastF 650000..650699" in told[1][1]
 
 
@@ -162,7 +162,7 @@ def test_a_folder_of_another_emotion(folders: Path) -> None:
     (clip,) = (clip for clip in store.clips if clip.name == "s03_sur_01")
     assert clip.emotion == "surprise"
     (warning,) = told_by_source(store)
-    assert "s03_sur_01 is called negative, its name says surprise" in warning["reason"]
+    assert "s03_sur_01 is labelled negative, its name says surprise" in warning["reason"]
 
 
 def test_both_trees_in_one_root(folders: Path) -> None:
@@ -219,7 +219,7 @@ def test_further_micro_expressions(tmp_path: Path) -> None:
     np.testing.assert_allclose(store[1].frames[:, 0, 0, 0], [40, 41, 42, 43, 44], atol=2)
     told = [(w["row"], w["reason"]) for w in store.meta["header"]["warnings"]]
     assert [row for row, _ in told] == [3, 4, 4]
-    assert "3 of s04_ne_07 is left out: 20..21 stands there already" in told[0][1]
+    assert "3 of s04_ne_07 is left out: 20..21 is already in the row" in told[0][1]
     assert "2 of s04_ne_08 is left out" in told[1][1]
     assert len(prepare("smic", root, tmp_path / "first", image_size=4, apex="annotated")) == 3
 

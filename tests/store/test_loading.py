@@ -69,7 +69,7 @@ def test_a_real_store_merged_with_a_synthetic_one(tmp_path: Path) -> None:
         header=header,
     )
     merge([made, other], tmp_path / "mixed")
-    with pytest.raises(ValueError, match=r"several schemes \(five, three\); name one"):
+    with pytest.raises(ValueError, match=r"several schemes \(five, three\); choose one"):
         mersynth.load_clips(tmp_path / "mixed")
 
 

@@ -1,4 +1,4 @@
-"""Spellings of one name: which look alike, where they stand, and what joining them does."""
+"""Spellings of one name: which look alike, where they occur, and what joining them does."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_names_of_different_ones(key: Callable[[str], str], names: list[str]) ->
     assert len({key(name) for name in names}) == len(names)
 
 
-def test_each_spelling_is_told_with_its_place() -> None:
+def test_each_spelling_is_reported_with_its_place() -> None:
     real = Named("real", [clip("samm/006"), clip("samm/007"), clip("smic/6")])
     made = clip("samm/8", template="samm/7/x", generator="g", unseen=("samm/6", "samm/9"))
     with pytest.raises(NamesError) as caught:
@@ -118,7 +118,7 @@ def test_same_joins_every_name_under_the_first_spelling() -> None:
 
 
 def test_a_generator_that_saw_the_other_spelling_has_seen_the_person() -> None:
-    """Of a store with both spellings, one was hidden from each generator and the other was not."""
+    """In a store with both spellings, only one was hidden from each generator."""
     half = [
         clip("samm/2", "a", generator="g0", unseen=("samm/1", "samm/3")),
         clip("samm/2", "b", generator="g1", unseen=("samm/01",)),
@@ -229,7 +229,7 @@ def test_generation_refuses_and_joins(store: ClipStore, tmp_path: Path) -> None:
     assert all(p != each.subject_id for p, each in zip(people, made.clips, strict=True))
 
 
-def test_worn_faces_meet_the_store(store: ClipStore, tmp_path: Path) -> None:
+def test_source_faces_are_reconciled_with_the_store(store: ClipStore, tmp_path: Path) -> None:
     real = write_tiny_store(tmp_path / "real", tiny_clips(subjects=3), measured=True)
     with pytest.raises(NamesError, match=r"'002' \(.*real, .*d\), '2' \(.*d\)"):
         generate(store=real.path, faces=store.path, out=tmp_path / "s", **WARP)
@@ -247,7 +247,7 @@ def test_training_knows_a_person_under_all_spellings(store: ClipStore, tmp_path:
         train(out=tmp_path / "g", names="distinct", resume=True, **ask)
 
 
-def test_a_generator_that_saw_a_person_by_another_name_is_no_stranger(
+def test_a_generator_that_saw_a_person_under_another_name_has_seen_them(
     store: ClipStore, tmp_path: Path
 ) -> None:
     """The checkpoint was trained on people who had lost their zeros."""
@@ -287,7 +287,7 @@ def test_export_quality_and_loading_join(
     assert data.subjects == ("samm/000", "samm/001", "samm/002")
 
 
-def test_preparing_tells_of_look_alikes(tmp_path: Path) -> None:
+def test_preparing_reports_look_alikes(tmp_path: Path) -> None:
     from PIL import Image
 
     root = tmp_path / "folder"

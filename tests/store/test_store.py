@@ -1,4 +1,4 @@
-"""ClipStore: what is written comes back, and what is broken is told."""
+"""ClipStore: what is written comes back, and damage is reported."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_merge_keeps_clips_and_headers(tmp_path: Path) -> None:
     assert merged.clips == tuple(clips)
     np.testing.assert_array_equal(merged[4].frames, parts[1][0].frames)
     assert [p["header"]["licence"] for p in merged.meta["header"]["parts"]] == ["none", "none"]
-    with pytest.raises(StoreError, match="comes twice"):
+    with pytest.raises(StoreError, match="occurs twice"):
         merge([parts[0], parts[0]], tmp_path / "twice")
     odd = write_tiny_store(tmp_path / "odd", clips[4:], image_size=16)
     with pytest.raises(StoreError, match=r"\[16, 32\]"):
@@ -132,7 +132,7 @@ def write(writer: StoreWriter, count: int) -> None:
 
 
 def test_writers_without_locks_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a file system that has none: what each writes is its own, and the store is whole."""
+    """As on a file system without locks: each writes its own files, and the store is complete."""
     monkeypatch.setattr("mersynth.store.writer.hold", lambda path: nullcontext())
     clips = tiny_clips(subjects=1)
     first = StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"})
@@ -167,7 +167,7 @@ def test_a_writing_that_was_taken_over_stops(
         assert (item.frames == value).all()
 
 
-def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
@@ -351,7 +351,7 @@ def test_synthetic_clips_are_not_taken_for_real_ones(tmp_path: Path) -> None:
         require_real(write_tiny_store(tmp_path / "mixed", clips))
 
 
-def test_wrong_folders_are_told_apart(tmp_path: Path) -> None:
+def test_wrong_folders_have_distinct_errors(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no store at .*none"):
         ClipStore.open(tmp_path / "none")
     (tmp_path / "empty").mkdir()

@@ -1,4 +1,4 @@
-"""The sides of AU intensities in a store, and stores that were made before there were any."""
+"""The sides of AU intensities in a store, and stores made before there were any."""
 
 from __future__ import annotations
 

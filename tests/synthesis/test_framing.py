@@ -1,4 +1,4 @@
-"""Generation where faces are framed otherwise than the whole head, or not alike."""
+"""Generation for other framings than the whole head, and for mixed ones."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_phantom_is_rendered_as_asked_for(
     assert "asked for: head (eyes at 0.345" in caplog.text
 
 
-def test_a_generator_for_another_framing_is_told(
+def test_a_generator_for_another_framing_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tight, head = store_of(tmp_path / "tight", TIGHT), store_of(tmp_path / "head", None)
@@ -81,7 +81,7 @@ def test_a_generator_for_another_framing_is_told(
     make(head, tmp_path / "b", **icgan)
     assert f"{head.path}: head (eyes at 0.345 of the height" in caplog.text
     assert "the generator: tight (eyes at 0.26 of the height" in caplog.text
-    assert "train one on this store" in caplog.text
+    assert "train a generator on this store" in caplog.text
 
     card = json.loads((tmp_path / "of_head" / CARD).read_text())
     del card["framing"]  # as the cards of before
@@ -112,6 +112,6 @@ def test_odd_numbers_are_refused(tmp_path: Path) -> None:
     store = store_of(tmp_path / "real", None)
     with pytest.raises(ValueError, match=r"framing.eyes must lie in 0.1..0.6, got 0.9"):
         make(store, tmp_path / "s", "framing.eyes=0.9")
-    with pytest.raises(ConfigError, match="allowed are auto, head, tight"):
+    with pytest.raises(ConfigError, match="the choices are auto, head, tight"):
         make(store, tmp_path / "s", "framing=wide")
     assert not (tmp_path / "s").exists()

@@ -55,7 +55,7 @@ def run(place: Path, out: Path, checkpoint: str = "one", **changes: object) -> C
 
 
 def test_a_clip_begins_with_the_face_as_it_is(place: Path, tmp_path: Path) -> None:
-    """Whatever the generator repaints of a face at rest; this one has seen a single step."""
+    """Even if the generator repaints a face at rest; this one was trained for one step."""
     real = ClipStore.open(place / "samm")
     onsets: dict[str, list[np.ndarray]] = {}
     for item in real:
@@ -66,7 +66,7 @@ def test_a_clip_begins_with_the_face_as_it_is(place: Path, tmp_path: Path) -> No
         assert not np.array_equal(item.frames[0], item.frames[2])
 
 
-def test_store_is_balanced_and_tells_its_provenance(place: Path, tmp_path: Path) -> None:
+def test_store_is_balanced_and_records_its_provenance(place: Path, tmp_path: Path) -> None:
     store = run(place, tmp_path / "s", seed=5)
     real = ClipStore.open(place / "samm")
     card = load_card(place / "one")
@@ -270,7 +270,7 @@ def test_damaged_generator_leaves_nothing(place: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["bad"]
 
 
-def test_synthetic_stores_are_no_input(place: Path, tmp_path: Path) -> None:
+def test_synthetic_stores_are_refused_as_input(place: Path, tmp_path: Path) -> None:
     made = run(place, tmp_path / "made")
     with pytest.raises(StoreError, match="holds synthetic clips"):
         run(place, tmp_path / "s", store=made.path)
@@ -300,7 +300,7 @@ def test_missing_things_name_the_command_that_makes_them(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"no source 'sam'; known: casme2, samm, .*, phantom"):
         generate(per_class=3, source="sam")
-    with pytest.raises(CheckpointError, match=r"`mersynth train --store \S+samm` makes it"):
+    with pytest.raises(CheckpointError, match=r"`mersynth train --store \S+samm` makes one"):
         generate(per_class=3, store=place / "samm")
     with pytest.raises(StoreError, match=r"`mersynth prepare --source samm` makes it"):
         generate(per_class=3, source="samm", checkpoint=place / "one")
@@ -329,7 +329,7 @@ def chosen(checkpoint: Path | None = None, source: str | None = "phantom") -> li
     return [generator.folder for generator in found]  # type: ignore[attr-defined]
 
 
-def test_only_a_whole_generator_takes_the_place_of_the_shipped_one(
+def test_only_a_complete_generator_replaces_the_shipped_one(
     place: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -341,12 +341,12 @@ def test_only_a_whole_generator_takes_the_place_of_the_shipped_one(
     (own / "logs").mkdir(parents=True)  # stopped before the first generator was stored
     assert chosen() == [SHIPPED]
     assert "no generator at checkpoints/phantom" in caplog.text
-    assert "Taking the shipped one" in caplog.text
+    assert "Using the shipped one" in caplog.text
     shutil.rmtree(own)
     begun(place, own)
     caplog.clear()
     assert chosen() == [SHIPPED]
-    assert "checkpoints/phantom has had 1 of 50 steps. Taking the shipped one" in caplog.text
+    assert "checkpoints/phantom has had 1 of 50 steps. Using the shipped one" in caplog.text
     assert chosen(own) == [own]  # asked for by name
     shutil.rmtree(own)
     shutil.copytree(place / "one", own)
@@ -364,7 +364,7 @@ def test_only_a_whole_generator_takes_the_place_of_the_shipped_one(
     with pytest.raises(CheckpointError, match="holds 1 of 2 generators"):
         chosen()
     (own / "group_0" / CARD).unlink()
-    with pytest.raises(CheckpointError, match="holds none of its generators yet"):
+    with pytest.raises(CheckpointError, match="has none of its generators yet"):
         chosen()
 
 
@@ -377,7 +377,7 @@ def test_a_training_that_was_stopped_is_used_where_nothing_else_is(
     monkeypatch.chdir(tmp_path)
     begun(place, Path("checkpoints/samm"))
     assert chosen(source="samm") == [Path("checkpoints/samm")]
-    assert "has had 1 of 50 steps; `mersynth train --resume` goes on" in caplog.text
+    assert "has only had 1 of 50 steps; `mersynth train --resume` continues" in caplog.text
 
 
 def test_a_folder_of_photos_alone_follows_the_phantom(
@@ -401,7 +401,7 @@ def test_a_folder_of_photos_alone_follows_the_phantom(
     assert store.meta["header"]["faces_store"]["checksum"] == ClipStore.open(kept).checksum
 
 
-def test_photos_are_prepared_once_and_what_cannot_be_worn_is_told(
+def test_photos_are_prepared_once_and_unusable_faces_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Clips of the form that moves faces of any size, as strong and as noisy as asked for."""
+"""Clips of the generator that moves faces of any size: requested strength and noise."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A generator that has learnt little, of stores of another size than the phantom's here."""
+    """A generator that has learned little, of stores of another size than the phantom's here."""
     folder = tmp_path_factory.mktemp("checkpoint")
     store = write_tiny_store(folder / "s", tiny_clips(subjects=2))
     quick = ["gan=tiny_motion", "steps=3", "true_frame_steps=3", "batch_size=2", "device=cpu"]
@@ -67,7 +67,7 @@ def test_faces_of_another_size_are_moved_as_strongly_as_asked(
         assert (c.frames == c.frames[:1]).all()  # nothing asked, nothing changed
 
 
-def test_frames_are_as_noisy_as_the_clip_whose_face_they_wear(
+def test_frames_are_as_noisy_as_the_clip_that_gives_the_face(
     real: ClipStore, checkpoint: Path, tmp_path: Path
 ) -> None:
     sizes = {item.clip.subject_id: camera_noise(item.frames) for item in real}

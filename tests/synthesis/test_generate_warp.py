@@ -1,4 +1,4 @@
-"""Generation by the AU warp: what it needs, what it says of its clips, and what it makes."""
+"""Generation by the AU warp: its requirements, provenance and clips."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_resuming_gives_the_same_store(
     assert run(real, tmp_path / "s", resume=True).checksum == whole.checksum
 
 
-def test_faces_of_another_size_are_worn(real: ClipStore, tmp_path: Path) -> None:
+def test_faces_of_another_size_are_used(real: ClipStore, tmp_path: Path) -> None:
     faces = write_tiny_store(
         tmp_path / "faces", tiny_clips(subjects=2), image_size=48, header={"source": "samm"}
     )

@@ -1,4 +1,4 @@
-"""Lending a head's motion: whose it may be, and what it does to a synthetic clip."""
+"""Transfer of head motion: from whom, and its effect on a synthetic clip."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ def _written(path: Path, item: StoredClip, frames: np.ndarray) -> ClipStore:
         return writer.finish()
 
 
-def test_a_head_moves_as_the_lenders_does(real: ClipStore, tmp_path: Path) -> None:
-    lender = real[0]
-    at = np.linspace(0, lender.clip.num_frames - 1, 6).round().astype(int)
-    lent = head_motion(lender.frames[at])
-    heads = HeadMotions(_written(tmp_path / "one", lender, np.array(lender.frames)))
+def test_a_head_moves_as_in_the_source_clip(real: ClipStore, tmp_path: Path) -> None:
+    source = real[0]
+    at = np.linspace(0, source.clip.num_frames - 1, 6).round().astype(int)
+    expected = head_motion(source.frames[at])
+    heads = HeadMotions(_written(tmp_path / "one", source, np.array(source.frames)))
     strengths = []
     for seed in range(8):
         frames = _still(real[7], 6)
-        moved = heads.lend(frames, [lender.clip.subject_id], np.random.default_rng(seed))
+        moved = heads.transfer(frames, [source.clip.subject_id], np.random.default_rng(seed))
         assert moved.shape == frames.shape
         assert torch.equal(moved[0], frames[0])
         seen = _seen(moved)
-        strengths.append(float((seen * lent).sum() / (lent**2).sum()))
+        strengths.append(float((seen * expected).sum() / (expected**2).sum()))
     assert min(np.abs(strengths)) > 0.4
     assert max(np.abs(strengths)) < 1.7
     assert min(strengths) < 0 < max(strengths)
@@ -66,26 +66,26 @@ def test_without_a_clip_that_moves_the_head_stays_still(real: ClipStore, tmp_pat
     frames, own = _still(real[0], 4), real[0].clip.subject_id
     photo = HeadMotions(_written(tmp_path / "photo", real[0], np.array(real[0].frames[:1])))
     for heads, people in ((photo, [own]), (HeadMotions(real), ["phantom/nobody"])):
-        assert heads.lend(frames, people, np.random.default_rng(0)) is frames
+        assert heads.transfer(frames, people, np.random.default_rng(0)) is frames
 
 
-def test_a_head_that_cannot_be_followed_is_told_of_once(
+def test_an_untrackable_head_is_reported_once(
     real: ClipStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     item = real[0]
     heads = HeadMotions(_written(tmp_path / "black", item, np.zeros_like(item.frames)))
     frames = _still(item, 4)
     for seed in range(2):
-        moved = heads.lend(frames, [item.clip.subject_id], np.random.default_rng(seed))
+        moved = heads.transfer(frames, [item.clip.subject_id], np.random.default_rng(seed))
         assert torch.allclose(moved, frames, atol=1e-5)
-    assert caplog.text.count(f"no head moves as in {item.clip.id}") == 1
+    assert caplog.text.count(f"the head motion of {item.clip.id} is not used") == 1
 
 
-def test_a_lender_of_few_frames_moves_a_head_smoothly(real: ClipStore, tmp_path: Path) -> None:
+def test_a_source_of_few_frames_moves_a_head_smoothly(real: ClipStore, tmp_path: Path) -> None:
     item = real[0]
     few = np.array(item.frames[[0, item.clip.num_frames // 2]])
     heads = HeadMotions(_written(tmp_path / "few", item, few))
-    moved = heads.lend(_still(item, 9), [item.clip.subject_id], np.random.default_rng(0))
+    moved = heads.transfer(_still(item, 9), [item.clip.subject_id], np.random.default_rng(0))
     places = _seen(moved)[:, 0]
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
     assert steps.max() < 3 * steps.mean()
@@ -100,14 +100,16 @@ def test_same_seed_same_heads(real: ClipStore, tmp_path: Path) -> None:
     assert other.checksum != moving[0].checksum
 
 
-def test_only_the_faces_and_the_curves_person_lend(real: ClipStore, tmp_path: Path) -> None:
-    """A person whose clips are torn away changes none but the clips that show or follow them."""
+def test_clips_depend_only_on_the_persons_of_face_and_curve(
+    real: ClipStore, tmp_path: Path
+) -> None:
+    """Removing a person's clips changes only the clips that show or follow that person."""
     other = real.subjects[0]
     path = tmp_path / "torn"
     with StoreWriter(path, real.clips, real.image_size, real.meta["header"]) as writer:
         for item in real:
             own = item.clip.subject_id == other
-            # The first frame, which may be worn, stays; the head jumps in all others.
+            # The first frame, which may give a face, stays; the head jumps in all others.
             frames = np.array(item.frames)
             frames[1:] = np.roll(frames[1:], 2, axis=2) if own else frames[1:]
             writer.add(frames, np.array(item.intensities), np.array(item.landmarks))
@@ -133,7 +135,7 @@ def test_heads_stay_still_where_that_is_asked_for(real: ClipStore, tmp_path: Pat
     moving = generate(out=tmp_path / "m", overrides=[quiet], **settings)
 
     def crown_changes(store: ClipStore) -> list[float]:
-        """How much the top of the head, which AUs hardly move, changes from the first frame."""
+        """How much the top of the head, which AUs hardly move, differs from the first frame."""
         tops = [item.frames[:, 2:7, 28:36].astype(float) for item in store]
         return [float(np.abs(top - top[:1]).mean()) for top in tops]
 

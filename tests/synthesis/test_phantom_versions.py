@@ -1,4 +1,4 @@
-"""Generators and stores that show different versions of the phantom are told apart."""
+"""Warnings about generators and stores that show different versions of the phantom."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def store_of(path: Path, version: int | None, source: str = "phantom") -> ClipSt
     return write_tiny_store(path, clips, measured=True, header=header)  # type: ignore[arg-type]
 
 
-def test_a_generator_of_another_version_is_told(
+def test_a_generator_of_another_version_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     now, before = store_of(tmp_path / "now", VERSION), store_of(tmp_path / "before", None)
@@ -49,13 +49,13 @@ def test_a_generator_of_another_version_is_told(
     assert TOLD not in caplog.text
     made = make(before, "d")
     assert f"{before.path}: version 1; the generator: version {VERSION}" in caplog.text
-    assert "render the store anew, or train one on it with `mersynth train`" in caplog.text
+    assert "render the store again, or train a generator on it with `mersynth train`" in caplog.text
     caplog.clear()
     open_stores(now.path, made.path)
     assert f"{now.path}: version {VERSION}; {made.path}: version 1" in caplog.text
 
 
-def test_cards_of_before_versions_were_recorded(tmp_path: Path) -> None:
+def test_cards_from_before_versions_were_recorded(tmp_path: Path) -> None:
     card = json.loads((SHIPPED / CARD).read_text())
     for people, version in ((["phantom/p000"], 1), (["samm/006"], None)):
         before = {k: v for k, v in card.items() if k != "phantom"} | {"training_subjects": people}

@@ -1,4 +1,4 @@
-"""The plan: balance over classes, subjects and templates, and nobody's own movement on a face."""
+"""The plan: balance over classes, subjects and templates; no face gets its own movement."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_others_have_no_prototype_to_fall_back_on() -> None:
         make_plan(clips, "five", 6, seed=0)
 
 
-def test_clips_that_show_no_condition_au_are_no_templates() -> None:
+def test_clips_that_show_no_condition_au_are_not_templates() -> None:
     clips = tiny_clips(subjects=4)
     silent = [dataclasses.replace(c, aus=a) for c, a in zip(clips, ("?", "38", ""), strict=False)]
     found = templates_of([*silent, *clips[3:]], "five")
@@ -135,7 +135,7 @@ def test_real_tables_give_balanced_plans(
         assert row.per_template[1] - row.per_template[0] <= 1
 
 
-def test_a_generator_that_may_use_no_face_is_told() -> None:
+def test_a_generator_that_may_use_no_face_is_reported() -> None:
     clips = tiny_clips(subjects=2)
-    with pytest.raises(ValueError, match="no face is left to wear"):
+    with pytest.raises(ValueError, match="no face is left"):
         make_plan(clips, "five", 2, seed=0, faces=[])

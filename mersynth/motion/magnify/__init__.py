@@ -1,7 +1,7 @@
 """Motion magnification: linear Eulerian (Wu et al. 2012) and learnt (MagNet, Oh et al. 2018).
 
-Both have one convention: **alpha is the ratio of the obtained motion to the true one**, so that
-``alpha=1`` changes nothing and ``alpha=4`` makes a motion of half a pixel one of two pixels. Wu
+Both share one convention: **alpha is the ratio of the obtained motion to the true one**, so that
+``alpha=1`` changes nothing and ``alpha=4`` turns a motion of half a pixel into two pixels. Wu
 et al. write ``(1 + alpha_Wu) * delta``, hence ``alpha = 1 + alpha_Wu``; MagNet's manipulator
 multiplies by ``alpha - 1``.
 """

@@ -1,4 +1,4 @@
-"""How much to magnify: the one convention of all magnification here."""
+"""The convention for alpha that all magnification here shares."""
 
 from __future__ import annotations
 

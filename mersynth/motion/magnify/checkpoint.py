@@ -1,4 +1,4 @@
-"""MagNet checkpoints: safetensors for the weights, ``magnet.json`` for what made them."""
+"""MagNet checkpoints: the weights as safetensors, and ``magnet.json`` about their training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).parents[2] / "checkpoints" / "magnet"
 
 
 class MagNetError(Exception):
-    """MagNet's weights are missing, damaged, or of another model."""
+    """MagNet's weights are missing, damaged, or belong to another model."""
 
 
 def load_magnet(path: str | Path | None = None) -> MagNet:
@@ -46,7 +46,7 @@ def load_magnet(path: str | Path | None = None) -> MagNet:
 
 
 def save_magnet(folder: Path, state: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
-    """Write weights in half precision and their card; the card last, so it names a whole file.
+    """Write weights in half precision, then their card, so that it names a complete file.
 
     Args:
         folder: made if missing.

@@ -1,8 +1,9 @@
 """Reads MagNet weights published in the layout of the PyTorch port that the field uses.
 
-That is github.com/ZhengPeng7/motion_magnification_learning-based. Against the authors' TensorFlow
-model the port has a manipulator kernel of 3 instead of 7 pixels, no convolution after the texture's
-upsampling, and multiplies by alpha, not by ``alpha - 1``; its colours are RGB in [-1, 1], as here.
+That is github.com/ZhengPeng7/motion_magnification_learning-based. Unlike the authors' TensorFlow
+model, the port has a manipulator kernel of 3 instead of 7 pixels, no convolution after the
+texture's upsampling, and multiplies by alpha, not by ``alpha - 1``; its colours are RGB in [-1, 1],
+as here.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _WRAPPER = "module."  # what DataParallel puts before every name
 def convert_published(state_dict: Mapping[str, Tensor]) -> MagNet:
     """A MagNet with the port's options and weights, in float32 and evaluation mode.
 
-    As its manipulator multiplies by alpha itself, ``alpha=1`` of such a model does not leave the
-    frame alone exactly; alpha otherwise means what its authors mean by it.
+    Because its manipulator multiplies by alpha itself, ``alpha=1`` does not leave the frame exactly
+    unchanged; otherwise alpha has its authors' meaning.
 
     Args:
         state_dict: the port's, with or without the ``module.`` that DataParallel adds.
@@ -34,8 +35,8 @@ def convert_published(state_dict: Mapping[str, Tensor]) -> MagNet:
     missing, unexpected = sorted(names.keys() - given), sorted(given.keys() - names)
     if missing or unexpected:
         raise ValueError(
-            f"no MagNet in the published PyTorch layout: missing are {missing or 'none'}, "
-            f"unexpected are {unexpected or 'none'}"
+            f"no MagNet in the published PyTorch layout: missing: {missing or 'none'}, "
+            f"unexpected: {unexpected or 'none'}"
         )
     ours = model.state_dict()
     for theirs, name in names.items():
@@ -49,7 +50,7 @@ def convert_published(state_dict: Mapping[str, Tensor]) -> MagNet:
 
 
 def is_published(state_dict: Mapping[str, Tensor]) -> bool:
-    """Whether some names are the port's, so that :func:`convert_published` is to be asked."""
+    """Whether some names are the port's, so that :func:`convert_published` applies."""
     theirs = {name for name, _ in _names()}
     return any(name.removeprefix(_WRAPPER) in theirs for name in state_dict)
 

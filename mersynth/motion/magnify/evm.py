@@ -7,7 +7,7 @@ first-order expansion makes that a larger displacement. Wu et al. write (eq. 3 t
              ~ f(x + (1 + alpha_Wu) * delta(t))
 
 The functions here take ``alpha = 1 + alpha_Wu``, the obtained motion over the true one. The
-expansion holds for wavelengths above a bound only (eq. 14)::
+expansion only holds for wavelengths above a bound (eq. 14)::
 
     alpha * delta < lambda / 8
 
@@ -37,7 +37,7 @@ def eulerian(
     wavelength: float = 16.0,
     levels: int | None = None,
 ) -> Tensor:
-    """Magnify what moves in clips within a band of temporal frequencies.
+    """Magnify motion in clips within a band of temporal frequencies.
 
     The temporal filter is an ideal band-pass on the cosine transform (DCT-II), that is, a Fourier
     transform of the clip followed by its mirror image: without delay, and without the jump from
@@ -50,15 +50,15 @@ def eulerian(
         alpha: number or (B,), obtained over true motion, 1 or more; 1 changes nothing.
         low: lowest frequency that is amplified, in Hz.
         high: highest frequency that is amplified, in Hz; at most ``fps / 2``.
-        fps: frames a second.
-        wavelength: lambda_c in pixels. Levels that hold this wavelength or longer ones get the
-            whole alpha; those below it less, in proportion, as the bound demands for
-            ``delta = lambda_c / (8 alpha)``. 0 gives all of them the whole alpha. A smaller value
-            moves more, and makes more of noise and of false edges; the default is the one that
-            came nearest to the truth on phantom faces of 128 pixels at alpha 2 to 4.
-        levels: levels of the pyramid; level l holds wavelengths of ``2^(l+1)`` to ``2^(l+2)``
-            pixels, mainly. What remains, longer waves, is left alone: light, mostly. None takes as
-            many as leave a residual of waves longer than half of the shorter side.
+        fps: frames per second.
+        wavelength: lambda_c in pixels. Levels that hold this wavelength or longer ones get the full
+            alpha; those below it proportionally less, as the bound demands for
+            ``delta = lambda_c / (8 alpha)``. 0 gives all of them the full alpha. A smaller value
+            moves more, but amplifies noise and false edges; the default came nearest to the truth
+            on phantom faces of 128 pixels at alpha 2 to 4.
+        levels: levels of the pyramid; level l mainly holds wavelengths of ``2^(l+1)`` to
+            ``2^(l+2)`` pixels. The residual of longer waves, mostly lighting, is not changed. None:
+            as many as leave a residual of waves longer than half of the shorter side.
 
     Returns:
         (B, T, C, H, W), clipped to [0, 1].
@@ -85,7 +85,7 @@ def eulerian_pair(
     wavelength: float = 16.0,
     levels: int | None = None,
 ) -> Tensor:
-    """Magnify the motion from onset to apex; their difference takes the filtered signal's place.
+    """Magnify the motion from onset to apex; their difference replaces the filtered signal.
 
     Args:
         onset: (B, C, H, W) in [0, 1], H and W at least 8 pixels.
@@ -165,7 +165,7 @@ def _band(count: int, low: float, high: float, fps: float) -> Tensor:
 
 
 def _cosine_basis(count: int) -> Tensor:
-    """Orthonormal DCT-II: (T, T), a row a frequency."""
+    """Orthonormal DCT-II: (T, T), one row per frequency."""
     k = torch.arange(count, dtype=torch.float64)[:, None]
     t = torch.arange(count, dtype=torch.float64)[None]
     basis = torch.cos(math.pi * k * (t + 0.5) / count) * math.sqrt(2 / count)

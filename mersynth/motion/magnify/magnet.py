@@ -24,7 +24,7 @@ _SMALLEST = 12  # the manipulator reflects 3 pixels at half, blocks 1 pixel at a
 class MagNet(nn.Module):
     """Magnify the motion between two frames.
 
-    Two frames at a time, hence no temporal filter: noise between them is magnified too.
+    It sees two frames at a time without a temporal filter: noise between them is magnified too.
 
     Args:
         manipulator_kernel: side of the manipulator's first kernel: 7 as published, 3 in the
@@ -37,7 +37,7 @@ class MagNet(nn.Module):
     Shape:
         - first, second: (B, 3, H, W) in [0, 1], H and W at least 12 pixels.
         - alpha: number or (B,).
-        - the answer: (B, 3, H, W) in [0, 1].
+        - output: (B, 3, H, W) in [0, 1].
 
     Example:
         >>> frames = torch.rand(2, 1, 3, 30, 34)
@@ -74,7 +74,7 @@ class MagNet(nn.Module):
         return ((magnified[..., :height, :width] + 1) / 2).clamp(0, 1)
 
     def reset_parameters(self) -> None:
-        """Draw the weights: He et al.'s, with residual branches that begin small."""
+        """Initialise the weights as He et al., with residual branches that start small."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -163,8 +163,8 @@ def magnify_clip(
             magnifies the velocity).
 
     Returns:
-        (B, T, 3, H, W) in [0, 1]. The first frame, which has nothing before it, does not move; but
-        like the others it is drawn by the decoder, so that a flow method compares like with like.
+        (B, T, 3, H, W) in [0, 1]. The first frame does not move, but it is also drawn by the
+        decoder, so that a flow method compares like with like.
 
     Raises:
         ValueError: if the clip's shape does not fit, alpha is below 1, or the reference unknown.
@@ -195,7 +195,7 @@ def _check_frames(first: Tensor, second: Tensor) -> None:
 
 
 def _conv(channels: int, following: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    # No bias, as published: what does not move adds nothing to the shape.
+    # No bias, as published: without motion nothing is added to the shape.
     return nn.Conv2d(
         channels, following, kernel, stride,
         padding=kernel // 2, padding_mode="reflect", bias=False,

@@ -1,8 +1,8 @@
-"""Training data of MagNet: frames with a small motion, and the truth with alpha times the motion.
+"""Training data for MagNet: frames with a small motion, and the truth with alpha times the motion.
 
-As in the paper (Oh et al. 2018, 4.1) objects move over a background by sub-pixel displacements.
-Here textures are procedural and fields analytic, so that the truth is drawn, not interpolated; the
-other half of the data are phantom faces whose AU intensities are multiplied by alpha.
+As in the paper (Oh et al. 2018, 4.1), objects move over a background by sub-pixel displacements.
+Here textures are procedural and fields analytic, so that the truth is rendered, not interpolated;
+the other half of the data are phantom faces whose AU intensities are multiplied by alpha.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 _SUPERSAMPLING = 2
 _ITERATIONS = 4
-# Fields that stretch by less than 1 are invertible; half of that leaves the fixed point fast.
+# Fields that stretch by less than 1 are invertible; with half of that the iteration converges fast.
 _STEEPEST = 0.5
 
 
@@ -37,7 +37,7 @@ class Pairs(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What the loss wants: :class:`Pairs` with camera noise and changed colours.
+    """Input of the loss: :class:`Pairs` with camera noise and changed colours.
 
     Attributes:
         first: (B, 3, H, W) in [0, 1], noisy.
@@ -57,7 +57,7 @@ class Batch(NamedTuple):
 def texture_pairs(
     count: int, size: int, largest_alpha: float, largest_motion: float, generator: torch.Generator
 ) -> Pairs:
-    """Procedural objects over procedural backgrounds, each moved by a smooth field of its own.
+    """Procedural objects over procedural backgrounds, each moved by its own smooth field.
 
     Args:
         count: number of pairs, B.
@@ -91,7 +91,7 @@ def texture_pairs(
 
 
 def perturb(pairs: Pairs, noise: float, colour: float, generator: torch.Generator) -> Batch:
-    """Add what cameras add: shot noise on the inputs, and other colours in the second frame.
+    """Add camera effects: shot noise on the inputs, and other colours in the second frame.
 
     Args:
         pairs: clean pairs.
@@ -130,7 +130,7 @@ def _spectral_noise(shape: tuple[int, ...], slope: Tensor, generator: torch.Gene
     frequency = (fx.square() + fy.square()).sqrt().clamp(min=1 / size)
     spectrum = torch.fft.rfft2(torch.randn(shape, generator=generator))
     spectrum = spectrum * frequency ** -slope[:, None, None, None]
-    # Nothing above a quarter of the sampling rate: frames half as large must not alias.
+    # Nothing above a quarter of the sampling rate, so that frames of half the size do not alias.
     noise = torch.fft.irfft2(spectrum * torch.exp(-((frequency / 0.22) ** 4)), s=(size, size))
     noise = noise - noise.mean((2, 3), keepdim=True)
     return noise / noise.std((2, 3), keepdim=True).clamp(min=1e-6)
@@ -181,7 +181,7 @@ def _field(count: int, size: int, generator: torch.Generator) -> Tensor:
 
 
 def _flatten(field: Tensor) -> Tensor:
-    """Scale fields (B, 2, H, W) down where they are too steep to be inverted."""
+    """Scale down fields (B, 2, H, W) that are too steep to be inverted."""
     steep = torch.maximum(field.diff(dim=2).abs().amax((1, 2, 3)),
                           field.diff(dim=3).abs().amax((1, 2, 3)))  # fmt: skip
     return field * (_STEEPEST / steep.clamp(min=_STEEPEST))[:, None, None, None]

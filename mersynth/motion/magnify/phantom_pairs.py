@@ -18,12 +18,12 @@ from mersynth.motion.magnify.pairs import Pairs
 from mersynth.phantom.render import PhantomRenderer
 from mersynth.phantom.subject import PhantomSubject
 
-#: An eye that closes hides and uncovers: no displacement field says what its frame shows.
+#: A closing eye hides and uncovers parts: no displacement field can describe that.
 MOVING_AUS = tuple(au for au in CONDITION_AUS if au != 43)
 
 
 def draw_peak(rng: np.random.Generator) -> np.ndarray:
-    """(20, 2) intensities of one to four AUs, now and then weaker on one side."""
+    """(20, 2) intensities of one to four AUs, sometimes weaker on one side."""
     count = rng.choice([1, 2, 3, 4], p=[0.3, 0.3, 0.25, 0.15])
     peak = np.zeros((len(CONDITION_AUS), 2), np.float32)
     for au in rng.choice(MOVING_AUS, count, replace=False):
@@ -42,15 +42,15 @@ def phantom_pairs(
     largest_alpha: float,
     seed: int,
 ) -> Pairs:
-    """Render pairs and cut a patch where something moves out of each.
+    """Render pairs and cut from each a patch where something moves.
 
     Args:
         subjects: numbers of the phantom subjects.
-        each: pairs of each subject; B is their product.
+        each: pairs per subject; B is ``len(subjects) * each``.
         size: side of the patches, in pixels.
-        image_sizes: sides of the whole frames, ``size`` at least; subjects take turns.
+        image_sizes: sides of the whole frames, at least ``size``; they alternate over subjects.
         largest_alpha: alpha is drawn log-uniformly from 1.2 to this.
-        seed: determines all that is drawn.
+        seed: of all random draws.
     """
     parts: list[Pairs] = []
     with logs.progress("rendering pairs", len(subjects), "subjects") as advance:
@@ -69,7 +69,7 @@ def _pair(
     alpha = float(np.exp(rng.uniform(np.log(1.2), np.log(largest_alpha))))
     share = torch.tensor([0.0, 1 / alpha, 1.0])
     peak = torch.from_numpy(draw_peak(rng))
-    # Every third head shifts too, in front of a room that stays.
+    # Every third head also shifts in front of a fixed room.
     shift = rng.normal(0, 0.012, 2) * (rng.random() < 1 / 3)
     pose = torch.tensor([*shift, 0, 0, 0], dtype=torch.float32)
     rendered = renderer.render(share[:, None, None] * peak, share[:, None] * pose, flow=True)
@@ -80,7 +80,7 @@ def _pair(
 
 
 def _moving_place(flow: Tensor, rng: np.random.Generator, size: int) -> tuple[int, int]:
-    """Top and left of a patch around a place that moves; one in seven lies anywhere."""
+    """Top and left of a patch around a place that moves; one in seven is anywhere."""
     length = flow.norm(dim=0).numpy()
     height, width = length.shape
     moving = length > (0.3 * length.max() if rng.random() > 1 / 7 else -1)

@@ -28,22 +28,22 @@ _STATE = "magnet-state.safetensors"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MagNetTraining:
-    """Choices of a training.
+    """Settings of a training.
 
     Attributes:
         steps: optimiser steps.
-        batch_size: pairs a step; half of them phantom faces.
+        batch_size: pairs per step; half of them phantom faces.
         size: side of the patches, in pixels.
         learning_rate: peak of the one-cycle schedule.
         warm_up: share of the steps in which the learning rate rises.
         weight_consistency: weight of texture and shape consistency (paper: 0.1).
-        weight_moving: weight of the error where something moves; not in the paper, whose training
-            is some hundred times longer: most pixels of a patch teach only to copy.
+        weight_moving: weight of the error where something moves, because most pixels of a patch
+            only teach copying; not in the paper, whose training is some hundred times longer.
         largest_alpha: largest alpha trained on.
         largest_motion: largest displacement in the truth of textures, in pixels.
         noise: see :func:`mersynth.motion.magnify.pairs.perturb`.
         colour: see :func:`mersynth.motion.magnify.pairs.perturb`.
-        ema_decay: decay of the weights' moving average, which is what is shipped.
+        ema_decay: decay of the weights' moving average, which is shipped.
         seed: determines weights and data.
         save_every: steps between saved states.
     """
@@ -91,10 +91,10 @@ def magnet_losses(model: MagNet, batch: Batch) -> dict[str, Tensor]:
 
 
 class MagNetTrainer:
-    """A model with its optimiser and moving average; goes on where a killed run stopped.
+    """A model with its optimiser and moving average; continues where a killed run stopped.
 
     Args:
-        settings: the choices.
+        settings: the settings.
         faces: pairs of phantom faces, uint8-like floats in [0, 1], to draw half of a batch from.
         folder: where the state is kept.
     """
@@ -134,7 +134,7 @@ class MagNetTrainer:
         return self.model.eval()
 
     def draw(self, step: int) -> Batch:
-        """The batch of a step: what it is depends on the seed and the step alone."""
+        """The batch of a step, which depends only on the seed and the step."""
         s = self.settings
         generator = torch.Generator().manual_seed((s.seed << 32) + step)
         textures = s.batch_size // 2
@@ -189,8 +189,8 @@ class MagNetTrainer:
             raise MagNetError(f"{error}; remove {self.folder} and train again") from error
         if metadata["settings"] != self._settings():
             raise MagNetError(
-                f"{path} was begun with {metadata['settings']}, now wanted are "
-                f"{self._settings()}; repeat those, or choose another folder"
+                f"{path} was begun with {metadata['settings']}, not with {self._settings()}; use "
+                "the former, or choose another folder"
             )
         self.model.load_state_dict(_under(tensors, "model/"))
         self.average = _under(tensors, "average/")

@@ -1,4 +1,4 @@
-"""What inputs are made of: a kind a function, registered by its module being imported."""
+"""The kinds of inputs, one function each; importing its module registers it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs that stand in for the apex frame in training: its neighbours, and itself magnified."""
+"""Inputs that replace the apex frame in training: its neighbours, and its magnification."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from recognizers.models.base import InputSpec
 def apex_neighbours(
     items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec
 ) -> Tensor:
-    """The frames next to the apex, as many before it as behind; at an end, the clip's last one.
+    """The frames next to the apex, as many before as after it; past an end, the clip's end frame.
 
     ``num_frames`` is even: of 4 the first is two frames before the apex.
     """
     assert spec.num_frames is not None
     if spec.num_frames % 2:
         raise ValueError(
-            f"apex_neighbours: num_frames must be even, as many before the apex as behind it, got "
+            f"apex_neighbours: num_frames must be even, as many before the apex as after it, got "
             f"{spec.num_frames}"
         )
     steps = np.arange(1, spec.num_frames // 2 + 1)

@@ -17,7 +17,7 @@ from recognizers.models.frl_dgt_regions import REGIONS, au_boxes, region_maps
 def au_regions(
     items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec
 ) -> Tensor:
-    """A map a region, 1 within its box, of the clip's first frame that has landmarks."""
+    """One map per region, 1 within its box, from the first frame that has landmarks."""
     boxes = []
     for item in items:
         known = np.isfinite(item.landmarks).all((1, 2))

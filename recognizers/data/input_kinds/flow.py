@@ -1,4 +1,4 @@
-"""Inputs that show the movement from onset to apex: optical flow and what is made of it."""
+"""Inputs that show the movement from onset to apex: optical flow and images made from it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def dynamic_image(
 def magnified_on_off(
     items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec
 ) -> Tensor:
-    """The dual branch's image (paper 000, 3.1.1), in [0, 1], for ``RegionReplacing`` an image.
+    """The dual branch's image (paper 000, 3.1.1), in [0, 1].
 
     The amplified apex frame in grey, then the magnitudes of the flow from onset to apex and from
     offset to apex (:func:`mersynth.motion.flow_images.on_apex_off_magnitudes`).

@@ -1,9 +1,9 @@
 """Inputs that show a clip's movement frame by frame: sequences of optical flow.
 
 A clip is interpolated to one frame more than the input has (:func:`mersynth.motion.tim.tim`, kept
-within the store as a feature). Frame ``t`` of the input shows TV-L1 flow to interpolated frame
+in the store as a feature). Frame ``t`` of the input shows TV-L1 flow to interpolated frame
 ``t + 1``: from the onset (``flow_...``), so that displacements grow towards the apex, or from the
-frame before (``step_flow_...``), so that they show speed.
+previous frame (``step_flow_...``), so that they show speed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def flow_clip(
 def step_flow_clip(
     items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec
 ) -> Tensor:
-    """Flow from the frame before, in pixels of the store's frames, to the right and down."""
+    """Flow from the previous frame, in pixels of the store's frames, to the right and down."""
     return _from_previous(_grey(features))
 
 
@@ -49,7 +49,7 @@ def step_flow_clip(
 def flow_strain_grey_clip(
     items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec
 ) -> Tensor:
-    """Flow from the onset, its optical strain, and the grey frame that it leads to."""
+    """Flow from the onset, its optical strain, and the grey frame that it points to."""
     grey = _grey(features)
     return _with_strain_and_grey(_from_onset(grey), grey)
 
@@ -58,7 +58,7 @@ def flow_strain_grey_clip(
 def step_flow_strain_grey_clip(
     items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec
 ) -> Tensor:
-    """Flow from the frame before, its optical strain, and the grey frame that it leads to."""
+    """Flow from the previous frame, its optical strain, and the grey frame that it points to."""
     grey = _grey(features)
     return _with_strain_and_grey(_from_previous(grey), grey)
 

@@ -1,7 +1,7 @@
 """Inputs that show optical flow as a picture in RGB, as NMER's network sees it.
 
-Hue is an angle: halfway between 0.95 and 0.05 lies 0, not 0.5. So a flow image that is to be
-resized, rotated or jittered is one in RGB.
+Hue is an angle: halfway between 0.95 and 0.05 lies 0, not 0.5. A flow image to be resized, rotated
+or jittered must therefore be in RGB.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from recognizers.data.input_kinds.registry import register_input
 from recognizers.models.base import InputSpec
 
 TARGET_MOTION = 0.01
-"""Motion that EMR brings micro-expressions to, as a share of the frames' side.
+"""Motion to which EMR magnifies micro-expressions, as a share of the frames' side.
 
 NMER's paper names none. Halfway to their apex, phantoms' macro-expressions move by 0.010 of the
 side at 128 pixels (median of 24), by 0.009 at 64 (:func:`mersynth.augment.apex_motion`).
 """
 
-_ALPHA_MAX = 4.0  # up to which the Eulerian magnification's wavelength is chosen
+_ALPHA_MAX = 4.0  # for which the Eulerian magnification's wavelength is chosen
 
 
 @register_input("flow_rgb", RGB, features=lambda spec: {"flow_hsv": {}})
@@ -45,9 +45,9 @@ def emr_flow_rgb(
 ) -> Tensor:
     """``flow_rgb`` after expression magnification and reduction (NMER, II.D).
 
-    Of a macro-expression (``Clip.strength``) the frame halfway from onset to apex stands for the
-    apex; the apex of a micro-expression that moves less than :data:`TARGET_MOTION` is magnified, by
-    the Eulerian method. A clip whose apex is its onset stays as it is.
+    A macro-expression (``Clip.strength``) gets the frame halfway from onset to apex as its apex;
+    the apex of a micro-expression that moves less than :data:`TARGET_MOTION` is magnified by the
+    Eulerian method. A clip whose apex is its onset is not changed.
     """
     onset, apex = _emr(items)
     return hsv_to_rgb(flow_to_hsv(farneback(onset, apex), apex))

@@ -17,7 +17,7 @@ RGB = ("red", "green", "blue")
 
 @register_input("clip", RGB, of_frames=True)
 def clip(items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec) -> Tensor:
-    """The nearest frames of even steps from onset to offset, as ``ClipDataset`` takes them."""
+    """The frames nearest to even steps from onset to offset, chosen as by ``ClipDataset``."""
     assert spec.num_frames is not None
     steps = [np.linspace(0, len(item.frames) - 1, spec.num_frames).round() for item in items]
     chosen = [item.frames[s.astype(int)] for item, s in zip(items, steps, strict=True)]
@@ -46,5 +46,5 @@ def apex(items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: Inpu
 def apex_minus_onset(
     items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec
 ) -> Tensor:
-    """The apex frame less the onset frame, in [-1, 1]."""
+    """The apex frame minus the onset frame, in [-1, 1]."""
     return apex(items, features, spec) - onset(items, features, spec)

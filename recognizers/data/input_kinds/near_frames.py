@@ -1,7 +1,7 @@
-"""Inputs that are frames near the onset or the apex, of which MMNet draws one when it trains.
+"""Inputs that are frames near the onset or the apex, from which MMNet draws one in training.
 
-Frame 0 of such a clip is the annotated onset or apex itself. Where a clip has fewer frames to offer
-than the spec asks for, they come again from the first on, so that each is drawn about as often.
+Frame 0 is the annotated onset or apex itself. If a clip has fewer frames than the spec asks for,
+they are repeated from the first on, so that each is drawn about equally often.
 Every frame near the onset lies before every frame near the apex, unless a clip's apex is its onset.
 """
 
@@ -33,7 +33,7 @@ def near_onset(
 def near_apex(
     items: Sequence[StoredClip], features: Mapping[str, Tensor], spec: InputSpec
 ) -> Tensor:
-    """The stored frames nearest to the apex, before it and behind it (MMNet, 3.2)."""
+    """The stored frames nearest to the apex, before and after it (MMNet, 3.2)."""
     places = []
     for item in items:
         apex = _apex(item)
@@ -63,7 +63,7 @@ def _apex(item: StoredClip) -> int:
 
 
 def _half(apex: int) -> int:
-    """How far from onset and apex frames may be taken so that these stay apart."""
+    """How far from onset and apex frames may be taken without overlap."""
     return max(0, (apex - 1) // 2)
 
 
@@ -72,19 +72,19 @@ def _reach(item: StoredClip) -> int:
 
 
 def _nearest(place: int, first: int, last: int) -> list[int]:
-    """The places first..last, the nearest first; of two as near the earlier one."""
+    """The positions first..last, the nearest first; of two equally near the earlier one."""
     return sorted(range(first, last + 1), key=lambda other: (abs(other - place), other))
 
 
 def _spread(place: int, reach: int, spec: InputSpec) -> list[int]:
-    """The places from one to ``reach`` further; evenly spread ones if the spec takes fewer."""
+    """The positions from ``place`` to ``reach`` further; evenly spaced if the spec takes fewer."""
     assert spec.num_frames is not None
     count = min(spec.num_frames, abs(reach) + 1)
     return [place + round(float(step)) for step in np.linspace(0, reach, count)]
 
 
 def _take(items: Sequence[StoredClip], spec: InputSpec, places: Sequence[Sequence[int]]) -> Tensor:
-    """(B, T, 3, H, W) of the first T places of each clip, again from the first on if too few."""
+    """(B, T, 3, H, W) of the first T positions of each clip, repeated if there are too few."""
     assert spec.num_frames is not None
     chosen = [np.resize(own[: spec.num_frames], spec.num_frames) for own in places]
     return to_float(np.stack([item.frames[rows] for item, rows in zip(items, chosen, strict=True)]))

@@ -14,12 +14,12 @@ from recognizers.models.base import InputSpec
 
 FeatureOptions = Mapping[str, Mapping[str, Any]]  # by the feature's name
 Build = Callable[[Sequence[StoredClip], Mapping[str, Tensor], InputSpec], Tensor]
-"""From B clips, their features (B, ...), the spec to (B, C, H, W) or (B, T, C, H, W), any size."""
+"""From B clips, their features (B, ...) and the spec to (B, [T,] C, H, W) of any size."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputKind:
-    """How an input is made, and what its spec must say; see :func:`register_input`."""
+    """How an input is made, and what its spec must contain; see :func:`register_input`."""
 
     build: Build
     channels: tuple[str, ...]
@@ -45,11 +45,12 @@ def register_input(
         channels: names of the channels that it makes, in their order.
         of_frames: whether it makes a clip (B, T, C, H, W); else an image (B, C, H, W).
         features: from the spec, the features of :data:`mersynth.features.kinds.FEATURES` that it
-            needs, a row a clip, each with the options that differ from ``configs/prepare.yaml``'s.
+            needs, with one row per clip, each with the options that differ from
+            ``configs/prepare.yaml``.
         needs: what a clip must have besides what the features need.
 
     Raises:
-        ValueError: if there is a kind of that name.
+        ValueError: if a kind of that name exists.
     """
 
     def register(build: Build) -> Build:

@@ -1,4 +1,4 @@
-"""Feature files: read as they are written, and refused where they do not fit."""
+"""Feature files: read as written, and refused if they do not fit."""
 
 from __future__ import annotations
 
@@ -109,11 +109,11 @@ def test_what_does_not_fit_is_refused(
 
 def test_several_files_name_their_databases(tmp_path: Path) -> None:
     path = write(tmp_path / "f.npz", dataset=None)
-    with pytest.raises(FeatureFileError, match=r"lacks the array 'dataset', by which people of"):
+    with pytest.raises(FeatureFileError, match=r"lacks the array 'dataset', which identifies"):
         read_features(path, {"flow_strain": SPEC}, alone=False)
 
 
-def test_arrays_that_nobody_reads_are_told(
+def test_arrays_that_are_not_read_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     read_features(write(tmp_path / "f.npz", datasets=["a"] * 30), {"flow_strain": SPEC})

@@ -80,7 +80,7 @@ def test_flow_from_the_frame_before_is_the_phantom_s_difference(
     store, _, true = frown
     flow = build(store, "step_flow_clip")
     torch.testing.assert_close(flow[0], build(store, "flow_clip")[0])
-    # Steps are small, so that where a step begins is about where the onset is.
+    # Steps are small, so that a step begins close to the onset.
     check_movement(flow.sum(0), true[-1])
     lengths = flow.norm(dim=1).mean((1, 2))
     assert lengths.max() < 1.5 * lengths.min()  # the frown grows evenly

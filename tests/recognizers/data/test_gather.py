@@ -1,4 +1,4 @@
-"""Clips of several stores that are learnt from together."""
+"""Clips of several stores, gathered for one run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPECS = {"image": InputSpec("apex", ("red", "green", "blue"), (32, 32))}
 
 
 @pytest.mark.parametrize("told", [False, True])
-def test_faces_that_are_framed_otherwise_are_told(
+def test_different_framings_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, told: bool
 ) -> None:
     framings = {"real": HEAD, "made": TIGHT if told else HEAD}
@@ -28,7 +28,7 @@ def test_faces_that_are_framed_otherwise_are_told(
     assert ("faces are not framed alike" in caplog.text) == told
 
 
-def test_phantoms_of_two_versions_are_told(
+def test_two_versions_of_the_phantom_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clips = [replace(clip, source="phantom", subject="p001") for clip in tiny_clips(subjects=1)]

@@ -127,7 +127,7 @@ def test_dual_branch_reads_the_magnified_frame_and_two_magnitudes(
     grey = np.clip(0.299 * red + 0.587 * green + 0.114 * blue, 0, 1)
     on_apex, off_apex = on_apex_off_magnitudes(onset, apex, offset)[0].numpy()
     by_hand = [cv2.resize(part, (size, size)) for part in (grey, on_apex, off_apex)]
-    # What moves just as much as the threshold may fall on either side, for batches round otherwise.
+    # A motion equal to the threshold may fall on either side: batches round differently.
     differs = (image[1] - torch.from_numpy(np.stack(by_hand))).abs() > 2e-3
     assert differs.float().mean() < 1e-3
     assert float(image[1, 1:].amax()) > 0.5
@@ -180,7 +180,7 @@ def test_clips_without_an_apex_are_left_out_with_one_warning(
         data = build_inputs(store, specs, "three", features=EULERIAN)
     said = [r.getMessage() for r in caplog.records if r.name == "recognizers.data.inputs"]
     assert len(said) == 1
-    assert "1 of 4 clips are left out, for they have no apex" in said[0]
+    assert "1 of 4 clips are left out, since they have no apex" in said[0]
     assert [clip.emotion for clip in data.clips] == ["anger", "happiness", "surprise"]
     assert data.label.tolist() == [0, 1, 2]
     assert len(data.au_set) == 3
@@ -198,7 +198,7 @@ def test_a_still_picture_has_no_frames_between(
     with caplog.at_level(logging.WARNING, "recognizers"):
         data = build_inputs(store, {"clip": replace(CLIP, made_of="tim")}, "native")
     assert [clip.num_frames > 1 for clip in data.clips] == [True] * 3
-    assert "2 of 5 clips are left out, for they have no two frames; a single" in caplog.text
+    assert "2 of 5 clips are left out, since they have no two frames; a single" in caplog.text
     assert "apex" not in caplog.text
     nearest = build_inputs(store, {"clip": CLIP}, "native").inputs["clip"]
     assert_close(nearest[0], nearest[0, :1].expand(16, 3, 32, 32), atol=0, rtol=0)
@@ -312,5 +312,5 @@ def test_a_kind_of_input_can_be_added_once(
 
     by_frame = {"intensity_change": {}}
     register_input("changes", ("red",), features=lambda spec: by_frame)(onset_red)
-    with pytest.raises(ValueError, match=r"intensity_change.* a row a frame"):
+    with pytest.raises(ValueError, match=r"intensity_change.* is per frame"):
         build_inputs(store, {"x": InputSpec("changes", ("red",), (SIZE, SIZE))}, "three")

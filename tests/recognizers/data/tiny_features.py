@@ -1,4 +1,4 @@
-"""Feature files of a few people, whose classes a shallow network tells apart in seconds."""
+"""Feature files of a few people, whose classes a shallow network learns in seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def features(
 ) -> dict[str, np.ndarray]:
     """Arrays of a feature file: flow and strain of ``people`` with ``each`` clips of all classes.
 
-    A class moves a part of the face of its own; ``arrays`` adds to or replaces what is there, and
+    Each class moves its own part of the face; ``arrays`` adds to or replaces what is there, and
     None takes an array away.
     """
     rng = np.random.default_rng(seed)
@@ -47,7 +47,7 @@ def write(path: Path, **changes: Any) -> Path:
 
 
 def synthetic(path: Path, groups: list[list[str]], seed: int = 1, **changes: Any) -> Path:
-    """A feature file of clips that generators made: one a group of people whom it never saw.
+    """A feature file of synthetic clips: one generator per group of people whom it never saw.
 
     Faces and curves are those of the other people, as ``mersynth generate`` chooses them.
     """

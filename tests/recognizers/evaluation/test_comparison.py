@@ -27,7 +27,7 @@ RIGHT = [True] * 28 + [False] * 12
 
 
 def test_interval_of_accuracy_is_that_of_the_binomial():
-    """One clip a subject: the resampled accuracy is Binomial(S, share right) / S."""
+    """One clip per subject: the resampled accuracy is Binomial(S, share right) / S."""
     interval = bootstrap_subjects(right_or_wrong(RIGHT), "accuracy", samples=40_000)
     binomial = stats.binom(40, 0.7)
     assert interval.estimate == pytest.approx(0.7)
@@ -36,7 +36,7 @@ def test_interval_of_accuracy_is_that_of_the_binomial():
     assert (interval.subjects, interval.samples, interval.level) == (40, 40_000, 0.95)
 
 
-def test_more_clips_of_the_same_subjects_tell_nothing_new():
+def test_more_clips_of_the_same_subjects_add_no_evidence():
     one = bootstrap_subjects(right_or_wrong(RIGHT), "accuracy")
     ten = bootstrap_subjects(right_or_wrong(RIGHT, clips_each=10), "accuracy")
     assert (ten.low, ten.high) == pytest.approx((one.low, one.high))
@@ -189,7 +189,7 @@ def test_runs_on_other_clips_are_refused_by_name():
     other = Predictions(run.frame.assign(true="negative"), CLASSES)
     with pytest.raises(ValueError, match="disagree on the true label"):
         compare(run, other)
-    with pytest.raises(ValueError, match="other classes: negative, positive, surprise and negat"):
+    with pytest.raises(ValueError, match="different classes: negative, positive, surprise and neg"):
         compare(run, right_or_wrong(RIGHT))
 
 

@@ -74,7 +74,7 @@ def test_class_that_nobody_predicted_counts_zero():
 
 
 def test_metrics_are_pooled_and_not_averaged_over_folds():
-    """Two subjects, each with one class only: every fold is perfect or lost, the pool is not."""
+    """Two subjects, each with one class: every fold scores 1 or 0, the pool does not."""
     true = ["negative"] * 4 + ["positive"] * 2
     predicted = ["negative"] * 4 + ["negative", "positive"]
     subjects = ["001"] * 4 + ["002"] * 2

@@ -81,7 +81,7 @@ def test_frame_is_copied():
         (lambda f: f.assign(subject=None), "6 rows have an empty 'subject'"),
         (lambda f: f.assign(clip=""), "empty 'clip'"),
         (lambda f: f.assign(seed=0.5), "whole number, got 0.5"),
-        (lambda f: f.assign(seed="first"), "'seed' holds what is not a number"),
+        (lambda f: f.assign(seed="first"), "'seed' holds something that is not a number"),
         (lambda f: f.assign(p_positive=np.nan), "'p_positive' is nan for seed 0 samm/006/clip000"),
         (lambda f: f.assign(p_positive=1.5), r"p_positive must lie in \[0, 1\], got 1.5"),
         (lambda f: f.assign(p_positive=0.9), "add up to .* instead of 1; write softmax"),

@@ -21,7 +21,7 @@ def frame_of(
     datasets: Sequence[str] | None = None,
     classes: Sequence[str] = CLASSES,
 ) -> pd.DataFrame:
-    """A row a clip, clips numbered in their order; each prediction is 0.7 sure."""
+    """One row per clip, clips numbered in order; each prediction has probability 0.7."""
     rest = 0.3 / (len(classes) - 1)
     columns = {
         "seed": seed,

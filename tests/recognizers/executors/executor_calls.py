@@ -1,4 +1,4 @@
-"""What the tests of executors have done elsewhere: workers import these calls from here."""
+"""Calls for the tests of executors; workers import them from here."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def log(fold: int) -> int:
 
 
 def act(function: Any, *arguments: Any) -> Any:
-    """So that calls of one run do different things."""
+    """Different actions, by argument, for the calls of one run."""
     return function(*arguments)
 
 

@@ -1,4 +1,4 @@
-"""A call with torch, for tests of executors; workers that get none of it do not wait for torch."""
+"""A call with torch, for tests of executors; apart, since importing torch takes seconds."""
 
 from __future__ import annotations
 

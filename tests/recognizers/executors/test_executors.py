@@ -1,4 +1,4 @@
-"""Executors: the same calls here and in processes of this machine."""
+"""Executors: the same calls in this process and in others of this machine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TWO = {"name": "local", "workers": 2, "threads": 1}
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder for temporary files, of each test its own."""
+    """A separate folder for temporary files for each test."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

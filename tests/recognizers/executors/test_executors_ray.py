@@ -1,4 +1,4 @@
-"""The executor on Ray: the same calls as here."""
+"""The executor on Ray: the same calls as locally."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_ray_refuses_what_would_wait_for_ever(on_ray: Executor) -> None:
     ):
         pass
     with (
-        pytest.raises(ExecutorError, match="connected to Ray already, so not to 'auto'"),
+        pytest.raises(ExecutorError, match="already connected to Ray, but not to 'auto'"),
         make_executor({"name": "ray", "address": "auto"}),
     ):
         pass

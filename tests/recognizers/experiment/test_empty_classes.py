@@ -1,4 +1,4 @@
-"""Classes that no clip has: told wherever labels enter, and never a number too many."""
+"""Classes without clips: reported wherever labels are read, and left out of all figures."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_numbers_that_do_not_fit_are_refused(
 
 
 @pytest.mark.parametrize("role", ["real", "test", "mix", "pretrain"])
-def test_an_empty_class_of_a_file_is_told_in_every_role(
+def test_an_empty_class_of_a_file_is_reported_in_every_role(
     role: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     gap = write(tmp_path / "gap.npz", y=[0, 2] * 15, classes=None)
@@ -96,7 +96,7 @@ def test_an_empty_class_of_a_file_is_told_in_every_role(
     ]
 
 
-def test_an_empty_class_of_a_store_is_told(
+def test_an_empty_class_of_a_store_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = write_tiny_store(tmp_path / "s").path
@@ -134,7 +134,7 @@ def test_a_run_from_1_has_the_figures_of_one_from_0(
     assert json.loads((from_1 / "run.json").read_text())["first_label"] == 1
 
 
-def test_an_empty_class_is_no_part_of_the_figures(tmp_path: Path) -> None:
+def test_an_empty_class_is_not_part_of_the_figures(tmp_path: Path) -> None:
     path = write(tmp_path / "samm.npz", **FROM_1)
     scores = results(evaluate(request(path, SHORT, first_label=0), tmp_path / "r"))["strict"][
         "Full"

@@ -1,4 +1,4 @@
-"""Whole runs on small feature files: what is learned, kept and gone on with, by every split."""
+"""Whole runs on small feature files: what is learned, kept and resumed, by every split."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return evaluate(request(data, "model.training.epochs=8", seeds=2), out)
 
 
-def test_a_run_tells_all_of_itself(run: Path, data: Path) -> None:
+def test_a_run_records_everything_about_itself(run: Path, data: Path) -> None:
     told = results(run)
     assert (told["split"], told["protocol"], told["marked"]) == ("loso", "strict", [])
     assert told["seeds"] == [0, 1]
@@ -139,7 +139,7 @@ def test_another_run_is_not_overwritten(run: Path, data: Path, tmp_path: Path) -
         evaluate(changed, run)
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").write_text("dear")
-    with pytest.raises(RunError, match=r"letters is no run: it has no run\.json"):
+    with pytest.raises(RunError, match=r"letters is not a run: it has no run\.json"):
         evaluate(request(data), tmp_path / "letters")
 
 

@@ -1,4 +1,4 @@
-"""Runs that are refused: what cannot be run, what is damaged, and the message to each."""
+"""Runs that are refused: invalid requests and damaged files, with their messages."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.usefixtures("hear")
     ("changes", "options", "message"),
     [
         ({"subject": ["00"] * 30}, {}, r"needs clips of 2 or more people, got 1 \(samm/00\)"),
-        ({"y": [0] * 30}, {}, "fold samm/00 learns from clips of one class only"),
+        ({"y": [0] * 30}, {}, "fold samm/00 trains on clips of one class only"),
         (
             {},
             {"model": "ststnet_small"},
             "there is no model 'ststnet_small'; did you mean .*ststnet_tiny",
         ),
-        ({}, {"test": [Path("x.npz")]}, "needed by cross, and by it alone"),
+        ({}, {"test": [Path("x.npz")]}, "are for cross, which needs them"),
         ({}, {"seeds": 0}, "seeds must be 1 or more"),
         ({}, {"split": "loo"}, "split must be one of loso, lovo, cde, cross, fit, got 'loo'"),
         ({}, {"groups": 7}, r"number of groups must lie in 2\.\.6 \(the people\), got 7"),

@@ -1,4 +1,4 @@
-"""Whole runs that learn from synthetic clips, too: who may use which, and what tells of it."""
+"""Whole runs that also learn from synthetic clips: which fold may use which, as recorded."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ def test_published_habits_are_marked(
     told = results(run)
     assert told["headline"] == "oracle"
     assert told["marked"][0] == "epochs chosen on the tested clips"
-    assert "leaks let pass in 6 folds" in told["marked"][1]
+    assert "leaks allowed in 6 folds" in told["marked"][1]
     assert [group["clips"] for group in told["pretraining"]] == [27]  # one for all folds
     assert all(fold["leaks"] for fold in told["folds"])
-    assert "protocol paper: not stopped by this" in caplog.text
+    assert "protocol paper allows this" in caplog.text
     assert "chosen on the tested" in (run / "report.html").read_text()
 
 
@@ -110,7 +110,7 @@ def test_groups_follow_the_generators_of_clips_mixed_in(
 
 def test_synthetic_clips_of_unknown_origin_serve_nobody(data: Path, tmp_path: Path) -> None:
     seen = synthetic(tmp_path / "seen.npz", GROUPS, unseen=[""] * 27)
-    with pytest.raises(ValueError, match=r"none of the 27 clips to pretrain on may serve any of"):
+    with pytest.raises(ValueError, match=r"none of the 27 clips to pretrain on may be used"):
         evaluate(request(data, pretrain=[seen]), tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
@@ -118,13 +118,13 @@ def test_synthetic_clips_of_unknown_origin_serve_nobody(data: Path, tmp_path: Pa
 def test_a_leak_stops_the_run_before_it_begins(
     data: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Were the choice of clips wrong, the guard would tell."""
+    """If the choice of clips were wrong, the guard would raise an error."""
 
     def careless(clips: Any, people: Any) -> tuple[int, ...]:
         return tuple(range(len(clips)))
 
     monkeypatch.setattr("recognizers.folds.plan.usable_clips", careless)
-    with pytest.raises(LeakageError, match="fold samm/00 learned from what it must not") as caught:
+    with pytest.raises(LeakageError, match="fold samm/00 used clips that it must not") as caught:
         evaluate(request(data, mix=[made]), tmp_path / "r")
     assert {leak.kind for leak in caught.value.leaks} == {"synthetic clips"}
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""Whole runs in which a person, a clip or a data set goes by two names."""
+"""Whole runs in which a person, a clip or a data set has two names."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_joined_the_guard_keeps_the_person_out_of_the_fold(
 def test_apart_each_is_a_person(real: Path, other: Path, tmp_path: Path) -> None:
     run = evaluate(request(real, ONCE, mix=[other], names="distinct"), tmp_path / "d")
     assert [fold["mixed"] for fold in results(run)["folds"]] == [12, 12]
-    # a run that was stopped is gone on with by the same choice alone
+    # only the same choice continues a stopped run
     with pytest.raises(RunError, match=r"another run: .*names was 'distinct', is 'same'"):
         evaluate(request(real, ONCE, mix=[other], names="same"), run)
     with pytest.raises(NamesError):
@@ -155,8 +155,8 @@ def test_the_command(real: Path, other: Path, tmp_path: Path) -> None:
     assert results(tmp_path / "r")["names"] == "same"
 
 
-def test_runs_that_spell_clips_otherwise_are_told() -> None:
+def test_runs_that_spell_clips_differently_are_reported() -> None:
     one = {("samm", "006", "a"): "x", ("samm", "007", "b"): "x"}
     other = {("samm", "6", "a"): "x", ("samm", "007", "b"): "x"}
-    with pytest.raises(ValueError, match="1 of them differ by their spelling alone, as samm/006/a"):
+    with pytest.raises(ValueError, match="1 of them differ only in spelling, such as samm/006/a"):
         check_same_clips(one, other, ("the run", "the baseline"))

@@ -1,4 +1,4 @@
-"""Runs that take a second: what to ask for, and what they left in their folders."""
+"""Runs that take a second: their requests, and the contents of their folders."""
 
 from __future__ import annotations
 

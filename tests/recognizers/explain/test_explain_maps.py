@@ -1,4 +1,4 @@
-"""Maps of models: AU-CAM against its equations, Grad-CAM against closed forms, and the truth."""
+"""Maps of models: AU-CAM against its equations, Grad-CAM against closed forms, true motion."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _dual(options: tuple[tuple[str, object], ...]) -> DualBranch:
     torch.manual_seed(0)
     model = create_model("dual_branch", 3, **{"image_size": 96, **dict(options)})
     assert isinstance(model, DualBranch)
-    for module in model.modules():  # statistics as after a training, of which mistakes would show
+    for module in model.modules():  # statistics as after a training, which reveal mistakes
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
@@ -157,7 +157,7 @@ def test_au_cam_shines_where_the_features_come_from() -> None:
 
 
 class Signs(Recognizer):
-    """Tells whether an image is bright or dark by the mean of two maps, one a class."""
+    """Classifies bright and dark images by the means of two maps, one per class."""
 
     paper = "none"
     cam_layers = ("maps",)
@@ -230,7 +230,7 @@ def test_every_system_has_grad_cam_or_says_why_not(name: str) -> None:
     config = model_config(f"{name}_tiny")
     model = create_model(config["name"], 3, **config["options"]).eval()
     if model.fits_directly or name == "elrcn":
-        reason = "does not learn by them" if model.fits_directly else "its gradients pass"
+        reason = "does not learn by gradients" if model.fits_directly else "has no layer with a map"
         with pytest.raises(ValueError, match=reason):
             cam_layers(name, model)
         return

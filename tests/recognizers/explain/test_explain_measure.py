@@ -41,7 +41,7 @@ def test_figures_are_shares_of_clips_whose_movement_is_known(script: ModuleType)
     for key in ("share", "half", "highest"):
         np.testing.assert_array_equal(figures["au_cam"][key], 1)
     np.testing.assert_array_equal(figures["grad_cam"]["share"], 0)
-    # Of the second clip the moving half is empty, for the map looks at the other one alone.
+    # The second clip's moving half is empty, since the map covers only the other one.
     assert figures["grad_cam"]["half"][0] == 0
     assert np.isnan(figures["grad_cam"]["half"][1])
     area = 16 * 32 / (128 * 96)

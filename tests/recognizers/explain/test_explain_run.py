@@ -90,7 +90,7 @@ def weights_of(run: Path, fold: str) -> Path:
 
 
 def with_bare_weights(run: Path) -> Path:
-    """As runs were before recognizers had cards: a file of weights beside each fold's record."""
+    """A run from before recognizers had cards: a file of weights beside each fold's record."""
     for card in (run / "folds").glob("*/recognizer.json"):
         shutil.move(card.with_suffix(".safetensors"), card.parent.with_suffix(".safetensors"))
         shutil.rmtree(card.parent)
@@ -148,7 +148,7 @@ def test_some_clips_can_be_asked_for(mmnet: Path, tmp_path: Path) -> None:
     assert told(page).count("<code>samm/") == 2
     with pytest.raises(ValueError, match=r"samm/000/none are not tested.*dataset/subject/clip"):
         explain(mmnet, "grad-cam", clips=["samm/000/none"])
-    with pytest.raises(ValueError, match="name one at least"):
+    with pytest.raises(ValueError, match="give one or more"):
         explain(mmnet, "grad-cam", clips=[])
 
 
@@ -206,7 +206,7 @@ def test_tsne_keeps_clusters_apart() -> None:
 def test_inputs_of_bare_weights_are_scaled_as_the_fold_scaled_them(
     kind: str, data: Path, shallow: Path, tmp_path: Path
 ) -> None:
-    """A model that predicts otherwise than the run says is refused: this is what is tested."""
+    """A model whose predictions differ from the run's is refused."""
     made = synthetic(tmp_path / "made.npz", [["samm/00", "samm/01", "samm/02"], ["samm/03"]])
     other = write(tmp_path / "other.npz", people=2, seed=3, dataset=np.full(10, "smic"))
     changes: dict[str, dict[str, Any]] = {
@@ -230,7 +230,7 @@ def test_inputs_of_bare_weights_are_scaled_as_the_fold_scaled_them(
     assert found["map_grad_cam"].shape[1:] == (8, 8)
     if kind == "grouped":
         np.testing.assert_allclose(found["map_grad_cam"], of_cards, atol=1e-6)
-    assert "Feature files hold no frames" in told(page)
+    assert "Feature files have no frames" in told(page)
     assert ("Paper protocol" in told(page)) == (kind == "paper")
 
 
@@ -285,10 +285,10 @@ def test_data_that_are_not_the_runs_are_refused(
     place = Path(shutil.copy(data, tmp_path / "samm.npz"))
     run = evaluate(ask(place, "ststnet_tiny", *KEPT, *SHALLOW, groups=3), tmp_path / "run")
     write(place, seed=5)
-    with pytest.raises(RunError, match=r"samm\.npz has changed since .*run was made of it"):
+    with pytest.raises(RunError, match=r"samm\.npz has changed since .*run was made \(checksum"):
         explain(run, "grad-cam")
     place.unlink()
-    with pytest.raises(RunError, match=r"samm\.npz, which is not there \(seen from /"):
+    with pytest.raises(RunError, match=r"samm\.npz, which does not exist \(seen from /"):
         explain(run, "grad-cam")
     moved = copy(mmnet, tmp_path)
     another = write_tiny_store(tmp_path / "store", tiny_clips(subjects=3)).path
@@ -300,7 +300,7 @@ def test_data_that_are_not_the_runs_are_refused(
 
 
 def test_what_a_model_cannot_explain_is_refused(dual: Path, shallow: Path, mmnet: Path) -> None:
-    with pytest.raises(RunError, match="a run of mmnet; AU-CAM is of AU features as dual_branch"):
+    with pytest.raises(RunError, match="a run of mmnet; AU-CAM needs dual_branch"):
         explain(mmnet, "au-cam")
     with pytest.raises(RunError, match="a run of ststnet, which has no attention map"):
         explain(shallow, "attention")

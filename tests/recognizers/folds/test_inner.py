@@ -68,8 +68,8 @@ def test_inner_split_of_people_of_whom_none_can_be_spared(
     clips[3] = replace(clips[3], emotion="fear")
     inner = inner_split(loso(clips)[0], clips, 0.3, 0)
     assert (inner.train, inner.test) == ((1, 2), (3,))
-    assert "s/2 is set apart, so that fear is not learned" in caplog.text
-    with pytest.raises(ValueError, match=r"learns from one person only \(s/2\)"):
+    assert "s/2 is set apart, so fear is not learned" in caplog.text
+    with pytest.raises(ValueError, match=r"trains on one person only \(s/2\)"):
         inner_split(Fold("f", (3,), (0,)), clips, 0.3, 0)
     for share in (0.0, 0.6):
         with pytest.raises(ValueError, match=f"got {share}"):

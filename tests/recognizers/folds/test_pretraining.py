@@ -1,4 +1,4 @@
-"""Shared pretraining: K generators cost K pretrainings, and no fold learns what it must not."""
+"""Shared pretraining: K generators need K pretrainings, and no fold learns from forbidden clips."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_folds_without_a_usable_clip(caplog: pytest.LogCaptureFixture) -> None:
     assert groups[-1].clips == ()
     assert "2 of 10 folds may use no clip to pretrain on" in caplog.text
     assert "smic/000, smic/001" in caplog.text
-    with pytest.raises(ValueError, match=r"may serve any of the 2 folds.*--subject-groups"):
+    with pytest.raises(ValueError, match=r"may be used by any of the 2 folds.*--subject-groups"):
         pretraining_groups(loso(smic), smic, SYNTHETIC)
     with pytest.raises(ValueError, match=r"keep must lie above 0 and up to 1, got 0"):
         pretraining_groups(loso(REAL), REAL, SYNTHETIC, keep=0)

@@ -26,7 +26,7 @@ from tests.tiny_store import tiny_clips
 
 
 def synthetic_of(groups: list[list[str]], each: int = 3) -> list[Clip]:
-    """Clips of one generator a group, which never saw the group's people."""
+    """Clips of one generator per group, which never saw the group's people."""
     return [
         replace(clip("samm/face", f"{g}_{i}"), generator=f"g{g}", unseen=tuple(group))
         for g, group in enumerate(groups)
@@ -186,7 +186,7 @@ def test_a_class_that_a_fold_cannot_learn_is_named(caplog: pytest.LogCaptureFixt
         missing = missing_classes(loso(clips), labels)
     assert missing == {"samm/2": ("fear",), "samm/4": ("contempt",)}
     assert "samm/2 has no training clip of class fear; it tests fear" in caplog.text
-    with pytest.raises(ValueError, match=r"samm/2 learns from clips of one class only \(anger\)"):
+    with pytest.raises(ValueError, match=r"samm/2 trains on clips of one class only \(anger\)"):
         missing_classes(loso(clips[:3]), labels[:3])
 
 

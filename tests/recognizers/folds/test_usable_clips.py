@@ -1,4 +1,4 @@
-"""The rule for clips to learn from on random provenance, against the rule written anew."""
+"""The rule for usable clips on random provenance, against an independent implementation."""
 
 from __future__ import annotations
 

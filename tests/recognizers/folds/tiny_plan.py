@@ -1,4 +1,4 @@
-"""Real clips of eight people, and synthetic ones as a plan for four generators makes them."""
+"""Real clips of eight people, and synthetic ones from a plan for four generators."""
 
 from __future__ import annotations
 

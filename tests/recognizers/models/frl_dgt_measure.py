@@ -1,6 +1,6 @@
-"""How true FRL-DGT's learnt displacement is: DGM against the phantom's rendered flow.
+"""How accurate FRL-DGT's learned displacement is: DGM against the phantom's rendered flow.
 
-Of faces of 64 pixels that it had never seen, a DGM of widths 16, 32, 64 told, after 400 steps of
+On unseen faces of 64 pixels, a DGM of widths 16, 32, 64 found, after 400 steps of
 :func:`supervise` on 192 expressions, the direction of the true flow with a mean cosine of 0.68 (two
 seeds: 0.71, 0.66), to 0.71 pixels of a motion of 0.93; untrained, -0.04 and 0.93; TV-L1 0.85 and
 0.42; Farneback 0.76 and 0.50. That is what the slow test does.

@@ -1,4 +1,4 @@
-"""A handful of phantom clips to be learnt by heart, and what tests of models share."""
+"""A handful of phantom clips to be memorised, and other things that tests of models share."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def targets_for(model: Recognizer) -> dict[str, Tensor]:
 
 
 def without_gradient(model: nn.Module) -> list[str]:
-    """Names of trainable parameters that have no gradient, one of zeros, or one not finite."""
+    """Names of trainable parameters whose gradient is missing, zero or not finite."""
     return [
         name
         for name, p in model.named_parameters()
@@ -177,7 +177,7 @@ def without_gradient(model: nn.Module) -> list[str]:
     ]
 
 
-def learn_by_heart(
+def memorise(
     model: Any,
     inputs: dict[str, Tensor],
     steps: int,
@@ -185,15 +185,15 @@ def learn_by_heart(
     lead: float = 1.0,
     **targets: Tensor,
 ) -> list[int]:
-    """Train on ``LABELS`` with Adam, all at once, until each clip is told apart with a margin.
+    """Train on ``LABELS`` with Adam, all at once, until each clip is right with a margin.
 
     Rounding, and with it the number of threads and the processor, changes what a few steps learn:
     a test that asked for the right answers alone would pass by luck.
 
     Args:
-        model: a recognizer; what it has learnt stays in it.
+        model: a recognizer, which is left trained.
         inputs: of the six clips.
-        steps: at most; whether they are learnt is seen ten times on the way.
+        steps: largest number of steps; whether the clips are learned is checked ten times.
         lr: learning rate at the first step; it falls to a fiftieth at the last.
         lead: by which the logit of a clip's class leads all others.
         targets: what the loss needs besides the labels.

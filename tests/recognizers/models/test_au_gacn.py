@@ -16,7 +16,7 @@ from recognizers.models import Output
 from recognizers.models.au_gacn import AUGACN, CASME2_AUS
 from recognizers.models.au_graph import au_labels
 from tests.recognizers.models import handful
-from tests.recognizers.models.handful import LABELS, learn_by_heart, model_config, phantom_clips
+from tests.recognizers.models.handful import LABELS, memorise, model_config, phantom_clips
 
 NAN = float("nan")
 CELLS = ["6+12", "4+7", "1+2", "12", "4B+L9", "2 + 5A"]
@@ -125,7 +125,7 @@ def test_loss_by_hand() -> None:
     assert unknown.item() == pytest.approx(0.3 * l_me)
 
 
-def test_the_learnt_weight_of_the_au_loss_does_not_vanish() -> None:
+def test_the_learned_weight_of_the_au_loss_does_not_vanish() -> None:
     """Minimising over w alone leaves w = 1 / BCE, not 0."""
     model = tiny(2, aus=[1, 2], me_weight=0)
     logits = torch.tensor([[0.5, -1.0]])
@@ -187,7 +187,7 @@ def test_targets_that_do_not_fit_are_refused() -> None:
     model = tiny()
     output = model(clip=torch.rand(2, 16, 3, 32, 32))
     labels = torch.tensor([0, 1])
-    with pytest.raises(ValueError, match="besides the labels: aus; got nothing"):
+    with pytest.raises(ValueError, match=r"the loss of \w+ needs aus; got nothing"):
         model.loss(output, labels)
     with pytest.raises(ValueError, match=r"aus must be \(2, 19\) .*got \(2, 18\)"):
         model.loss(output, labels, aus=torch.zeros(2, 18))
@@ -204,13 +204,13 @@ def test_the_two_halves_of_a_clip_are_not_one() -> None:
     assert not torch.allclose(first, second)
 
 
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_clips_is_memorised() -> None:
     clips = phantom_clips(32, 16)
     model = tiny()
     model.see_training_fold(handful.CELLS)
     aus = au_labels(handful.CELLS, model.aus)
     first = model.loss(model(clip=clips), LABELS, aus=aus).item()
-    assert learn_by_heart(model, {"clip": clips}, steps=400, lr=5e-3, aus=aus) == LABELS.tolist()
+    assert memorise(model, {"clip": clips}, steps=400, lr=5e-3, aus=aus) == LABELS.tolist()
     output = model.eval()(clip=clips)
     assert model.loss(output, LABELS, aus=aus).item() < first / 4
     right = ((output.extras["au_logits"] > 0) == (aus == 1)).float().mean()

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 import recognizers
 from recognizers.models import Output, PublishedError, load_published
 from recognizers.models.capsulenet import CapsuleNet, ClassCapsules, PrimaryCapsules, squash
-from tests.recognizers.models.handful import LABELS, learn_by_heart, model_config, phantom_clips
+from tests.recognizers.models.handful import LABELS, memorise, model_config, phantom_clips
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def test_training_draws_any_of_the_frames_and_answers_are_about_the_apex() -> No
     seen: list[Tensor] = []
 
     class Drawn(Exception):
-        """What follows has no part in it."""
+        """Code after it does not matter."""
 
     def look(module: nn.Module, inputs: tuple[Tensor]) -> None:
         seen.append(inputs[0])
@@ -167,14 +167,14 @@ def test_margin_loss_by_hand() -> None:
     second = 0 + 0.5 * (0.4 - 0.01) ** 2 + 0
     loss = tiny().loss(output, torch.tensor([1, 0]))
     assert loss.item() == pytest.approx((first + second) / 2)
-    with pytest.raises(ValueError, match="besides the labels: nothing; got aus"):
+    with pytest.raises(ValueError, match=r"the loss of \w+ needs nothing; got aus"):
         tiny().loss(output, torch.tensor([1, 0]), aus=torch.zeros(2))
 
 
-def test_a_handful_of_phantom_apexes_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_apexes_is_memorised() -> None:
     apex = phantom_clips(40, 3)[:, 1]
     model = tiny()
-    assert learn_by_heart(model, {"apex": apex}, steps=50, lr=1e-3, lead=0.3) == LABELS.tolist()
+    assert memorise(model, {"apex": apex}, steps=50, lr=1e-3, lead=0.3) == LABELS.tolist()
 
 
 def test_the_smallest_frame_leaves_one_place() -> None:

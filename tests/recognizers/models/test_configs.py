@@ -1,4 +1,4 @@
-"""Every config of a system: its model is built, its training and augmentation are known."""
+"""Every config of a system: its model can be built, its training and augmentation are valid."""
 
 from __future__ import annotations
 

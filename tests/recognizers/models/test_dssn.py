@@ -13,7 +13,7 @@ from recognizers.models import create_model, describe
 from recognizers.models.dssn import DSSN
 from tests.recognizers.models.handful import (
     LABELS,
-    learn_by_heart,
+    memorise,
     model_config,
     phantom_flow,
     phantom_store,
@@ -60,7 +60,7 @@ def test_the_merger_joins_the_maps_of_both_streams(merger: str) -> None:
     torch.testing.assert_close(output.logits, logits)
 
 
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_clips_is_memorised() -> None:
     config = model_config("dssn_tiny")
     assert config["training"]["standardise"]
     model = DSSN(3, **config["options"])
@@ -68,7 +68,7 @@ def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
     length = flow_strain[:, :2].norm(dim=1, keepdim=True)
     inputs = {"flow_magnitude": torch.cat([flow_strain[:, :2], length], 1)}
     inputs["flow_strain"] = flow_strain
-    assert learn_by_heart(model, inputs, steps=50, lr=1e-4) == LABELS.tolist()
+    assert memorise(model, inputs, steps=50, lr=1e-4) == LABELS.tolist()
 
 
 def test_it_reads_a_store(tmp_path: Path) -> None:

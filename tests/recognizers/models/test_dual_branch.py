@@ -1,4 +1,4 @@
-"""The dual-branch model: what its branches see, what its parts learn from."""
+"""The dual-branch model: its branches' inputs, and the gradients of its parts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from recognizers.models.dual_branch_losses import au_similarity
 from tests.recognizers.models.handful import (
     CELLS,
     LABELS,
-    learn_by_heart,
     made,
+    memorise,
     model_config,
     model_configs,
 )
@@ -36,7 +36,7 @@ def small(**options: Any) -> DualBranch:
 
 
 def stirred(model: nn.Module) -> nn.Module:
-    """Attention starts with zeros and ones, of which mistakes would not show."""
+    """Attention starts with zeros and ones, which would hide mistakes."""
     for name, parameter in model.named_parameters():
         if "attention" in name or ".bn" in name:
             nn.init.normal_(parameter, mean=0.5)
@@ -156,7 +156,7 @@ def test_it_learns_a_handful_of_samples_by_heart() -> None:
     image = 0.2 * pictures(6)
     targets = {"class_weights": class_weights(LABELS), "au_set": au_sets(CELLS)}
     first = model.losses(model(image=image), LABELS, **targets)["wscl"].item()
-    assert learn_by_heart(model, {"image": image}, steps=40, lr=1e-3, **targets) == LABELS.tolist()
+    assert memorise(model, {"image": image}, steps=40, lr=1e-3, **targets) == LABELS.tolist()
     assert model.losses(model(image=image), LABELS, **targets)["wscl"].item() < 0.9 * first
 
 

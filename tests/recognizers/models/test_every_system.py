@@ -1,4 +1,4 @@
-"""What every system satisfies, at the sizes of its small config."""
+"""Properties of every system, at the sizes of its small config."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_it_trains_in_bfloat16(model: Recognizer) -> None:
 
 
 @of_every_system
-def test_its_state_holds_all_that_it_has_learnt(
+def test_its_state_holds_all_that_it_has_learned(
     model: Recognizer, request: pytest.FixtureRequest
 ) -> None:
     inputs = noise_for(model)

@@ -22,7 +22,7 @@ from tests.recognizers.models.frl_dgt_face import noise
 
 
 def stirred(module: nn.Module, seed: int = 2) -> nn.Module:
-    """Weights and statistics of which mistakes would show; in evaluation mode."""
+    """Weights and statistics that reveal mistakes; in evaluation mode."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in module.state_dict().items():
         if value.is_floating_point():

@@ -125,7 +125,7 @@ def test_regions_are_those_of_the_first_landmarks(
     store: ClipStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = build_inputs(store, {"r": InputSpec("au_regions", tuple(REGIONS), (96, 72))}, "three")
-    assert "1 of 4 clips are left out, for they have no landmarks" in caplog.text
+    assert "1 of 4 clips are left out, since they have no landmarks" in caplog.text
     assert data.inputs["r"].shape == (3, 9, 96, 72)
     for row, frame in ((0, 1), (1, 0), (2, 0)):
         points = store[row].landmarks[frame] + 0.5  # from pixels' centres to a share of the side

@@ -1,4 +1,4 @@
-"""LBP-TOP, against sampling a point at a time, scikit-image and the histograms of spotting."""
+"""LBP-TOP, against sampling point by point, scikit-image and the histograms of spotting."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from recognizers.models import InputSpec, create_model
 from recognizers.models.imagenet import STD
 from recognizers.models.mmnet import MMNet
 from recognizers.models.mmnet_layers import CABlock
-from tests.recognizers.models.handful import LABELS, learn_by_heart, model_config, phantom_clips
+from tests.recognizers.models.handful import LABELS, memorise, model_config, phantom_clips
 
 RGB = ("red", "green", "blue")
 
@@ -58,7 +58,7 @@ def test_shapes_of_the_paper() -> None:
 
 @torch.no_grad()
 def test_the_pc_module_adds_where_the_onset_shows_a_face() -> None:
-    """The main branch sees a difference alone: what onset and apex share comes from positions."""
+    """The main branch sees only a difference: what onset and apex share comes from positions."""
     onset, apex = (0.5 * windows()[name] for name in ("onset", "apex"))
     without = tiny(pc_module=False).eval()
     assert without.pc_module is None
@@ -110,7 +110,7 @@ def test_training_draws_one_of_the_frames_evaluation_takes_the_annotated_one() -
 
 
 def stored(path: Path, apexes: list[int], num_frames: int) -> ClipStore:
-    """Clips whose frames' grey level says which frame it is."""
+    """Clips whose frames' grey level is their number."""
     spec = clip_specs(subjects=1, counts={"anger": 1})[0]
     clips = [
         replace(spec.clip, name=f"c{i}", onset=0, apex=apex, offset=num_frames - 1)
@@ -174,8 +174,8 @@ def test_inputs_of_a_store_go_into_the_model(tmp_path: Path) -> None:
         assert model(**data.inputs).logits.shape == (2, 3)
 
 
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_clips_is_memorised() -> None:
     clips = phantom_clips(32, 9)
     inputs = {"onset": clips[:, [0, 1, 0, 1]], "apex": clips[:, [4, 3, 5, 3]]}
     lr = model_config("mmnet_tiny")["training"]["optimizer"]["lr"]
-    assert learn_by_heart(tiny(), inputs, 200, lr) == LABELS.tolist()
+    assert memorise(tiny(), inputs, 200, lr) == LABELS.tolist()

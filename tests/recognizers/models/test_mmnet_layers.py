@@ -28,7 +28,7 @@ def normed(x: np.ndarray, norm: nn.BatchNorm2d) -> np.ndarray:
 
 
 def convolved(x: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
-    """A loop over output pixels; half of the kernel is padding."""
+    """A loop over output pixels, padded by half of the kernel."""
     size = weight.shape[-1]
     padded = np.pad(x, ((0, 0), *[(size // 2, size // 2)] * 2))
     side = (x.shape[1] - 1) // stride + 1
@@ -163,4 +163,4 @@ def test_the_pc_module_keeps_each_pixel_in_its_place() -> None:
     assert differs[1:3, :2].all()
     assert not differs[:, 3].any()
     flat = module(torch.full_like(onset, 0.5))
-    assert flat.var((2, 3)).gt(0).all()  # a place shows where there is nothing to see
+    assert flat.var((2, 3)).gt(0).all()  # a position shows even where the frame is blank

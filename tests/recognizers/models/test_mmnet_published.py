@@ -56,7 +56,7 @@ def published_shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
 
 
 def left_over() -> dict[str, Tensor]:
-    """What the authors' class builds and its forward pass does not use."""
+    """Parameters that the authors' class has but its forward pass does not use."""
     tensors = {f"pos.1.{part}": torch.ones(512) for part in ("weight", "bias")}
     tensors |= {f"pos.1.{part}": torch.ones(512) for part in ("running_mean", "running_var")}
     return tensors | {

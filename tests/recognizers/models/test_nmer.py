@@ -17,7 +17,7 @@ from mersynth.motion.flow import farneback
 from mersynth.motion.flow_images import flow_to_hsv, hsv_to_rgb
 from recognizers.models import create_model, describe, load_published
 from recognizers.models.nmer import NMER, ReverseGradient
-from tests.recognizers.models.handful import DOMAIN, LABELS, learn_by_heart, made, phantom_clips
+from tests.recognizers.models.handful import DOMAIN, LABELS, made, memorise, phantom_clips
 
 SIZE = 64
 
@@ -55,7 +55,7 @@ def test_sizes_are_those_of_the_parts() -> None:
 
 
 @torch.no_grad()
-def test_each_half_is_pooled_by_itself_and_all_three_are_told() -> None:
+def test_each_half_is_pooled_separately_and_all_three_have_logits() -> None:
     model = create_model("nmer", 3).eval()
     image = torch.rand(2, 3, 224, 224)
     output = model(flow=image)
@@ -74,7 +74,7 @@ def test_each_half_is_pooled_by_itself_and_all_three_are_told() -> None:
 
 def test_the_loss_is_the_sum_of_the_means() -> None:
     model = small()
-    model(flow=pictures())  # so that there is something to reverse with
+    model(flow=pictures())  # so that there is a gradient to reverse
     output = model(flow=pictures())
     losses = model.losses(output, LABELS, domain=DOMAIN)
     expected = {}
@@ -152,7 +152,7 @@ def test_an_adversary_needs_the_domains(domain: Tensor | None) -> None:
     model = small()
     output = model(flow=pictures())
     targets = {} if domain is None else {"domain": domain}
-    with pytest.raises(ValueError, match=r"0 \(micro\) or 1 \(macro\) of each of the 6 samples"):
+    with pytest.raises(ValueError, match=r"0 \(micro\) or 1 \(macro\) for each of the 6 samples"):
         model.loss(output, LABELS, **targets)
 
 
@@ -178,11 +178,11 @@ def test_domains_become_alike() -> None:
     assert apart[1.0] < 0.5 * apart[0.0]
 
 
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_clips_is_memorised() -> None:
     clips = phantom_clips(SIZE, 3)
     onset, apex = clips[:, 0], clips[:, 1]
     flow = hsv_to_rgb(flow_to_hsv(farneback(onset, apex), apex))
-    told = learn_by_heart(small(), {"flow": flow}, steps=50, lr=1e-3, domain=DOMAIN)
+    told = memorise(small(), {"flow": flow}, steps=50, lr=1e-3, domain=DOMAIN)
     assert told == LABELS.tolist()
 
 

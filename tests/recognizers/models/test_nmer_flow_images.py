@@ -74,7 +74,7 @@ def opencv_flow_rgb(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
 
 
 def agree(image: Tensor, wanted: np.ndarray) -> bool:
-    """But for single pixels, whose flow rounding changes; the longest scales the whole image."""
+    """Whether flow images agree, except at single pixels, where rounding changes the flow."""
     other = torch.from_numpy(wanted)
     scale = (image * other).sum() / (other * other).sum()
     alike = (image - scale * other).abs().gt(0.02).float().mean() < 0.01

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recognizers.models import create_model, describe
-from tests.recognizers.models.handful import LABELS, learn_by_heart, model_config, phantom_flow
+from tests.recognizers.models.handful import LABELS, memorise, model_config, phantom_flow
 
 
 @pytest.fixture(autouse=True)
@@ -69,9 +69,9 @@ def test_each_stream_sees_its_own_direction() -> None:
     assert gradient[:, 1].abs().max() == 0
 
 
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_clips_is_memorised() -> None:
     config = model_config("off_apexnet_tiny")
     assert config["training"]["standardise"]
     model = create_model("off_apexnet", 3, **config["options"])
     inputs = {"flow": phantom_flow(28)[:, :2]}
-    assert learn_by_heart(model, inputs, steps=200, lr=1e-2) == LABELS.tolist()
+    assert memorise(model, inputs, steps=200, lr=1e-2) == LABELS.tolist()

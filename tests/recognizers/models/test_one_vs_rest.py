@@ -1,4 +1,4 @@
-"""Support vector machines: scikit-learn's own kernels and calibration by hand say the same."""
+"""Support vector machines against scikit-learn's own kernels and calibration by hand."""
 
 from __future__ import annotations
 

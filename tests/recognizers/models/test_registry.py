@@ -117,7 +117,7 @@ def test_register_refuses_what_is_taken_or_no_model(toy: type[Toy]) -> None:
     assert "other" not in recognizers.list_models()
 
 
-def test_wrong_names_and_options_are_told_with_those_allowed(toy: type[Toy]) -> None:
+def test_wrong_names_and_options_are_reported_with_those_allowed(toy: type[Toy]) -> None:
     with pytest.raises(ValueError, match=r"no model 'tyo'; known: au_gacn, .*toy"):
         recognizers.create_model("tyo", 3)
     with pytest.raises(ValueError, match="'toy' has no option widht, depth; allowed are width"):
@@ -163,7 +163,7 @@ def test_weights_of_another_model_are_refused(
         recognizers.load_published("toy", {k: v for k, v in state.items() if v is not None}, 3)
 
 
-def test_of_many_wrong_names_the_first_are_told(toy: type[Toy]) -> None:
+def test_of_many_wrong_names_the_first_are_reported(toy: type[Toy]) -> None:
     other = {f"layer{i}.weight": torch.ones(1) for i in range(5)}
     with pytest.raises(
         PublishedError,
@@ -173,7 +173,7 @@ def test_of_many_wrong_names_the_first_are_told(toy: type[Toy]) -> None:
         recognizers.load_published("toy", other, 3)
 
 
-def test_what_is_no_file_of_weights_is_refused(toy: type[Toy], tmp_path: Path) -> None:
+def test_a_file_without_weights_is_refused(toy: type[Toy], tmp_path: Path) -> None:
     text = tmp_path / "weights.pth"
     text.write_text("no weights")
     with pytest.raises(PublishedError, match=r"weights\.pth cannot be read as weights"):
@@ -183,7 +183,7 @@ def test_what_is_no_file_of_weights_is_refused(toy: type[Toy], tmp_path: Path) -
     with pytest.raises(PublishedError, match="found: 'epoch' is not a tensor"):
         recognizers.load_published("toy", {"epoch": 3}, 3)
     torch.save([1, 2], text)
-    with pytest.raises(PublishedError, match=r"expected tensors by name in .*, got list"):
+    with pytest.raises(PublishedError, match=r"expected named tensors in .*, got list"):
         recognizers.load_published("toy", text, 3)
     with pytest.raises(PublishedError, match="found: nothing"):
         recognizers.load_published("toy", {}, 3)
@@ -242,5 +242,5 @@ def test_the_loss_without_a_paper_s_own_is_the_mean_cross_entropy() -> None:
     loss = Toy(2).loss(output, torch.tensor([0, 1]))
     p = torch.tensor(3.0).exp() / (1 + torch.tensor(3.0).exp())
     assert loss == pytest.approx((torch.tensor(2.0).log() - p.log()).item() / 2)
-    with pytest.raises(ValueError, match="besides the labels: nothing; got aus"):
+    with pytest.raises(ValueError, match=r"the loss of \w+ needs nothing; got aus"):
         Toy(2).loss(output, torch.tensor([0, 1]), aus=torch.zeros(2, 3))

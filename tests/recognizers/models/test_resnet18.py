@@ -12,7 +12,7 @@ from torch import Tensor
 from recognizers.models import create_model, describe
 from recognizers.models.imagenet import MEAN, STD
 from recognizers.models.resnet18 import ResNet18
-from tests.recognizers.models.handful import LABELS, learn_by_heart, model_config, phantom_clips
+from tests.recognizers.models.handful import LABELS, memorise, model_config, phantom_clips
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +67,8 @@ def test_the_other_image_is_refused() -> None:
         ResNet18(3, image_size=32)(apex=torch.rand(1, 3, 32, 32))
 
 
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_clips_is_memorised() -> None:
     model = create_model("resnet18", 3, **model_config("resnet18_tiny")["options"])
     clips = phantom_clips(32, 3)
     inputs = {"apex_minus_onset": clips[:, 1] - clips[:, 0]}
-    assert learn_by_heart(model, inputs, steps=50, lr=1e-3) == LABELS.tolist()
+    assert memorise(model, inputs, steps=50, lr=1e-3) == LABELS.tolist()

@@ -18,7 +18,7 @@ from recognizers.models.shallow_alexnet import alexnet_trunk, trunk_side
 from recognizers.models.sssn import SSSN
 from tests.recognizers.models.handful import (
     LABELS,
-    learn_by_heart,
+    memorise,
     model_config,
     phantom_flow,
     phantom_store,
@@ -111,12 +111,12 @@ def test_random_weights_are_normal_by_the_number_of_inputs() -> None:
         assert not layer.bias.any()
 
 
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_clips_is_memorised() -> None:
     config = model_config("sssn_tiny")
     assert config["training"]["standardise"]
     model = SSSN(3, **{**config["options"], "image": "flow_strain"})
     inputs = {"flow_strain": phantom_flow(63)}
-    assert learn_by_heart(model, inputs, steps=50, lr=1e-4) == LABELS.tolist()
+    assert memorise(model, inputs, steps=50, lr=1e-4) == LABELS.tolist()
 
 
 @pytest.mark.parametrize("image", ["flow_magnitude", "flow_strain"])

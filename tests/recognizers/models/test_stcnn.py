@@ -15,7 +15,7 @@ from recognizers.models.stcnn import STCNN
 from tests.recognizers.models.handful import (
     LABELS,
     grey,
-    learn_by_heart,
+    memorise,
     model_config,
     phantom_clips,
 )
@@ -85,9 +85,9 @@ def test_dropout_is_where_the_paper_has_it() -> None:
         assert lost[name] == pytest.approx(0.5 + silent[name] / 2, abs=0.05), name
 
 
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_clips_is_memorised() -> None:
     clip = grey(phantom_clips(32, 18))
-    assert learn_by_heart(tiny(), {"clip": clip}, steps=400, lr=2e-3) == LABELS.tolist()
+    assert memorise(tiny(), {"clip": clip}, steps=400, lr=2e-3) == LABELS.tolist()
 
 
 def test_the_smallest_clip_leaves_something() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recognizers.models import PublishedError, create_model, describe, load_published
 from recognizers.models.ststnet import QuickDropout, STSTNet
-from tests.recognizers.models.handful import LABELS, learn_by_heart, model_config, phantom_flow
+from tests.recognizers.models.handful import LABELS, memorise, model_config, phantom_flow
 
 
 def published_weights(num_classes: int = 3) -> dict[str, Tensor]:
@@ -115,13 +115,13 @@ def test_weights_of_another_model_are_refused() -> None:
         load_published("ststnet", {**published_weights(), "conv4.weight": torch.ones(1)}, 3)
 
 
-def test_a_handful_of_phantom_clips_is_learnt_by_heart() -> None:
+def test_a_handful_of_phantom_clips_is_memorised() -> None:
     torch.manual_seed(0)
     config = model_config("ststnet_tiny")
     assert config["training"]["standardise"]
     model = create_model("ststnet", 3, **config["options"])
     inputs = {"flow_strain": phantom_flow(28)}
-    assert learn_by_heart(model, inputs, steps=200, lr=1e-2) == LABELS.tolist()
+    assert memorise(model, inputs, steps=200, lr=1e-2) == LABELS.tolist()
 
 
 def test_the_published_config_is_what_published_weights_need() -> None:

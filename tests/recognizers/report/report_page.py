@@ -1,4 +1,4 @@
-"""Pages of reports, taken apart into what a reader sees."""
+"""Pages of reports, parsed into what a reader sees."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VOID = {"meta", "link", "img", "br", "hr", "input"}
 class Page(HTMLParser):
     """A page's tags, and by section its text and the rows of its tables.
 
-    A section goes by its id, else by its number from 1; what stands in none goes by "".
+    A section's key is its id, else its number from 1; text outside of sections has the key "".
     """
 
     def __init__(self, path: Path) -> None:

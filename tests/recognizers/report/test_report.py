@@ -155,7 +155,7 @@ def test_every_section_with_figures_is_marked_under_the_paper_protocol(tmp_path)
     text = " ".join(page.sections[""].split())
     assert text.index("Oracle") < text.index("Strict")
     assert "Never used for choosing" not in page.text
-    assert "6 leaks let pass" in page.sections["guard"]
+    assert "6 leaks allowed" in page.sections["guard"]
     told = [row for row in page.rows["guard"] if "tested" in row[-1]]
     for fold, rows in (("casme2/001", told[:2]), ("casme2/002", told[2:])):
         assert rows == [
@@ -164,7 +164,7 @@ def test_every_section_with_figures_is_marked_under_the_paper_protocol(tmp_path)
         ]
 
 
-def test_what_was_pretrained_and_guarded_and_read_is_told(composite_page):
+def test_pretraining_guard_and_data_are_shown(composite_page):
     pretraining, guard = (composite_page.sections[name] for name in ("pretraining", "guard"))
     assert "Every fold started from one of these" in pretraining
     assert "stores/samm_synthetic" in pretraining

@@ -1,4 +1,4 @@
-"""Several runs side by side: their ranks and differences, on a page and in the terminal."""
+"""Comparison of several runs: their ranks and differences, on a page and in the terminal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_strict_runs_are_ranked_and_paper_ones_stand_apart(several):
     best, paper = ranking.ranked[0], ranking.apart[0]
     assert paper.figures["strict"]["uf1"].mean > best.figures["strict"]["uf1"].mean
     assert paper.headline == "oracle"
-    assert paper.marked == ("epochs chosen on the tested subjects", "6 leaks let pass")
+    assert paper.marked == ("epochs chosen on the tested subjects", "6 leaks allowed")
     assert paper.comparison is None
     assert ranking.baseline == str(several["first"])
     for entry in ranking.ranked:
@@ -64,7 +64,7 @@ def test_differences_are_to_the_first_run_and_only_on_the_same_clips(several):
     assert compare_runs([several["first"], several["better"]]).warnings == ()
 
 
-def test_comparison_page_tells_the_same(several, tmp_path):
+def test_comparison_page_shows_the_same(several, tmp_path):
     path = tmp_path / "new" / "folder" / "comparison.html"
     ranking = compare_runs(several.values(), path)
     page = Page(path)
@@ -77,7 +77,7 @@ def test_comparison_page_tells_the_same(several, tmp_path):
     assert f"not comparable: {ranking.ranked[1].incomparable}" in strict[2][5]
     assert "baseline" in strict[3][5]
     assert "paper" in apart[1][0]
-    assert "epochs chosen on the tested subjects; 6 leaks let pass" in apart[1][5]
+    assert "epochs chosen on the tested subjects; 6 leaks allowed" in apart[1][5]
     assert not {"script", "link", "img"} & page.tags.keys()
 
 
@@ -89,7 +89,7 @@ def printed(ranking) -> str:
     return console.export_text()
 
 
-def test_terminal_table_tells_the_same(several):
+def test_terminal_table_shows_the_same(several):
     ranking = compare_runs([several[name] for name in ("first", "better", "other", "paper")])
     text = printed(ranking)
     assert text == printed(ranking_table(ranking))
@@ -129,7 +129,7 @@ def test_runs_of_protocol_paper_alone_have_no_rank(several, tmp_path):
 
 
 def test_runs_must_be_named_and_named_once(several):
-    with pytest.raises(RunError, match="there is no run to compare"):
+    with pytest.raises(RunError, match="there is not a run to compare"):
         compare_runs([])
     with pytest.raises(RunError, match="is named twice"):
         compare_runs([several["first"], several["first"] / ".." / "first"])

@@ -1,4 +1,4 @@
-"""What is no whole run has no report, and a page that fails leaves nothing behind."""
+"""An incomplete run has no report, and a page that fails leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def spoil_predictions(run: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (shutil.rmtree, r"there is no folder .*run; name the folder of a run"),
+        (shutil.rmtree, r"there is no folder .*run; give the folder of a run"),
         (
             lambda run: (run / "results.json").unlink(),
             r"run holds 12 folds of a run that it does not name: it has no run\.json; choose",
@@ -96,7 +96,7 @@ def spoil_predictions(run: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_whole_run_is_refused(run, spoil, message):
+def test_an_incomplete_run_is_refused(run, spoil, message):
     spoil(run)
     with pytest.raises(RunError, match=message):
         write_report(run)

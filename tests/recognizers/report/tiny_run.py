@@ -1,4 +1,4 @@
-"""Folders of finished runs, made up: figures are those of the predictions, the rest invented."""
+"""Invented folders of finished runs: only their figures are computed, from the predictions."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def write_tiny_run(
         groups=groups,
         scheme="five",
         protocol="paper" if paper else "strict",
-        marked=("epochs chosen on the tested subjects", "6 leaks let pass") if paper else (),
+        marked=("epochs chosen on the tested subjects", "6 leaks allowed") if paper else (),
         model=ModelSummary(
             config=model,
             name="au_gacn",

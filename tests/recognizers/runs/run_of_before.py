@@ -1,4 +1,4 @@
-"""The folder of a run that was made before splits and protocols had these names, as it was."""
+"""The folder of a run made before splits and protocols had these names."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_damage_is_named_with_its_place(
     assert "remove it and repeat the command that made the run" in str(raised.value)
 
 
-def test_what_is_no_text_is_damaged(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "fold.json").write_bytes(b'{"fold": "\xff\xfe"}')
     with pytest.raises(RunError, match=r"fold\.json is damaged \(.*[Uu][Tt][Ff]-8"):
         read(tmp_path / "fold.json", FoldRecord)
@@ -167,7 +167,7 @@ def _stopped(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def test_an_interrupted_run_is_recognised_and_goes_on(stopped: Path, data: Path) -> None:
-    told = r"a run is not a finished run: .* 2 folds had ended, of 3 a seed; this goes on with it:"
+    told = r"a run is not a finished run: .* 2 folds had ended, of 3 per seed; this command conti"
     for look in (write_report, lambda run: compare_runs([run]), lambda run: explain(run, "tsne")):
         with pytest.raises(RunError, match=told) as raised:
             look(stopped)
@@ -199,5 +199,5 @@ def test_folds_without_the_file_that_names_their_run(stopped: Path, data: Path) 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(RunError, match=r"is no run: it has no run\.json; choose another folder"):
+    with pytest.raises(RunError, match=r"is not a run: it has no run\.json; choose another folder"):
         write_report(tmp_path)

@@ -1,4 +1,4 @@
-"""Runs that were made under older names: read, gone on with, explained."""
+"""Runs made with older names: read, resumed, explained."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_such_a_run_goes_on_without_training_anything_again(
     folds = {file: file.read_bytes() for file in (folder / "folds").iterdir()}
     old = read(folder / "results.json", Results)
     (folder / "results.json").unlink()
-    with pytest.raises(RunError, match=r"2 folds had ended, of 2 a seed; repeat the command that"):
+    with pytest.raises(RunError, match=r"2 folds had ended, of 2 per seed; repeat the command"):
         compare_runs([folder])
     caplog.set_level(logging.INFO)
     evaluate(request, folder)

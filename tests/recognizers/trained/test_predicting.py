@@ -128,6 +128,9 @@ def test_a_folder_of_frames_is_an_array_is_a_store(
         *("predict", "--model", place / "mmnet", "--clip", folder, "--aligned", "--out", here / "p")
     )
     assert done.exit_code == 0, done.output
+    assert "apex spotted by strain" in done.output
+    assert "AU intensities are not measured" not in done.output  # nothing asks for them
+    assert "mersynth-" not in done.output  # the store that is made and goes again
     (row,) = rows(here / "p")
     assert (row["dataset"], row["subject"], row["clip"]) == ("clip", "clip_3", "clip_3")
     of_array = recognizer.predict_clip(frames, aligned=True)
@@ -142,6 +145,15 @@ def test_a_folder_of_frames_is_an_array_is_a_store(
         expected = recognizer.predict_store(writer.finish())
     np.testing.assert_array_equal(named.probabilities, expected.probabilities)
     assert not np.array_equal(named.probabilities, of_array.probabilities)
+
+
+def test_a_clip_that_does_not_move_is_called_by_its_own_name(place: Path, here: Path) -> None:
+    folder = save(moving(height=SIZE, width=SIZE)[:1].repeat(4, 0), here / "still")
+    named = ("--clip", folder, "--aligned", "--apex", 8)
+    done = call("predict", "--model", place / "mmnet", *named)
+    assert done.exit_code == 0, done.output
+    assert f"{folder}: in 1 of 1 clips no pixel changes from onset to apex" in done.output
+    assert "mersynth-" not in done.output
 
 
 def test_a_video(place: Path, recognizer: TrainedRecognizer, here: Path) -> None:
@@ -203,8 +215,11 @@ def test_a_feature_file(here: Path) -> None:
         ([], "give the clips by one of --store, --clip, --video and --data"),
         (["--store", "a", "--clip", "b"], "give the clips by one of"),
         (["--clip", "none"], "no clip at none: give a folder of frames, or a video"),
-        (["--clip", "empty"], "empty holds no frames: they are images whose names hold"),
-        (["--video", "broken.mp4"], r"broken\.mp4: no frame of the video can be read; it is dam"),
+        (["--clip", "empty"], "empty holds no frames: images with the frame number"),
+        (
+            ["--video", "broken.mp4"],
+            r"broken\.mp4: no frame can be read; the file is dam",
+        ),
         (["--clip", "torn", "--aligned"], r"torn cannot be predicted: img8\.png: .*truncated"),
         (["--clip", "gap", "--aligned"], r"gap cannot be predicted: \.: frame 9 of 7\.\.15 miss"),
         (["--clip", "good", "--aligned", "--apex", 99], r"apex 99 lies outside onset\.\.offset 7"),

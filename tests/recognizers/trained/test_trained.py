@@ -193,6 +193,17 @@ def flip(folder: Path) -> None:
     file.write_bytes(content)
 
 
+def test_a_card_without_note_and_tests_is_read(copied: Path) -> None:
+    """As recognizers were kept before there were shipped ones."""
+    file = copied / "recognizer.json"
+    facts = json.loads(file.read_text())
+    assert (facts.pop("note"), facts.pop("tested")) == ("", [])  # no rendered store, no test
+    bare = {k: v for k, v in facts.items() if k not in ("weights", "sha256", "checksum")}
+    file.write_text(json.dumps(facts | {"checksum": checksum_of(bare)}))
+    card = recognizers.load(copied).card
+    assert (card.note, card.tested) == ("", ())
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -268,4 +279,4 @@ def test_stores_of_other_sizes_and_framings(
     write_tiny_store(tmp_path / "d", lacking)
     predicted = loaded.predict_store(ClipStore.open(tmp_path / "d"))
     assert [clip.name for clip in predicted.clips] == [clips[1].name]
-    assert "1 of 2 clips are left out, for they have no apex" in caplog.text
+    assert "1 of 2 clips are left out, since they have no apex" in caplog.text

@@ -1,4 +1,4 @@
-"""Augmentation by config: all inputs of a sample alike, and only what a fold learns from."""
+"""Augmentation by config: all inputs of a sample alike, from the fold's training clips only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fold's work with a model that follows a script: which epoch counts, and who is looked at."""
+"""A fold's work with a scripted model: which epoch is chosen, and on whom."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EPOCHS = 5
 
 
 class Scripted(Recognizer):
-    """Gives each clip the class that a table has for it after so many epochs of one batch."""
+    """Predicts for each clip the class in a table, by the number of epochs trained so far."""
 
     paper = "none"
 
@@ -48,7 +48,7 @@ class Scripted(Recognizer):
 
 @pytest.fixture(name="clips", scope="module")
 def _clips(tmp_path_factory: pytest.TempPathFactory) -> ClipArrays:
-    """Thirty clips of six people, and as many that generators made; x tells the row."""
+    """Thirty clips of six people, and as many synthetic ones; x is the row."""
     folder = tmp_path_factory.mktemp("features")
     real = read_features(write(folder / "a.npz"), {"flow_strain": SPEC})
     made = read_features(synthetic(folder / "b.npz", GROUPS), {"flow_strain": SPEC})
@@ -58,21 +58,21 @@ def _clips(tmp_path_factory: pytest.TempPathFactory) -> ClipArrays:
 
 
 TEST = tuple(range(5))
-JUDGES = tuple(range(5, 10))
+INNER = tuple(range(5, 10))
 PLAN = FoldPlan(
     index=0,
     fold=Fold("samm/00", tuple(range(5, 30)), TEST),
     learned=tuple(range(5, 30)),
-    inner=InnerPlan(tuple(range(10, 30)), JUDGES),
+    inner=InnerPlan(tuple(range(10, 30)), INNER),
     pretraining=None,
 )
 
 
-def script(clips: ClipArrays, best_of_test: int, best_of_judges: int) -> np.ndarray:
+def script(clips: ClipArrays, best_of_test: int, best_of_inner: int) -> np.ndarray:
     """(EPOCHS, N) classes: all right in the best epoch, else the next class."""
     right = np.tile(clips.label, (EPOCHS, 1))
     table = (right + 1) % 3
-    for rows, best in ((TEST, best_of_test), (JUDGES, best_of_judges)):
+    for rows, best in ((TEST, best_of_test), (INNER, best_of_inner)):
         table[best - 1, list(rows)] = clips.label[list(rows)]
     return table
 
@@ -86,7 +86,7 @@ def work(clips: ClipArrays, **changes: Any) -> Work:
 def follow(
     monkeypatch: pytest.MonkeyPatch, table: np.ndarray
 ) -> list[list[tuple[bool, list[int], float]]]:
-    """Let fold_work make scripted models; what each was shown."""
+    """Make fold_work use scripted models; returns what each was shown."""
     logs: list[list[tuple[bool, list[int], float]]] = []
 
     def make(name: str, num_classes: int, **options: Any) -> Scripted:
@@ -97,10 +97,10 @@ def follow(
     return logs
 
 
-def test_the_epoch_is_chosen_by_the_judges_alone(
+def test_the_epoch_is_chosen_by_the_inner_people_only(
     clips: ClipArrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = script(clips, best_of_test=4, best_of_judges=2)
+    table = script(clips, best_of_test=4, best_of_inner=2)
     logs = follow(monkeypatch, table)
     weights = {"weight": np.array([0.25], np.float32)}
     result = train_fold(work(clips), PLAN, weights, seed=0, keep_weights=True)
@@ -110,7 +110,7 @@ def test_the_epoch_is_chosen_by_the_judges_alone(
     assert [epoch.test_accuracy for epoch in result.curve] == [0, 0, 0, 1, 0]
     assert result.weights is not None
     inner, whole = logs
-    for log, learned, looked_at in ((inner, range(10, 30), JUDGES), (whole, range(5, 30), TEST)):
+    for log, learned, looked_at in ((inner, range(10, 30), INNER), (whole, range(5, 30), TEST)):
         assert all(weight == pytest.approx(0.25) for _, _, weight in log)
         taught = [sorted(rows) for training, rows, _ in log if training]
         assert taught == [list(learned)] * EPOCHS
@@ -120,7 +120,7 @@ def test_the_epoch_is_chosen_by_the_judges_alone(
 def test_fixed_epochs_look_at_nobody_else(
     clips: ClipArrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    logs = follow(monkeypatch, script(clips, best_of_test=1, best_of_judges=3))
+    logs = follow(monkeypatch, script(clips, best_of_test=1, best_of_inner=3))
     plan = FoldPlan(3, PLAN.fold, PLAN.learned, None, None)
     result = train_fold(work(clips), plan, None, seed=0, keep_weights=False)
     assert (result.epoch, result.oracle_epoch, result.weights) == (EPOCHS, 1, None)

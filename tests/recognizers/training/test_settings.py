@@ -1,4 +1,4 @@
-"""Training settings: what a config may say, and what torch makes of it."""
+"""Training settings: what a config may contain, and the torch objects made from it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_what_does_not_fit_is_refused(block: dict[str, Any], message: str) -> No
         settings(**block)
 
 
-def test_what_torch_refuses_is_told() -> None:
+def test_what_torch_refuses_is_reported() -> None:
     model = nn.ModuleDict({"trunk": nn.Linear(2, 2)})
     with pytest.raises(ConfigError, match="training lacks optimizer"):
         TrainingSettings.from_config({"epochs": 1, "batch_size": 1})

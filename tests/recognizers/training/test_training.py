@@ -1,4 +1,4 @@
-"""Training: what a batch holds, what targets are made of, and which clips statistics are of."""
+"""Training: the contents of a batch, the targets, and the clips behind statistics."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def test_a_bank_holds_nothing_but_what_is_learned_from(clips: ClipArrays) -> Non
 
 
 def test_what_a_donor_left_open_is_not_taught(clips: ClipArrays) -> None:
-    """Of the mouth of a clip that nobody coded, nothing is known."""
+    """The AUs of an uncoded clip's mouth are unknown."""
     rows = [i for i in range(30) if clips.clips[i].aus in ("4", "")]
     augment = {"RegionReplacing": {"p": 1.0}}
     model, _, _ = train(clips, rows, augment, batch_size=len(rows), epochs=1)
@@ -237,7 +237,7 @@ def test_what_a_donor_left_open_is_not_taught(clips: ClipArrays) -> None:
 def test_weights_beyond_all_bounds_end_the_training(clips: ClipArrays) -> None:
     model, training, _ = train(clips, list(range(30)))
     model.linear.weight.data.fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"left all bounds; lower model\.training"):
+    with pytest.raises(TrainingError, match=r"no longer finite; lower model\.training"):
         training.predict([0])
 
 
@@ -257,14 +257,14 @@ def test_classes_are_joined_by_their_names(tmp_path: Any) -> None:
         join([data[0], read_features(third, {"flow_strain": SPEC})])
 
 
-def test_a_loss_that_is_no_number_ends_the_training(clips: ClipArrays) -> None:
+def test_a_loss_that_is_not_a_number_ends_the_training(clips: ClipArrays) -> None:
     model = Probe()
     model.factor = float("inf")
     with pytest.raises(TrainingError, match=r"loss is (inf|nan) in epoch 1 at .* 0\.01; lower"):
         train(clips, list(range(30)), model=model)
 
 
-def test_a_target_that_nobody_knows(clips: ClipArrays, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_target(clips: ClipArrays, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Probe, "targets", ("gaze",))
     with pytest.raises(ValueError, match=r"Probe needs gaze; a training offers au_set, domain"):
         train(clips, list(range(30)))

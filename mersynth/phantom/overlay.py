@@ -1,7 +1,7 @@
-"""What a head wears and no muscle moves: glasses, and hair that hangs over the forehead.
+"""Glasses and a fringe: the layer in front of the face, which no muscle moves.
 
-Both are painted once, as one layer before the head, each at its own depth, and follow the head's
-pose alone.
+Both are painted once, as one layer in front of the head, each at its own depth, and follow only the
+head's pose.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from mersynth.phantom.lights import Lights
 from mersynth.phantom.look import Fringe, Glasses
 from mersynth.phantom.subject import PhantomSubject
 
-_DETAIL = 2  # cells a pixel
-_APART = 6.2  # cm between the eyes of the face that glasses are made for
+_DETAIL = 2  # cells per pixel side
+_APART = 6.2  # cm between the eyes of the face that the glasses' sizes are given for
 _BRIDGE, _TEMPLES = 168, (127, 356)  # vertices: the root of the nose, where the ears begin
-_FOOT = 0.9  # cm between the mid-line and a lens, at least: the nose is between them
+_FOOT = 0.9  # least distance in cm between the mid-line and a lens: the nose is between them
 _LOWER = 0.35  # cm that the lenses' middles lie below the eyes
 _ARM = 0.13  # half the height of the glasses' arms, cm
 _ARM_END = -1.5  # z of where the arms vanish behind the temples, cm
-_HAIR_THICK = 0.35  # how far the fringe hangs before the forehead, cm
+_HAIR_THICK = 0.35  # how far the fringe hangs in front of the forehead, cm
 
 
 @dataclass(frozen=True)
-class Worn:
+class Overlay:
     """The layer; S is the side of the camera's image, R = 2S.
 
     Attributes:
         colour: (4, R, R) lit colour times cover, and cover.
         depth: (S, S) its depth, cm.
-        box: rows and columns (top, bottom, left, right) of the image that it reaches.
-        shade: (S, S) share of the key light that it leaves on the skin.
+        box: rows and columns (top, bottom, left, right) of the image that it covers.
+        shade: (S, S) share of the key light that it lets through to the skin.
     """
 
     colour: Tensor
@@ -45,18 +45,18 @@ class Worn:
     shade: Tensor
 
 
-def paint_worn(
+def paint_overlay(
     subject: PhantomSubject,
     shape: Tensor,
     eyes: Tensor,
     maps: tuple[Tensor, Tensor, Tensor],
     camera: Camera,
     lights: Lights,
-) -> Worn | None:
-    """What a subject wears; None: nothing.
+) -> Overlay | None:
+    """The subject's glasses and fringe; None: neither.
 
     Args:
-        subject: who wears it.
+        subject: the subject.
         shape: (V, 3) the head, cm, whose first 468 vertices are MediaPipe's.
         eyes: (2, 3) centres of the right and left eye, cm.
         maps: at the image's pixels: canonical positions (3, S, S), depth of the head (S, S) in cm,
@@ -88,7 +88,7 @@ def paint_worn(
         depth = torch.lerp(depth, front + (_ARM_END - front) * far, share)
         gap = (depth - head[0]).clamp(0.1, 2.5)
     coarse = F.avg_pool2d(torch.cat([layer, depth[None], gap[None]])[None], _DETAIL)[0]
-    return Worn(
+    return Overlay(
         colour=layer,
         depth=coarse[4],
         box=_box(coarse[3], camera),
@@ -178,7 +178,7 @@ def _edge(inside: Tensor | float, soft: float) -> Tensor:
 
 
 def _box(cover: Tensor, camera: Camera) -> tuple[float, float, float, float]:
-    """Rows and columns that the layer reaches, with room for the head's drift."""
+    """Rows and columns that the layer covers, with room for the head's drift."""
     margin = 1.5 * camera.pixels_per_cm
     rows, columns = (cover.amax(k) > 0.002 for k in (1, 0))
     if not bool(rows.any()):
@@ -191,7 +191,7 @@ def _box(cover: Tensor, camera: Camera) -> tuple[float, float, float, float]:
 
 
 def _shade(cover: Tensor, gap: Tensor, camera: Camera, lights: Lights) -> Tensor:
-    """What the layer throws on the head behind it: (S, S) share of the key light left."""
+    """The layer's shadow on the head: (S, S) share of the key light that arrives."""
     size, k = camera.size, camera.pixels_per_cm
     towards = torch.stack([lights.key[0], -lights.key[1]]) / lights.key[2].clamp(min=0.5) * k
     at = pixel_centres(size, cover.device)[None] + towards[None, :, None, None] * gap
