@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from mersynth import paths
 from mersynth.studio.controls import fresh_dropdown
+from mersynth.studio.errors import shows_errors
 from mersynth.studio.markup import note
-from mersynth.studio.telling import told
 from recognizers.explain.clip_maps import MapMethod
 from recognizers.report.run import Run
 from recognizers.runs.files import RESULTS, RunError
@@ -103,9 +103,9 @@ def studio_tab(tab: gr.Tab, folder: Path) -> None:
         page, clips = report_of(name)
         return page, gr.update(choices=clips, value=None), ""
 
-    run.input(told(opened), run, [shown, clip, explained])
+    run.input(shows_errors(opened), run, [shown, clip, explained])
     button.click(
-        told(lambda name, clip, method: explanation_of(name, clip, method, folder)),
+        shows_errors(lambda name, clip, method: explanation_of(name, clip, method, folder)),
         [run, clip, method],
         explained,
     )

@@ -1,1 +1,1 @@
-"""``mersynth studio``: a page on this machine, where a face moves as its sliders say."""
+"""``mersynth studio``: a local page on which faces move by sliders."""

@@ -1,4 +1,4 @@
-"""The tab in which a face moves."""
+"""The tab that animates a face."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mersynth.studio.controls import fresh_dropdown
+from mersynth.studio.errors import shows_errors
 from mersynth.studio.faces import TITLES, Face, phantom_face, photo_face, store_face
 from mersynth.studio.keeping import make_clip, write_film, write_store
 from mersynth.studio.looking import VIEWS
@@ -24,7 +25,6 @@ from mersynth.studio.session import (
 )
 from mersynth.studio.shelf import Shelf
 from mersynth.studio.sliders import Sliders, add_sliders, parted, values_of
-from mersynth.studio.telling import told
 
 _FIRST = 3  # phantom subject that the page opens with
 _FIRST_CELL = "6+12"
@@ -78,12 +78,14 @@ class _Page:
             self.session(key).followed = None
             return see(key, *state)
 
-        return told(seen)
+        return shows_errors(seen)
 
     def then_look(self, event: Any) -> None:
         """Show pictures and films after an event that went well."""
-        pictures = event.success(told(self.show), self.state, self.shown, show_progress="hidden")
-        pictures.success(told(self.play), self.state, self.playing, show_progress="hidden")
+        pictures = event.success(
+            shows_errors(self.show), self.state, self.shown, show_progress="hidden"
+        )
+        pictures.success(shows_errors(self.play), self.state, self.playing, show_progress="hidden")
 
 
 def animate_tab(folder: Path, shelf: Shelf, checkpoint: Path) -> None:
@@ -118,12 +120,14 @@ def _connect_sliders(page: _Page) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
     hands, strength = page.sliders.every, page.strength
     gr.on([s.input for s in hands], page.by_hand(page.show), page.state, page.shown, **quiet)
-    gr.on([strength.input, page.views.input], told(page.show), page.state, page.shown, **quiet)
+    gr.on(
+        [strength.input, page.views.input], shows_errors(page.show), page.state, page.shown, **quiet
+    )
     # A film takes as long as many pictures: it waits until the hand lets go.
     gr.on([s.release for s in hands], page.by_hand(page.play), page.state, page.playing, **quiet)
-    strength.release(told(page.play), page.state, page.playing, **quiet)
+    strength.release(shows_errors(page.play), page.state, page.playing, **quiet)
     every = page.sliders.all
-    page.then_look(page.sliders.apart.input(told(lambda *v: parted(v)), every, every))
+    page.then_look(page.sliders.apart.input(shows_errors(lambda *v: parted(v)), every, every))
 
 
 def _face_controls(shelf: Shelf) -> Callable[[_Page, Path, Any], None]:
@@ -153,7 +157,7 @@ def _face_controls(shelf: Shelf) -> Callable[[_Page, Path, Any], None]:
             person = gr.Dropdown([], label="Person")
 
     def connect(page: _Page, checkpoint: Path, emotion: Any) -> None:
-        def worn(key: str, face: Face) -> Any:
+        def face_chosen(key: str, face: Face) -> Any:
             page.session(key).face = face
             labels = face.emotions
             chosen = "happiness" if "happiness" in labels else labels[0]
@@ -163,15 +167,15 @@ def _face_controls(shelf: Shelf) -> Callable[[_Page, Path, Any], None]:
             def event(key: str, *chosen: Any) -> Any:
                 if any(value is None for value in chosen):  # a photo was taken away
                     return gr.update()
-                return worn(key, find(*chosen))
+                return face_chosen(key, find(*chosen))
 
-            page.then_look(trigger(told(event), [page.key, *inputs], emotion))
+            page.then_look(trigger(shows_errors(event), [page.key, *inputs], emotion))
 
         on(number.release, lambda n: phantom_face(int(n), checkpoint), [number])
         on(photo.change, lambda p: photo_face(Path(p), checkpoint), [photo])
         on(person.input, lambda n, p: store_face(shelf.open(n), p, checkpoint), [name, person])
         name.input(
-            told(lambda n: gr.update(choices=list(shelf.open(n).subjects), value=None)),
+            shows_errors(lambda n: gr.update(choices=list(shelf.open(n).subjects), value=None)),
             name,
             person,
         )
@@ -217,19 +221,23 @@ def _motion_controls(shelf: Shelf) -> tuple[Callable[[_Page], None], Any]:
             page.session(key).followed = item
             return values_of(peaks_of_clip(item), apart)
 
-        def wear(key: str, cell: str, apart: bool) -> list[Any]:
+        def apply(key: str, cell: str, apart: bool) -> list[Any]:
             peaks = peaks_of(cell) if cell else Wish().peaks
             page.session(key).followed = None
             return values_of(peaks, apart)
 
         apart, every = page.sliders.apart, page.sliders.all
         for trigger, given in ((emotion.input, emotion), (cell.submit, cell)):
-            page.then_look(trigger(told(wear), [page.key, given, apart], every))
-        rest = still.click(told(lambda key, apart: wear(key, "", apart)), [page.key, apart], every)
+            page.then_look(trigger(shows_errors(apply), [page.key, given, apart], every))
+        rest = still.click(
+            shows_errors(lambda key, apart: apply(key, "", apart)), [page.key, apart], every
+        )
         page.then_look(rest)
-        page.then_look(clip.input(told(follow), [page.key, name, clip, apart], every))
+        page.then_look(clip.input(shows_errors(follow), [page.key, name, clip, apart], every))
         name.input(
-            told(lambda n: gr.update(choices=clips_to_follow(shelf, n), value=None)), name, clip
+            shows_errors(lambda n: gr.update(choices=clips_to_follow(shelf, n), value=None)),
+            name,
+            clip,
         )
 
     return connect, strength
@@ -284,9 +292,9 @@ def _keeping_controls(folder: Path, face: Face) -> tuple[Any, Callable[[_Page], 
             return gr.update(value=str(write_film(clip, path)), visible=True)
 
         inputs = [by, emotion, *page.state]
-        keep.click(told(kept), inputs, said)
-        save.click(told(saved), [name, page.key], said)
-        mp4.click(told(lambda *state: written(".mp4", *state)), inputs, file)
-        gif.click(told(lambda *state: written(".gif", *state)), inputs, file)
+        keep.click(shows_errors(kept), inputs, said)
+        save.click(shows_errors(saved), [name, page.key], said)
+        mp4.click(shows_errors(lambda *state: written(".mp4", *state)), inputs, file)
+        gif.click(shows_errors(lambda *state: written(".gif", *state)), inputs, file)
 
     return emotion, connect

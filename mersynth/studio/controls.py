@@ -1,11 +1,11 @@
-"""A list of what lies on the disk."""
+"""A list of what is on disk, read anew when its tab opens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mersynth.studio.telling import told
+from mersynth.studio.errors import shows_errors
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -24,6 +24,6 @@ def fresh_dropdown(tab: gr.Tab, find: Callable[[], Sequence[str]], **options: An
     import gradio as gr
 
     box = gr.Dropdown(list(find()), **{"value": None, **options})
-    again = told(lambda: gr.update(choices=list(find())))
+    again = shows_errors(lambda: gr.update(choices=list(find())))
     tab.select(again, None, box, show_progress="hidden")
     return box

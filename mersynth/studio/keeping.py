@@ -1,4 +1,4 @@
-"""What was made on the page is kept: as clips of a synthetic store, as MP4, as GIF."""
+"""Saving what was made on the page: clips of a synthetic store, MP4, GIF."""
 
 from __future__ import annotations
 

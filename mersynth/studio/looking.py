@@ -1,4 +1,4 @@
-"""A face and an AU curve become pictures: what the page shows."""
+"""The pictures that the page shows, made of a face and an AU curve."""
 
 from __future__ import annotations
 

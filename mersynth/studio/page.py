@@ -1,4 +1,4 @@
-"""The page: its tabs, how it is served, and how it tells what went wrong."""
+"""The page: its tabs, and how it is served."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mersynth.store.clip_store import ClipStore
 from mersynth.studio.controls import fresh_dropdown
+from mersynth.studio.errors import shows_errors
 from mersynth.studio.markup import note
 from mersynth.studio.playing import (
     CLIPS_A_PAGE,
@@ -16,7 +17,6 @@ from mersynth.studio.playing import (
     page_of,
 )
 from mersynth.studio.shelf import Shelf
-from mersynth.studio.telling import told
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -53,7 +53,7 @@ def store_tab(tab: gr.Tab, shelf: Shelf) -> None:
     )
     clips = gr.HTML(note(said), elem_id="play-clips")
 
-    @told
+    @shows_errors
     def opened(name: str) -> tuple[Any, ...]:
         store = shelf.open(name)
         classes = sorted({clip.emotion for clip in store.clips})
@@ -64,12 +64,12 @@ def store_tab(tab: gr.Tab, shelf: Shelf) -> None:
             page_of(store, 1),
         )
 
-    @told
+    @shows_errors
     def filtered(name: str, emotion: str, person: str) -> tuple[Any, str]:
         store = chosen(shelf.open(name), emotion, person)
         return _first_of(store), page_of(store, 1)
 
-    @told
+    @shows_errors
     def turned(name: str, emotion: str, person: str, page: int | None) -> str:
         return page_of(chosen(shelf.open(name), emotion, person), page or 1)
 

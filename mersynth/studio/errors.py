@@ -1,4 +1,4 @@
-"""What goes wrong is told on the page."""
+"""Errors as messages on the page."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def told(function: Callable[P, R]) -> Callable[P, R]:
-    """Let the page show what a function raises, as a message that stays until it is closed."""
+def shows_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """Show the errors of a function on the page, as messages that stay until they are closed."""
     import gradio as gr
 
     @functools.wraps(function)
@@ -29,8 +29,8 @@ def told(function: Callable[P, R]) -> Callable[P, R]:
         except Exception as error:
             text = str(error)
             if not is_message(error):
-                logger.error("a mistake in the studio", exc_info=error)
-                text = f"A mistake in the studio: {type(error).__name__}: {error}"
+                logger.error("an error in the studio", exc_info=error)
+                text = f"An error in the studio: {type(error).__name__}: {error}"
             shown = escape(text).replace("\n", "<br>")
             raise gr.Error(shown, duration=None, print_exception=False) from error
 
