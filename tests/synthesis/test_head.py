@@ -93,10 +93,10 @@ def test_a_source_of_few_frames_moves_a_head_smoothly(real: ClipStore, tmp_path:
 
 
 def test_same_seed_same_heads(real: ClipStore, tmp_path: Path) -> None:
-    settings = {"store": real.path, "per_class": 2, "generator": "warp"}
-    moving = [generate(out=tmp_path / name, **settings) for name in "ab"]
+    settings = {"per_class": 2, "generator": "warp", "overrides": ["num_frames=4"]}
+    moving = [generate(store=real.path, out=tmp_path / name, **settings) for name in "ab"]
     assert moving[0].checksum == moving[1].checksum
-    other = generate(out=tmp_path / "c", seed=1, **settings)
+    other = generate(store=real.path, out=tmp_path / "c", seed=1, **settings)
     assert other.checksum != moving[0].checksum
 
 
