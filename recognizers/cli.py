@@ -82,7 +82,7 @@ def list_command(
 
 
 _SPLITS = {
-    "loso": "Leave one subject out: a fold a person.",
+    "loso": "Leave one subject out: one fold per person.",
     "lovo": "Leave one video out: a fold a clip.",
     "cde": "Composite database evaluation: loso over several databases, with figures for each.",
 }
@@ -194,7 +194,7 @@ def fit(
 ) -> None:
     """Train a recognizer on all clips, for use by `recognizers predict` and `recognizers.load`.
 
-    It trains as a fold does, for model.training.epochs. How good it is, loso tells. For instance
+    It trains as a fold does, for model.training.epochs. Measure it with loso. For instance
     `recognizers fit --model ststnet --store stores/samm --classes three`.
     """
     from recognizers.experiment.request import Request

@@ -130,8 +130,8 @@ class TrainedRecognizer:
         """Predict the clips of a store, labelled or not.
 
         Features that the store's folder lacks are computed and kept there. Clips without what an
-        input needs, such as an apex, are left out, with a warning; so are told people whom the
-        recognizer was trained on, and a framing other than what it learned from.
+        input needs, such as an apex, are left out, with a warning. Warnings also name people whom
+        the recognizer was trained on, and a framing other than that of its training.
 
         Args:
             store: the store, a view of one, or its folder.
@@ -191,7 +191,7 @@ class TrainedRecognizer:
             frames: (T, H, W, 3) uint8, RGB; or a folder of frames, or a video file.
             onset: number of the frame in which the movement begins: counted from 0 in an array or
                 a video, as file names say in a folder. None: the first.
-            apex: of that in which it is strongest. None: it is spotted, and told.
+            apex: of that in which it is strongest. None: it is spotted, and logged.
             offset: of that in which it ends. None: the last.
             aligned: the frames are squares framed as those that the recognizer learned from; else
                 the face is looked for and brought there, as ``mersynth prepare`` does.

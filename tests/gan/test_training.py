@@ -86,7 +86,7 @@ def test_weights_of_ganimation_do_not_fit_the_form_that_moves(tmp_path: Path) ->
 
 
 def test_a_training_starts_from_a_checkpoint(tmp_path: Path) -> None:
-    """It keeps the weights, and the record of whom they were trained on."""
+    """It keeps the weights, and the record of the people they were trained on."""
     first = write_tiny_store(tmp_path / "a", tiny_clips(subjects=4), measured=True)
     second = write_tiny_store(tmp_path / "b", tiny_clips(subjects=2))
     train(store_path=first.path, out=tmp_path / "c", overrides=quick(3))
