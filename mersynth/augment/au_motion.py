@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +21,6 @@ _DARKENS = 8.0  # cells
 _DARKEST = 0.25
 
 _Box = tuple[slice, slice, slice, slice]  # of (N, C, H, W)
-_WHOLE: _Box = (slice(None), slice(None), slice(None), slice(None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +31,6 @@ class Fit:
         average, here: as :class:`Motion` has them.
         place: (B, 2, H, W), down: (B, 2, H, W), stretch: (B, 1, H, W), likewise, of each face.
         turn: (B, 2, 2) takes a step in cells to one in pixels.
-        kept: the AUs' fields on the faces, (B, 80, H, W), by the lip that they follow; None: they
-            are looked up whenever they are needed, for they are large.
     """
 
     average: AverageFace
@@ -43,19 +39,15 @@ class Fit:
     down: Tensor
     stretch: Tensor
     turn: Tensor
-    kept: dict[str, Tensor] | None
 
     @classmethod
-    def of(
-        cls, landmarks: Tensor, size: tuple[int, int], device: torch.device, keep: bool = False
-    ) -> Fit:
+    def of(cls, landmarks: Tensor, size: tuple[int, int], device: torch.device) -> Fit:
         """The fit to landmarks (B, 68, 2), of which the first pixel's centre is at 0.
 
         Args:
             landmarks: of the faces.
             size: height and width of the images.
             device: where motion is computed.
-            keep: whether the AUs' fields are looked up once, for many motions of the same faces.
         """
         average = average_face(device)
         points = landmarks.to(device, torch.float32) + 0.5
@@ -68,18 +60,14 @@ class Fit:
         axis_x, axis_y = axis[:, :, None, None].split(1, 1)
         stretch = (by_x * axis_x + by_y * axis_y).clamp(min=0.1)
         down = axis[:, :, None, None] / stretch
-        return cls(average, here, place, down, stretch, turn, {} if keep else None)
+        return cls(average, here, place, down, stretch, turn)
 
-    def fields(self, lip: Literal["upper", "lower"]) -> Tensor:
-        """(B, 80, H, W): the AUs' fields that follow a lip, in cells, where the faces have them."""
-        found = None if self.kept is None else self.kept.get(lip)
-        if found is None:
-            maps = self.average.upper if lip == "upper" else self.average.lower
-            batch = len(self.place)
-            found = _sample(maps.flatten(0, 1)[None].expand(batch, -1, -1, -1), self.place)
-            if self.kept is not None:
-                self.kept[lip] = found
-        return found
+    def move(self, fields: Tensor, curves: Tensor) -> Tensor:
+        """Motion (B T, 2, H, W) in pixels by fields (40, 2, R, R) and curves (B, T, 20, 2)."""
+        # Summed before they are looked up: T times two maps are fewer than the fields.
+        cells = (curves.flatten(2) @ fields.flatten(1)).unflatten(2, fields.shape[1:])
+        found = _sample(cells.flatten(1, 2), self.place).unflatten(1, cells.shape[1:3])
+        return torch.einsum("bdc,btchw->btdhw", self.turn, found).flatten(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,19 +101,15 @@ class Motion:
     def of(cls, fit: Fit, curves: Tensor) -> Motion:
         """The motion of curves (B, T, 20, 2) on B faces."""
         frames = curves.shape[1]
-
-        def move(own: Tensor) -> Tensor:
-            cells = torch.einsum("btk,bkchw->btchw", curves.flatten(2), own.unflatten(1, (-1, 2)))
-            return torch.einsum("bdc,btchw->btdhw", fit.turn, cells).flatten(0, 1)
-
+        curves = curves.to(fit.place)
         return cls(
             fit.average,
             fit.here,
             fit.place.repeat_interleave(frames, 0),
             fit.down.repeat_interleave(frames, 0),
             fit.stretch.repeat_interleave(frames, 0),
-            move(fit.fields("upper")),
-            move(fit.fields("lower")),
+            fit.move(fit.average.upper, curves),
+            fit.move(fit.average.lower, curves),
             lid_openings(curves.flatten(0, 1)).permute(1, 2, 0),
         )
 
@@ -144,16 +128,29 @@ class Motion:
 
     def draw(self, face: Tensor) -> Tensor:
         """(N, 3, H, W) the faces (N, 3, H, W) in motion."""
-        origin, depth = self._look_up(self.upper)
-        above = (0.5 - depth / self.stretch).clamp(0, 1)
+        moving = self._moving()
+        origin = self.here.repeat(len(face), 1, 1, 1)
+        origin[moving], depth = self._look_up(self.upper, moving)
         eyes = [self._close_lids(origin, eye, box) for eye, box in enumerate(self._eye_boxes())]
-        frame = self._colour(face, origin)
+        frame = face.clone()
+        frame[moving] = self._colour(face, origin[moving], moving)
+        above = (0.5 - depth / self.stretch[moving]).clamp(0, 1)
         # The lower lip's side is only sampled where it is visible.
-        box = (slice(None), slice(None), _span((above < 1).any(0).any(0).any(1)), slice(None))
-        frame[box] = torch.lerp(self._draw_lower(face, depth[box], box), frame[box], above[box])
+        seen = _span((above < 1).any(0).any(0).any(1))
+        rows = (slice(None), slice(None), seen, slice(None))
+        top = moving[2].start
+        box = (*moving[:2], slice(top + seen.start, top + seen.stop), moving[3])
+        frame[box] = torch.lerp(self._draw_lower(face, depth[rows], box), frame[box], above[rows])
         for box, cover, ball in eyes:
             frame[box] = torch.lerp(frame[box], self._colour(face, ball, box), cover)
         return frame.clamp(0, 1)
+
+    def _moving(self) -> _Box:
+        """The pixels outside which nothing moves."""
+        moved = ((self.upper != 0) | (self.lower != 0)).any(0).any(0)
+        for _, _, rows, columns in self._eye_boxes():
+            moved[rows, columns] = True
+        return (slice(None), slice(None), _span(moved.any(1)), _span(moved.any(0)))
 
     def _draw_lower(self, face: Tensor, depth_upper: Tensor, box: _Box) -> Tensor:
         """Colours of a box on the lower lip's side, and of the gap between the lips."""
@@ -164,14 +161,14 @@ class Motion:
         shade = torch.exp(-inside / _DARKENS).clamp(min=_DARKEST)
         return self._colour(face, origin, box) * shade
 
-    def _look_up(self, motion: Tensor, box: _Box = _WHOLE) -> tuple[Tensor, Tensor]:
+    def _look_up(self, motion: Tensor, box: _Box) -> tuple[Tensor, Tensor]:
         """Where the pixels of a box come from.
 
         Returns:
             (N, 2, H, W) in pixels, and (N, 1, H, W) how far below the lips' line that is, cells.
         """
         here = self.here[_of_one(box)].expand(len(motion), -1, -1, -1)
-        origin = undo(here, lambda place: _sample(motion, place))
+        origin = undo(here, motion)
         return origin, self._below(_sample(self.place, origin))
 
     def _below(self, place: Tensor) -> Tensor:
@@ -200,7 +197,7 @@ class Motion:
         bare = (wider + torch.minimum(2 * wider, 0.4 * (middle - rest[1]))) * share.clamp(0, 1)
         return box, cover[:, None], self.here[_of_one(box)] + down * bare[:, None]
 
-    def _colour(self, face: Tensor, origin: Tensor, box: _Box = _WHOLE) -> Tensor:
+    def _colour(self, face: Tensor, origin: Tensor, box: _Box) -> Tensor:
         """The face's colours at origins; exactly the pixel's own where nothing moved it."""
         still = (origin == self.here[_of_one(box)]).all(1, keepdim=True)
         return torch.where(still, face[box], _sample(face, origin, "bicubic"))
@@ -265,7 +262,7 @@ def _thin_plate(source: Tensor, target: Tensor, at: Tensor) -> Tensor:
 
 
 def _kernel(squared: Tensor) -> Tensor:
-    return torch.special.xlogy(squared, squared)
+    return squared * squared.clamp(min=1e-30).log()  # faster than xlogy
 
 
 def _pixel_centres(size: tuple[int, int], device: torch.device) -> Tensor:

@@ -26,8 +26,10 @@ class Raster:
 
     def interpolate(self, values: Tensor) -> Tensor:
         """Vertex values (V, C) as a map (C, H, W), 0 where nothing is seen."""
-        picked = values[self.corners]  # (H, W, 3, C)
-        return torch.einsum("hwkc,hwk->chw", picked, self.weights)
+        total = values[self.corners[..., 0]] * self.weights[..., :1]  # (H, W, C)
+        for k in (1, 2):
+            total.addcmul_(values[self.corners[..., k]], self.weights[..., k : k + 1])
+        return total.permute(2, 0, 1)
 
 
 def rasterize(points: Tensor, depth: Tensor, faces: Tensor, size: int) -> Raster:

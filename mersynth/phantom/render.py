@@ -16,6 +16,7 @@ from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.phantom.camera import sample
 from mersynth.phantom.mesh import LANDMARK_VERTICES
+from mersynth.phantom.response import Response
 from mersynth.phantom.scene import Scene, build_scene
 from mersynth.phantom.sensor import Sensor
 from mersynth.phantom.subject import PhantomSubject
@@ -25,6 +26,7 @@ _BELOW = (*range(5, 12), *range(55, 60), *range(65, 68))  # the lips' line: lowe
 _TEETH_DEPTH = 4.6  # cm
 _AU25 = CONDITION_AUS.index(25)
 _CLOSING = [CONDITION_AUS.index(au) for au in (17, 23, 24, 28)]  # they bring parted lips together
+_NOTHING = 1e-5  # a share that is not seen
 _BATCH_PIXELS = 1 << 19  # pixels rendered at once: enough to be fast, little enough for the cache
 
 
@@ -91,9 +93,7 @@ class PhantomRenderer:
         self.device = torch.device(device)
         self.scene: Scene = build_scene(subject, image_size, self.device, framing)
         camera, window = self.scene.camera, self.scene.window
-        right, down = camera.axis
-        # Below it, the lower lip's side may move differently from the upper lip's.
-        self._top = window.rows_and_columns((down, down, right, right))[0]
+        self._lip_rows = _rows_of_the_lip_line(self.scene)
         self._room = sample(self.scene.room[None], window.centres(self.device)[None], camera.size)
         k, overlay = camera.pixels_per_cm, self.scene.overlay
         self._sensor = Sensor(subject, k * sum(window.scale) / 2)
@@ -139,11 +139,16 @@ class PhantomRenderer:
         blink = torch.zeros(count) if blink is None else blink
         light = torch.ones(count) if light is None else light
         pose, blink, light = (v.to(self.device, torch.float32) for v in (pose, blink, light))
-        onset = self._seen_at(Motion.of(self.scene, aus[:1], pose[:1], blink[:1])) if flow else None
+        response = self.scene.responses.of(aus)
+        onset = None
+        if flow:
+            first = Motion.of(self.scene, response, aus[:1], pose[:1], blink[:1])
+            onset = self._seen_at(first)
         frames, landmarks, flows = [], [], []
         for rows in torch.arange(count, device=self.device).split(frames_each):
-            motion = Motion.of(self.scene, aus[rows], pose[rows], blink[rows])
-            frames.append(self._draw(aus[rows], motion, light[rows], noise_generator))
+            motion = Motion.of(self.scene, response, aus[rows], pose[rows], blink[rows])
+            shaded = self._shade(response, aus[rows])
+            frames.append(self._draw(shaded, motion, light[rows], noise_generator))
             landmarks.append(self._landmarks(motion))
             if onset is not None:
                 flows.append(self._flow(onset, motion))
@@ -173,61 +178,75 @@ class PhantomRenderer:
         return aus
 
     def _draw(
-        self, aus: Tensor, motion: Motion, light: Tensor, noise: torch.Generator | None
+        self, shaded: Tensor, motion: Motion, light: Tensor, noise: torch.Generator | None
     ) -> Tensor:
         scene, size = self.scene, self.scene.camera.size
-        upper, lower = motion.invert()
-        upper, eyes = motion.close_lids(upper)
-        shaded = self._shade(aus)
+        upper, eyes = motion.close_lids(motion.origin(motion.upper))
+        top = self._first_row(upper)
+        lower = motion.origin(motion.lower, top)
+        end = top + self._last_row(upper[:, :, top:], lower)  # above it, or below: one side alone
 
-        def look_up(place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        def look_up(place: Tensor) -> tuple[Tensor, Tensor]:
             texture = sample(scene.texture, place, size)
             lit = sample(shaded, place, size)
             cover = texture[:, 3:4]
-            return texture[:, :3] * lit[:, :3] + lit[:, 3:] * cover, cover, texture[:, 4:]
+            colour = texture[:, :3] * lit[:, :3] + lit[:, 3:] * cover
+            return torch.cat([colour, cover], 1), texture[:, 4:]
 
-        colour, cover, above = look_up(upper)
-        top = self._top
-        colour_low, cover_low, above_low = look_up(lower[:, :, top:])
-        share = sample(scene.mouth_share[None, None], lower[:, :, top:], size)
-        gap = (share * 12).clamp(max=1.0) * above_low * (1 - above[:, :, top:])
-        inside = sample(scene.inside[None], motion.behind(_TEETH_DEPTH)[:, :, top:], size)
-        inside = inside * (0.35 + 0.65 * share.sqrt())
-        colour_low = torch.lerp(colour_low, inside, gap)
-        mix = above[:, :, top:]
-        colour[:, :, top:] = torch.lerp(colour_low, colour[:, :, top:], mix)
-        cover[:, :, top:] = torch.lerp(cover_low, cover[:, :, top:], mix)
+        over, above = look_up(upper[:, :, :end])
+        under, above_low = look_up(lower)
+        picture = torch.cat([over[:, :, :top], under], 2)
+        band, both = slice(top, end), slice(0, end - top)
+        mix = above[:, :, band]
+        share = sample(scene.mouth_share[None, None], lower[:, :, both], size)
+        gap = (share * 12).clamp(max=1.0) * above_low[:, :, both] * (1 - mix)
+        teeth = motion.behind(_TEETH_DEPTH, (band, slice(None)))
+        inside = sample(scene.inside[None], teeth, size) * (0.35 + 0.65 * share.sqrt())
+        under[:, :3, both] = torch.lerp(under[:, :3, both], inside, gap)
+        picture[:, :, band] = torch.lerp(under[:, :, both], over[:, :, band], mix)
+        colour, cover = picture[:, :3], picture[:, 3:]
         self._draw_eyes(colour, eyes, motion)
         picture = colour + (1 - cover) * self._room
         if scene.overlay is not None:
             top, bottom, left, right = scene.window.rows_and_columns(scene.overlay.box)
-            box = (..., slice(top, bottom), slice(left, right))
-            layer = sample(scene.overlay.colour[None], motion.behind(self._layer_depth)[box], size)
-            picture[box] = picture[box] * (1 - layer[:, 3:]) + layer[:, :3]
+            box = slice(top, bottom), slice(left, right)
+            layer = sample(scene.overlay.colour[None], motion.behind(self._layer_depth, box), size)
+            here = (..., *box)
+            picture[here] = picture[here] * (1 - layer[:, 3:]) + layer[:, :3]
         return self._sensor.expose(picture, light * self._exposure, noise)
 
-    def _shade(self, aus: Tensor) -> Tensor:
+    def _first_row(self, upper: Tensor) -> int:
+        """The first row that may show something on the lower lip's side."""
+        reached = upper[:, 1].amax((0, 2)) >= self._lip_rows[0]
+        return int(reached.int().argmax()) if reached.any() else len(reached) - 1
+
+    def _last_row(self, *places: Tensor) -> int:
+        """Rows, one or more, down to the last that may show something above the lips' line."""
+        lowest = torch.minimum(*(place[:, 1].amin((0, 2)) for place in places))
+        reached = (lowest <= self._lip_rows[1]).nonzero()
+        return int(reached[-1]) + 1 if len(reached) else 1
+
+    def _shade(self, response: Response, aus: Tensor) -> Tensor:
         """Diffuse light (3) and highlights (1) on the neutral face's maps: (T, 4, S, S)."""
-        scene, size = self.scene, self.scene.camera.size
-        weights = aus.flatten(1)
-        normal = (weights @ scene.normal_motion.flatten(1)).reshape(-1, 3, size, size)
+        scene = self.scene
+        normal = response.by(aus, response.normal)
         normal += scene.normal
         normal *= normal.square().sum(1, keepdim=True).clamp_(min=1e-8).rsqrt_()
         diffuse, shine = scene.lights.shade(normal, scene.shadow)
-        folds = (weights @ scene.fold_shade.flatten(1)).reshape(-1, 1, size, size)
+        folds = response.by(aus, response.fold_shade)
         diffuse *= torch.exp(-folds) * scene.openness
         return torch.cat([diffuse, shine * scene.gloss], 1)
 
     def _draw_eyes(self, colour: Tensor, eyes: list[Tensor], motion: Motion) -> None:
         scene, k = self.scene, self.scene.camera.pixels_per_cm
-        behind = motion.behind(scene.eyes.depth)
         edge = max(1.0, 0.1 * k)
         lash = max(0.55, 0.085 * k)
         for levels, area in zip(eyes, scene.eyes.boxes, strict=True):
             top, bottom, left, right = scene.window.rows_and_columns(area)
             _, upper, lower, _, opening, y = levels
+            place = motion.behind(scene.eyes.depth, (slice(top, bottom), slice(left, right)))
             box = (..., slice(top, bottom), slice(left, right))
-            ball = sample(scene.eyes.ball[None], behind[box], scene.camera.size)
+            ball = sample(scene.eyes.ball[None], place, scene.camera.size)
             under = ((y - upper) / (0.28 * k)).clamp(0, 1)
             ball = ball * (0.45 + 0.55 * under)[:, None]
             present = (opening / edge).clamp(0, 1)
@@ -249,10 +268,9 @@ class PhantomRenderer:
     def _seen_at(self, motion: Motion) -> _Seen:
         """What each pixel of one frame shows."""
         scene, size = self.scene, self.scene.camera.size
-        upper, lower = motion.invert()
-        upper, eyes = motion.close_lids(upper)
+        upper, eyes = motion.close_lids(motion.origin(motion.upper))
         on_lower = sample(scene.texture[None, 4:], upper, size)[0, 0] < 0.5
-        place = torch.where(on_lower, lower, upper)
+        place = torch.where(on_lower, motion.origin(motion.lower), upper)
         cover = sample(scene.texture[None, 3:4], place, size)[0, 0] > 0.5
         ball = torch.zeros_like(cover)
         for levels, area in zip(eyes, scene.eyes.boxes, strict=True):
@@ -286,3 +304,13 @@ class PhantomRenderer:
         top, bottom, left, right = self.scene.window.rows_and_columns(area)
         level = picture[:, top:bottom, left:right].square().mean().item()
         return float((0.3 / max(level, 1e-3)) ** self.subject.look.metering)
+
+
+def _rows_of_the_lip_line(scene: Scene) -> tuple[float, float]:
+    """The first and last row of the neutral image that has both sides of the lips' line."""
+    above = scene.texture[4]
+    below_one, above_zero = (
+        side.any(1).nonzero() for side in (above < 1 - _NOTHING, above > _NOTHING)
+    )
+    cell = scene.camera.size / len(above)
+    return (int(below_one[0]) - 1) * cell, (int(above_zero[-1]) + 2) * cell

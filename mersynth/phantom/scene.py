@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import torch
@@ -25,9 +24,10 @@ from mersynth.phantom.eyes import Eyes, make_eyes
 from mersynth.phantom.folds import fold_heights
 from mersynth.phantom.lights import Lights
 from mersynth.phantom.mesh import LANDMARK_VERTICES, HeadMesh, head_mesh, vertex_normals
-from mersynth.phantom.muscles import au_fields, mouth_share
+from mersynth.phantom.muscles import mouth_share
 from mersynth.phantom.overlay import Overlay, paint_overlay
 from mersynth.phantom.raster import Raster, rasterize
+from mersynth.phantom.response import Responses
 from mersynth.phantom.room import paint_mouth, paint_room
 from mersynth.phantom.subject import PhantomSubject, deform
 
@@ -43,12 +43,10 @@ class Scene:
         window: what pictures show of that image.
         texture: (5, R, R) albedo times cover (3), cover by the head, 1 above the lips' line.
         normal: (3, S, S) normals at rest.
-        normal_motion: (40, 3, S, S) their change by each AU and side at intensity 1.
-        upper, lower: (42, 2, S, S) image motion in pixels by each AU and side at intensity 1, then
-            by one radian of yaw and of pitch; as the upper and as the lower lip follows.
+        responses: changes by each AU and side.
+        turns: (2, 2, S, S) image motion in pixels by one radian of yaw and of pitch.
         shadow: (S, S) share of the key light that arrives.
         openness: (S, S) share of all light that arrives in hollows.
-        fold_shade: (40, S, S) share of light that the folds of each AU keep out.
         gloss: (S, S) strength of the highlights.
         mouth_share: (S, S) how freely the lips part.
         inside: (3, R, R) the mouth's inside.
@@ -63,12 +61,10 @@ class Scene:
     eyes: Eyes
     texture: Tensor
     normal: Tensor
-    normal_motion: Tensor
-    upper: Tensor
-    lower: Tensor
+    responses: Responses
+    turns: Tensor
     shadow: Tensor
     openness: Tensor
-    fold_shade: Tensor
     gloss: Tensor
     mouth_share: Tensor
     inside: Tensor
@@ -96,7 +92,6 @@ def build_scene(
     shape_map, normal, place = fill_holes(coarse.interpolate(rows), coarse.covered).split(3)
     place = torch.where(coarse.covered, place, place.clamp(-11, 11))
 
-    motion, normal_motion = _motion(head, shape, subject, camera, coarse)
     relief = blur(surface.relief[None], 0.8)[0]
     relief = torch.nn.functional.avg_pool2d(relief[None], DETAIL)[0]
     by_au, by_age = fold_heights(place[:2])
@@ -104,9 +99,7 @@ def build_scene(
     by_au = (by_au * (1 - ear)).flatten(0, 1)
     rest = relief + (0.2 + 0.5 * subject.age) * by_age * (1 - ear)
     normal = _tilt(normal, rest, camera)
-    bump = slopes(by_au, camera.pixels_per_cm) * normal[2]
-    normal_motion[:, :2] -= bump
-    gains = torch.tensor(subject.gain, device=device).reshape(40, 1, 1, 1)
+    responses = Responses(shape, head, subject, camera, coarse, by_au, normal[2])
 
     depth = torch.where(coarse.covered, shape_map[2], torch.tensor(_FAR, device=device))
     openness = _openness(depth, normal[2], camera) * torch.exp(2.5 * rest.clamp(-0.3, 0))
@@ -122,12 +115,10 @@ def build_scene(
         eyes=make_eyes(shape, subject, camera, lights),
         texture=texture,
         normal=normal,
-        normal_motion=normal_motion * gains,
-        upper=motion[0],
-        lower=motion[1],
+        responses=responses,
+        turns=responses.turns(),
         shadow=shadow if overlay is None else shadow * overlay.shade,
         openness=openness,
-        fold_shade=(-by_au).clamp(min=0) * gains[:, 0] * 2.2,
         gloss=gloss * 0.16,
         mouth_share=mouth_share(place[0]) * (place[1] < 0),
         inside=paint_mouth(points, camera, lights),
@@ -160,34 +151,6 @@ def _texture(fine: Raster, head: HeadMesh, subject: PhantomSubject) -> tuple[Sur
     above = (maps[4:] < 0.5).to(maps)
     soft = blur(torch.cat([surface.albedo * cover, cover, above]), 0.75)
     return surface, soft
-
-
-def _motion(
-    head: HeadMesh, shape: Tensor, subject: PhantomSubject, camera: Camera, coarse: Raster
-) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    size = camera.size
-    yaw = torch.stack([shape[:, 2], torch.zeros_like(shape[:, 0]), -shape[:, 0]], -1)
-    pitch = torch.stack([torch.zeros_like(shape[:, 0]), shape[:, 2], -shape[:, 1]], -1)
-    turns = torch.stack([yaw, pitch])
-    gains = torch.tensor(subject.gain, device=shape.device).reshape(40, 1, 1)
-    both = [f.flatten(0, 1).to(shape.device) * (1 - head.ear[:, None]) for f in _fields()]
-    maps = []
-    for field in both:
-        moves = torch.cat([field * gains, turns])  # (42, V, 3)
-        flat = camera.project_motion(shape, moves).permute(1, 0, 2).flatten(1)  # (V, 84)
-        full = fill_holes(coarse.interpolate(flat), coarse.covered)
-        maps.append(full.reshape(42, 2, size, size))
-    true = torch.where((head.below > 0.5)[:, None], both[1], both[0])
-    at_rest = vertex_normals(shape, head.faces)
-    turned = (vertex_normals(shape + 0.5 * true, head.faces) - at_rest) * 2
-    turned = turned.permute(1, 0, 2).flatten(1)
-    turned = fill_holes(coarse.interpolate(turned), coarse.covered)
-    return (maps[0], maps[1]), turned.reshape(40, 3, size, size)
-
-
-@functools.cache
-def _fields() -> tuple[Tensor, Tensor]:
-    return au_fields(head_mesh().vertices)
 
 
 def _tilt(normal: Tensor, height: Tensor, camera: Camera) -> Tensor:

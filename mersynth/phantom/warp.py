@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mersynth.phantom.camera import SPAN, sample
 from mersynth.phantom.eyes import slide
 from mersynth.phantom.muscles import lid_openings
+from mersynth.phantom.response import Response
 from mersynth.phantom.scene import Scene
+
+Box = tuple[slice, slice]  # rows and columns
+WHOLE: Box = (slice(None), slice(None))
 
 _ITERATIONS = 5  # a micro-expression's error falls below 0.01 pixels
 
 
-def undo(target: Tensor, motion: Callable[[Tensor], Tensor]) -> Tensor:
+def undo(target: Tensor, motion: Tensor) -> Tensor:
     """Where places come from: the fixed point of ``place = target - motion(place)``.
 
     Args:
-        target: places after the motion.
-        motion: the displacement of each place.
+        target: (T, 2, H, W) x, y of places after the motion, in the motion's cells.
+        motion: (T, 2, h, w) displacement of each place, in cells.
     """
-    place = target
+    sides = motion.new_tensor([motion.shape[-1], motion.shape[-2]])[:, None, None]
+    goal, step = target * (2 / sides) - 1, motion * (2 / sides)  # in the units of grid_sample
+    place = goal
     for _ in range(_ITERATIONS):
-        place = target - motion(place)
-    return place
+        grid = place.permute(0, 2, 3, 1)
+        moved = F.grid_sample(step, grid, "bilinear", "border", align_corners=False)
+        place = goal - moved
+    return target - moved * (sides / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,8 @@ class Motion:
             yaw, pitch (radians).
         lids: (T, 2, 2) the subject's right and left eye; closing of the upper lid, rise of the
             lower.
+        still: (T, 2, S, S) places that the picture's pixels would show if only the head's shift and
+            roll moved it.
     """
 
     scene: Scene
@@ -49,33 +59,41 @@ class Motion:
     lower: Tensor
     pose: Tensor
     lids: Tensor
+    still: Tensor
 
     @classmethod
-    def of(cls, scene: Scene, aus: Tensor, pose: Tensor, blink: Tensor) -> Motion:
+    def of(
+        cls, scene: Scene, response: Response, aus: Tensor, pose: Tensor, blink: Tensor
+    ) -> Motion:
         """The motion of (T, 20, 2) AU intensities, (T, 5) pose and (T,) blink."""
-        weights = torch.cat([aus.flatten(1), pose[:, 3:]], 1)  # (T, 42)
-        upper, lower = (
-            torch.einsum("tk,kchw->tchw", weights, field) for field in (scene.upper, scene.lower)
-        )
+        turned = torch.einsum("tk,kchw->tchw", pose[:, 3:], scene.turns)
+        upper = turned + response.by(aus, response.upper)
+        lower = turned.add_(response.by(aus, response.lower))
         closing, rise = lid_openings(aus).unbind(-1)
         closing = closing + blink[:, None] * (1 - closing)
-        return cls(scene, upper, lower, pose, torch.stack([closing, rise], -1))
+        half = scene.camera.size / 2
+        centres = scene.window.centres(pose.device)[None]
+        still = _rotate(centres - half - _shift(scene, pose), -pose[:, 2]) + half
+        return cls(scene, upper, lower, pose, torch.stack([closing, rise], -1), still)
 
-    def invert(self) -> tuple[Tensor, Tensor]:
-        """Places (T, 2, S, S) on the face that the picture shows, without lids: upper, lower."""
-        target = self._unpose(self._pixels())
-        size = self.scene.camera.size
-        upper = undo(target, lambda place: sample(self.upper, place, size))
-        lower = undo(target, lambda place: sample(self.lower, place, size))
-        return upper, lower
+    def origin(self, motion: Tensor, top: int = 0) -> Tensor:
+        """Places (T, 2, S - top, S) on the face that the picture shows from a row on, without lids.
 
-    def behind(self, depth: float | Tensor) -> Tensor:
-        """Places (T, 2, S, S) in the neutral image of things that only the pose moves.
+        Args:
+            motion: :attr:`upper` or :attr:`lower`.
+            top: the first row.
+        """
+        return undo(self.still[:, :, top:], motion)
+
+    def behind(self, depth: float | Tensor, box: Box = WHOLE) -> Tensor:
+        """Places (T, 2, h, w) in the neutral image of things that only the pose moves.
 
         Args:
             depth: their depth, cm; one number, or (S, S) at each pixel.
+            box: rows and columns of the picture.
         """
-        return self._unpose(self._pixels()) - self._turn(depth)
+        depth = depth[box] if isinstance(depth, Tensor) else depth
+        return self.still[(..., *box)] - self._turn(depth)
 
     def follow(self, behind: Tensor, depth: float | Tensor) -> Tensor:
         """Places (1 or T, 2, S, S) at a depth in cm that only the pose moves, in the frames."""
@@ -115,24 +133,19 @@ class Motion:
         lower, upper = sample(self.lower, points, size), sample(self.upper, points, size)
         return self._pose(points + torch.where(on_lower, lower, upper))
 
-    def _pixels(self) -> Tensor:
-        return self.scene.window.centres(self.pose.device)[None]
-
     def _turn(self, depth: float | Tensor) -> Tensor:
         """Image motion of what lies at a depth by yaw and pitch."""
         turn = torch.stack([self.pose[:, 3], -self.pose[:, 4]], 1)
         return turn[:, :, None, None] * (self.scene.camera.pixels_per_cm * depth)
 
-    def _unpose(self, points: Tensor) -> Tensor:
-        half = self.scene.camera.size / 2
-        return _rotate(points - half - self._shift(), -self.pose[:, 2]) + half
-
     def _pose(self, points: Tensor) -> Tensor:
         half = self.scene.camera.size / 2
-        return _rotate(points - half, self.pose[:, 2]) + half + self._shift()
+        return _rotate(points - half, self.pose[:, 2]) + half + _shift(self.scene, self.pose)
 
-    def _shift(self) -> Tensor:
-        return self.pose[:, :2, None, None] * (SPAN * self.scene.camera.pixels_per_cm)
+
+def _shift(scene: Scene, pose: Tensor) -> Tensor:
+    """Shift (T, 2, 1, 1) of poses (T, 5), in pixels of the image."""
+    return pose[:, :2, None, None] * (SPAN * scene.camera.pixels_per_cm)
 
 
 def _rotate(points: Tensor, angle: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class WarpGenerator(ClipGenerator):
         return frames
 
     def _fit(self, face: StoredClip) -> Fit:
-        """Of the last face alone: it is large, and a face that moves again does so at once."""
+        """Of the last face alone: a face that moves again does so at once."""
         if self._fitted is None or self._fitted[0] is not face:
             height, width = face.frames.shape[1:3]
             fit = fit_faces(self._landmarks(face), (height, width), self._device)

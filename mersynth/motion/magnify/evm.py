@@ -138,13 +138,14 @@ def _amplify(signal: Tensor, alpha: Tensor, wavelength: float, levels: int | Non
 
 def _blur(image: Tensor, spacing: int) -> Tensor:
     """Binomial low-pass with holes: a pyramid's level at full resolution, so nothing aliases."""
-    channels = image.shape[1]
-    kernel = torch.tensor(_KERNEL).to(image).expand(channels, 1, 1, 5)
     reach = 2 * spacing
-    across = F.pad(image, (reach, reach, 0, 0), mode="reflect")
-    across = F.conv2d(across, kernel, dilation=(1, spacing), groups=channels)
-    down = F.pad(across, (0, 0, reach, reach), mode="reflect")
-    return F.conv2d(down, kernel.mT, dilation=(spacing, 1), groups=channels)
+    for side, pad in ((-1, (reach, reach, 0, 0)), (-2, (0, 0, reach, reach))):
+        padded, size = F.pad(image, pad, mode="reflect"), image.shape[side]
+        taps = [padded.narrow(side, k * spacing, size) for k in range(5)]
+        # Sums take a third of the time of a convolution with holes.
+        image = _KERNEL[2] * taps[2]
+        image.add_(taps[1] + taps[3], alpha=_KERNEL[1]).add_(taps[0] + taps[4], alpha=_KERNEL[0])
+    return image
 
 
 def _band(count: int, low: float, high: float, fps: float) -> Tensor:
