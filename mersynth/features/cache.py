@@ -194,6 +194,7 @@ def _compute(
         logger.warning("%s and get NaN", lacking)
     if feature.needs == "apex":
         warn_still((store[i] for i in usable), name)
+    flow = _known_flow(store, options) if feature.of_flow is not None else None
     file.parent.mkdir(exist_ok=True)
     array: np.memmap | None = None
     with (
@@ -202,7 +203,10 @@ def _compute(
     ):
         for first in range(0, len(usable), _BATCH):
             chosen = usable[first : first + _BATCH]
-            values = feature.compute([store[i] for i in chosen], device, **options)
+            if feature.of_flow is not None and flow is not None:
+                values = feature.of_flow(torch.from_numpy(flow[chosen]).to(device))
+            else:
+                values = feature.compute([store[i] for i in chosen], device, **options)
             if array is None:
                 count = len(store) if feature.of == "clip" else len(store.frames)
                 array = new_array(partial, np.float32, (count, *values.shape[1:]))
@@ -228,6 +232,14 @@ def _compute(
     }
     write_json_atomically(file.with_suffix(".json"), card)
     remember(file.parent, seals)
+
+
+def _known_flow(store: ClipStore, options: Mapping[str, Any]) -> np.ndarray | None:
+    """The store's flow with these options, if it was computed."""
+    try:
+        return load_feature(store, "flow", **options)
+    except FeatureError:
+        return None
 
 
 def _frame_rows(store: ClipStore, chosen: Sequence[int]) -> np.ndarray:

@@ -76,12 +76,14 @@ class Feature:
         of: what a row belongs to.
         needs: what a clip must have; the rows of clips without it are NaN.
         shape: shape of a row, in words.
+        of_flow: the feature of clips whose flow (B, 2, H, W) with the same options is known.
     """
 
     compute: Callable[..., Tensor]
     shape: str
     needs: Need = "apex"
     of: Literal["clip", "frame"] = "clip"
+    of_flow: Callable[[Tensor], Tensor] | None = None
 
     def fits(self, item: StoredClip) -> bool:
         """Whether a clip has what the feature needs."""
@@ -169,7 +171,7 @@ REMEDIES: dict[Need, str] = {
 }
 FEATURES: dict[str, Feature] = {
     "flow": Feature(_flow, "2, H, W: x, y in pixels, onset to apex"),
-    "strain": Feature(_strain, "1, H, W: optical strain, onset to apex"),
+    "strain": Feature(_strain, "1, H, W: optical strain, onset to apex", of_flow=optical_strain),
     "flow_hsv": Feature(_flow_hsv, "3, H, W: hue, saturation, value in [0, 1] (NMER)"),
     "on_off": Feature(_on_off, "2, H, W: On-A, Off-A in [0, 1] (dual branch)"),
     "magnified": Feature(_magnified, "3, H, W: the magnified apex frame, RGB in [0, 1]"),

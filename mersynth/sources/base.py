@@ -17,6 +17,7 @@ from mersynth.clips import Clip
 from mersynth.sources.errors import Problem, SourceError
 from mersynth.sources.frames import check_frame, read_frame
 from mersynth.sources.media import files_of, left_out
+from mersynth.threads import map_ahead
 
 Release = Literal["raw", "cropped"]
 
@@ -38,7 +39,7 @@ class ClipFiles:
 
     def read(self) -> Iterator[np.ndarray]:
         """The frames in order, each (H, W, 3) uint8, RGB."""
-        return (read_frame(path) for path in self.frames)
+        return map_ahead(read_frame, self.frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +154,20 @@ def check_frames(clip: Clip, files: Mapping[int, Path], folder: Path, root: Path
     # A database has 100,000 frames or more; resolving each one's folders again would take minutes.
     outside = {parent: leads_out(parent, root) for parent in {path.parent for path in frames}}
     sizes = set()
-    for path in frames:
+
+    def check(path: Path) -> tuple[int, int] | Problem:
         try:
             if outside[path.parent] or (path.is_symlink() and leads_out(path, root)):
                 raise ValueError("a symbolic link leads out of the database's folder; copy it here")
-            sizes.add(check_frame(path))
+            return check_frame(path)
         except ValueError as error:
-            problems.append(Problem(path.relative_to(root).as_posix(), str(error)))
+            return Problem(path.relative_to(root).as_posix(), str(error))
+
+    for found in map_ahead(check, frames):
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            sizes.add(found)
     if len(sizes) > 1:
         shown = ", ".join(f"{width}x{height}" for width, height in sorted(sizes))
         problems.append(Problem(place, f"frames of several sizes: {shown}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -218,3 +219,12 @@ def test_no_clip_has_what_a_feature_needs(tmp_path: Path) -> None:
         compute_features(store, FARNEBACK)
     with pytest.raises(FeatureError, match=r"have no intensities; .*intensities=v2"):
         compute_features(store, {"intensity_change": {}})
+
+
+def test_strain_of_a_known_flow_is_that_of_the_frames(store: ClipStore, tmp_path: Path) -> None:
+    stores = [ClipStore.open(shutil.copytree(store.path, tmp_path / name)) for name in "ab"]
+    compute_features(stores[0], {"strain": {}})
+    for name in ("flow", "strain"):
+        compute_features(stores[1], {name: {}})
+    alone, derived = (load_feature(each, "strain") for each in stores)
+    assert np.array_equal(alone, derived, equal_nan=True)
