@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mersynth.face.template import FACE_BOX, HEAD, Framing
-from mersynth.motion.flow import optical_flow
+from mersynth.motion.flow import magnitude, optical_flow
 from mersynth.motion.warp import warp
 from mersynth.phantom.average import average_head
 from mersynth.phantom.camera import SPAN, blur, fill_holes
@@ -90,7 +90,7 @@ def _check(first: Tensor, back: Tensor, moved: Tensor, mask: Tensor) -> None:
     grey = torch.stack([first.mean(1)[:, mask], back.mean(1)[:, mask]])
     grey = grey - grey.mean(-1, keepdim=True)
     correlations = (grey[0] * grey[1]).sum(-1) / grey.norm(dim=-1).prod(0)
-    lengths = moved.norm(dim=1)[:, mask].amax(-1) / len(mask)
+    lengths = magnitude(moved)[:, 0, mask].amax(-1) / len(mask)
     for number, (correlation, length) in enumerate(zip(correlations, lengths, strict=True)):
         if not correlation >= _LEAST_CORRELATION:  # NaN where a frame is of one colour
             raise HeadMotionError(
@@ -122,15 +122,15 @@ def fit_head(flow: Tensor, framing: Framing = HEAD, rounds: int = 5) -> Tensor:
     mask = face_mask(size, framing, flow.device)
     points = surface(size, framing).to(flow.device)[mask]  # (P, 4)
     scale = torch.as_tensor(framing.scale, device=flow.device) * size
-    inside = flow[:, :, mask].double().mT / scale  # (B, P, 2)
-    weights = torch.ones_like(inside[..., :1])
+    inside = flow[:, :, mask].double() / scale[:, None]  # (B, 2, P)
+    weights = torch.ones_like(inside[:, :1])
     ridge = 1e-9 * torch.eye(4, device=flow.device, dtype=torch.float64)
     motion = torch.zeros(len(flow), 4, 2, dtype=torch.float64, device=flow.device)
     for _ in range(rounds):
-        weighted = (points * weights).mT  # (B, 4, P)
-        motion = torch.linalg.solve(weighted @ points + ridge, weighted @ inside)
-        length = (inside - points @ motion).norm(dim=-1, keepdim=True)
-        middle = length.median(dim=1, keepdim=True).values.clamp(min=1e-9)
+        weighted = points.mT * weights  # (B, 4, P)
+        motion = torch.linalg.solve(weighted @ points + ridge, weighted @ inside.mT)
+        length = torch.hypot(*(inside - motion.mT @ points.mT).split(1, 1))  # (B, 1, P)
+        middle = length.median(dim=-1, keepdim=True).values.clamp(min=1e-9)
         weights = (1 + (length / middle) ** 2) ** -2
     return motion
 

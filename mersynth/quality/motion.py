@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mersynth import logs
 from mersynth.face.template import HEAD, Framing
-from mersynth.motion.flow import optical_flow
+from mersynth.motion.flow import magnitude, optical_flow
 from mersynth.motion.head import face_mask, fit_head, rigid_flow
 from mersynth.quality.sample import Sample
 
@@ -65,7 +65,7 @@ def find_motion(
             frames = torch.from_numpy(sample.frames[row]).to(device).movedim(-1, 1).float() / 255
             flow = optical_flow(frames[:1].expand_as(frames[1:]), frames[1:], **options)
             flow = still_head(flow, framing) / side
-            length = flow.norm(dim=1)[:, mask]
+            length = magnitude(flow)[:, 0, mask]
             energies.append([0.0, *length.mean(1).tolist()])
             apex = flow[int(sample.apex[row]) - 1]
             lengths.append(float(apex.norm(dim=0)[mask].quantile(0.95)))
@@ -76,7 +76,7 @@ def find_motion(
             if faces is not None and faces[row].any():
                 face = torch.from_numpy(faces[row]).to(device).movedim(-1, 0)[None].float() / 255
                 first = still_head(optical_flow(face, frames[:1], **options), framing) / side
-                at_first[-1] = float(first.norm(dim=1)[:, mask].mean())
+                at_first[-1] = float(magnitude(first)[:, 0, mask].mean())
             step(1)
     return Motion(
         energy=np.array(energies),

@@ -12,6 +12,7 @@ from skimage.metrics import structural_similarity
 
 from mersynth.augment.au_warp import au_flow
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.motion.flow import magnitude
 from mersynth.quality.sample import NotMeasuredError, Sample, asked_aus
 
 _WINDOW = 7  # pixels, of the SSIM
@@ -26,7 +27,7 @@ def au_regions(size: int, share: float) -> np.ndarray:
             (:func:`mersynth.augment.au_warp.au_flow`) exceeds this share of its maximum.
     """
     alone = torch.eye(len(CONDITION_AUS))[:, None]
-    length = au_flow(None, alone, (size, size))[:, 0].norm(dim=1)
+    length = magnitude(au_flow(None, alone, (size, size))[:, 0])[:, 0]
     return (length > share * length.amax((1, 2), keepdim=True)).numpy()
 
 
