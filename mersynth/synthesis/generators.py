@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,8 +17,11 @@ from torch.nn import functional as F
 from mersynth.face.template import HEAD, Framing
 from mersynth.gan.checkpoint import load_card, load_generator
 from mersynth.gan.generator import Generated
+from mersynth.gan.motion_generator import Fields, MotionGenerator
 from mersynth.store.clip_store import StoredClip
 from mersynth.store.dataset import to_float
+
+_FACES = 256  # whose fields are kept, two megabytes each
 
 
 class ClipGenerator(ABC):
@@ -101,6 +106,7 @@ class IcganGenerator(ClipGenerator):
         self.framing, self.phantom = self.card.framing, self.card.phantom
         self.training_subjects = self.card.training_subjects
         self.unseen_subjects = self.card.unseen_subjects
+        self._studied: OrderedDict[bytes, Fields] = OrderedDict()
 
     def facts(self) -> dict[str, Any]:
         """Its checksum, steps, and the subjects that it saw and did not see."""
@@ -114,6 +120,7 @@ class IcganGenerator(ClipGenerator):
         """
         self._device = device
         self._generator = load_generator(self.folder, image_size)[0].to(device)
+        self._studied.clear()
 
     @torch.inference_mode()
     def animate(self, faces: Sequence[StoredClip], curves: np.ndarray) -> Tensor:
@@ -134,7 +141,21 @@ class IcganGenerator(ClipGenerator):
         own = wanted[:1].expand_as(wanted)
         if self.card.gains is not None:
             wanted = own + (wanted - own) * wanted.new_tensor(self.card.gains)[:, None]
+        if isinstance(self._generator, MotionGenerator):
+            change = (wanted - own)[None]
+            return image, self._generator.move(image, self._study(face, image), change)
         return image, self._generator(image, wanted, own)
+
+    def _study(self, face: StoredClip, image: Tensor) -> Fields:
+        """The face's fields, computed once for as many faces as a database has."""
+        assert isinstance(self._generator, MotionGenerator)
+        key = hashlib.sha256(face.frames[0].tobytes()).digest()
+        if key not in self._studied:
+            self._studied[key] = self._generator.study(image)
+        self._studied.move_to_end(key)
+        if len(self._studied) > _FACES:
+            self._studied.popitem(last=False)
+        return self._studied[key]
 
     @torch.inference_mode()
     def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
