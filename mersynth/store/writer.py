@@ -27,13 +27,13 @@ from mersynth.lock import hold
 from mersynth.space import new_array, open_array
 from mersynth.store.clip_store import (
     CHECKSUMMED_FILES,
-    CLIP_FIELDS,
     SCHEMA_VERSION,
     ClipStore,
     StoreError,
     array_layout,
     clip_row,
 )
+from mersynth.store.clip_table import write_clips
 from mersynth.store.verdict import hash_files, remember
 
 logger = logging.getLogger(__name__)
@@ -245,7 +245,7 @@ class StoreWriter:
             array.flush()
         self._arrays.clear()
         self._check_own()
-        _write_clips(self.partial / "clips.parquet", self.clips)
+        write_clips(self.partial / "clips.parquet", self.clips)
         seals = hash_files(self.partial, CHECKSUMMED_FILES)
         sha256 = {name: seal["sha256"] for name, seal in seals.items()}
         meta = {"schema_version": SCHEMA_VERSION, "header": self._header, "sha256": sha256}
@@ -331,13 +331,3 @@ def _check_unique(clips: Iterable[Clip]) -> None:
         if clip.id in seen:
             raise StoreError(f"clip id {clip.id!r} occurs twice; ids must be unique within a store")
         seen.add(clip.id)
-
-
-def _write_clips(path: Path, clips: Iterable[Clip]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {"onset": pa.int64(), "apex": pa.int64(), "offset": pa.int64(), "fps": pa.float64()}
-    kinds["unseen"] = pa.list_(pa.string())
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in CLIP_FIELDS])
-    pq.write_table(pa.Table.from_pylist([clip_row(c) for c in clips], schema=schema), path)
