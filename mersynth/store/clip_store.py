@@ -100,6 +100,8 @@ class ClipStore(Sequence[StoredClip]):
         self.frames = frames
         self.intensities = intensities
         self.landmarks = landmarks
+        # Of these, slices are cheap: a slice of a memory map has attributes of its own.
+        self._arrays = tuple(np.asarray(array) for array in (frames, intensities, landmarks))
         self.meta = dict(meta)
 
     @classmethod
@@ -142,7 +144,7 @@ class ClipStore(Sequence[StoredClip]):
     def __getitem__(self, index: int) -> StoredClip:  # type: ignore[override]
         clip = self._clips[index]
         rows = slice(self.starts[index], self.starts[index] + clip.num_frames)
-        return StoredClip(clip, self.frames[rows], self.intensities[rows], self.landmarks[rows])
+        return StoredClip(clip, *(array[rows] for array in self._arrays))
 
     def __iter__(self) -> Iterator[StoredClip]:
         return (self[i] for i in range(len(self)))
