@@ -114,22 +114,23 @@ def clip_curve(item: StoredClip, settings: ConditionSettings) -> np.ndarray:
 
 def warn_assumed_apexes(items: Iterable[StoredClip]) -> None:
     """Warn of clips whose curve peaks in the middle because :func:`clip_curve` knows no apex."""
-    every = list(items)
-    assumed = [
-        item.clip.id
-        for item in every
-        if item.clip.num_frames > 1
-        and not item.clip.apex_index
-        and np.isnan(item.intensities).all()
-        and parse_au_cell(item.clip.aus).numbers
-    ]
+    count, assumed = 0, []
+    for item in items:
+        count += 1
+        if (
+            item.clip.num_frames > 1
+            and not item.clip.apex_index
+            and np.isnan(item.intensities).all()
+            and parse_au_cell(item.clip.aus).numbers
+        ):
+            assumed.append(item.clip.id)
     if assumed:
         logger.warning(
             "%d of %d clips have no apex after their onset, and their AUs were not measured: the "
             "curves of their annotated AUs are taken to peak in the middle: %s; prepare the store "
             "with apex=strain and doubtful_apex=spot, which spot their apexes",
             len(assumed),
-            len(every),
+            count,
             listed(assumed),
         )
 

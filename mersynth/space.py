@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
+_BLOCK = 1 << 24  # bytes written at once
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -50,14 +51,44 @@ def new_array(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
     return array
 
 
-def open_array(path: Path) -> np.memmap:
-    """Open an ``.npy`` file for writing; its disk space is reserved where it is not yet.
+class RowFile:
+    """An existing ``.npy`` file to write rows into; disk space that it lacks is reserved.
+
+    Pages of a memory map count as the process's own memory until they are on the disk; what is
+    written here does not.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        shape: of the array.
 
     Raises:
         NoSpaceError: if the disk is too full; the file is left alone.
     """
-    claim(path)
-    return np.lib.format.open_memmap(path, "r+")
+
+    def __init__(self, path: Path) -> None:
+        claim(path)
+        array = np.lib.format.open_memmap(path, "r+")
+        self.shape, self._kind, self._begin = array.shape, array.dtype, array.offset
+        self._row = array[:1].nbytes
+        self._file = path.open("r+b")
+
+    def write(self, first: int, rows: np.ndarray) -> None:
+        """Write rows (n, ...) from the row ``first`` on."""
+        self._file.seek(self._begin + first * self._row)
+        at_once = max(1, _BLOCK // self._row)
+        for start in range(0, len(rows), at_once):
+            self._file.write(np.ascontiguousarray(rows[start : start + at_once], self._kind))
+
+    def flush(self) -> None:
+        """Bring what was written onto the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 def claim(path: Path) -> None:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -117,37 +118,56 @@ def write_npz(job: Job, file: Path) -> Written:
         )
     if not set(settings.features) <= _OF_ONSET:
         warn_still(job.store, str(job.store.path))
-    channels = [channel for feature in features for channel in feature.channels]
-    x = np.empty((len(job.store), len(channels), settings.size, settings.size), np.float32)
+    channels = sum(len(feature.channels) for feature in features)
+    shape = len(job.store), channels, settings.size, settings.size
+    # x may be larger than the memory: it is put into a file first.
+    with TemporaryFile(dir=file.parent) as stored:
+        _compute_all(job, features, stored)
+        x = np.memmap(stored, np.float32, "r", shape=shape)
+        facts = _write_arrays(job, x, features, file)
+    return Written([], facts)
+
+
+def _compute_all(job: Job, features: Sequence[Feature], file: IO[bytes]) -> None:
+    """Write the features of every clip to a file, one clip after another."""
+    settings, count = job.settings, len(job.store)
     device = choose_device(settings.device)
-    with logs.progress("computing features", total=len(x), unit="clips") as advance:
-        for first in range(0, len(x), _BATCH):
-            rows = range(first, min(first + _BATCH, len(x)))
+    with logs.progress("computing features", total=count, unit="clips") as advance:
+        for first in range(0, count, _BATCH):
+            rows = range(first, min(first + _BATCH, count))
             values = _compute([job.store[i] for i in rows], features, settings.flow, device)
-            x[first : rows.stop] = _shrink(values, settings.size)
+            file.write(_shrink(values, settings.size).astype(np.float32).tobytes())
             advance(len(rows))
+    file.flush()
+
+
+def _write_arrays(
+    job: Job, x: np.ndarray, features: Sequence[Feature], file: Path
+) -> dict[str, Any]:
+    """Write the ``.npz`` file; its facts for the card."""
+    settings = job.settings
     units = {channel: feature.unit for feature in features for channel in feature.channels}
     facts = {
         "channels": units,
-        "image_size": side,
+        "image_size": job.store.image_size,
         "size": settings.size,
         "resized": "by averaging areas, after the flow was computed",
         "flow": dict(settings.flow) if any(feature.moves for feature in features) else None,
-        "device": device.type,
+        "device": choose_device(settings.device).type,
     }
-    table = provenance(job)
+    table = list(provenance(job))
     arrays: dict[str, Any] = {
         "x": x,
         "y": np.asarray(job.data.labels, np.int64),
         "classes": np.asarray(job.data.classes),
-        "channels": np.asarray(channels),
+        "channels": np.asarray(list(units)),
         "card": np.asarray(json.dumps({**job.card, **facts}, sort_keys=True)),
     }
     for name in ("subject", "dataset", "clip", *_PROVENANCE):
         arrays[name] = np.asarray([row[name] for row in table], str)
     with file.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
-    return Written([], facts)
+    return facts
 
 
 def _chosen(names: Sequence[str]) -> list[Feature]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -121,33 +121,36 @@ class Written:
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
-def provenance(job: Job) -> list[dict[str, Any]]:
-    """The provenance, one row per clip, with the store's own names and frame numbers.
+def provenance(job: Job) -> Iterator[dict[str, Any]]:
+    """The provenance, one row per clip; see :func:`provenance_of`."""
+    return (provenance_of(job, i) for i in range(len(job.store)))
+
+
+def provenance_of(job: Job, index: int) -> dict[str, Any]:
+    """The provenance of a clip, with the store's own names and frame numbers.
 
     ``face`` is the id of the subject whose face is shown, for a real clip its own; ``template``,
     ``generator`` and ``unseen`` (ids joined by ``;``) are empty for a real clip.
     """
-    return [
-        {
-            "dataset": clip.source,
-            "subject": clip.subject,
-            "clip": clip.name,
-            "emotion": clip.emotion,
-            "class": name,
-            "aus": clip.aus,
-            "onset": clip.onset,
-            "apex": "" if clip.apex is None else clip.apex,
-            "offset": clip.offset,
-            "fps": clip.fps,
-            "strength": clip.strength,
-            "apex_method": clip.apex_method or "",
-            "face": clip.subject_id,
-            "template": clip.template or "",
-            "generator": clip.generator or "",
-            "unseen": ";".join(clip.unseen),
-        }
-        for clip, name in zip(job.store.clips, job.class_names, strict=True)
-    ]
+    clip = job.store.clips[index]
+    return {
+        "dataset": clip.source,
+        "subject": clip.subject,
+        "clip": clip.name,
+        "emotion": clip.emotion,
+        "class": job.data.classes[job.data.labels[index]],
+        "aus": clip.aus,
+        "onset": clip.onset,
+        "apex": "" if clip.apex is None else clip.apex,
+        "offset": clip.offset,
+        "fps": clip.fps,
+        "strength": clip.strength,
+        "apex_method": clip.apex_method or "",
+        "face": clip.subject_id,
+        "template": clip.template or "",
+        "generator": clip.generator or "",
+        "unseen": ";".join(clip.unseen),
+    }
 
 
 def file_name(text: str) -> str:

@@ -6,6 +6,7 @@ import csv
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -239,11 +240,12 @@ def _warn_terms(job: Job) -> None:
 
 
 def _write_provenance(path: Path, job: Job, written: Written) -> None:
-    rows = [
+    rows = (
         {"path": place, **row, **{name: values[i] for name, values in written.columns.items()}}
         for i, (place, row) in enumerate(zip(written.paths, provenance(job), strict=True))
-    ]
+    )
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        first = next(rows)
+        writer = csv.DictWriter(file, list(first), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(chain([first], rows))

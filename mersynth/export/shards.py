@@ -19,7 +19,7 @@ from mersynth.export.job import (
     Job,
     Written,
     flat_names,
-    provenance,
+    provenance_of,
 )
 from mersynth.store.clip_store import StoredClip
 
@@ -53,7 +53,6 @@ def write_webdataset(job: Job, folder: Path) -> Written:
     if form not in _FORMATS:
         raise ExportError(f"webdataset decodes {' and '.join(_FORMATS)}, not format={form}")
     names = flat_names(job.store.clips)
-    rows = provenance(job)
     order = np.random.default_rng(job.seed).permutation(len(names)).tolist()
     digits = max(3, len(str(max(clip.num_frames for clip in job.store.clips) - 1)))
     paths = [""] * len(names)
@@ -63,7 +62,8 @@ def write_webdataset(job: Job, folder: Path) -> Written:
             file = f"shard-{shard:06d}.tar"
             with tarfile.open(folder / file, "w") as tar:
                 for i in order[first : first + size]:
-                    sample = _sample(job.store[i], job.data.labels[i], rows[i], settings, digits)
+                    row = provenance_of(job, i)
+                    sample = _sample(job.store[i], job.data.labels[i], row, settings, digits)
                     _add(tar, names[i], sample)
                     paths[i] = f"{file}:{names[i]}"
                     advance(1)

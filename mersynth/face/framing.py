@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal, Protocol
@@ -59,20 +60,27 @@ class FramedClip:
     transform: Transform
     landmarks: np.ndarray | None
 
-    def read(self) -> np.ndarray:
-        """The frames: (T, S, S, 3) uint8, RGB."""
-        return np.stack([self.transform.apply(frame) for frame in self.files.read()])
+    def read(self) -> Iterator[np.ndarray]:
+        """The frames in order, each (S, S, 3) uint8, RGB."""
+        return (self.transform.apply(frame) for frame in self.files.read())
+
+    def read_some(self, places: Collection[int]) -> np.ndarray:
+        """The frames at some places of the clip, in order: (n, S, S, 3) uint8, RGB."""
+        frames = islice(self.files.read(), max(places) + 1)
+        chosen = (frame for place, frame in enumerate(frames) if place in places)
+        return np.stack([self.transform.apply(frame) for frame in chosen])
 
     def moves(self) -> bool:
         """Whether a pixel changes from onset to apex; False without an apex."""
         place, frames = self.clip.apex_index, self.files.frames
         if not place:
             return False
-        files = self.files
+        pair = self
         if len(frames) == self.clip.num_frames:  # one file per frame: two of them are enough
-            files, place = replace(files, frames=(frames[0], frames[place])), 1
-        onset, *others = (self.transform.apply(f) for f in islice(files.read(), place + 1))
-        return bool((onset != others[-1]).any())
+            files = replace(self.files, frames=(frames[0], frames[place]))
+            pair, place = replace(self, files=files), 1
+        onset, apex = pair.read_some((0, place))
+        return bool((onset != apex).any())
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +207,12 @@ def _by_published(
 
 
 def _by_found(clip: AlignedClip) -> FramedClip:
-    files, landmarks = clip.files, None
-    known = landmarks_of(clip.face)
-    if files.landmarks is not None:
-        landmarks = files.landmarks
-    elif known is not None:
-        landmarks = np.full((files.clip.num_frames, *known.shape), np.nan)
-        landmarks[clip.frame] = known
-    return _framed(files, clip.alignment, landmarks)
+    files, known = clip.files, landmarks_of(clip.face)
+    if files.landmarks is not None or known is None:
+        return _framed(files, clip.alignment, files.landmarks)
+    landmarks = np.full((files.clip.num_frames, *known.shape), np.nan, np.float32)
+    landmarks[clip.frame] = clip.alignment.apply_points(known)
+    return FramedClip(files.clip, files, clip.alignment, landmarks)
 
 
 def _framed(files: ClipFiles, transform: Transform, landmarks: np.ndarray | None) -> FramedClip:

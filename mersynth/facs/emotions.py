@@ -36,6 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 SCHEMES = ("native", "three", "four", "five", "seven", "eight")
 """Names of the label schemes."""
@@ -198,7 +199,8 @@ def _classes_anywhere(scheme: str) -> set[str]:
     return {name for names in named.values() for name in names}
 
 
-def _mapping(source: str, scheme: str) -> dict[str, str]:
+@cache
+def _mapping(source: str, scheme: str) -> Mapping[str, str]:
     native = _identity(native_labels(source))
     schemes = {"native": native, **_SCHEMES[source]}
     if scheme not in schemes:

@@ -53,15 +53,19 @@ def warn_still(items: Iterable[StoredClip], of: str) -> None:
         items: the clips.
         of: their feature or store; begins the warning.
     """
-    given = [item for item in items if has(item, "apex")]
-    still = [item.clip.id for item in given if not moves(item)]
+    given, still = 0, []
+    for item in items:
+        if has(item, "apex"):
+            given += 1
+            if not moves(item):
+                still.append(item.clip.id)
     if still:
         logger.warning(
             "%s: in %d of %d clips no pixel changes from onset to apex, so their flow and other "
             "measures of movement are zero: %s; %s",
             of,
             len(still),
-            len(given),
+            given,
             listed(still),
             _STILL_REMEDY,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -182,16 +183,27 @@ def _write(
     ):
         advance(sum(item.clip.num_frames for item in clips[: writer.done]))
         for number, item in enumerate(clips[writer.done :], writer.done + 1):
-            frames, intensities, landmarks = item.read(), None, item.landmarks
-            if meter is not None:
+            frames, intensities, landmarks = _stored(item, writer, advance), None, item.landmarks
+            if meter is None:
+                deque(frames, maxlen=0)  # to their end
+            else:
                 read = meter.measure(frames, _face_box(item, header["release"], side, framing))
                 intensities = read.intensities
                 landmarks = read.landmarks if item.files.landmarks is None else landmarks
-            writer.add(frames, intensities, landmarks)
-            advance(len(frames))
+            writer.end_clip(intensities, landmarks)
             if number % _CLIPS_A_COMMIT == 0:
                 writer.commit()
         return writer.finish()
+
+
+def _stored(
+    item: FramedClip, writer: StoreWriter, advance: Callable[[int], None]
+) -> Iterator[np.ndarray]:
+    """A clip's frames, each written when it is read: those of an hour do not fit into memory."""
+    for frame in item.read():
+        writer.add_frames(frame[None])
+        advance(1)
+        yield frame
 
 
 def _face_box(

@@ -20,13 +20,13 @@ store opens with equal values on both sides.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from mersynth.face.template import Framing, framing_in
 from mersynth.facs.action_units import CONDITION_AUS, SIDES, on_both_sides
 from mersynth.facs.landmarks import NUM_LANDMARKS
 from mersynth.files import checksum_of
+from mersynth.store.clip_table import CLIP_FIELDS, ClipTable
 from mersynth.store.verdict import DamagedError, check_files
 
 logger = logging.getLogger(__name__)
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 2
 _WITHOUT_SIDES = 1  # the schema version before AU intensities had sides
 CHECKSUMMED_FILES = ("clips.parquet", "frames.npy", "intensities.npy", "landmarks.npy")
-
-
-CLIP_FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
 
 
 class StoreError(Exception):
@@ -93,13 +91,17 @@ class ClipStore(Sequence[StoredClip]):
         intensities: np.ndarray,
         landmarks: np.ndarray,
         meta: Mapping[str, Any],
+        rows: Sequence[int] | None = None,
     ) -> None:
         self.path = path
-        self.clips = tuple(clips)
+        self._clips = clips
+        self._rows = rows  # of clips.parquet; None: the clips are not as they are there
         self.starts = tuple(starts)
         self.frames = frames
         self.intensities = intensities
         self.landmarks = landmarks
+        # Of these, slices are cheap: a slice of a memory map has attributes of its own.
+        self._arrays = tuple(np.asarray(array) for array in (frames, intensities, landmarks))
         self.meta = dict(meta)
 
     @classmethod
@@ -123,20 +125,26 @@ class ClipStore(Sequence[StoredClip]):
         except DamagedError as error:
             raise StoreError(f"{error}; make the store again, or use an undamaged copy") from error
         clips = _read_clips(path / "clips.parquet")
-        lengths = [clip.num_frames for clip in clips]
-        arrays = _open_arrays(path, sum(lengths), sides=meta["schema_version"] != _WITHOUT_SIDES)
-        starts = (
-            np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(int).tolist() if clips else []
-        )
-        return cls(path, clips, starts, meta=meta, **arrays)
+        ends = np.cumsum(clips.lengths)
+        total = int(ends[-1]) if len(ends) else 0
+        arrays = _open_arrays(path, total, sides=meta["schema_version"] != _WITHOUT_SIDES)
+        starts = (ends - clips.lengths).tolist()
+        return cls(path, clips, starts, meta=meta, rows=range(len(clips)), **arrays)
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        """The annotations, in stored order."""
+        if not isinstance(self._clips, tuple):  # made on first use: a worker needs only a few
+            self._clips = tuple(self._clips)
+        return self._clips
 
     def __len__(self) -> int:
-        return len(self.clips)
+        return len(self._clips)
 
     def __getitem__(self, index: int) -> StoredClip:  # type: ignore[override]
-        clip = self.clips[index]
+        clip = self._clips[index]
         rows = slice(self.starts[index], self.starts[index] + clip.num_frames)
-        return StoredClip(clip, self.frames[rows], self.intensities[rows], self.landmarks[rows])
+        return StoredClip(clip, *(array[rows] for array in self._arrays))
 
     def __iter__(self) -> Iterator[StoredClip]:
         return (self[i] for i in range(len(self)))
@@ -174,36 +182,59 @@ class ClipStore(Sequence[StoredClip]):
         """The clips as a pandas table, one row per clip, in stored order."""
         import pandas as pd
 
-        rows = [{"id": c.id, "subject_id": c.subject_id, **clip_row(c)} for c in self.clips]
-        return pd.DataFrame(rows, columns=["id", "subject_id", *CLIP_FIELDS])
+        names = ("id", "subject_id", *CLIP_FIELDS)
+        columns = {name: [getattr(clip, name) for clip in self.clips] for name in names}
+        columns["unseen"] = [list(people) for people in columns["unseen"]]
+        return pd.DataFrame(columns)
 
     def filter(self, keep: Callable[[Clip], bool]) -> ClipStore:
         """The clips for which ``keep`` is true, as a view without copies."""
         chosen = [i for i, clip in enumerate(self.clips) if keep(clip)]
-        return self.view([self.clips[i] for i in chosen], [self.starts[i] for i in chosen])
+        rows = None if self._rows is None else [self._rows[i] for i in chosen]
+        clips, starts = [self.clips[i] for i in chosen], [self.starts[i] for i in chosen]
+        return self._part(tuple(clips), starts, rows)
 
     def view(self, clips: Sequence[Clip], starts: Sequence[int]) -> ClipStore:
         """A view with other annotations of the same frames, each with its first row."""
+        same = clips is self._clips and starts is self.starts
+        return self._part(tuple(clips), starts, self._rows if same else None)
+
+    def _part(
+        self, clips: Sequence[Clip], starts: Sequence[int], rows: Sequence[int] | None
+    ) -> ClipStore:
         arrays = self.frames, self.intensities, self.landmarks
-        return ClipStore(self.path, clips, starts, *arrays, self.meta)
+        return ClipStore(self.path, clips, starts, *arrays, self.meta, rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickled as its path: a pickled memory map would copy all frames for each worker.
-        return _open_again, (self.path.absolute(), self.checksum, self.clips, self.starts)
+        path, rows = self.path.absolute(), self._rows
+        if rows is None:
+            return _open_again, (path, self.checksum, self.clips, self.starts)
+        return _open_rows, (path, self.checksum, array("q", rows))
+
+
+def _open_rows(path: Path, checksum: str, rows: Sequence[int]) -> ClipStore:
+    """Open a store, or these rows of one, that another process pickled."""
+    whole = _open_same(path, checksum)
+    table = cast(ClipTable, whole._clips)
+    return whole._part(table.part(rows), [whole.starts[i] for i in rows], rows)
 
 
 def _open_again(
     path: Path, checksum: str, clips: Sequence[Clip], starts: Sequence[int]
 ) -> ClipStore:
-    """Open a store, or a view of one, that another process pickled."""
+    """Open a view of a store, with other annotations, that another process pickled."""
+    return _open_same(path, checksum).view(clips, starts)
+
+
+def _open_same(path: Path, checksum: str) -> ClipStore:
     whole = ClipStore.open(path)
     if whole.checksum != checksum:
         raise StoreError(
             f"{path} was replaced by another store while it was in use; open it again, and restart "
             "what reads it"
         )
-    arrays = (whole.frames, whole.intensities, whole.landmarks)
-    return ClipStore(path, clips, starts, *arrays, whole.meta)
+    return whole
 
 
 def require_real(store: ClipStore) -> ClipStore:
@@ -299,12 +330,10 @@ def _open_arrays(path: Path, total: int, sides: bool) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _read_clips(path: Path) -> list[Clip]:
+def _read_clips(path: Path) -> ClipTable:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(path).to_pylist()
-        return [Clip(**{**row, "unseen": tuple(row["unseen"])}) for row in rows]
+        return ClipTable.read(path)
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} cannot be read ({error}); make the store again") from error

@@ -74,7 +74,9 @@ class ClipDataset(Dataset[ClipSample]):
         # Faces from a folder have classes that their own source does not define.
         self.classes = tuple(dict.fromkeys([*named, *(name for name in labels if name)]))
         self.subjects = self.store.subjects
-        self.labels = tuple(self.classes.index(name) for name in labels if name is not None)
+        self._subject_numbers = {name: i for i, name in enumerate(self.subjects)}
+        numbers = {name: i for i, name in enumerate(self.classes)}
+        self.labels = tuple(numbers[name] for name in labels if name is not None)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -87,7 +89,7 @@ class ClipDataset(Dataset[ClipSample]):
             aus=torch.from_numpy(stronger_side(item.intensities[chosen])),
             landmarks=torch.from_numpy(item.landmarks[chosen]),
             label=self.labels[index],
-            subject=self.subjects.index(item.clip.subject_id),
+            subject=self._subject_numbers[item.clip.subject_id],
             apex_index=_nearest(chosen, item.clip.apex_index),
             strength=item.clip.strength,
             index=index,

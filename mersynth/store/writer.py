@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -24,16 +25,16 @@ from mersynth.files import (
     write_json_atomically,
 )
 from mersynth.lock import hold
-from mersynth.space import new_array, open_array
+from mersynth.space import RowFile, new_array
 from mersynth.store.clip_store import (
     CHECKSUMMED_FILES,
-    CLIP_FIELDS,
     SCHEMA_VERSION,
     ClipStore,
     StoreError,
     array_layout,
     clip_row,
 )
+from mersynth.store.clip_table import write_clips
 from mersynth.store.verdict import hash_files, remember
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,8 @@ class StoreWriter:
         self._ends = np.cumsum([clip.num_frames for clip in self.clips]).tolist()
         self._plan = _plan_checksum(self.clips, image_size, header)
         self._header = dict(header)
-        self._arrays: dict[str, np.memmap] = {}
+        self._arrays: dict[str, RowFile] = {}
+        self._written = 0  # frames of the next clip
         self.done = 0
         self.partial = partial_of(self.path)
         self._journal = self.partial / _JOURNAL
@@ -100,10 +102,9 @@ class StoreWriter:
         try:
             for name, (kind, shape) in array_layout(image_size).items():
                 file = self.partial / f"{name}.npy"
-                if begun is not None:
-                    self._arrays[name] = open_array(file)
-                else:
-                    self._arrays[name] = new_array(file, kind, (self._ends[-1], *shape))
+                if begun is None:
+                    new_array(file, kind, (self._ends[-1], *shape))
+                self._arrays[name] = RowFile(file)
             if begun is None:
                 self._note()
         except BaseException:
@@ -155,7 +156,7 @@ class StoreWriter:
                 )
 
     def _clear(self, failed: bool) -> None:
-        self._arrays.clear()
+        self._close()
         if failed and not self.done:  # nothing to resume
             shutil.rmtree(self.partial, ignore_errors=True)
 
@@ -176,31 +177,76 @@ class StoreWriter:
         Raises:
             ValueError: if a shape, a type or a range is wrong.
         """
-        if self._next >= len(self.clips):
-            raise ValueError(f"all {len(self.clips)} clips of {self.path} were added already")
-        clip = self.clips[self._next]
-        rows = slice(self._ends[self._next] - clip.num_frames, self._ends[self._next])
+        clip = self._next_clip
+        if frames.shape[:1] != (clip.num_frames,):
+            raise self._misshapen("frames", frames.shape)
+        self._written = 0
+        self.add_frames(frames)
+        self.end_clip(intensities, landmarks)
+
+    def add_frames(self, frames: np.ndarray) -> None:
+        """Write some frames of the next clip, after those written before; :meth:`end_clip` ends it.
+
+        A clip of an hour then never has to be in memory as a whole.
+
+        Args:
+            frames: (n, H, W, 3) uint8, RGB.
+
+        Raises:
+            ValueError: if they have another type or shape, or are more than the clip has.
+        """
+        clip, array = self._next_clip, self._arrays["frames"]
         if frames.dtype != np.uint8:
             raise ValueError(f"clip {clip.id}: frames must be uint8, got {frames.dtype}")
+        count = self._written + len(frames)
+        if frames.shape[1:] != array.shape[1:] or count > clip.num_frames:
+            raise self._misshapen("frames", (count, *frames.shape[1:]))
+        array.write(self._ends[self._next] - clip.num_frames + self._written, frames)
+        self._written = count
+
+    def end_clip(
+        self, intensities: np.ndarray | None = None, landmarks: np.ndarray | None = None
+    ) -> None:
+        """Write what belongs to the frames that :meth:`add_frames` wrote, and end the clip.
+
+        Args:
+            intensities: see :meth:`add`.
+            landmarks: see :meth:`add`.
+
+        Raises:
+            ValueError: if the clip has more frames, or a shape or a range is wrong.
+        """
+        clip = self._next_clip
+        if self._written != clip.num_frames:
+            raise self._misshapen("frames", (self._written, *self._arrays["frames"].shape[1:]))
         if intensities is not None and intensities.ndim == 2:
             intensities = on_both_sides(intensities)
-        given = {"frames": frames, "intensities": intensities, "landmarks": landmarks}
-        for name, value in given.items():
-            target = self._arrays[name][rows]
-            if value is None:
-                target[:] = np.nan
-            elif value.shape != target.shape:
-                raise ValueError(
-                    f"clip {clip.id}: {name} must have shape {target.shape}, got {value.shape}"
-                )
-            else:
-                target[:] = value
+        first = self._ends[self._next] - clip.num_frames
+        for name, value in {"intensities": intensities, "landmarks": landmarks}.items():
+            shape = (clip.num_frames, *self._arrays[name].shape[1:])
+            if value is not None and value.shape != shape:
+                raise self._misshapen(name, value.shape)
+            self._arrays[name].write(
+                first, np.broadcast_to(np.nan, shape) if value is None else value
+            )
         if intensities is not None and ((intensities < 0) | (intensities > 1)).any():
             raise ValueError(
                 f"clip {clip.id}: AU intensities must lie in [0, 1], got "
                 f"{np.nanmin(intensities):.3f}..{np.nanmax(intensities):.3f}"
             )
         self._next += 1
+        self._written = 0
+
+    @property
+    def _next_clip(self) -> Clip:
+        if self._next >= len(self.clips):
+            raise ValueError(f"all {len(self.clips)} clips of {self.path} were added already")
+        return self.clips[self._next]
+
+    def _misshapen(self, name: str, shape: tuple[int, ...]) -> ValueError:
+        clip = self._next_clip
+        wanted = (clip.num_frames, *self._arrays[name].shape[1:])
+        return ValueError(f"clip {clip.id}: {name} must have shape {wanted}, got {shape}")
 
     def commit(self) -> None:
         """Make the clips added so far survive a kill: ``resume=True`` continues after them.
@@ -213,6 +259,11 @@ class StoreWriter:
         self._check_own()
         self.done = self._next
         self._note()
+
+    def _close(self) -> None:
+        for array in self._arrays.values():
+            array.close()
+        self._arrays.clear()
 
     def _note(self) -> None:
         write_json_atomically(self._journal, {"plan": self._plan, "done": self.done})
@@ -243,9 +294,9 @@ class StoreWriter:
             self.commit()
         for array in self._arrays.values():
             array.flush()
-        self._arrays.clear()
+        self._close()
         self._check_own()
-        _write_clips(self.partial / "clips.parquet", self.clips)
+        write_clips(self.partial / "clips.parquet", self.clips)
         seals = hash_files(self.partial, CHECKSUMMED_FILES)
         sha256 = {name: seal["sha256"] for name, seal in seals.items()}
         meta = {"schema_version": SCHEMA_VERSION, "header": self._header, "sha256": sha256}
@@ -321,8 +372,10 @@ def merge(
 
 
 def _plan_checksum(clips: Iterable[Clip], image_size: int, header: Mapping[str, Any]) -> str:
-    rows = [clip_row(clip) for clip in clips]
-    return checksum_of([rows, image_size, dict(header), SCHEMA_VERSION])
+    rows = hashlib.sha256()  # row by row: together they would be a large text
+    for clip in clips:
+        rows.update(json.dumps(clip_row(clip), sort_keys=True).encode())
+    return checksum_of([rows.hexdigest(), image_size, dict(header), SCHEMA_VERSION])
 
 
 def _check_unique(clips: Iterable[Clip]) -> None:
@@ -331,13 +384,3 @@ def _check_unique(clips: Iterable[Clip]) -> None:
         if clip.id in seen:
             raise StoreError(f"clip id {clip.id!r} occurs twice; ids must be unique within a store")
         seen.add(clip.id)
-
-
-def _write_clips(path: Path, clips: Iterable[Clip]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {"onset": pa.int64(), "apex": pa.int64(), "offset": pa.int64(), "fps": pa.float64()}
-    kinds["unseen"] = pa.list_(pa.string())
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in CLIP_FIELDS])
-    pq.write_table(pa.Table.from_pylist([clip_row(c) for c in clips], schema=schema), path)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from omegaconf import DictConfig
@@ -154,8 +155,7 @@ def generate(
         new_clips = [item.clip for item in work]
         with StoreWriter(target, new_clips, face_store.image_size, header, resume=resume) as writer:
             _fill(writer, work, generators, heads, config)
-            shown = [item for item in work if item.group == 0]
-            neutral = {item.clip.id: item.face for item in shown}
+            neutral = _Faces(work, new_clips)
             finished = writer.finish(
                 lambda whole: draw_gallery(whole, generators[0], neutral, classes)
             )
@@ -186,6 +186,47 @@ class _Work:
     rng: np.random.Generator
 
 
+@dataclass(frozen=True)
+class _WorkList(Sequence[_Work]):
+    """The work of a plan, each item made when it is asked for: curves of all need gigabytes."""
+
+    plan: Sequence[PlannedClip]
+    make: Callable[[PlannedClip], _Work]
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    @overload
+    def __getitem__(self, index: int) -> _Work: ...
+    @overload
+    def __getitem__(self, index: slice) -> _WorkList: ...
+    def __getitem__(self, index: int | slice) -> _Work | _WorkList:
+        if isinstance(index, slice):
+            return _WorkList(self.plan[index], self.make)
+        return self.make(self.plan[index])
+
+
+class _Faces(Mapping[str, StoredClip]):
+    """The clip whose face moves, for each clip of the first generator, by the id of that clip."""
+
+    def __init__(self, work: _WorkList, clips: Sequence[Clip]) -> None:
+        self._work = work
+        own = (i for i, item in enumerate(work.plan) if item.group == 0)
+        self._places = {clips[i].id: i for i in own}
+
+    def __getitem__(self, name: str) -> StoredClip:
+        return self._work[self._places[name]].face
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
 def _plan_work(
     real: ClipStore,
     face_store: ClipStore,
@@ -193,16 +234,18 @@ def _plan_work(
     generators: Sequence[ClipGenerator],
     config: DictConfig,
     seed: int,
-) -> list[_Work]:
-    """Clips and curves of a whole plan, before the first frame is made."""
+) -> _WorkList:
+    """Clips and curves of a plan."""
     settings = ConditionSettings(**config.conditions)
     by_id = {clip.id: i for i, clip in enumerate(real.clips)}
     faces = {clip.id: i for i, clip in enumerate(face_store.clips)}
     known = sorted({*real.subjects, *face_store.subjects})
     templates = dict.fromkeys(item.template.clip for item in plan)
     warn_assumed_apexes(real[by_id[name]] for name in templates if name is not None)
-    work = []
-    for item in plan:
+    saw = [set(each.training_subjects) for each in generators]
+    unseen = [tuple(name for name in known if name not in seen) for seen in saw]
+
+    def make(item: PlannedClip) -> _Work:
         generator = generators[item.group]
         face = face_store[faces[item.face]]
         rng = np.random.default_rng([seed, 1, item.number])
@@ -228,12 +271,13 @@ def _plan_work(
             strength="micro" if item.template.clip is None else model.strength,
             template=item.template.clip,
             generator=generator.sha256,
-            unseen=tuple(s for s in known if s not in generator.training_subjects),
+            unseen=unseen[item.group],
         )
         people = [name for name in (item.subject, item.template.subject) if name is not None]
         rng = np.random.default_rng([seed, 2, item.number])
-        work.append(_Work(clip, face, curve, item.group, people, rng))
-    return work
+        return _Work(clip, face, curve, item.group, people, rng)
+
+    return _WorkList(plan, make)
 
 
 def _apex(curve: np.ndarray, aus: str) -> int:
@@ -260,7 +304,7 @@ def _fill(
     todo = len(work) - writer.done
     with progress("generating", todo * config.num_frames, "frames") as advance:
         for first in range(writer.done, len(work), at_once):
-            chosen = work[first : first + at_once]
+            chosen = list(work[first : first + at_once])
             for group in sorted({item.group for item in chosen}):
                 part = [item for item in chosen if item.group == group]
                 curves = np.stack([item.curve for item in part])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -167,6 +169,7 @@ def templates_of(clips: Sequence[Clip], scheme: str) -> dict[str, list[Template]
     return found
 
 
+@cache
 def names_condition_au(cell: str) -> bool:
     """Whether an AU cell names one of the 20 condition AUs."""
     vector = condition_vector(parse_au_cell(cell), unlettered=1.0)
@@ -190,19 +193,20 @@ def _assign_templates(
     ]
     order = rng.permutation(len(templates)).tolist()
     pool = [templates[i] for i in order] + prototypical
-    fitting: dict[str, list[int]] = {}
+    of_subject = Counter(template.subject for template in templates)
+    fitting: dict[str, int] = {}
     scarce: list[str] = []
     for subject in dict.fromkeys(face_subjects):
-        clips = [i for i in range(len(templates)) if pool[i].subject != subject]
-        if len(clips) < ENOUGH_TEMPLATES:
+        fitting[subject] = len(templates) - of_subject[subject]
+        if fitting[subject] < ENOUGH_TEMPLATES:
             scarce.append(subject)
-            clips += range(len(templates), len(pool))
-        fitting[subject] = clips
+            fitting[subject] += len(prototypical)
         if not fitting[subject]:
             raise ValueError(
                 f"class {emotion!r} has neither a clip of a subject other than {subject} nor an AU "
                 "prototype: that face has no curve to follow; choose another --classes"
             )
+    needy = set(scarce)
     if scarce:
         logger.info(
             "class %s: fewer than %d AU curves suit the faces of %s; %d prototypes are used too",
@@ -211,14 +215,41 @@ def _assign_templates(
             ", ".join(sorted(scarce)),
             len(prototypical),
         )
-    used = [0] * len(pool)
+    least_used = _LeastUsed([template.subject for template in pool])
     chosen: dict[int, Template] = {}
     places = rng.permutation(len(face_subjects)).tolist()
-    for place in sorted(places, key=lambda p: len(fitting[face_subjects[p]])):
-        best = min(fitting[face_subjects[place]], key=lambda i: used[i])
-        used[best] += 1
-        chosen[place] = pool[best]
+    for place in sorted(places, key=lambda p: fitting[face_subjects[p]]):
+        subject = face_subjects[place]
+        # None is the subject of prototypes, which are for scarce faces alone.
+        refused = {subject} if subject in needy else {subject, None}
+        chosen[place] = pool[least_used.take(refused)]
     return [chosen[place] for place in range(len(face_subjects))]
+
+
+class _LeastUsed:
+    """Templates, of which the least used of some subjects is found without looking at all.
+
+    Args:
+        subjects: of each template.
+    """
+
+    def __init__(self, subjects: Sequence[str | None]) -> None:
+        self._own: dict[str | None, list[tuple[int, int]]] = {}  # (uses, template), heaps
+        for i, subject in enumerate(subjects):
+            self._own.setdefault(subject, []).append((0, i))
+        self._firsts = [(*own[0], subject) for subject, own in self._own.items()]
+        heapq.heapify(self._firsts)
+
+    def take(self, refused: Collection[str | None]) -> int:
+        """The least used template of a subject that is not refused, of equals the first."""
+        aside = []
+        while (first := heapq.heappop(self._firsts))[2] in refused:
+            aside.append(first)
+        uses, i, subject = first
+        heapq.heapreplace(self._own[subject], (uses + 1, i))
+        for each in [*aside, (*self._own[subject][0], subject)]:
+            heapq.heappush(self._firsts, each)
+        return i
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,15 +169,15 @@ def test_a_killed_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     root = smic_tree(tmp_path / "data", specs)
     whole = prepare("smic", root, tmp_path / "whole", image_size=32)
     monkeypatch.setattr("mersynth.prepare.database._CLIPS_A_COMMIT", 1)
-    add, added = StoreWriter.add, []
+    end_clip, added = StoreWriter.end_clip, []
 
     def killed(self: StoreWriter, *arrays: object) -> None:
         added.append(len(added))
         if len(added) == 3:
             raise KeyboardInterrupt
-        add(self, *arrays)  # type: ignore[arg-type]
+        end_clip(self, *arrays)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(StoreWriter, "add", killed)
+    monkeypatch.setattr(StoreWriter, "end_clip", killed)
     with pytest.raises(KeyboardInterrupt):
         prepare("smic", root, tmp_path / "cut", image_size=32)
     with pytest.raises(StoreError, match=r"an interrupted store is in .* add --resume"):
@@ -184,6 +185,27 @@ def test_a_killed_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     store = prepare("smic", root, tmp_path / "cut", image_size=32, resume=True)
     assert len(added) == 3 + 2  # the two clips that were written are not written again
     assert store.checksum == whole.checksum
+
+
+def test_a_long_video_is_never_in_memory(tmp_path: Path) -> None:
+    """Its frames are read one after another; its apex is looked for in 500 of them."""
+    side, most = 64, []
+    for count in (600, 2400):
+        video = tmp_path / f"{count}.avi"
+        writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (side, side))
+        picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+        for place in range(count):
+            writer.write(np.roll(picture, place % 7, 1))
+        writer.release()
+        tracemalloc.start()
+        store = prepare(
+            "folder", out=tmp_path / str(count), videos=[video], image_size=side, geometry="resize"
+        )
+        most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(store[0].frames) == count
+        assert 0 < store.clips[0].apex < count - 1
+    assert most[1] - most[0] < 0.2 * (2400 - 600) * side**2 * 3
 
 
 def test_the_strength_of_a_rendered_tree_is_recorded(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mersynth
@@ -53,6 +54,30 @@ def test_round_trip(tmp_path: Path) -> None:
     np.testing.assert_array_equal(store[1].landmarks, landmarks)
     assert store.table["id"].tolist() == [clip.id for clip in clips]
     assert not store.frames.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("offset", 3, "offset 3 lies before onset 10"),
+        ("apex", 99, "apex 99 lies outside onset..offset"),
+        ("fps", 0.0, "fps must be positive"),
+        ("strength", "mild", "strength"),
+    ],
+)
+def test_a_row_that_is_no_clip_is_named(
+    field: str, value: object, reason: str, tmp_path: Path
+) -> None:
+    write_tiny_store(tmp_path / "s")
+    file = tmp_path / "s" / "clips.parquet"
+    table = pd.read_parquet(file).astype({field: "object"})
+    table.loc[17, field] = value
+    table.to_parquet(file, index=False)
+    meta = json.loads((tmp_path / "s" / "store.json").read_text())
+    meta["sha256"]["clips.parquet"] = sha256_of_file(file)
+    write_json_atomically(tmp_path / "s" / "store.json", meta)
+    with pytest.raises(StoreError, match=rf"clips.parquet cannot be read .*samm/003.*{reason}"):
+        ClipStore.open(tmp_path / "s")
 
 
 def test_same_content_has_the_same_checksum(tmp_path: Path) -> None:
@@ -195,7 +220,7 @@ def test_what_a_full_disk_did_not_take_is_resumed(
             writer.finish()
 
     with monkeypatch.context() as patch:
-        patch.setattr("mersynth.store.writer._write_clips", fail)
+        patch.setattr("mersynth.store.writer.write_clips", fail)
         with pytest.raises(OSError, match="No space left"):
             write_all()
     with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}, resume=True) as writer:
