@@ -17,6 +17,7 @@ from mersynth.cli_options import (
     SamePerson,
     Scheme,
     Seed,
+    ShardOption,
     Source,
     Store,
     Strength,
@@ -24,6 +25,7 @@ from mersynth.cli_options import (
     name_choice,
     new_app,
 )
+from mersynth.shards import Shard
 
 logger = logging.getLogger(__name__)
 
@@ -212,11 +214,19 @@ def generate(
     out: Out = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
     resume: Resume = False,
+    shard: ShardOption = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Make so many parts at once, in as many processes.")
+    ] = 1,
     same_person: SamePerson = False,
     distinct: Distinct = False,
     seed: Seed = 0,
 ) -> None:
-    """Make a synthetic store in which every class has the same number of clips."""
+    """Make a synthetic store in which every class has the same number of clips.
+
+    On several machines: each makes a part (--shard 1/8 to --shard 8/8); then the same command with
+    --resume and without --shard joins them to the bytes that one process writes.
+    """
     if faces is None or source or store:
         _one_store(source, store)
 
@@ -233,6 +243,8 @@ def generate(
         out=out,
         dry_run=dry_run,
         resume=resume,
+        shard=Shard.parse(shard) if shard is not None else None,
+        workers=workers,
         names=name_choice(same_person, distinct),
         seed=seed,
         overrides=overrides or [],

@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[1]
 # stands for a module and all below it; where two names fit, the longer one counts.
 ROOMS = [
     "mersynth.card mersynth.checks mersynth.config mersynth.devices mersynth.files mersynth.lock "
-    "mersynth.logs mersynth.paths mersynth.space mersynth.state_files",
+    "mersynth.logs mersynth.paths mersynth.shards mersynth.space mersynth.state_files",
     "mersynth.facs",
     "mersynth.clips mersynth.face.template",
     "mersynth.store",

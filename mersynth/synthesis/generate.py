@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from math import inf
+from functools import partial
+from math import ceil, inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -35,6 +37,7 @@ from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
 from mersynth.phantom.version import version_of, warn_versions
+from mersynth.shards import Shard
 from mersynth.sources import PHANTOM
 from mersynth.store.clip_store import ClipStore, StoredClip, warn_framings
 from mersynth.store.dataset import to_uint8
@@ -54,6 +57,15 @@ from mersynth.synthesis.inputs import (
     reconcile_names,
     wanted_framing,
 )
+from mersynth.synthesis.parts import (
+    all_parts,
+    begun_parts,
+    copy_parts,
+    make_parts,
+    part_header,
+    part_path,
+    remove_parts,
+)
 from mersynth.synthesis.plan import PlannedClip, make_plan, summarise
 from mersynth.synthesis.tables import show_plan
 
@@ -72,6 +84,8 @@ def generate(
     out: Path | None = None,
     dry_run: bool = False,
     resume: bool = False,
+    shard: Shard | None = None,
+    workers: int = 1,
     names: NameChoice | None = None,
     seed: int = 0,
     overrides: Sequence[str] = (),
@@ -100,7 +114,10 @@ def generate(
             the real store, or from the phantom if none is named.
         out: the new store; default ``./stores/<name of the store>_synthetic``.
         dry_run: only show the plan; nothing is written.
-        resume: continue an interrupted generation of the same plan.
+        resume: continue an interrupted generation of the same plan; if parts of it were made
+            (``shard``), make the missing ones and join them to the bytes that one process writes.
+        shard: make only this part, ``<out>.parts/I_of_N``, which may be done on any machine.
+        workers: make so many parts at once in processes of this machine, and join them.
         names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
             ``"same"``, ``"distinct"``, or None to refuse them (:mod:`mersynth.store.names`).
         seed: of plan, curves and head motion.
@@ -114,7 +131,10 @@ def generate(
             wrong, and the command that fixes it.
         InUseError: if another process is writing ``out``.
     """
+    settings = {name: value for name, value in locals().items() if name in _SAME_FOR_PARTS}
     config = _load_settings(overrides)
+    if workers < 1 or (shard is not None and workers > 1):
+        raise ValueError(f"workers must be 1 or more, and 1 for a single shard; got {workers}")
     choice = FramingChoice(**config.framing)
     if faces is not None and source is None and store is None:
         logger.info("--faces without a real store: the AU curves are the phantom's")
@@ -122,10 +142,16 @@ def generate(
     real_folder = find_store(source, store)
     generators = find_generators(generator, checkpoint, real_folder, source)
     target = paths.store_path(f"{real_folder.name}_synthetic", out)
+    place = target if shard is None else part_path(target, shard)
     # Only showing a plan needs no lock.
-    with nullcontext() if dry_run else hold(target):
+    with nullcontext() if dry_run else hold(place):
         if not dry_run:
-            check_target(target, resume)
+            if shard is not None and resume and place.exists() and not target.exists():
+                logger.info("%s is complete", place)
+                return ClipStore.open(place)
+            check_target(target, resume or shard is not None)
+            check_target(place, resume)
+        parts = begun_parts(target, resume or dry_run) if shard is None else []
         clips = real_clips(real_folder)
         face_sources = face_clips(faces) if faces is not None else None
         read = [(real_folder, clips), *([(faces, face_sources)] if faces and face_sources else [])]
@@ -151,18 +177,42 @@ def generate(
         heads = HeadMotions(real, face_store, framing=framing) if config.head_motion else None
         header = make_header(real, face_store, generators, config, classes, per_class, seed)
         header |= {"names": names} if names is not None else {}
+        if shard is not None:
+            work = work[shard.share(len(work), config.batch_clips, "batches of config batch_clips")]
+            header = part_header(header, shard)
+        elif workers > 1 and not parts:
+            parts = all_parts(min(workers, ceil(len(work) / config.batch_clips)))
         new_clips = [item.clip for item in work]
-        with StoreWriter(target, new_clips, face_store.image_size, header, resume=resume) as writer:
-            _fill(writer, work, generators, heads, config)
+        with StoreWriter(place, new_clips, face_store.image_size, header, resume=resume) as writer:
+            if parts:
+                make_parts(target, parts, workers, partial(_make_part, settings), len(work))
+                copy_parts(writer, parts, header, config.batch_clips)
+            else:
+                _fill(writer, work, generators, heads, config)
+            if shard is not None:
+                return writer.finish()
             shown = [item for item in work if item.group == 0]
             neutral = {item.clip.id: item.face for item in shown}
             finished = writer.finish(
                 lambda whole: draw_gallery(whole, generators[0], neutral, classes)
             )
+        if parts:
+            remove_parts(target)
     logger.info(
         "%s: %d clips, %d of every class", target, len(finished), per_class * len(generators)
     )
     return finished
+
+
+_SAME_FOR_PARTS = (
+    *("per_class", "source", "store", "classes", "generator", "checkpoint", "faces", "out"),
+    *("names", "seed", "overrides"),
+)
+
+
+def _make_part(settings: Mapping[str, Any], shard: Shard) -> None:
+    """Runs in a process of its own."""
+    generate(**settings, shard=shard, resume=True)
 
 
 @dataclass(frozen=True, slots=True)
