@@ -12,6 +12,7 @@ import typer
 from mersynth import paths
 from mersynth.cli_options import (
     Distinct,
+    EstimateOption,
     Out,
     Resume,
     SamePerson,
@@ -168,6 +169,7 @@ def train(
     subject_groups: Annotated[
         int, typer.Option(min=1, help="Train this many generators, each without one group.")
     ] = 1,
+    estimate: EstimateOption = False,
     resume: Resume = False,
     same_person: SamePerson = False,
     distinct: Distinct = False,
@@ -183,6 +185,7 @@ def train(
         out=paths.checkpoint_path(store.name, out),
         subject_groups=subject_groups,
         resume=resume,
+        estimate=estimate,
         names=name_choice(same_person, distinct),
         seed=seed,
         overrides=overrides or [],
@@ -213,6 +216,7 @@ def generate(
     ] = None,
     out: Out = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    estimate: EstimateOption = False,
     resume: Resume = False,
     shard: ShardOption = None,
     workers: Annotated[
@@ -242,6 +246,7 @@ def generate(
         faces=faces,
         out=out,
         dry_run=dry_run,
+        estimate=estimate,
         resume=resume,
         shard=Shard.parse(shard) if shard is not None else None,
         workers=workers,

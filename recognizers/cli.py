@@ -11,6 +11,7 @@ import typer
 
 from mersynth.cli_options import (
     Distinct,
+    EstimateOption,
     Out,
     SamePerson,
     Scheme,
@@ -111,10 +112,12 @@ def _command(split: str) -> Callable[..., None]:
         out: Out = None,
         seed: Seed = 0,
         shard: ShardOption = None,
+        estimate: EstimateOption = False,
     ) -> None:
         _evaluate(
             out,
             shard,
+            estimate,
             split=split,
             model=model,
             data=_all(store, data),
@@ -155,11 +158,13 @@ def cross(
     out: Out = None,
     seed: Seed = 0,
     shard: ShardOption = None,
+    estimate: EstimateOption = False,
 ) -> None:
     """Learn from one database, test on another."""
     _evaluate(
         out,
         shard,
+        estimate,
         split="cross",
         model=model,
         data=train,
@@ -315,7 +320,7 @@ def _all(*given: list[Path] | None) -> list[Path]:
     return [path for several in given for path in several or ()]
 
 
-def _evaluate(out: Path | None, shard: str | None, **options: Any) -> None:
+def _evaluate(out: Path | None, shard: str | None, estimate: bool, **options: Any) -> None:
     from rich.console import Console
 
     from recognizers.experiment.evaluate import evaluate
@@ -323,6 +328,6 @@ def _evaluate(out: Path | None, shard: str | None, **options: Any) -> None:
     from recognizers.report import compare_runs
 
     own = Shard.parse(shard) if shard is not None else None
-    run = evaluate(Request(**options), out, own)
-    if own is None:
+    run = evaluate(Request(**options), out, own, estimate)
+    if own is None and not estimate:
         Console().print(compare_runs([run]))

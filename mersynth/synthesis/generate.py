@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, inf
 from pathlib import Path
@@ -29,20 +30,21 @@ from mersynth.curves import (
     warn_assumed_apexes,
 )
 from mersynth.devices import choose_device
-from mersynth.face.template import AUTO, HEAD, FramingChoice
+from mersynth.estimate import Spent, now
+from mersynth.face.template import FramingChoice
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
-from mersynth.facs.emotions import classes as label_classes
 from mersynth.facs.emotions import label
 from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
-from mersynth.phantom.version import version_of, warn_versions
 from mersynth.shards import Shard
 from mersynth.sources import PHANTOM
-from mersynth.store.clip_store import ClipStore, StoredClip, warn_framings
+from mersynth.store.clip_store import ClipStore, StoredClip
 from mersynth.store.dataset import to_uint8
 from mersynth.store.names import NameChoice
 from mersynth.store.writer import StoreWriter, check_target
+from mersynth.synthesis.agreement import check_classes, warn_framings, warn_versions
+from mersynth.synthesis.estimate import estimate_generation
 from mersynth.synthesis.gallery import draw_gallery
 from mersynth.synthesis.generators import ClipGenerator
 from mersynth.synthesis.head import HeadMotions
@@ -83,6 +85,7 @@ def generate(
     faces: Path | None = None,
     out: Path | None = None,
     dry_run: bool = False,
+    estimate: bool = False,
     resume: bool = False,
     shard: Shard | None = None,
     workers: int = 1,
@@ -114,6 +117,8 @@ def generate(
             the real store, or from the phantom if none is named.
         out: the new store; default ``./stores/<name of the store>_synthetic``.
         dry_run: only show the plan; nothing is written.
+        estimate: only make a few batches, in a folder for temporary files, and show what the whole
+            will take (:mod:`mersynth.synthesis.estimate`).
         resume: continue an interrupted generation of the same plan; if parts of it were made
             (``shard``), make the missing ones and join them to the bytes that one process writes.
         shard: make only this part, ``<out>.parts/I_of_N``, which may be done on any machine.
@@ -124,7 +129,7 @@ def generate(
         overrides: Hydra overrides of ``configs/generate.yaml``.
 
     Returns:
-        The store, opened; None for a dry run.
+        The store, opened; None for a dry run or an estimate.
 
     Raises:
         ConfigError, StoreError, CheckpointError, NamesError, ValueError: with what is missing or
@@ -132,9 +137,10 @@ def generate(
         InUseError: if another process is writing ``out``.
     """
     settings = {name: value for name, value in locals().items() if name in _SAME_FOR_PARTS}
+    begun = now()
     config = _load_settings(overrides)
-    if workers < 1 or (shard is not None and workers > 1):
-        raise ValueError(f"workers must be 1 or more, and 1 for a single shard; got {workers}")
+    if workers < 1 or (workers > 1 and (estimate or shard is not None)):
+        raise ValueError(f"workers must be 1 or more, and 1 for a shard or estimate; got {workers}")
     choice = FramingChoice(**config.framing)
     if faces is not None and source is None and store is None:
         logger.info("--faces without a real store: the AU curves are the phantom's")
@@ -143,21 +149,21 @@ def generate(
     generators = find_generators(generator, checkpoint, real_folder, source)
     target = paths.store_path(f"{real_folder.name}_synthetic", out)
     place = target if shard is None else part_path(target, shard)
-    # Only showing a plan needs no lock.
-    with nullcontext() if dry_run else hold(place):
-        if not dry_run:
+    only_show = dry_run or estimate  # that needs no lock
+    with nullcontext() if only_show else hold(place):
+        if not only_show:
             if shard is not None and resume and place.exists() and not target.exists():
                 logger.info("%s is complete", place)
                 return ClipStore.open(place)
             check_target(target, resume or shard is not None)
             check_target(place, resume)
-        parts = begun_parts(target, resume or dry_run) if shard is None else []
+        parts = begun_parts(target, resume or only_show) if shard is None else []
         clips = real_clips(real_folder)
         face_sources = face_clips(faces) if faces is not None else None
         read = [(real_folder, clips), *([(faces, face_sources)] if faces and face_sources else [])]
         spelling = reconcile_names(names, read, generators)
         clips, face_sources = spelling.clips(clips), face_sources and spelling.clips(face_sources)
-        _check_classes(clips, face_sources or (), classes)
+        check_classes(clips, face_sources or (), classes)
         hidden = [each.unseen_subjects for each in generators]
         plan = make_plan(clips, classes, per_class, seed, hidden, face_sources)
         show_plan(summarise(plan, _count(clips, classes)))
@@ -168,8 +174,8 @@ def generate(
         other_faces = open_faces(faces, size, resume, spelling, wanted) if faces else None
         real = open_real(real_folder, size, spelling, wanted)
         face_store = real if other_faces is None else other_faces
-        _warn_framings(choice, [real, face_store], generators)
-        _warn_versions(face_store, generators)
+        warn_framings(choice, [real, face_store], generators)
+        warn_versions(face_store, generators)
         framing = face_store.framing or wanted
         for each in generators:
             each.load(face_store.image_size, choose_device(config.device), framing)
@@ -180,7 +186,11 @@ def generate(
         if shard is not None:
             work = work[shard.share(len(work), config.batch_clips, "batches of config batch_clips")]
             header = part_header(header, shard)
-        elif workers > 1 and not parts:
+        if estimate:
+            furnish = None if shard is not None else _pictures(work, generators[0], classes)
+            _estimate(work, generators, heads, config, header, furnish, begun)
+            return None
+        if workers > 1 and not parts:
             parts = all_parts(min(workers, ceil(len(work) / config.batch_clips)))
         new_clips = [item.clip for item in work]
         with StoreWriter(place, new_clips, face_store.image_size, header, resume=resume) as writer:
@@ -192,16 +202,21 @@ def generate(
             if shard is not None:
                 return writer.finish()
             shown = [item for item in work if item.group == 0]
-            neutral = {item.clip.id: item.face for item in shown}
-            finished = writer.finish(
-                lambda whole: draw_gallery(whole, generators[0], neutral, classes)
-            )
+            finished = writer.finish(_pictures(shown, generators[0], classes))
         if parts:
             remove_parts(target)
     logger.info(
         "%s: %d clips, %d of every class", target, len(finished), per_class * len(generators)
     )
     return finished
+
+
+def _pictures(
+    work: Sequence[_Work], generator: ClipGenerator, scheme: str
+) -> Callable[[ClipStore], None]:
+    """What adds pictures of these clips to their store."""
+    neutral = {item.clip.id: item.face for item in work}
+    return lambda whole: draw_gallery(whole, generator, neutral, scheme)
 
 
 _SAME_FOR_PARTS = (
@@ -328,6 +343,37 @@ def _fill(
             advance(len(chosen) * config.num_frames)
 
 
+def _estimate(
+    work: Sequence[_Work],
+    generators: Sequence[ClipGenerator],
+    heads: HeadMotions | None,
+    config: DictConfig,
+    header: Mapping[str, Any],
+    furnish: Callable[[ClipStore], None] | None,
+    begun: Spent,
+) -> None:
+    """Show what the work will take."""
+
+    def again(places: Sequence[int]) -> list[_Work]:
+        """Some of the work, as if nothing had been drawn for it yet."""
+        return [replace(work[i], rng=copy.deepcopy(work[i].rng)) for i in places]
+
+    def followed(places: Sequence[int]) -> set[str]:
+        ids = (heads.followed(item.people, item.rng) for item in again(places)) if heads else ()
+        return {name for name in ids if name is not None}
+
+    estimate_generation(
+        [item.clip for item in work],
+        config.batch_clips,
+        work[0].face.frames.shape[1],
+        header,
+        lambda writer, places: _fill(writer, again(places), generators, heads, config),
+        furnish,
+        followed,
+        begun,
+    ).show()
+
+
 def landmarks_at_rest(face: StoredClip, num_frames: int) -> np.ndarray:
     """(K, 68, 2): the face's own in the first frame, at rest; unknown (NaN) in all others.
 
@@ -347,49 +393,6 @@ def _load_settings(overrides: Sequence[str]) -> DictConfig:
     configs.check_choice(config, "head_motion", (True, False))
     choose_device(config.device)
     return config
-
-
-def _warn_framings(
-    choice: FramingChoice, stores: Sequence[ClipStore], generators: Sequence[ClipGenerator]
-) -> None:
-    """Warn if the framings of stores, generators and the user's choice differ."""
-    named = {str(store.path): store.framing for store in stores}
-    for number, each in enumerate(generators):
-        named[f"the generator {number or ''}".strip()] = each.framing
-    if choice != AUTO:
-        named["asked for"] = choice.framing(HEAD)
-    warn_framings(
-        named,
-        "A generator expects the framing that it was trained with: prepare the store again with "
-        "that framing, or train a generator on this store; `--generator warp` takes any framing",
-    )
-
-
-def _warn_versions(faces: ClipStore, generators: Sequence[ClipGenerator]) -> None:
-    """Warn if the faces are from another version of the phantom than a generator's."""
-    named = {str(faces.path): version_of(faces)}
-    for number, each in enumerate(generators):
-        named[f"the generator {number or ''}".strip()] = each.phantom
-    warn_versions(
-        named,
-        "A generator works best on the version it was trained on: render the store again, or train "
-        "a generator on it with `mersynth train`; `--generator warp` needs no training",
-    )
-
-
-def _check_classes(clips: Sequence[Clip], face_sources: Sequence[Clip], scheme: str) -> None:
-    """Check that the faces' databases have the classes that their clips will show."""
-    names = dict.fromkeys(name for clip in clips for name in label_classes(clip.source, scheme))
-    for source in sorted({clip.source for clip in face_sources}):
-        try:
-            unknown = [name for name in names if label(source, name, scheme) != name]
-        except ValueError as error:
-            raise ValueError(f"--faces: {error}; choose other --classes, or other faces") from error
-        if unknown:
-            raise ValueError(
-                f"--faces: {source} has no class {', '.join(unknown)} in the scheme {scheme!r}; "
-                "choose other --classes, or other faces"
-            )
 
 
 def _count(clips: Sequence[Clip], scheme: str) -> Counter[str]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import glob
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from mersynth import paths
+from mersynth.estimate import now
 from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.shards import Shard
 from recognizers.executors import Executor, make_executor
+from recognizers.experiment.estimate import estimate_run
 from recognizers.experiment.preparation import Preparation, load_settings, prepare
 from recognizers.experiment.request import Request
 from recognizers.folds.plan import FoldPlan
@@ -27,7 +29,9 @@ from recognizers.training.fold_work import FoldResult, pretrain, pretraining_see
 logger = logging.getLogger(__name__)
 
 
-def evaluate(request: Request, out: Path | None = None, shard: Shard | None = None) -> Path:
+def evaluate(
+    request: Request, out: Path | None = None, shard: Shard | None = None, estimate: bool = False
+) -> Path:
     """Run an experiment, or continue one that was stopped.
 
     Several processes, of machines that share the folder, can each run a share of its folds and
@@ -38,10 +42,12 @@ def evaluate(request: Request, out: Path | None = None, shard: Shard | None = No
         out: the run's folder; None: ``./runs/`` and the request's name, for instance
             ``./runs/loso_mmnet_samm``.
         shard: run only this share, and pool nothing. Folds with one pretraining stay together.
+        estimate: only run a few epochs of some folds, and show what the whole will take
+            (:mod:`recognizers.experiment.estimate`); nothing is written.
 
     Returns:
         The folder, with ``results.json``, ``predictions.csv``, ``oracle.csv``, ``config.yaml`` and
-        ``report.html``, unless ``shard`` is given.
+        ``report.html``, unless ``shard`` or ``estimate`` is given.
 
     Raises:
         ConfigError: if an override or a setting does not fit.
@@ -56,13 +62,19 @@ def evaluate(request: Request, out: Path | None = None, shard: Shard | None = No
     """
     if request.split == "fit":
         raise ValueError("split fit tests nobody; recognizers.trained.fitting.fit is for it")
+    begun = now()
     settings = load_settings(request)
     place = paths.run_path(request.name, out)
-    with _held(place, shard):
+    seeds = range(request.seed, request.seed + request.seeds)
+    with nullcontext() if estimate else _held(place, shard):
         run = prepare(request, settings)
+        if estimate:
+            with make_executor(_executor(run)) as executor:
+                share, pooled = _share(run, seeds, shard), shard is None
+                estimate_run(run, share, seeds, executor, pooled, begun).show()
+            return place
         with hold(place, wait=True):  # another shard may be making it
             folder = RunFolder(place, run.identity, request.command(place))
-        seeds = range(request.seed, request.seed + request.seeds)
         _train(run, folder, _share(run, seeds, shard))
         if shard is not None:
             logger.info("share %s is in %s; without --shard the command pools all", shard, place)
@@ -93,11 +105,10 @@ def _share(
     if shard is None:
         return every
     # No two shards train the same pretraining.
-    units: dict[tuple[int, str, int], list[tuple[FoldPlan, int]]] = {}
+    units: dict[tuple[int, int | None, int | None], list[tuple[FoldPlan, int]]] = {}
     for plan, seed in every:
-        alone = plan.pretraining is None
-        unit = (seed, "fold", plan.index) if alone else (seed, "pretraining", plan.pretraining)
-        units.setdefault(unit, []).append((plan, seed))
+        alone = plan.index if plan.pretraining is None else None
+        units.setdefault((seed, plan.pretraining, alone), []).append((plan, seed))
     chosen = list(units.values())[shard.share(len(units), what="folds or pretrainings to share")]
     return [work for unit in chosen for work in unit]
 
