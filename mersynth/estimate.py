@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -52,12 +53,14 @@ class Estimate:
     Attributes:
         time: in all.
         memory: bytes that its processes hold at most, besides files that they map.
+        on_gpu: bytes that they hold on GPUs at most; 0 where none is used.
         disk: bytes that it will have written.
         steps: what was measured, for instance ``"2400 frames at 0.1 s"``.
     """
 
     time: Spent
     memory: int
+    on_gpu: int
     disk: int
     steps: tuple[str, ...]
 
@@ -72,6 +75,7 @@ class Estimate:
             ("time", duration(self.time.wall)),
             ("processor time", duration(self.time.cpu)),
             ("memory at most", size(self.memory) if self.memory else "unknown"),
+            *([("on the GPU", size(self.on_gpu))] if self.on_gpu else []),
             ("disk", size(self.disk)),
             *(("", step) for step in self.steps),
         ):
@@ -106,6 +110,7 @@ class PeakMemory:
     Attributes:
         peak: bytes at most, so far. macOS does not tell mapped files apart, so they are
             included; 0 on Windows, which has no such figure.
+        on_gpu: bytes that torch has reserved on the GPU at most, by the end; 0 without one.
 
     Example:
         >>> with PeakMemory() as memory:
@@ -116,6 +121,7 @@ class PeakMemory:
 
     def __init__(self) -> None:
         self.peak = 0
+        self.on_gpu = 0
         self._ended = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -133,6 +139,9 @@ class PeakMemory:
         self._ended.set()
         self._watcher.join()
         self._look()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            self.on_gpu = torch.cuda.max_memory_reserved()
 
     def _watch(self) -> None:
         while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mersynth.estimate import Estimate, PeakMemory, Spent, duration, now, size
 from mersynth.gan.train import train
@@ -55,8 +56,9 @@ def test_times_and_sizes_are_shown_in_words(capsys: pytest.CaptureFixture[str]) 
         "1 GB",
         "7e+03 TB",
     ]
-    Estimate(Spent(90, 61), 2_000_000, 3_000, ("5 things at 18 s",)).show()
+    Estimate(Spent(90, 61), 2_000_000, 0, 3_000, ("5 things at 18 s",)).show()
     told = capsys.readouterr().err
+    assert "GPU" not in told
     for text in ("1 min 30 s", "1 min 01 s", "2 MB", "3 kB", "5 things at 18 s"):
         assert text in told
 
@@ -69,6 +71,7 @@ def test_memory_is_what_the_process_held_meanwhile() -> None:
         time.sleep(0.2)
         del block
     assert 150e6 < busy.peak - idle.peak < 250e6
+    assert busy.on_gpu == 0 or torch.cuda.is_initialized()
     start = now()
     time.sleep(0.05)
     assert (now() - start).wall >= 0.05

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ def _address() -> Iterator[str]:
 
 
 def node_of(seconds: float) -> str:
+    """The node that a call runs on. Ray is only imported where it is installed."""
     import ray
 
     time.sleep(seconds)
@@ -58,13 +60,12 @@ def test_calls_run_on_both_machines(address: str) -> None:
 def test_a_run_on_two_machines_is_that_of_one(address: str, tmp_path: Path) -> None:
     data = write(tmp_path / "samm.npz")
     here = evaluate(request(data, seeds=2), tmp_path / "here")
-    on_ray = ["executor=ray", f"executor.address={address}", "~executor.workers"]
-    ask = request(data, seeds=2)
-    words = [word for word in ask.overrides if not word.startswith("executor.")]
-    words += on_ray[:2]
-    from dataclasses import replace
-
-    there = evaluate(replace(ask, overrides=words), tmp_path / "there")
+    plain = [word for word in request(data).overrides if not word.startswith("executor.")]
+    on_ray = replace(
+        request(data, seeds=2),
+        overrides=[*plain, "executor=ray", f"executor.address={address}"],
+    )
+    there = evaluate(on_ray, tmp_path / "there")
     assert (there / "predictions.csv").read_bytes() == (here / "predictions.csv").read_bytes()
 
 

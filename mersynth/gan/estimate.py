@@ -76,6 +76,7 @@ def estimate_training(
     return Estimate(
         time=prepared + one * groups,
         memory=memory.peak,
+        on_gpu=memory.on_gpu,
         disk=round(groups * (saved + pictures * drawn + logged * len(steps))),
         steps=(
             *(

@@ -87,6 +87,7 @@ def estimate_generation(
         + _hashing(written)
         + pictures,
         memory=memory.peak,
+        on_gpu=memory.on_gpu,
         disk=written + round(again.beside * drawn),
         steps=(
             f"{len(clips)} clips at {a_clip.wall:.3g} s, measured on {len(places)}",

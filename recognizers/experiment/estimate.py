@@ -46,6 +46,7 @@ class Rehearsal:
         whole: the whole training, with all of its epochs.
         each: an epoch.
         memory: most bytes that the process held.
+        on_gpu: most bytes that it held on a GPU.
         epoch: the last epoch's record.
         weights: bytes of the model's weights.
     """
@@ -56,6 +57,7 @@ class Rehearsal:
     whole: Spent
     each: Spent
     memory: int
+    on_gpu: int
     epoch: Epoch
     weights: int
 
@@ -107,6 +109,7 @@ def _rehearse(train: Callable[[int], FoldResult | Learned], epochs: int) -> Rehe
         whole=whole if more == epochs - 1 else one + each * (epochs - 1),
         each=each,
         memory=memory.peak,
+        on_gpu=memory.on_gpu,
         epoch=result.curve[-1],
         weights=weights,
     )
@@ -154,8 +157,8 @@ def estimate_run(
         warm = Spent(warm.wall, 0.0)
     fold = _mean([found.whole for found in folds]) * float(larger)
     rounds = math.ceil(len(share) / at_once)
-    others = {found.process: found.memory for found in (*folds, *before)}
-    others.pop(os.getpid(), None)
+    workers = {found.process: found for found in (*folds, *before)}
+    others = [found for process, found in workers.items() if process != os.getpid()]
     shared = _bytes_of(run) if others else 0
     wall = started + warm.wall + rounds * fold.wall + finishing.wall
     cpu = at_once * warm.cpu + len(share) * fold.cpu + finishing.cpu
@@ -172,7 +175,13 @@ def estimate_run(
         disk += before[0].weights * len(groups)
     if run.options["keep_weights"]:
         disk += folds[0].weights * len(share)
-    return Estimate(total, memory.peak + sum(others.values()) + shared, disk, tuple(steps))
+    return Estimate(
+        time=total,
+        memory=memory.peak + sum(found.memory for found in others) + shared,
+        on_gpu=memory.on_gpu + sum(found.on_gpu for found in others),
+        disk=disk,
+        steps=tuple(steps),
+    )
 
 
 def _pretrainings(
