@@ -12,11 +12,13 @@ import typer
 from mersynth import paths
 from mersynth.cli_options import (
     Distinct,
+    EstimateOption,
     Out,
     Resume,
     SamePerson,
     Scheme,
     Seed,
+    ShardOption,
     Source,
     Store,
     Strength,
@@ -24,6 +26,7 @@ from mersynth.cli_options import (
     name_choice,
     new_app,
 )
+from mersynth.shards import Shard
 
 logger = logging.getLogger(__name__)
 
@@ -166,6 +169,7 @@ def train(
     subject_groups: Annotated[
         int, typer.Option(min=1, help="Train this many generators, each without one group.")
     ] = 1,
+    estimate: EstimateOption = False,
     resume: Resume = False,
     same_person: SamePerson = False,
     distinct: Distinct = False,
@@ -181,6 +185,7 @@ def train(
         out=paths.checkpoint_path(store.name, out),
         subject_groups=subject_groups,
         resume=resume,
+        estimate=estimate,
         names=name_choice(same_person, distinct),
         seed=seed,
         overrides=overrides or [],
@@ -211,12 +216,21 @@ def generate(
     ] = None,
     out: Out = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    estimate: EstimateOption = False,
     resume: Resume = False,
+    shard: ShardOption = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Make so many parts at once, in as many processes.")
+    ] = 1,
     same_person: SamePerson = False,
     distinct: Distinct = False,
     seed: Seed = 0,
 ) -> None:
-    """Make a synthetic store in which every class has the same number of clips."""
+    """Make a synthetic store in which every class has the same number of clips.
+
+    On several machines: each makes a part (--shard 1/8 to --shard 8/8); then the same command with
+    --resume and without --shard joins them to the bytes that one process writes.
+    """
     if faces is None or source or store:
         _one_store(source, store)
 
@@ -232,7 +246,10 @@ def generate(
         faces=faces,
         out=out,
         dry_run=dry_run,
+        estimate=estimate,
         resume=resume,
+        shard=Shard.parse(shard) if shard is not None else None,
+        workers=workers,
         names=name_choice(same_person, distinct),
         seed=seed,
         overrides=overrides or [],

@@ -38,6 +38,16 @@ Distinct = Annotated[
     bool, typer.Option("--distinct", help="Names that look alike are two people or clips.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted command.")]
+EstimateOption = Annotated[
+    bool,
+    typer.Option(
+        "--estimate", help="Only measure a few steps; show time, memory and disk of the whole."
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Do only the I-th of N shares of the work."),
+]
 
 
 def config_values(example: str) -> Any:

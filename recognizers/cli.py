@@ -11,14 +11,17 @@ import typer
 
 from mersynth.cli_options import (
     Distinct,
+    EstimateOption,
     Out,
     SamePerson,
     Scheme,
     Seed,
+    ShardOption,
     config_values,
     name_choice,
     new_app,
 )
+from mersynth.shards import Shard
 
 logger = logging.getLogger(__name__)
 
@@ -108,9 +111,13 @@ def _command(split: str) -> Callable[..., None]:
         seeds: Seeds = 1,
         out: Out = None,
         seed: Seed = 0,
+        shard: ShardOption = None,
+        estimate: EstimateOption = False,
     ) -> None:
         _evaluate(
             out,
+            shard,
+            estimate,
             split=split,
             model=model,
             data=_all(store, data),
@@ -150,10 +157,14 @@ def cross(
     seeds: Seeds = 1,
     out: Out = None,
     seed: Seed = 0,
+    shard: ShardOption = None,
+    estimate: EstimateOption = False,
 ) -> None:
     """Learn from one database, test on another."""
     _evaluate(
         out,
+        shard,
+        estimate,
         split="cross",
         model=model,
         data=train,
@@ -309,11 +320,14 @@ def _all(*given: list[Path] | None) -> list[Path]:
     return [path for several in given for path in several or ()]
 
 
-def _evaluate(out: Path | None, **options: Any) -> None:
+def _evaluate(out: Path | None, shard: str | None, estimate: bool, **options: Any) -> None:
     from rich.console import Console
 
     from recognizers.experiment.evaluate import evaluate
     from recognizers.experiment.request import Request
     from recognizers.report import compare_runs
 
-    Console().print(compare_runs([evaluate(Request(**options), out)]))
+    own = Shard.parse(shard) if shard is not None else None
+    run = evaluate(Request(**options), out, own, estimate)
+    if own is None and not estimate:
+        Console().print(compare_runs([run]))

@@ -52,7 +52,7 @@ def measure_gains(
     """
     sets = [(each, _BATCH) for each in clips if each.moving]
     shares, strengths, weights = [], [], []
-    batches = max(1, pairs // (_BATCH * max(1, len(sets))))
+    batches = max(1, pairs // pairs_at_once(clips))
     with progress("measuring gains", batches if sets else 0, "batches") as advance:
         for _ in range(batches if sets else 0):
             batch = draw_image_batch(sets, rng, 1.0, 0.0, size=generator.working_size)
@@ -69,6 +69,11 @@ def measure_gains(
     if not shares:
         return np.ones(generator.num_aus)
     return _solve(*(torch.cat(x).double().numpy() for x in (shares, strengths, weights)))
+
+
+def pairs_at_once(clips: Sequence[TrainingClips]) -> int:
+    """Number of pairs in a batch, over all sets."""
+    return _BATCH * max(1, sum(bool(each.moving) for each in clips))
 
 
 def _shares(motion: Tensor, change: Tensor) -> Tensor:

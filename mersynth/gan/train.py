@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,12 @@ from mersynth.checks import listed
 from mersynth.config import ConfigError
 from mersynth.curves import ConditionSettings
 from mersynth.devices import choose_device, choose_precision
+from mersynth.estimate import Estimate, Spent, now
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.calibration import measure_gains
 from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
 from mersynth.gan.data import ImageBatch, TrainingClips, VideoBatch, draw_image_batch
+from mersynth.gan.estimate import estimate_training
 from mersynth.gan.forms import MOTION
 from mersynth.gan.monitor import Monitor
 from mersynth.gan.motion_generator import MotionGenerator
@@ -43,6 +48,7 @@ def train(
     out: Path,
     subject_groups: int = 1,
     resume: bool = False,
+    estimate: bool = False,
     names: NameChoice | None = None,
     seed: int = 0,
     overrides: Sequence[str] = (),
@@ -55,13 +61,15 @@ def train(
         subject_groups: K; with K > 1, K generators are trained, each without one group of
             subjects, in ``out/group_0`` and so on.
         resume: continue a run of the same command that was stopped.
+        estimate: only take a few steps, in a folder for temporary files, and show what the whole
+            training will take (:mod:`mersynth.gan.estimate`).
         names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
             ``"same"``, ``"distinct"``, or None to refuse them (:mod:`mersynth.store.names`).
         seed: of initialisation, subject groups and sampling.
         overrides: Hydra overrides of ``configs/train.yaml``.
 
     Returns:
-        The folders of the trained generators.
+        The folders of the trained generators; none for an estimate.
 
     Raises:
         ConfigError: if an override does not fit, or this machine lacks the device.
@@ -73,11 +81,12 @@ def train(
         TrainingError: if a loss is not a number, or generated faces stop moving.
         ValueError: if there are fewer subjects than groups, or the clips teach nothing.
     """
+    begun = now()
     config = load_settings(overrides)
     # The choice is recorded in card and state, so that a resumed run has the same precision.
     device = _device(config.device)
     config.precision = choose_precision(config.precision, device)
-    with hold(out):
+    with nullcontext() if estimate else hold(out):
         store = _open_store(store_path, config)
         macro = _open_store(config.macro_store, config) if config.macro_store else None
         # A person with two spellings could be held out under one and trained on under the other.
@@ -94,15 +103,26 @@ def train(
                 "Render the earlier one again: `mersynth prepare --source phantom`",
             )
         groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
-        _check_out(out, resume, len(groups))
+        if not estimate:
+            _check_out(out, resume, len(groups))
         if macro is None:
             logger.info("training on micro clips alone; macro_store=STORE adds macro faces")
         for unseen in groups:
             sets = _training_sets(store, macro, config, unseen)
             check_signal([clips for clips, _ in sets], config.true_frame_steps, config.steps)
+
+        def begin(folder: Path, unseen: tuple[str, ...]) -> tuple[_Run, int]:
+            return _begin(folder, store, macro, config, device, unseen, len(groups), seed, names)
+
+        if estimate:
+            with tempfile.TemporaryDirectory() as name:
+                run, step = begin(Path(name) / "generator", groups[0])
+                run.estimate(step, begun).show()
+            return []
         folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]
         for folder, unseen in zip(folders, groups, strict=True):
-            _train_one(folder, store, macro, config, device, unseen, len(groups), seed, names)
+            run, step = begin(folder, unseen)
+            run.go(step)
     return folders
 
 
@@ -162,7 +182,7 @@ def split_subjects(store: ClipStore, count: int, seed: int) -> list[tuple[str, .
     return [tuple(sorted(group)) for group in groups]
 
 
-def _train_one(
+def _begin(
     folder: Path,
     store: ClipStore,
     macro: ClipStore | None,
@@ -172,7 +192,8 @@ def _train_one(
     groups: int,
     seed: int,
     names: NameChoice | None,
-) -> None:
+) -> tuple[_Run, int]:
+    """A training, and the step that it begins or continues with."""
     sets = _training_sets(store, macro, config, unseen)
     trained = {subject for clips, _ in sets for subject in clips.subjects}
     with torch.random.fork_rng():  # initialisation has no generator argument
@@ -218,7 +239,7 @@ def _train_one(
         max(step, 0),
         config.steps,
     )
-    _Run(folder, trainer, sets, config, seed, run, card).go(step)
+    return _Run(folder, trainer, sets, config, seed, run, card), step
 
 
 def _check_unseen(start: Start, unseen: tuple[str, ...], source: str) -> set[str]:
@@ -281,6 +302,27 @@ class _Run:
                     if done % config.checkpoint_every == 0 or done == config.steps:
                         self._save(done)
                     advance(1)
+        finally:
+            monitor.close()
+
+    def estimate(self, first: int, begun: Spent) -> Estimate:
+        """What :meth:`go` would take for all groups, from some of its steps."""
+        monitor = Monitor(self.folder, first)
+
+        def draw(done: int) -> None:
+            images = self._draw_images(np.random.default_rng(self.seed))
+            monitor.draw(self.trainer.average, images, done)
+            self.trainer.health(images)
+
+        def take(step: int) -> None:
+            self._read_aus(step) if step < 0 else self._step(step, monitor)
+
+        try:
+            steps, sets = range(first, self.config.steps), [clips for clips, _ in self.sets]
+            save, kept = partial(self._save, 1), self.trainer.average
+            return estimate_training(
+                self.config, steps, monitor, take, draw, save, kept, sets, self.card.groups, begun
+            )
         finally:
             monitor.close()
 

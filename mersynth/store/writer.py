@@ -329,6 +329,13 @@ def check_target(path: Path, resume: bool) -> None:
             )
 
 
+def clips_written(path: Path) -> int:
+    """Number of clips of a store that are on disk, whether it is complete or in the making."""
+    if path.exists():
+        return len(ClipStore.open(path))
+    return max((int((_read_journal(p) or {}).get("done", 0)) for p in partials_of(path)), default=0)
+
+
 def _read_journal(partial: Path) -> dict[str, Any] | None:
     """How far an interrupted writing got; None if that is unknown."""
     try:

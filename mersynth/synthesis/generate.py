@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from math import inf
+from functools import partial
+from math import ceil, inf
 from pathlib import Path
-from typing import overload
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -17,30 +17,21 @@ from omegaconf import DictConfig
 from mersynth import config as configs
 from mersynth import paths
 from mersynth.clips import Clip
-from mersynth.curves import (
-    ConditionSettings,
-    added_to_rest,
-    clip_curve,
-    jitter,
-    movement,
-    prototype_curve,
-    resample,
-    warn_assumed_apexes,
-)
 from mersynth.devices import choose_device
-from mersynth.face.template import AUTO, HEAD, FramingChoice
-from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
-from mersynth.facs.emotions import classes as label_classes
+from mersynth.estimate import now
+from mersynth.face.template import FramingChoice
 from mersynth.facs.emotions import label
 from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
-from mersynth.phantom.version import version_of, warn_versions
+from mersynth.shards import Shard
 from mersynth.sources import PHANTOM
-from mersynth.store.clip_store import ClipStore, StoredClip, warn_framings
+from mersynth.store.clip_store import ClipStore, StoredClip
 from mersynth.store.dataset import to_uint8
 from mersynth.store.names import NameChoice
 from mersynth.store.writer import StoreWriter, check_target
+from mersynth.synthesis.agreement import check_classes, warn_framings, warn_versions
+from mersynth.synthesis.estimate import estimate_generation
 from mersynth.synthesis.gallery import draw_gallery
 from mersynth.synthesis.generators import ClipGenerator
 from mersynth.synthesis.head import HeadMotions
@@ -55,8 +46,18 @@ from mersynth.synthesis.inputs import (
     reconcile_names,
     wanted_framing,
 )
-from mersynth.synthesis.plan import PlannedClip, make_plan, summarise
+from mersynth.synthesis.parts import (
+    all_parts,
+    begun_parts,
+    copy_parts,
+    make_parts,
+    part_header,
+    part_path,
+    remove_parts,
+)
+from mersynth.synthesis.plan import make_plan, summarise
 from mersynth.synthesis.tables import show_plan
+from mersynth.synthesis.work import Faces, Work, WorkList, plan_work
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,10 @@ def generate(
     faces: Path | None = None,
     out: Path | None = None,
     dry_run: bool = False,
+    estimate: bool = False,
     resume: bool = False,
+    shard: Shard | None = None,
+    workers: int = 1,
     names: NameChoice | None = None,
     seed: int = 0,
     overrides: Sequence[str] = (),
@@ -101,21 +105,30 @@ def generate(
             the real store, or from the phantom if none is named.
         out: the new store; default ``./stores/<name of the store>_synthetic``.
         dry_run: only show the plan; nothing is written.
-        resume: continue an interrupted generation of the same plan.
+        estimate: only make a few batches, in a folder for temporary files, and show what the whole
+            will take (:mod:`mersynth.synthesis.estimate`).
+        resume: continue an interrupted generation of the same plan; if parts of it were made
+            (``shard``), make the missing ones and join them to the bytes that one process writes.
+        shard: make only this part, ``<out>.parts/I_of_N``, which may be done on any machine.
+        workers: make so many parts at once in processes of this machine, and join them.
         names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
             ``"same"``, ``"distinct"``, or None to refuse them (:mod:`mersynth.store.names`).
         seed: of plan, curves and head motion.
         overrides: Hydra overrides of ``configs/generate.yaml``.
 
     Returns:
-        The store, opened; None for a dry run.
+        The store, opened; None for a dry run or an estimate.
 
     Raises:
         ConfigError, StoreError, CheckpointError, NamesError, ValueError: with what is missing or
             wrong, and the command that fixes it.
         InUseError: if another process is writing ``out``.
     """
+    settings = {name: value for name, value in locals().items() if name in _SAME_FOR_PARTS}
+    begun = now()
     config = _load_settings(overrides)
+    if workers < 1 or (workers > 1 and (estimate or shard is not None)):
+        raise ValueError(f"workers must be 1 or more, and 1 for a shard or estimate; got {workers}")
     choice = FramingChoice(**config.framing)
     if faces is not None and source is None and store is None:
         logger.info("--faces without a real store: the AU curves are the phantom's")
@@ -123,16 +136,22 @@ def generate(
     real_folder = find_store(source, store)
     generators = find_generators(generator, checkpoint, real_folder, source)
     target = paths.store_path(f"{real_folder.name}_synthetic", out)
-    # Only showing a plan needs no lock.
-    with nullcontext() if dry_run else hold(target):
-        if not dry_run:
-            check_target(target, resume)
+    place = target if shard is None else part_path(target, shard)
+    only_show = dry_run or estimate  # that needs no lock
+    with nullcontext() if only_show else hold(place):
+        if not only_show:
+            if shard is not None and resume and place.exists() and not target.exists():
+                logger.info("%s is complete", place)
+                return ClipStore.open(place)
+            check_target(target, resume or shard is not None)
+            check_target(place, resume)
+        parts = begun_parts(target, resume or only_show) if shard is None else []
         clips = real_clips(real_folder)
         face_sources = face_clips(faces) if faces is not None else None
         read = [(real_folder, clips), *([(faces, face_sources)] if faces and face_sources else [])]
         spelling = reconcile_names(names, read, generators)
         clips, face_sources = spelling.clips(clips), face_sources and spelling.clips(face_sources)
-        _check_classes(clips, face_sources or (), classes)
+        check_classes(clips, face_sources or (), classes)
         hidden = [each.unseen_subjects for each in generators]
         plan = make_plan(clips, classes, per_class, seed, hidden, face_sources)
         show_plan(summarise(plan, _count(clips, classes)))
@@ -143,164 +162,82 @@ def generate(
         other_faces = open_faces(faces, size, resume, spelling, wanted) if faces else None
         real = open_real(real_folder, size, spelling, wanted)
         face_store = real if other_faces is None else other_faces
-        _warn_framings(choice, [real, face_store], generators)
-        _warn_versions(face_store, generators)
+        warn_framings(choice, [real, face_store], generators)
+        warn_versions(face_store, generators)
         framing = face_store.framing or wanted
         for each in generators:
             each.load(face_store.image_size, choose_device(config.device), framing)
-        work = _plan_work(real, face_store, plan, generators, config, seed)
+        work = plan_work(real, face_store, plan, generators, config, seed)
         heads = HeadMotions(real, face_store, framing=framing) if config.head_motion else None
         header = make_header(real, face_store, generators, config, classes, per_class, seed)
         header |= {"names": names} if names is not None else {}
+        if shard is not None:
+            work = work[shard.share(len(work), config.batch_clips, "batches of config batch_clips")]
+            header = part_header(header, shard)
         new_clips = [item.clip for item in work]
-        with StoreWriter(target, new_clips, face_store.image_size, header, resume=resume) as writer:
-            _fill(writer, work, generators, heads, config)
-            neutral = _Faces(work, new_clips)
-            finished = writer.finish(
-                lambda whole: draw_gallery(whole, generators[0], neutral, classes)
-            )
+        pictures = _pictures(work, new_clips, generators[0], classes) if shard is None else None
+        if estimate:
+            estimate_generation(
+                new_clips,
+                config.batch_clips,
+                face_store.image_size,
+                header,
+                lambda writer, places: _fill(
+                    writer, [work[i] for i in places], generators, heads, config
+                ),
+                pictures,
+                lambda places: _followed([work[i] for i in places], heads),
+                begun,
+            ).show()
+            return None
+        if workers > 1 and not parts:
+            parts = all_parts(min(workers, ceil(len(work) / config.batch_clips)))
+        with StoreWriter(place, new_clips, face_store.image_size, header, resume=resume) as writer:
+            if parts:
+                make_parts(target, parts, workers, partial(_make_part, settings), len(work))
+                copy_parts(writer, parts, header, config.batch_clips)
+            else:
+                _fill(writer, work, generators, heads, config)
+            finished = writer.finish(pictures)
+        if shard is not None:
+            return finished
+        if parts:
+            remove_parts(target)
     logger.info(
         "%s: %d clips, %d of every class", target, len(finished), per_class * len(generators)
     )
     return finished
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """A clip to make: its annotation, whose face moves, and how.
-
-    Attributes:
-        clip: the synthetic clip.
-        face: the real clip whose first frame moves.
-        curve: (K, 20, 2) intensities to ask for, left and right.
-        group: which generator makes it.
-        people: ids of the subjects whose face is shown and whose curve is followed.
-        rng: draws the head motion.
-    """
-
-    clip: Clip
-    face: StoredClip
-    curve: np.ndarray
-    group: int
-    people: Sequence[str]
-    rng: np.random.Generator
+def _pictures(
+    work: WorkList, clips: Sequence[Clip], generator: ClipGenerator, scheme: str
+) -> Callable[[ClipStore], None]:
+    """What adds pictures of these clips to their store."""
+    neutral = Faces(work, clips)
+    return lambda whole: draw_gallery(whole, generator, neutral, scheme)
 
 
-@dataclass(frozen=True)
-class _WorkList(Sequence[_Work]):
-    """The work of a plan, each item made when it is asked for: curves of all need gigabytes."""
-
-    plan: Sequence[PlannedClip]
-    make: Callable[[PlannedClip], _Work]
-
-    def __len__(self) -> int:
-        return len(self.plan)
-
-    @overload
-    def __getitem__(self, index: int) -> _Work: ...
-    @overload
-    def __getitem__(self, index: slice) -> _WorkList: ...
-    def __getitem__(self, index: int | slice) -> _Work | _WorkList:
-        if isinstance(index, slice):
-            return _WorkList(self.plan[index], self.make)
-        return self.make(self.plan[index])
+_SAME_FOR_PARTS = (
+    *("per_class", "source", "store", "classes", "generator", "checkpoint", "faces", "out"),
+    *("names", "seed", "overrides"),
+)
 
 
-class _Faces(Mapping[str, StoredClip]):
-    """The clip whose face moves, for each clip of the first generator, by the id of that clip."""
-
-    def __init__(self, work: _WorkList, clips: Sequence[Clip]) -> None:
-        self._work = work
-        own = (i for i, item in enumerate(work.plan) if item.group == 0)
-        self._places = {clips[i].id: i for i in own}
-
-    def __getitem__(self, name: str) -> StoredClip:
-        return self._work[self._places[name]].face
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._places
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-
-def _plan_work(
-    real: ClipStore,
-    face_store: ClipStore,
-    plan: Sequence[PlannedClip],
-    generators: Sequence[ClipGenerator],
-    config: DictConfig,
-    seed: int,
-) -> _WorkList:
-    """Clips and curves of a plan."""
-    settings = ConditionSettings(**config.conditions)
-    by_id = {clip.id: i for i, clip in enumerate(real.clips)}
-    faces = {clip.id: i for i, clip in enumerate(face_store.clips)}
-    known = sorted({*real.subjects, *face_store.subjects})
-    templates = dict.fromkeys(item.template.clip for item in plan)
-    warn_assumed_apexes(real[by_id[name]] for name in templates if name is not None)
-    saw = [set(each.training_subjects) for each in generators]
-    unseen = [tuple(name for name in known if name not in seen) for seen in saw]
-
-    def make(item: PlannedClip) -> _Work:
-        generator = generators[item.group]
-        face = face_store[faces[item.face]]
-        rng = np.random.default_rng([seed, 1, item.number])
-        if item.template.clip is None:
-            model = face.clip  # a prototype has no timing
-            curve = prototype_curve(item.template.aus, config.num_frames, rng, settings)
-        else:
-            template = real[by_id[item.template.clip]]
-            model = template.clip
-            curve = resample(movement(clip_curve(template, settings)), config.num_frames)
-        varied = jitter(config.strength * curve, rng, settings)
-        curve = added_to_rest(clip_curve(face, settings), varied)
-        clip = Clip(
-            source=face.clip.source,
-            subject=face.clip.subject,
-            name=f"synthetic_{item.number:05d}",
-            onset=0,
-            apex=_apex(curve, item.template.aus),
-            offset=config.num_frames - 1,
-            emotion=item.emotion,
-            aus=item.template.aus,
-            fps=model.fps * config.num_frames / model.num_frames,
-            strength="micro" if item.template.clip is None else model.strength,
-            template=item.template.clip,
-            generator=generator.sha256,
-            unseen=unseen[item.group],
-        )
-        people = [name for name in (item.subject, item.template.subject) if name is not None]
-        rng = np.random.default_rng([seed, 2, item.number])
-        return _Work(clip, face, curve, item.group, people, rng)
-
-    return _WorkList(plan, make)
-
-
-def _apex(curve: np.ndarray, aus: str) -> int:
-    """The frame at which the clip's annotated AUs are strongest.
-
-    The curve of a real clip may hold other AUs, such as a blink, that are not part of the
-    expression.
-    """
-    numbers = parse_au_cell(aus).numbers
-    columns = [i for i, number in enumerate(CONDITION_AUS) if number in numbers]
-    change = (curve - curve[:1])[:, columns or slice(None)].sum(axis=(1, 2))
-    return int(change.argmax())
+def _make_part(settings: Mapping[str, Any], shard: Shard) -> None:
+    """Runs in a process of its own."""
+    generate(**settings, shard=shard, resume=True)
 
 
 def _fill(
     writer: StoreWriter,
-    work: Sequence[_Work],
+    work: Sequence[Work],
     generators: Sequence[ClipGenerator],
     heads: HeadMotions | None,
     config: DictConfig,
 ) -> None:
     # Batch boundaries are fixed, so that a resumed run computes the same sums.
     at_once = config.batch_clips
+    noise: dict[str, float] = {}  # by the id of the clip that gives the face
     todo = len(work) - writer.done
     with progress("generating", todo * config.num_frames, "frames") as advance:
         for first in range(writer.done, len(work), at_once):
@@ -314,12 +251,19 @@ def _fill(
                         frames if heads is None else heads.transfer(frames, item.people, item.rng)
                     )
                     if config.camera_noise:
-                        size = camera_noise(item.face.frames)
-                        moved = add_camera_noise(moved, size, item.rng)
+                        if item.face.clip.id not in noise:
+                            noise[item.face.clip.id] = camera_noise(item.face.frames)
+                        moved = add_camera_noise(moved, noise[item.face.clip.id], item.rng)
                     landmarks = landmarks_at_rest(item.face, len(item.curve))
                     writer.add(to_uint8(moved), item.curve, landmarks)
             writer.commit()
             advance(len(chosen) * config.num_frames)
+
+
+def _followed(work: Sequence[Work], heads: HeadMotions | None) -> set[str]:
+    """Ids of the real clips whose heads these clips follow."""
+    ids = (heads.followed(item.people, item.rng) for item in work) if heads else ()
+    return {name for name in ids if name is not None}
 
 
 def landmarks_at_rest(face: StoredClip, num_frames: int) -> np.ndarray:
@@ -341,49 +285,6 @@ def _load_settings(overrides: Sequence[str]) -> DictConfig:
     configs.check_choice(config, "head_motion", (True, False))
     choose_device(config.device)
     return config
-
-
-def _warn_framings(
-    choice: FramingChoice, stores: Sequence[ClipStore], generators: Sequence[ClipGenerator]
-) -> None:
-    """Warn if the framings of stores, generators and the user's choice differ."""
-    named = {str(store.path): store.framing for store in stores}
-    for number, each in enumerate(generators):
-        named[f"the generator {number or ''}".strip()] = each.framing
-    if choice != AUTO:
-        named["asked for"] = choice.framing(HEAD)
-    warn_framings(
-        named,
-        "A generator expects the framing that it was trained with: prepare the store again with "
-        "that framing, or train a generator on this store; `--generator warp` takes any framing",
-    )
-
-
-def _warn_versions(faces: ClipStore, generators: Sequence[ClipGenerator]) -> None:
-    """Warn if the faces are from another version of the phantom than a generator's."""
-    named = {str(faces.path): version_of(faces)}
-    for number, each in enumerate(generators):
-        named[f"the generator {number or ''}".strip()] = each.phantom
-    warn_versions(
-        named,
-        "A generator works best on the version it was trained on: render the store again, or train "
-        "a generator on it with `mersynth train`; `--generator warp` needs no training",
-    )
-
-
-def _check_classes(clips: Sequence[Clip], face_sources: Sequence[Clip], scheme: str) -> None:
-    """Check that the faces' databases have the classes that their clips will show."""
-    names = dict.fromkeys(name for clip in clips for name in label_classes(clip.source, scheme))
-    for source in sorted({clip.source for clip in face_sources}):
-        try:
-            unknown = [name for name in names if label(source, name, scheme) != name]
-        except ValueError as error:
-            raise ValueError(f"--faces: {error}; choose other --classes, or other faces") from error
-        if unknown:
-            raise ValueError(
-                f"--faces: {source} has no class {', '.join(unknown)} in the scheme {scheme!r}; "
-                "choose other --classes, or other faces"
-            )
 
 
 def _count(clips: Sequence[Clip], scheme: str) -> Counter[str]:

@@ -57,13 +57,23 @@ class HeadMotions:
         Returns:
             (K, 3, S, S) in [0, 1].
         """
-        sources = [each for name in people for each in self._clips.get(name, {}).values()]
-        if not sources:
+        source = self._draw(people, rng)
+        if source is None:
             return frames
-        source = sources[rng.integers(len(sources))]
         strength = np.float32(rng.uniform(*_STRENGTH) * rng.choice([-1, 1]))
         motion = torch.from_numpy(strength * self._of(*source, len(frames))[1:])
         return torch.cat([frames[:1], move_head(frames[1:], motion, self._framing)])
+
+    def followed(self, people: Sequence[str], rng: np.random.Generator) -> str | None:
+        """Id of the real clip whose head :meth:`transfer` follows with the same arguments."""
+        source = self._draw(people, rng)
+        return source[0].clip.id if source is not None else None
+
+    def _draw(
+        self, people: Sequence[str], rng: np.random.Generator
+    ) -> tuple[StoredClip, Framing] | None:
+        sources = [each for name in people for each in self._clips.get(name, {}).values()]
+        return sources[rng.integers(len(sources))] if sources else None
 
     def _of(self, source: StoredClip, framing: Framing, count: int) -> np.ndarray:
         """(count, 4, 2) motion at even steps of a clip."""

@@ -36,6 +36,14 @@ class Executor(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
+    @property
+    def at_once(self) -> int:
+        """Number of calls that run at once; Ray's can change with its cluster.
+
+        Raises:
+            ExecutorError: if the executor is not entered.
+        """
+
     def share(self, value: Any) -> Any:
         """Put a large value where every worker can read it, without a copy for each call.
 

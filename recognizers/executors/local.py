@@ -94,6 +94,12 @@ class LocalExecutor:
             raise ExecutorError("use the executor in a with statement")
         return self._folder
 
+    @property
+    def at_once(self) -> int:
+        """See :attr:`Executor.at_once`."""
+        self._entered()
+        return self.workers
+
     def share(self, value: Any) -> Any:
         """See :meth:`Executor.share`."""
         import joblib

@@ -127,7 +127,7 @@ class RayExecutor:
 
     def _check_room(self, ray: ModuleType) -> None:
         """Refuse a call that no machine has room for, which would wait for ever."""
-        if self._at_once(ray):
+        if self._room(ray):
             return
         has = {name: ray.cluster_resources().get(name, 0.0) for name in self._needs}
         message = f"a call needs {_listed(self._needs)}, Ray has {_listed(has)}"
@@ -135,11 +135,16 @@ class RayExecutor:
             raise ExecutorError(f"{message}: change executor.num_cpus or executor.num_gpus")
         logger.warning("%s: calls wait until the cluster grows", message)
 
-    def _at_once(self, ray: ModuleType) -> int:
+    def _room(self, ray: ModuleType) -> int:
         """Number of calls that the cluster has room for."""
         has = ray.cluster_resources()
         room = [has.get(name, 0.0) / need for name, need in self._needs.items() if need]
         return int(min(room) + 1e-6)  # 0.3 / 0.1 is less than 3
+
+    @property
+    def at_once(self) -> int:
+        """See :attr:`Executor.at_once`."""
+        return max(1, self._room(self._entered()))
 
     def share(self, value: Any) -> Any:
         """See :meth:`Executor.share`."""
@@ -172,7 +177,7 @@ class RayExecutor:
         while True:
             # Twice as many as there is room for: no worker waits for this process, and a cluster
             # that can grow sees the demand.
-            free = max(1, 2 * self._at_once(ray)) - len(running)
+            free = max(1, 2 * self._room(ray)) - len(running)
             for position, arguments in islice(to_come, max(0, free)):
                 reference = task.remote(function, self.threads, levels, *arguments)
                 running[reference] = position

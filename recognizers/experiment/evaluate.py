@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import glob
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from mersynth import paths
+from mersynth.estimate import now
 from mersynth.lock import hold
 from mersynth.logs import progress
+from mersynth.shards import Shard
 from recognizers.executors import Executor, make_executor
+from recognizers.experiment.estimate import estimate_run
 from recognizers.experiment.preparation import Preparation, load_settings, prepare
 from recognizers.experiment.request import Request
 from recognizers.folds.plan import FoldPlan
@@ -24,17 +29,25 @@ from recognizers.training.fold_work import FoldResult, pretrain, pretraining_see
 logger = logging.getLogger(__name__)
 
 
-def evaluate(request: Request, out: Path | None = None) -> Path:
+def evaluate(
+    request: Request, out: Path | None = None, shard: Shard | None = None, estimate: bool = False
+) -> Path:
     """Run an experiment, or continue one that was stopped.
+
+    Several processes, of machines that share the folder, can each run a share of its folds and
+    seeds; afterwards the same call without ``shard`` pools them.
 
     Args:
         request: what to run.
         out: the run's folder; None: ``./runs/`` and the request's name, for instance
             ``./runs/loso_mmnet_samm``.
+        shard: run only this share, and pool nothing. Folds with one pretraining stay together.
+        estimate: only run a few epochs of some folds, and show what the whole will take
+            (:mod:`recognizers.experiment.estimate`); nothing is written.
 
     Returns:
         The folder, with ``results.json``, ``predictions.csv``, ``oracle.csv``, ``config.yaml`` and
-        ``report.html``.
+        ``report.html``, unless ``shard`` or ``estimate`` is given.
 
     Raises:
         ConfigError: if an override or a setting does not fit.
@@ -49,28 +62,64 @@ def evaluate(request: Request, out: Path | None = None) -> Path:
     """
     if request.split == "fit":
         raise ValueError("split fit tests nobody; recognizers.trained.fitting.fit is for it")
+    begun = now()
     settings = load_settings(request)
     place = paths.run_path(request.name, out)
-    with hold(place):
+    seeds = range(request.seed, request.seed + request.seeds)
+    with nullcontext() if estimate else _held(place, shard):
         run = prepare(request, settings)
-        folder = RunFolder(place, run.identity, request.command(place))
-        seeds = range(request.seed, request.seed + request.seeds)
-        _train(run, folder, seeds)
+        if estimate:
+            with make_executor(_executor(run)) as executor:
+                share, pooled = _share(run, seeds, shard), shard is None
+                estimate_run(run, share, seeds, executor, pooled, begun).show()
+            return place
+        with hold(place, wait=True):  # another shard may be making it
+            folder = RunFolder(place, run.identity, request.command(place))
+        _train(run, folder, _share(run, seeds, shard))
+        if shard is not None:
+            logger.info("share %s is in %s; without --shard the command pools all", shard, place)
+            return folder.path
         write_results(folder, run, seeds)
         logger.info("report: %s", write_report(folder.path))
     return folder.path
 
 
-def _train(run: Preparation, folder: RunFolder, seeds: Sequence[int]) -> None:
+@contextmanager
+def _held(place: Path, shard: Shard | None) -> Iterator[None]:
+    """Hold a run's folder, or a shard of it, which others may fill meanwhile."""
+    with ExitStack() as held:
+        if shard is not None:
+            held.enter_context(hold(place.with_name(f"{place.name}.{shard.number}_of_{shard.of}")))
+        else:
+            held.enter_context(hold(place))
+            for file in place.parent.glob(f".{glob.escape(place.name)}.*_of_*.lock"):
+                held.enter_context(hold(file.with_name(file.stem.removeprefix("."))))
+        yield
+
+
+def _share(
+    run: Preparation, seeds: Sequence[int], shard: Shard | None
+) -> list[tuple[FoldPlan, int]]:
+    """The folds and seeds to run, of one shard or of all."""
+    every = [(plan, seed) for seed in seeds for plan in run.plans]
+    if shard is None:
+        return every
+    # No two shards train the same pretraining.
+    units: dict[tuple[int, int | None, int | None], list[tuple[FoldPlan, int]]] = {}
+    for plan, seed in every:
+        alone = plan.index if plan.pretraining is None else None
+        units.setdefault((seed, plan.pretraining, alone), []).append((plan, seed))
+    chosen = list(units.values())[shard.share(len(units), what="folds or pretrainings to share")]
+    return [work for unit in chosen for work in unit]
+
+
+def _train(run: Preparation, folder: RunFolder, share: Sequence[tuple[FoldPlan, int]]) -> None:
     """Run the pretrainings and folds that are not in the folder yet."""
     keep_weights = run.options["keep_weights"]
     missing = [
-        (plan, seed)
-        for seed in seeds
-        for plan in run.plans
-        if not folder.has_fold(plan.index, seed, keep_weights)
+        (plan, seed) for plan, seed in share if not folder.has_fold(plan.index, seed, keep_weights)
     ]
-    total = len(seeds) * len(run.plans)
+    total = len(share)
     if not missing:
         logger.info("all %d folds are in %s", total, folder.path)
         return
