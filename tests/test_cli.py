@@ -21,6 +21,7 @@ from mersynth.face.template import FramingChoice
 from mersynth.facs.emotions import classes
 from mersynth.phantom.capture import LAB
 from mersynth.phantom.variety import WIDE
+from mersynth.shards import Shard
 from mersynth.store.clip_store import StoreError
 from recognizers.cli import app as recognizers_app
 
@@ -146,7 +147,7 @@ def test_train_finds_store_and_checkpoint_of_a_source(replace: Callable[..., Any
     recorder = replace("train")
     result = run(
         *("train", "--source", "samm", "--subject-groups", "2", "--resume", "--distinct"),
-        "gan=tiny",
+        *("--estimate", "gan=tiny"),
     )
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
@@ -154,6 +155,7 @@ def test_train_finds_store_and_checkpoint_of_a_source(replace: Callable[..., Any
         "out": Path("checkpoints/samm"),
         "subject_groups": 2,
         "resume": True,
+        "estimate": True,
         "names": "distinct",
         "seed": 0,
         "overrides": ["gan=tiny"],
@@ -174,7 +176,8 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
     result = run(
         *("generate", "--store", "s", "--per-class", "4", "--classes", "three", "--out", "o"),
         *("--generator", "warp", "--checkpoint", "c", "--faces", "f", "--dry-run", "--resume"),
-        *("--same-person", "--seed", "9", "batch_size=8"),
+        *("--same-person", "--seed", "9", "batch_size=8", "--shard", "3/8", "--workers", "2"),
+        "--estimate",
     )
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
@@ -187,7 +190,10 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
         "faces": Path("f"),
         "out": Path("o"),
         "dry_run": True,
+        "estimate": True,
         "resume": True,
+        "shard": Shard(3, 8),
+        "workers": 2,
         "names": "same",
         "seed": 9,
         "overrides": ["batch_size=8"],

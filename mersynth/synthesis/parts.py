@@ -8,6 +8,7 @@ makes it.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 import threading
@@ -22,6 +23,8 @@ from mersynth.logs import progress
 from mersynth.shards import Shard
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.writer import StoreWriter, clips_written
+
+logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -71,13 +74,19 @@ def make_parts(
         total: number of clips in all.
     """
     import torch
-    from joblib import Parallel, delayed, parallel_config
+    from joblib import Parallel, cpu_count, delayed, parallel_config
 
     missing = [shard for shard in parts if not part_path(target, shard).exists()]
     if not missing:
         return
     # As many threads as this process has: what they compute may depend on their number.
-    threads = torch.get_num_threads()
+    threads, cores = torch.get_num_threads(), cpu_count()
+    if workers > 1 and workers * threads > cores:
+        logger.warning(
+            "%d processes of %d threads share %d cores: OMP_NUM_THREADS=%d before the command is "
+            "faster",
+            *(workers, threads, cores, max(1, cores // workers)),
+        )
     with (
         _shown(target, parts, total),
         parallel_config("loky", n_jobs=workers, inner_max_num_threads=threads),

@@ -43,6 +43,20 @@ def test_a_run_and_its_report(data: Path) -> None:
     assert Path("page.html").exists()
 
 
+def test_shares_of_a_run_and_its_estimate(data: Path) -> None:
+    command = ["loso", "--model", "ststnet_tiny", "--data", data, "--out", "b", *QUICK]
+    told = call(*command, "--estimate")
+    assert told.exit_code == 0, told.output
+    assert "6 folds at" in told.output
+    assert not Path("b").exists()
+    for number in (1, 2):
+        done = call(*command, "--shard", f"{number}/2")
+        assert done.exit_code == 0, done.output
+        assert "LOSO" not in done.output
+    assert len(list(Path("b/folds").glob("*.json"))) == 6
+    assert "LOSO" in call(*command).output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -55,6 +69,7 @@ def test_a_run_and_its_report(data: Path) -> None:
         (["loso", "--model", "ststnet_tiny", "--store", "none"], "no store at none"),
         (["cde", "--model", "ststnet_tiny", "--data", "samm.npz", *QUICK], "2 or more databases"),
         (["report", "nowhere"], "nowhere"),
+        (["loso", "--model", "ststnet_tiny", "--shard", "x"], "--shard must look like 3/8"),
     ],
 )
 def test_mistakes_are_told_in_a_line(data: Path, arguments: list[str], message: str) -> None:
