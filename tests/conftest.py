@@ -6,7 +6,7 @@ import functools
 import importlib
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +38,21 @@ def _build_scene(*arguments: Any) -> Any:
 
 
 _build_scene_once = functools.lru_cache(maxsize=32)(_build_scene)
+
+
+@pytest.fixture(name="elsewhere", params=["pretended", pytest.param("cuda", marks=pytest.mark.gpu)])
+def _elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A device that is not the CPU: a pretended one, and a GPU where there is one."""
+    import torch
+
+    from tests.pretend_device import DEVICE, pretend_device
+
+    if request.param == "cuda":
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # float32 as on the CPU
+        yield torch.device("cuda", 0)
+    else:
+        with pretend_device():
+            yield DEVICE
 
 
 @pytest.fixture(scope="session", name="annotations")
