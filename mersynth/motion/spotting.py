@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 
 from mersynth import logs
 from mersynth.checks import listed
 from mersynth.face.framing import FramedClip
 from mersynth.motion.apex import APEX_METHODS, spot_apex
+from mersynth.motion.luma import luma
 from mersynth.sources.errors import Problem
 from mersynth.store.dataset import to_float
 
@@ -149,4 +151,6 @@ def _apex_of(item: FramedClip, method: str) -> int:
     """Index of a clip's apex: of a long clip, which would not fit into memory, at even steps."""
     last = item.clip.num_frames - 1
     chosen = np.linspace(0, last, min(last + 1, _MOST_FRAMES)).round().astype(int).tolist()
-    return chosen[spot_apex(to_float(item.read_some(set(chosen))), method)]
+    # Grey at once: every method is, and colours would take three times the room.
+    grey = [luma(to_float(frame)[None]) for frame in item.read_some(set(chosen))]
+    return chosen[spot_apex(torch.cat(grey), method)]

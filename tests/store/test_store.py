@@ -80,6 +80,31 @@ def test_a_row_that_is_no_clip_is_named(
         ClipStore.open(tmp_path / "s")
 
 
+def test_a_clip_written_in_pieces_is_the_same(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=1, num_frames=5)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (5, 5, 8, 8, 3), np.uint8)
+    curve = rng.random((5, 20), np.float32)
+    with StoreWriter(tmp_path / "whole", clips, 8, {"source": "samm"}) as writer:
+        for shown in frames:
+            writer.add(shown, curve)
+        whole = writer.finish()
+    with StoreWriter(tmp_path / "s", clips, 8, {"source": "samm"}) as writer:
+        for shown in frames:
+            writer.add_frames(shown[:2])
+            with pytest.raises(
+                ValueError, match=r"frames must have shape \(5, 8, 8, 3\), got \(2,"
+            ):
+                writer.end_clip(curve)
+            writer.add_frames(shown[2:])
+            with pytest.raises(
+                ValueError, match=r"frames must have shape \(5, 8, 8, 3\), got \(6,"
+            ):
+                writer.add_frames(shown[:1])
+            writer.end_clip(curve)
+        assert writer.finish().checksum == whole.checksum
+
+
 def test_same_content_has_the_same_checksum(tmp_path: Path) -> None:
     one, two = write_tiny_store(tmp_path / "1"), write_tiny_store(tmp_path / "2")
     other = write_tiny_store(tmp_path / "3", tiny_clips(subjects=4))

@@ -51,6 +51,16 @@ def test_subjects_show_what_they_never_showed() -> None:
     assert of_subject_0 == set(classes("samm", "five"))
 
 
+def test_thousands_of_clips_are_assigned_evenly() -> None:
+    clips = tiny_clips(subjects=40, each=25)
+    plan = make_plan(clips, "five", 3000, seed=2)
+    for emotion in classes("samm", "five"):
+        curves = Counter(item.template for item in plan if item.emotion == emotion)
+        assert len(curves) == 1000
+        assert spread(curves) <= 1
+    assert all(item.template.subject != item.subject for item in plan)
+
+
 def test_same_seed_same_plan() -> None:
     clips = tiny_clips()
     assert make_plan(clips, "five", 9, seed=3) == make_plan(clips, "five", 9, seed=3)
