@@ -24,7 +24,7 @@ from recognizers.data.clip_arrays import ClipArrays
 from recognizers.models.au_graph import au_labels
 from recognizers.models.base import Recognizer
 from recognizers.runs.records import Epoch
-from recognizers.training.augmenting import Augmenting, needs_bank
+from recognizers.training.augmenting import FRAME_BY_FRAME, Augmenting, needs_bank
 from recognizers.training.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -141,6 +141,12 @@ class Training:
         self.statistics = self._statistics() if settings.standardise else {}
         self.banks = self._banks() if needs_bank(augment) else {}
         self.augment = Augmenting(augment, model.inputs, self.banks)
+        alike = set(augment) <= FRAME_BY_FRAME
+        self.drawn = [
+            name
+            for name in model.draws_one_frame_of
+            if alike and model.inputs[name].num_frames is not None
+        ]
         if "aus" in model.targets:
             own = [ORDER.index(number) for number in model.aus]  # type: ignore[union-attr]
             self.au_rows = torch.tensor(own, device=device)
@@ -187,7 +193,7 @@ class Training:
         total = torch.zeros((), device=self.device)
         right = torch.zeros((), device=self.device)
         for rows in self.rows[self.order().to(self.home)].tensor_split(self.batches):
-            batch = self.augment(self._batch(rows))
+            batch = self._augmented(rows)
             output = self.model(**self._inputs(batch))
             loss = self.model.loss(output, batch["label"], **self._targets(batch))
             optimizer.zero_grad()
@@ -224,6 +230,22 @@ class Training:
         """Rows of some tensors, or of all."""
         chosen = self.tensors if names is None else names
         return {name: self.take(name, rows) for name in chosen}
+
+    def _augmented(self, rows: Tensor) -> dict[str, Tensor]:
+        """A batch to learn from.
+
+        Where the model draws one of several frames, it is drawn before they are augmented, since
+        the others would be augmented in vain.
+        """
+        batch = self._batch(rows, [name for name in self.tensors if name not in self.drawn])
+        for name in self.drawn:
+            frames = self.tensors[name]
+            chosen = torch.randint(frames.shape[1], (len(rows),)).to(self.home)
+            batch[name] = frames[rows, chosen][:, None].to(self.device)
+        batch = self.augment(batch)
+        for name in self.drawn:
+            batch[name] = batch[name].expand(-1, self.tensors[name].shape[1], -1, -1, -1)
+        return batch
 
     def _inputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return standardised({name: batch[name] for name in self.model.inputs}, self.statistics)
