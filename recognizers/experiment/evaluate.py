@@ -19,14 +19,19 @@ from recognizers.experiment.estimate import estimate_run
 from recognizers.experiment.preparation import Preparation, load_settings, prepare
 from recognizers.experiment.request import Request
 from recognizers.folds.plan import FoldPlan
+from recognizers.models import outline
 from recognizers.report import write_report
 from recognizers.runs.folder import RunFolder
 from recognizers.runs.results import write_results
 from recognizers.trained.card import RecognizerCard
 from recognizers.trained.fitting import card_of
-from recognizers.training.fold_work import FoldResult, pretrain, pretraining_seed, train_fold
+from recognizers.training.fold_work import FoldResult, pretrain, pretraining_seed, train_folds
+from recognizers.training.side_by_side import fits_side_by_side
+from recognizers.training.trainer import number_of_batches
 
 logger = logging.getLogger(__name__)
+
+_ON_A_GPU = 32  # folds side by side; one on a CPU: configs/evaluate.yaml says why
 
 
 def evaluate(
@@ -129,17 +134,42 @@ def _train(run: Preparation, folder: RunFolder, share: Sequence[tuple[FoldPlan, 
         work = executor.share(run.work)
         needed = {(p.pretraining, seed) for p, seed in missing if p.pretraining is not None}
         weights = _pretrain(run, folder, sorted(needed), executor, work)
+        groups = _together(run, missing)
         calls = [
-            (work, plan, weights.get((plan.pretraining, seed)), seed, keep_weights)
-            for plan, seed in missing
+            (work, plans, weights.get((plans[0].pretraining, seed)), seed, keep_weights)
+            for plans, seed in groups
         ]
-        with progress("folds", total=len(calls), unit="folds") as advance:
-            for position, result in executor.run(train_fold, calls):
-                plan, seed = missing[position]
-                clips = [run.work.clips.clips[i].id for i in plan.fold.test]
-                card = _card(run, plan, seed, result) if keep_weights else None
-                folder.keep_fold(plan.index, seed, plan.fold.name, clips, result, card)
-                advance(1)
+        with progress("folds", total=len(missing), unit="folds") as advance:
+            for position, results in executor.run(train_folds, calls):
+                plans, seed = groups[position]
+                for plan, result in zip(plans, results, strict=True):
+                    clips = [run.work.clips.clips[i].id for i in plan.fold.test]
+                    card = _card(run, plan, seed, result) if keep_weights else None
+                    folder.keep_fold(plan.index, seed, plan.fold.name, clips, result, card)
+                advance(len(plans))
+
+
+def _together(
+    run: Preparation, missing: Sequence[tuple[FoldPlan, int]]
+) -> list[tuple[list[FoldPlan], int]]:
+    """The folds that are trained side by side, with their seed: alike, and no more than allowed."""
+    at_once = run.options["folds_at_once"] or (_ON_A_GPU if run.work.device == "cuda" else 1)
+    model = outline(run.work.model, len(run.work.clips.classes), **run.work.options)
+    groups: dict[tuple[Any, ...], list[FoldPlan]] = {}
+    for plan, seed in missing:
+        settings = run.work.training if plan.pretraining is None else run.work.fine_tuning
+        if at_once == 1 or not fits_side_by_side(model, settings, run.work.augment):
+            key: tuple[Any, ...] = (seed, plan.index)
+        else:
+            learned = [plan.learned, *([plan.inner.learned] if plan.inner else [])]
+            batches = [number_of_batches(len(rows), settings.batch_size) for rows in learned]
+            key = (seed, plan.pretraining, *batches, None)
+        groups.setdefault(key, []).append(plan)
+    return [
+        (plans[first : first + at_once], key[0])
+        for key, plans in groups.items()
+        for first in range(0, len(plans), at_once)
+    ]
 
 
 def _card(run: Preparation, plan: FoldPlan, seed: int, result: FoldResult) -> RecognizerCard:

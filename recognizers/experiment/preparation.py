@@ -108,6 +108,11 @@ def load_settings(request: Request) -> DictConfig:
         )
     settings = config.load("evaluate", [f"model={request.model}", *request.overrides])
     config.check_choice(settings, "selection", ("fixed", "inner"))
+    at_once = settings.folds_at_once
+    if at_once is not None and not (isinstance(at_once, int) and at_once >= 1):
+        raise config.ConfigError(
+            f"folds_at_once must be null or a whole number from 1, got {at_once!r}"
+        )
     return settings
 
 

@@ -2,7 +2,7 @@
 
 A worker trains on the rows of its plan and on nothing else; before its first step, the guard also
 checks what the training really measured, counted and put in banks
-(:func:`recognizers.training.fold_work.train_fold`).
+(:func:`recognizers.training.fold_work.train_folds`).
 """
 
 from __future__ import annotations

@@ -106,6 +106,7 @@ class Recognizer(nn.Module):
             sets it.
         targets: names of the tensors that ``loss`` needs besides the labels.
         fits_directly: whether ``fit_directly`` replaces training by gradients.
+        draws_one_frame_of: the inputs with several frames of which training uses a random one.
         inputs: the tensors that ``forward`` takes, by name.
         num_classes: number of classes C.
 
@@ -117,6 +118,7 @@ class Recognizer(nn.Module):
     published: ClassVar[bool] = False
     targets: ClassVar[tuple[str, ...]] = ()
     fits_directly: ClassVar[bool] = False
+    draws_one_frame_of: ClassVar[tuple[str, ...]] = ()
     inputs: dict[str, InputSpec]
 
     def __init__(self, num_classes: int) -> None:

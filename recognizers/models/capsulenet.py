@@ -130,6 +130,7 @@ class CapsuleNet(Recognizer):
         "Quang, Chun, Tokuyama: CapsuleNet for Micro-Expression Recognition. "
         "IEEE Automatic Face and Gesture Recognition 2019"
     )
+    draws_one_frame_of = ("apex",)
 
     def __init__(
         self,

@@ -74,6 +74,7 @@ class MMNet(Recognizer):
         "Li et al., MMNet: Muscle Motion-Guided Network for Micro-Expression Recognition, "
         "IJCAI 2022"
     )
+    draws_one_frame_of = ("onset", "apex")
     mean: Tensor
     std: Tensor
 

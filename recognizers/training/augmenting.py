@@ -16,6 +16,20 @@ from recognizers.models.base import InputSpec
 TRAINING_BANK = "training"
 """The value of an augmentation's ``bank`` that means the training clips."""
 
+FRAME_BY_FRAME = frozenset(
+    {
+        "ColorJitter",
+        "HalfFaceMirror",
+        "RandomAffine",
+        "RandomCrop",
+        "RandomErasing",
+        "RandomHorizontalFlip",
+        "RandomJPEG",
+        "SensorNoise",
+    }
+)
+"""The augmentations that change a frame of a clip without regard to its other frames."""
+
 _ANNOTATIONS = ("label", "au_set", "subject")  # augmentations change them along with the frames
 
 

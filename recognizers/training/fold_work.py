@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 
 from mersynth.devices import choose_device
 from recognizers.data.clip_arrays import ClipArrays
-from recognizers.evaluation.metrics import score
 from recognizers.folds.guard import FoldInputs, Protocol, check_fold
 from recognizers.folds.plan import FoldPlan, real_and_synthetic
 from recognizers.models import create_model
 from recognizers.models.base import Recognizer
 from recognizers.runs.records import Epoch
 from recognizers.training.settings import TrainingSettings
+from recognizers.training.side_by_side import SideBySide
 from recognizers.training.trainer import Training
+from recognizers.training.watching import EpochChoice, Outcome
 
 Weights = Mapping[str, np.ndarray]
 ChannelStatistics = Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -150,85 +150,97 @@ def _learn(
         model = _model(work, weights, device)
         training = Training(model, clips, rows, settings, work.augment, device)
         training.run(note)
-    return Learned(_state(model), _statistics(training), curve, time.monotonic() - start)
+    return Learned(
+        _copied(model.state_dict()), _statistics(training), curve, time.monotonic() - start
+    )
 
 
-def train_fold(
-    work: Work, plan: FoldPlan, weights: Weights | None, seed: int, keep_weights: bool
-) -> FoldResult:
-    """Train on a fold's clips and predict its test clips.
+def train_folds(
+    work: Work, plans: Sequence[FoldPlan], weights: Weights | None, seed: int, keep_weights: bool
+) -> list[FoldResult]:
+    """Train on each fold's clips and predict its test clips; several folds go side by side.
 
     Args:
         work: the run's data and settings.
-        plan: the fold's rows.
+        plans: the folds' rows. Several must have equally many batches, and a system that fits
+            (:func:`recognizers.training.side_by_side.fits_side_by_side`).
         weights: pretrained ones to start from; None for fresh ones.
         seed: of the whole run; every fold draws from this and its index.
-        keep_weights: whether the result includes the trained model's state.
+        keep_weights: whether the results include the trained models' states.
 
     Raises:
-        LeakageError: if it could know what it is tested on.
-        TrainingError: if the loss is not a number.
+        LeakageError: if a fold could know what it is tested on.
+        TrainingError: if a loss is not a number.
     """
     start = time.monotonic()
+    fixed = _settings(work, weights).epochs
+    inner = [plan.inner for plan in plans if plan.inner is not None]
+    chosen = [fixed] * len(plans)
+    if inner:
+        choices = [EpochChoice(work.clips, own.chosen_on) for own in inner]
+        learned, rows = [own.learned for own in inner], [own.chosen_on for own in inner]
+        _train(work, plans, learned, rows, weights, seed, choices)
+        chosen = [choice.epoch for choice in choices]
+    outcomes = [
+        Outcome(work.clips.label[list(plan.fold.test)], epoch, keep_weights)
+        for plan, epoch in zip(plans, chosen, strict=True)
+    ]
+    learned, rows = [plan.learned for plan in plans], [plan.fold.test for plan in plans]
+    trainings = _train(work, plans, learned, rows, weights, seed, outcomes)
+    seconds = (time.monotonic() - start) / len(plans)
+    return [
+        FoldResult(statistics=_statistics(training), seconds=seconds, **outcome.found)
+        for training, outcome in zip(trainings, outcomes, strict=True)
+    ]
+
+
+def _train(
+    work: Work,
+    plans: Sequence[FoldPlan],
+    learned: Sequence[Sequence[int]],
+    looked_at: Sequence[Sequence[int]],
+    weights: Weights | None,
+    seed: int,
+    watchers: Sequence[EpochChoice | Outcome],
+) -> list[Training]:
+    """Train each fold on rows; after every epoch its watcher sees those to look at predicted."""
     device = choose_device(work.device)
-    test, settings = plan.fold.test, _settings(work, weights)
-    true = work.clips.label[list(test)]
-    chosen = _chosen_epoch(work, plan, weights, seed, device) if plan.inner else None
-    kept: dict[str, Any] = {}
-    curve: list[Epoch] = []
-    best = -1.0
-    with _seeded(_fold_seed(seed, plan.index), device):
-        model = _model(work, weights, device)
-        training = Training(model, work.clips, plan.learned, settings, work.augment, device)
-        _show_guard(work, plan, training)
+    settings = _settings(work, weights)
+    trainings, generators = [], []
+    for plan, rows in zip(plans, learned, strict=True):
+        own = _fold_seed(seed, plan.index)
+        with _seeded(own, device):
+            model = _model(work, weights, device)
+            training = Training(model, work.clips, rows, settings, work.augment, device)
+            _show_guard(work, plan, training)
+            trainings.append(training)
+            if len(plans) == 1:
+                _train_alone(training, looked_at[0], watchers[0])
+                return trainings
+            generators.append(torch.Generator().set_state(torch.get_rng_state()))
+    on_device = generators
+    if device.type == "cuda":
+        on_device = [
+            torch.Generator(device).manual_seed(_fold_seed(seed, plan.index)) for plan in plans
+        ]
+    together = SideBySide(trainings, generators, on_device)
 
-        def after_epoch(epoch: Epoch) -> None:
-            nonlocal best
-            with _untouched(device):
-                probabilities = training.predict(test)
-            accuracy = float((probabilities.argmax(1) == true).mean())
-            curve.append(msgspec.structs.replace(epoch, test_accuracy=accuracy))
-            if accuracy > best:
-                best = accuracy
-                kept.update(oracle_probabilities=probabilities, oracle_epoch=epoch.epoch)
-            if epoch.epoch == (chosen or settings.epochs) or model.fits_directly:
-                state = _state(model) if keep_weights else None
-                kept.update(probabilities=probabilities, epoch=epoch.epoch, weights=state)
+    def after_epoch(fold: int, epoch: Epoch, probabilities: np.ndarray) -> None:
+        watchers[fold].see(epoch, probabilities, lambda: _copied(together.state(fold)))
 
-        training.run(after_epoch)
-    seconds = time.monotonic() - start
-    return FoldResult(curve=curve, statistics=_statistics(training), seconds=seconds, **kept)
+    together.run(looked_at, after_epoch)
+    return trainings
 
 
-def _chosen_epoch(
-    work: Work, plan: FoldPlan, weights: Weights | None, seed: int, device: torch.device
-) -> int:
-    """The epoch after which held-out people of the training part were predicted best."""
-    assert plan.inner is not None
-    validation = plan.inner.chosen_on
-    true = [work.clips.labels[i] for i in validation]
-    numbers = work.clips.label[list(validation)]
-    best, chosen = (-1.0, 0.0), 1
-    with _seeded(_fold_seed(seed, plan.index), device):
-        model = _model(work, weights, device)
-        learned, settings = plan.inner.learned, _settings(work, weights)
-        training = Training(model, work.clips, learned, settings, work.augment, device)
-        _show_guard(work, plan, training)
+def _train_alone(
+    training: Training, looked_at: Sequence[int], watcher: EpochChoice | Outcome
+) -> None:
+    def after_epoch(epoch: Epoch) -> None:
+        with _untouched(training.device):
+            probabilities = training.predict(looked_at)
+        watcher.see(epoch, probabilities, lambda: _copied(training.model.state_dict()))
 
-        def after_epoch(epoch: Epoch) -> None:
-            nonlocal best, chosen
-            with _untouched(device):
-                probabilities = training.predict(validation)
-            predicted = [work.clips.classes[i] for i in probabilities.argmax(1)]
-            uf1 = score(true, predicted, work.clips.classes).uf1
-            # With so few clips many epochs have the same UF1: the more confident one is better.
-            own = probabilities[np.arange(len(validation)), numbers]
-            reached = (uf1, float(np.log(own.clip(1e-12)).mean()))
-            if reached > best:
-                best, chosen = reached, epoch.epoch
-
-        training.run(after_epoch)
-    return chosen
+    training.run(after_epoch)
 
 
 def _show_guard(work: Work, plan: FoldPlan, training: Training) -> None:
@@ -257,8 +269,8 @@ def _model(work: Work, weights: Weights | None, device: torch.device) -> Recogni
     return model.to(device)
 
 
-def _state(model: Recognizer) -> Weights:
-    return {name: value.cpu().numpy().copy() for name, value in model.state_dict().items()}
+def _copied(state: Mapping[str, torch.Tensor]) -> Weights:
+    return {name: value.cpu().numpy().copy() for name, value in state.items()}
 
 
 def _statistics(training: Training) -> ChannelStatistics:

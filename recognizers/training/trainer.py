@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,7 +24,7 @@ from recognizers.data.clip_arrays import ClipArrays
 from recognizers.models.au_graph import au_labels
 from recognizers.models.base import Recognizer
 from recognizers.runs.records import Epoch
-from recognizers.training.augmenting import Augmenting, needs_bank
+from recognizers.training.augmenting import FRAME_BY_FRAME, Augmenting, needs_bank
 from recognizers.training.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -67,11 +67,38 @@ def class_probabilities(model: Recognizer, batches: Iterable[Mapping[str, Tensor
         TrainingError: if the model gives something that is not a number.
     """
     model.eval()
-    logits = [model(**batch).logits for batch in batches]
-    probabilities = torch.cat(logits).double().softmax(1)
+    return checked_probabilities(torch.cat([model(**batch).logits for batch in batches]))
+
+
+def checked_probabilities(logits: Tensor) -> np.ndarray:
+    """(..., C) float64 probabilities of logits.
+
+    Raises:
+        TrainingError: if one is not a number.
+    """
+    probabilities = logits.double().softmax(-1)
     if not probabilities.isfinite().all():
         raise TrainingError(f"the model's weights are no longer finite; {_ADVICE}")
     return probabilities.cpu().numpy()
+
+
+def check_loss(loss: float, epoch: int, rate: float) -> None:
+    """Refuse the loss of an epoch, trained at a learning rate, that is not a number.
+
+    Raises:
+        TrainingError: with all three.
+    """
+    if not math.isfinite(loss):
+        where = f"in epoch {epoch} at a learning rate of {rate:g}"
+        raise TrainingError(f"the loss is {loss} {where}; {_ADVICE}")
+
+
+def number_of_batches(clips: int, batch_size: int) -> int:
+    """Batches of an epoch; their sizes differ by one at most, and none has a single clip."""
+    batches = math.ceil(clips / batch_size)
+    if batch_size > 1:
+        batches = min(batches, max(1, clips // 2))  # a batch of one has no statistics
+    return batches
 
 
 class Training:
@@ -114,6 +141,12 @@ class Training:
         self.statistics = self._statistics() if settings.standardise else {}
         self.banks = self._banks() if needs_bank(augment) else {}
         self.augment = Augmenting(augment, model.inputs, self.banks)
+        alike = set(augment) <= FRAME_BY_FRAME
+        self.drawn = [
+            name
+            for name in model.draws_one_frame_of
+            if alike and model.inputs[name].num_frames is not None
+        ]
         if "aus" in model.targets:
             own = [ORDER.index(number) for number in model.aus]  # type: ignore[union-attr]
             self.au_rows = torch.tensor(own, device=device)
@@ -138,9 +171,7 @@ class Training:
         for number in range(1, self.settings.epochs + 1):
             rate = float(optimizer.param_groups[0]["lr"])
             loss, accuracy = self._epoch(optimizer)
-            if not math.isfinite(loss):
-                where = f"in epoch {number} at a learning rate of {rate:g}"
-                raise TrainingError(f"the loss is {loss} {where}; {_ADVICE}")
+            check_loss(loss, number, rate)
             if scheduler is not None:
                 scheduler.step()
             after_epoch(Epoch(number, loss, accuracy, rate))
@@ -161,8 +192,8 @@ class Training:
         self.model.train()
         total = torch.zeros((), device=self.device)
         right = torch.zeros((), device=self.device)
-        for rows in self._batches():
-            batch = self.augment(self._batch(rows))
+        for rows in self.rows[self.order().to(self.home)].tensor_split(self.batches):
+            batch = self._augmented(rows)
             output = self.model(**self._inputs(batch))
             loss = self.model.loss(output, batch["label"], **self._targets(batch))
             optimizer.zero_grad()
@@ -174,23 +205,47 @@ class Training:
             right += (output.logits.argmax(1) == batch["label"]).sum()
         return float(total) / len(self.rows), float(right) / len(self.rows)
 
-    def _batches(self) -> Iterator[Tensor]:
-        """Rows of each batch of an epoch."""
+    def order(self, generator: torch.Generator | None = None) -> Tensor:
+        """Positions in ``rows``, on the CPU, in the order of an epoch.
+
+        Args:
+            generator: of the order, on the CPU; None: torch's own.
+        """
         count = len(self.rows)
         if self.settings.sampler == "shuffle":
-            order = torch.randperm(count)
-        else:
-            key = "label" if self.settings.sampler == "class_balanced" else "subject"
-            order = balanced_order(self.tensors[key][self.rows].cpu(), count)
-        batches = math.ceil(count / self.settings.batch_size)
-        if self.settings.batch_size > 1:
-            batches = min(batches, max(1, count // 2))  # a batch of one has no statistics
-        yield from self.rows[order.to(self.home)].tensor_split(batches)
+            return torch.randperm(count, generator=generator)
+        key = "label" if self.settings.sampler == "class_balanced" else "subject"
+        return balanced_order(self.tensors[key][self.rows].cpu(), count, generator)
+
+    @property
+    def batches(self) -> int:
+        """Batches of an epoch."""
+        return number_of_batches(len(self.rows), self.settings.batch_size)
+
+    def take(self, name: str, rows: Tensor) -> Tensor:
+        """Rows of one of the tensors, on the device."""
+        return self.tensors[name][rows.to(self.home)].to(self.device)
 
     def _batch(self, rows: Tensor, names: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Rows of some tensors, or of all."""
         chosen = self.tensors if names is None else names
-        return {name: self.tensors[name][rows].to(self.device) for name in chosen}
+        return {name: self.take(name, rows) for name in chosen}
+
+    def _augmented(self, rows: Tensor) -> dict[str, Tensor]:
+        """A batch to learn from.
+
+        Where the model draws one of several frames, it is drawn before they are augmented, since
+        the others would be augmented in vain.
+        """
+        batch = self._batch(rows, [name for name in self.tensors if name not in self.drawn])
+        for name in self.drawn:
+            frames = self.tensors[name]
+            chosen = torch.randint(frames.shape[1], (len(rows),)).to(self.home)
+            batch[name] = frames[rows, chosen][:, None].to(self.device)
+        batch = self.augment(batch)
+        for name in self.drawn:
+            batch[name] = batch[name].expand(-1, self.tensors[name].shape[1], -1, -1, -1)
+        return batch
 
     def _inputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return standardised({name: batch[name] for name in self.model.inputs}, self.statistics)

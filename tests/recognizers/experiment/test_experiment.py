@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import recognizers.experiment.evaluate as experiment
+from mersynth.config import ConfigError
 from recognizers.evaluation.predictions import Predictions
 from recognizers.experiment.evaluate import evaluate
 from recognizers.experiment.request import Request
@@ -110,24 +111,46 @@ def test_a_run_that_was_stopped_goes_on_with_what_is_missing(
         monkeypatch.setattr(experiment, name, work)
 
     watch("pretrain", None)
-    watch("train_fold", 4)
+    watch("train_folds", 4)
     out = tmp_path / "stopped"
     with pytest.raises(Stopped):
         evaluate(ask, out)
-    assert trained == ["pretrain"] * 3 + ["train_fold"] * 4
+    assert trained == ["pretrain"] * 3 + ["train_folds"] * 4
     assert not (out / "results.json").exists()
     monkeypatch.undo()
     trained.clear()
     watch("pretrain", None)
-    watch("train_fold", None)
+    watch("train_folds", None)
     evaluate(ask, out)
-    assert trained == ["train_fold"] * 2  # the two that are missing, from weights that are there
+    assert trained == ["train_folds"] * 2  # the two that are missing, from weights that are there
     assert (out / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
     evaluate(ask, out)
-    assert trained == ["train_fold"] * 2  # a whole run is only told again
+    assert trained == ["train_folds"] * 2  # a whole run is only told again
     evaluate(request(data, pretrain=[made], seeds=2), out)
-    assert trained == ["train_fold"] * 2 + ["pretrain"] * 3 + ["train_fold"] * 6  # the new seed
+    assert trained == ["train_folds"] * 2 + ["pretrain"] * 3 + ["train_folds"] * 6  # the new seed
     assert results(out)["seeds"] == [0, 1]
+
+
+def test_folds_side_by_side_give_the_figures_of_folds_alone(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ("selection=inner", "model.training.epochs=2", "keep_weights=true")
+    one = evaluate(request(data, *few), tmp_path / "one")
+    calls: list[int] = []
+    real = experiment.train_folds
+
+    def count(work: Any, plans: Any, *rest: Any) -> Any:
+        calls.append(len(plans))
+        return real(work, plans, *rest)
+
+    monkeypatch.setattr(experiment, "train_folds", count)
+    other = evaluate(request(data, *few, "folds_at_once=4"), tmp_path / "other")
+    assert calls == [4, 2]
+    for a, b in zip(folds(one), folds(other), strict=True):
+        assert (a["fold"], a["clips"], a["epoch"]) == (b["fold"], b["clips"], b["epoch"])
+        assert np.allclose(a["probabilities"], b["probabilities"], atol=1e-4)
+    with pytest.raises(ConfigError, match="folds_at_once must be null or a whole number from 1"):
+        evaluate(request(data, "folds_at_once=0"), tmp_path / "none")
 
 
 def test_another_run_is_not_overwritten(run: Path, data: Path, tmp_path: Path) -> None:

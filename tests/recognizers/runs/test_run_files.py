@@ -151,15 +151,15 @@ class Stopped(Exception):
 @pytest.fixture(name="stopped")
 def _stopped(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run of three groups, stopped after two."""
-    real, ended = experiment.train_fold, []
+    real, ended = experiment.train_folds, []
 
-    def train_fold(*args: Any) -> Any:
+    def train_folds(*args: Any) -> Any:
         if len(ended) == 2:
             raise Stopped
         ended.append(args)
         return real(*args)
 
-    monkeypatch.setattr(experiment, "train_fold", train_fold)
+    monkeypatch.setattr(experiment, "train_folds", train_folds)
     with pytest.raises(Stopped):
         evaluate(request(data, groups=3), tmp_path / "a run")
     monkeypatch.undo()

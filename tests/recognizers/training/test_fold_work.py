@@ -16,7 +16,7 @@ from recognizers.folds.plan import FoldPlan, InnerPlan, check_plans, plan_folds
 from recognizers.folds.splits import Fold, loso
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.training import fold_work
-from recognizers.training.fold_work import Work, pretrain, train_fold
+from recognizers.training.fold_work import Work, pretrain, train_folds
 from recognizers.training.settings import TrainingSettings
 from tests.recognizers.data.tiny_features import GROUPS, SIZE, synthetic, write
 
@@ -103,7 +103,7 @@ def test_the_epoch_is_chosen_by_the_inner_people_only(
     table = script(clips, best_of_test=4, best_of_inner=2)
     logs = follow(monkeypatch, table)
     weights = {"weight": np.array([0.25], np.float32)}
-    result = train_fold(work(clips), PLAN, weights, seed=0, keep_weights=True)
+    (result,) = train_folds(work(clips), [PLAN], weights, seed=0, keep_weights=True)
     assert (result.epoch, result.oracle_epoch) == (2, 4)
     assert result.probabilities.argmax(1).tolist() == table[1, :5].tolist()
     assert result.oracle_probabilities.argmax(1).tolist() == clips.label[:5].tolist()
@@ -122,7 +122,7 @@ def test_fixed_epochs_look_at_nobody_else(
 ) -> None:
     logs = follow(monkeypatch, script(clips, best_of_test=1, best_of_inner=3))
     plan = FoldPlan(3, PLAN.fold, PLAN.learned, None, None)
-    result = train_fold(work(clips), plan, None, seed=0, keep_weights=False)
+    (result,) = train_folds(work(clips), [plan], None, seed=0, keep_weights=False)
     assert (result.epoch, result.oracle_epoch, result.weights) == (EPOCHS, 1, None)
     assert len(logs) == 1
 
@@ -135,7 +135,7 @@ def test_seeds_folds_and_looking_on_do_not_mix(
     def orders(index: int, seed: int) -> list[list[int]]:
         logs = follow(monkeypatch, table)
         plan = FoldPlan(index, PLAN.fold, PLAN.learned, None, None)
-        train_fold(work(clips, batch_size=5), plan, None, seed, keep_weights=False)
+        train_folds(work(clips, batch_size=5), [plan], None, seed, keep_weights=False)
         return [rows for training, rows, _ in logs[0] if training]
 
     first = orders(0, 0)
@@ -158,7 +158,7 @@ def test_a_worker_shows_the_guard_what_it_would_learn_from(
     follow(monkeypatch, script(clips, 1, 1))
     sneaked = FoldPlan(0, PLAN.fold, (*PLAN.learned, 2), None, None)
     with pytest.raises(LeakageError, match="samm/00/clip002 is a test clip"):
-        train_fold(work(clips), sneaked, None, seed=0, keep_weights=False)
+        train_folds(work(clips), [sneaked], None, seed=0, keep_weights=False)
 
 
 def test_the_choice_of_epochs_is_guarded_as_a_fold(clips: ClipArrays) -> None:

@@ -276,3 +276,51 @@ def test_clips_of_other_classes_cannot_be_mixed_in(clips: ClipArrays, tmp_path: 
     real = read_features(write(tmp_path / "d.npz"), {"flow_strain": SPEC})
     with pytest.raises(ValueError, match=r"samm to learn from show fear, the clips under test neg"):
         join([real], [other])
+
+
+class Drawing(Recognizer):
+    """Draws one of four frames, as MMNet does; keeps what it was given."""
+
+    paper = "none"
+    draws_one_frame_of = ("frames",)
+
+    def __init__(self, image: bool) -> None:
+        super().__init__(3)
+        size = (SIZE, SIZE)
+        self.inputs = {"frames": InputSpec("near_apex", ("red",), size, 4)}
+        if image:
+            self.inputs["image"] = InputSpec("apex", ("red",), size)
+        self.linear = nn.Linear(1, 3)
+        self.seen: list[Tensor] = []
+
+    def forward(self, *, frames: Tensor, **image: Tensor) -> Output:
+        self.check_inputs(frames=frames, **image)
+        self.seen.append(frames.clone())
+        features = frames[:, 0].mean((1, 2, 3))[:, None]
+        return Output(self.linear(features), features)
+
+
+@pytest.mark.parametrize(
+    ("augment", "alike"),
+    [({}, True), ({"RandomHorizontalFlip": {"p": 1.0}}, True), ({"TemporalResample": {}}, False)],
+)
+def test_frames_are_drawn_before_they_are_augmented(
+    clips: ClipArrays, augment: Any, alike: bool
+) -> None:
+    count, rng = len(clips.clips), np.random.default_rng(0)
+    frames = rng.random((count, 4, 1, SIZE, SIZE), dtype=np.float32)
+    model = Drawing(image=alike)  # an image has no frames to resample
+    own = replace(clips, inputs={"frames": frames, **({"image": frames[:, 0]} if alike else {})})
+    torch.manual_seed(0)
+    settings = {"epochs": 9, "batch_size": count, "optimizer": {"name": "SGD", "lr": 0.01}}
+    chosen = TrainingSettings.from_config(settings)
+    Training(model, own, range(count), chosen, augment, CPU).run(lambda epoch: None)
+    shown = np.concatenate([seen.numpy() for seen in model.seen])
+    same = (shown == shown[:, :1]).all()
+    assert same == alike
+    if alike:
+        flipped = frames[..., ::-1] if augment else frames
+        distance = np.abs(shown[:, None, None, 0] - flipped[None]).max((3, 4, 5))
+        found = distance == 0  # (shown, clips, frames)
+        assert (found.sum((1, 2)) == 1).all()
+        assert found.any(0).mean() > 0.8  # of nine epochs, one draws it with a chance of 0.92
