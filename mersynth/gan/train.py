@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,18 @@ from mersynth.config import ConfigError
 from mersynth.curves import ConditionSettings
 from mersynth.devices import choose_device, choose_precision
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.gan.batches import Batches, Drawn
 from mersynth.gan.calibration import measure_gains
 from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
-from mersynth.gan.data import ImageBatch, TrainingClips, VideoBatch, draw_image_batch
+from mersynth.gan.data import ImageBatch, TrainingClips, VideoBatch
 from mersynth.gan.forms import MOTION
 from mersynth.gan.monitor import Monitor
 from mersynth.gan.motion_generator import MotionGenerator
-from mersynth.gan.settings import load_settings
+from mersynth.gan.processes import Processes
+from mersynth.gan.settings import check_shares, load_settings
 from mersynth.gan.signal import check_signal
 from mersynth.gan.state import STATE, load_state, save_state
-from mersynth.gan.trainer import Trainer
+from mersynth.gan.trainer import Figures, Trainer
 from mersynth.gan.warm_start import Start
 from mersynth.lock import hold
 from mersynth.logs import progress
@@ -36,12 +39,15 @@ from mersynth.store.names import NameChoice, reconcile_stores
 
 logger = logging.getLogger(__name__)
 
+_CHECK_EVERY = 20  # steps between two looks at figures, for which the device is waited for
+
 
 def train(
     *,
     store_path: Path,
     out: Path,
     subject_groups: int = 1,
+    group: int | None = None,
     resume: bool = False,
     names: NameChoice | None = None,
     seed: int = 0,
@@ -54,6 +60,8 @@ def train(
         out: the checkpoint's folder.
         subject_groups: K; with K > 1, K generators are trained, each without one group of
             subjects, in ``out/group_0`` and so on.
+        group: train only this one of them, so that several commands, on one machine or many, train
+            them side by side.
         resume: continue a run of the same command that was stopped.
         names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
             ``"same"``, ``"distinct"``, or None to refuse them (:mod:`mersynth.store.names`).
@@ -71,13 +79,24 @@ def train(
         NamesError: if names in the stores look alike, and ``names`` is None.
         InUseError: if another process is training into ``out``.
         TrainingError: if a loss is not a number, or generated faces stop moving.
-        ValueError: if there are fewer subjects than groups, or the clips teach nothing.
+        ValueError: if there are fewer subjects than groups, no such group, or the clips teach
+            nothing.
     """
+    if group is not None and not 0 <= group < subject_groups:
+        raise ValueError(
+            f"--group must lie in 0..{subject_groups - 1}, got {group}; --subject-groups says how "
+            "many there are"
+        )
     config = load_settings(overrides)
     # The choice is recorded in card and state, so that a resumed run has the same precision.
     device = _device(config.device)
+    processes = Processes.of(device)
+    check_shares(config, processes.count)
+    device = processes.device(device)
     config.precision = choose_precision(config.precision, device)
-    with hold(out):
+    # The first process writes, the others only compute.
+    held = out if group is None else out / f"group_{group}"
+    with hold(held) if processes.rank == 0 else nullcontext():
         store = _open_store(store_path, config)
         macro = _open_store(config.macro_store, config) if config.macro_store else None
         # A person with two spellings could be held out under one and trained on under the other.
@@ -94,16 +113,22 @@ def train(
                 "Render the earlier one again: `mersynth prepare --source phantom`",
             )
         groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
-        _check_out(out, resume, len(groups))
+        if processes.rank == 0:
+            _check_out(out, resume, len(groups), held)
         if macro is None:
             logger.info("training on micro clips alone; macro_store=STORE adds macro faces")
         for unseen in groups:
             sets = _training_sets(store, macro, config, unseen)
             check_signal([clips for clips, _ in sets], config.true_frame_steps, config.steps)
         folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]
-        for folder, unseen in zip(folders, groups, strict=True):
-            _train_one(folder, store, macro, config, device, unseen, len(groups), seed, names)
-    return folders
+        chosen = [k for k in range(len(groups)) if group in (None, k)]
+        for k in chosen:
+            with hold(folders[k]) if processes.rank == 0 else nullcontext():
+                _train_one(
+                    *(folders[k], store, macro, config, device, processes),
+                    *(groups[k], len(groups), seed, names),
+                )
+    return [folders[k] for k in chosen]
 
 
 def _device(name: str) -> torch.device:
@@ -125,15 +150,17 @@ def _open_store(path: str | Path, config: DictConfig) -> ClipStore:
     return store
 
 
-def _check_out(out: Path, resume: bool, groups: int) -> None:
+def _check_out(out: Path, resume: bool, groups: int, held: Path) -> None:
+    if held.exists() and not resume:
+        raise CheckpointError(
+            f"{held} exists already; add --resume, remove it or choose another --out"
+        )
     if not out.exists():
         return
-    if not resume:
-        raise CheckpointError(
-            f"{out} exists already; add --resume, remove it or choose another --out"
-        )
     in_groups = any(out.glob("group_*"))
-    if in_groups != (groups > 1) and any(out.iterdir()):
+    # Locks are hidden.
+    begun = any(not path.name.startswith(".") for path in out.iterdir())
+    if begun and in_groups != (groups > 1):
         kind = "with --subject-groups" if in_groups else "without --subject-groups"
         raise CheckpointError(f"{out} was begun {kind}; repeat the command that began it")
 
@@ -168,6 +195,7 @@ def _train_one(
     macro: ClipStore | None,
     config: DictConfig,
     device: torch.device,
+    processes: Processes,
     unseen: tuple[str, ...],
     groups: int,
     seed: int,
@@ -177,7 +205,7 @@ def _train_one(
     trained = {subject for clips, _ in sets for subject in clips.subjects}
     with torch.random.fork_rng():  # initialisation has no generator argument
         torch.manual_seed(seed)
-        trainer = Trainer(config, len(sets[0][0].emotions), device)
+        trainer = Trainer(config, len(sets[0][0].emotions), device, processes)
     recorded: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     # Checksums, because a path on this machine would mean nothing elsewhere.
     recorded["macro_store"] = macro.checksum if macro is not None else None
@@ -244,11 +272,38 @@ def _training_sets(
     return [(micro_clips, config.batch_size - share), (macro_clips, share)]
 
 
-class _Run:
-    """The loop of one training run.
+def train_step(
+    trainer: Trainer, drawn: Drawn, batches: Sequence[tuple[ImageBatch, VideoBatch | None]]
+) -> Figures:
+    """One step of a training.
 
-    Every step draws from (seed, step), so that a resumed run sees the same batches.
+    Args:
+        trainer: updated.
+        drawn: the step.
+        batches: its batches, on the trainer's device.
+
+    Returns:
+        Figures to log, on the device.
     """
+    config, step = trainer.config, drawn.step
+    images, video = batches[-1]
+    if step < 0:
+        return trainer.au_reading_step(images)
+    trainer.set_learning_rate(step)
+    if step < config.true_frame_steps:
+        return trainer.true_frame_step(images, step)
+    randomness = torch.Generator(trainer.device).manual_seed(drawn.noise_seed)
+    critic: Figures = {}
+    for seen in batches[:-1]:
+        critic = trainer.critic_step(*seen, randomness)
+    fakes = trainer.generate(images, video, randomness)
+    if config.share_fakes:
+        critic = trainer.critic_step(images, video, randomness, fakes)
+    return critic | trainer.generator_step(images, video, randomness, step, fakes)
+
+
+class _Run:
+    """The loop of one training run."""
 
     def __init__(
         self,
@@ -265,72 +320,36 @@ class _Run:
 
     def go(self, first: int) -> None:
         config, trainer = self.config, self.trainer
-        monitor = Monitor(self.folder, first)
+        monitor = Monitor(self.folder, first, trainer.processes)
+        batches = Batches(self.sets, config, self.seed, trainer.device, trainer.processes)
         try:
-            with progress("training", config.steps - first, "steps") as advance:
-                for step in range(first, config.steps):
-                    done = step + 1
-                    if step < 0:
-                        self._read_aus(step)
-                    else:
-                        images = self._step(step, monitor)
-                        if done % config.sample_every == 0 or done == config.steps:
-                            monitor.draw(trainer.average, images, done)
-                            if step >= config.true_frame_steps:
-                                monitor.log(trainer.health(images), done)
-                    if done % config.checkpoint_every == 0 or done == config.steps:
+            with (
+                progress("training", config.steps - first, "steps") as advance,
+                closing(batches.ahead(range(first, config.steps))) as steps,
+            ):
+                for drawn in steps:
+                    done = drawn.step + 1
+                    on_device = [batches.to_device(batch) for batch in drawn.batches]
+                    figures, images = train_step(trainer, drawn, on_device), on_device[-1][0]
+                    if drawn.step >= 0:
+                        monitor.log(figures, done)
+                    elif drawn.step == -1:
+                        read = figures["critic/L_AI"]
+                        logger.info("the image critic reads AUs with L_AI %.4f", read)
+                    last = done == config.steps
+                    if done > 0 and (done % config.sample_every == 0 or last):
+                        monitor.draw(trainer.average, images, done)
+                        if drawn.step >= config.true_frame_steps:
+                            monitor.log(trainer.health(images), done)
+                    saves = done % config.checkpoint_every == 0 or last
+                    if saves or done % _CHECK_EVERY == 0:
+                        trainer.check_finite()
+                        monitor.flush()
+                    if saves and trainer.processes.rank == 0:
                         self._save(done)
                     advance(1)
         finally:
             monitor.close()
-
-    def _step(self, step: int, monitor: Monitor) -> ImageBatch:
-        config, trainer = self.config, self.trainer
-        rng = np.random.default_rng([self.seed, 1, step])
-        trainer.set_learning_rate(step)
-        if step < config.true_frame_steps:
-            # Macro faces if any of them move, because their movement is easier to see.
-            moving = [clips for clips, _ in self.sets if clips.moving]
-            sets = [(moving[-1], config.batch_size)]
-            images = self._draw(sets, rng, own_share=1.0, noise=0.0)
-            monitor.log(trainer.true_frame_step(images, step), step + 1)
-            return images
-        randomness = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        with_video = config.video_every > 0 and step % config.video_every == 0
-        for _ in range(config.critic_steps):
-            images, video = self._draw_images(rng), self._draw_video(rng, with_video)
-            critic = trainer.critic_step(images, video, randomness)
-        images, video = self._draw_images(rng), self._draw_video(rng, with_video)
-        monitor.log(critic | trainer.generator_step(images, video, randomness, step), step + 1)
-        return images
-
-    def _read_aus(self, step: int) -> None:
-        rng = np.random.default_rng([self.seed, 0, -step])
-        figures = self.trainer.au_reading_step(self._draw_images(rng))
-        if step == -1:
-            logger.info("the image critic reads AUs with L_AI %.4f", figures["critic/L_AI"])
-
-    def _draw_images(self, rng: np.random.Generator) -> ImageBatch:
-        return self._draw(self.sets, rng, self.config.own_share, self.config.condition_noise)
-
-    def _draw(
-        self,
-        sets: Sequence[tuple[TrainingClips, int]],
-        rng: np.random.Generator,
-        own_share: float,
-        noise: float,
-    ) -> ImageBatch:
-        each, size = self.config.conditions_each, self.config.gan.image_size
-        images = draw_image_batch(sets, rng, own_share, noise, each, size)
-        return images.to(self.trainer.device)
-
-    def _draw_video(self, rng: np.random.Generator, wanted: bool) -> VideoBatch | None:
-        micro, config = self.sets[0][0], self.config
-        if not wanted or not micro.moving:
-            return None
-        gan = config.gan
-        video = micro.video_batch(rng, config.video_batch_size, gan.num_frames, gan.image_size)
-        return video.to(self.trainer.device)
 
     def _save(self, step: int) -> None:
         if step <= 0:  # the generator has not learnt yet
