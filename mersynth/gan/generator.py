@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -29,6 +30,19 @@ class Generated(NamedTuple):
     mask: Tensor
     colour: Tensor
     motion: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fakes:
+    """What the generator made of a training batch.
+
+    Attributes:
+        images: of its faces.
+        clip: (B, K, 3, H, W) of its clips' first frames, with camera noise; None without clips.
+    """
+
+    images: Generated
+    clip: Tensor | None
 
 
 def left_weight(width: int, device: torch.device) -> Tensor:

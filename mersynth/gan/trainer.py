@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from mersynth.gan import losses
 from mersynth.gan.critics import ImageCritic, ImageVerdict, VideoCritic, VideoVerdict
 from mersynth.gan.data import ImageBatch, VideoBatch
 from mersynth.gan.forms import make_generator
-from mersynth.gan.generator import Generated
+from mersynth.gan.generator import Fakes, Generated
 from mersynth.gan.processes import ALONE, Processes
 from mersynth.gan.warm_start import Start, start_from
 
@@ -30,19 +29,6 @@ _TINT = (1.03, 1.0, 0.97)  # about the change of light within a clip
 
 Figures = dict[str, Tensor]
 """Figures that a step measured, by name: detached scalars."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fakes:
-    """What the generator made of a batch.
-
-    Attributes:
-        images: from an :class:`ImageBatch`.
-        clip: (B, K, 3, H, W) from a :class:`VideoBatch`, with camera noise; None without one.
-    """
-
-    images: Generated
-    clip: Tensor | None
 
 
 class Trainer:
@@ -158,9 +144,7 @@ class Trainer:
         fake_verdict = self._ask_image(fake, start)
         figures = {
             "critic/L_adv": losses.critic_loss(fake_verdict.realness, real_verdict.realness),
-            "critic/L_AI": losses.au_intensity_loss(
-                real_verdict.aus, images.truth_aus, self.processes.divisor
-            ),
+            "critic/L_AI": self._intensity_loss(real_verdict, images.truth_aus),
             "critic/penalty": self._penalty(
                 "image_critic", images.truth[one], fake[one], randomness, start[one]
             ),
@@ -191,7 +175,7 @@ class Trainer:
     def au_reading_step(self, images: ImageBatch) -> Figures:
         """Train the image critic to read AUs from real frames, before the generator uses it."""
         verdict = self._ask_image(images.truth, images.start)
-        loss = losses.au_intensity_loss(verdict.aus, images.truth_aus, self.processes.divisor)
+        loss = self._intensity_loss(verdict, images.truth_aus)
         self._update("critics", self.weights.au_intensity * loss)
         return {"critic/L_AI": loss.detach()}
 
@@ -251,9 +235,7 @@ class Trainer:
             "L_c": losses.consistency_loss(back.image, images.start[some]),
             "L_att": losses.attention_loss(out.mask, weights.attention_smoothness)
             + losses.attention_loss(back.mask, weights.attention_smoothness),
-            "L_AI": losses.au_intensity_loss(
-                verdict.aus, images.target_aus, self.processes.divisor
-            ),
+            "L_AI": self._intensity_loss(verdict, images.target_aus),
             **self._of_truth(out, images),
             **self._of_motion(out, images),
         }
@@ -293,6 +275,9 @@ class Trainer:
         figures |= {"total": total, "mask/mean": out.mask.mean(), "mask/std": out.mask.std()}
         figures["moved"] = moved / true.clamp(min=1e-6)
         return {name: value.detach() for name, value in figures.items()}
+
+    def _intensity_loss(self, verdict: ImageVerdict, wanted: Tensor) -> Tensor:
+        return losses.au_intensity_loss(verdict.aus, wanted, self.processes.divisor)
 
     def _of_motion(self, out: Generated, images: ImageBatch) -> dict[str, Tensor]:
         """Losses of the form with motion; none for the form that only paints."""
