@@ -169,6 +169,9 @@ def train(
     subject_groups: Annotated[
         int, typer.Option(min=1, help="Train this many generators, each without one group.")
     ] = 1,
+    group: Annotated[
+        int | None, typer.Option(min=0, help="Train only this group's, beside other commands.")
+    ] = None,
     estimate: EstimateOption = False,
     resume: Resume = False,
     same_person: SamePerson = False,
@@ -184,6 +187,7 @@ def train(
         store_path=store,
         out=paths.checkpoint_path(store.name, out),
         subject_groups=subject_groups,
+        group=group,
         resume=resume,
         estimate=estimate,
         names=name_choice(same_person, distinct),

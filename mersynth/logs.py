@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,8 +37,10 @@ def set_up(debug: bool = False) -> None:
     handler = _Handler()
     handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-8s %(message)s{place}", "%X"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # Of the processes that torchrun starts, the first speaks for all.
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
     for package in ("mersynth", "recognizers"):
-        logging.getLogger(package).setLevel(logging.DEBUG if debug else logging.INFO)
+        logging.getLogger(package).setLevel(logging.DEBUG if debug else level)
 
 
 class _Handler(logging.Handler):
@@ -82,9 +85,8 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int]
     )
     start = last_line = time.monotonic()
     done = 0
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    shown = console.is_terminal and logger.isEnabledFor(logging.INFO)
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
         task = bar.add_task(description, total=total)
 
         def advance(count: int) -> None:

@@ -37,6 +37,18 @@ class VideoVerdict(NamedTuple):
     expression: Tensor
 
 
+class _LeakyReLU(nn.Module):
+    """LeakyReLU with slope 0.01, whose second derivative is known to be zero.
+
+    In the double backward of a gradient penalty, torch's own sends zeros back through every
+    convolution: a third of the penalty's time.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        return x * torch.where(x.detach() > 0, x.new_ones(()), x.new_full((), 0.01))
+
+
 class ImageCritic(nn.Module):
     """D_I with a PatchGAN realness head, and the AU intensity regression head.
 
@@ -75,9 +87,9 @@ class ImageCritic(nn.Module):
             )
         self.difference = difference
         width = 6 if difference else 3
-        layers: list[nn.Module] = [nn.Conv2d(width, channels, 4, 2, 1), nn.LeakyReLU(0.01)]
+        layers: list[nn.Module] = [nn.Conv2d(width, channels, 4, 2, 1), _LeakyReLU()]
         for _ in range(depth - 1):
-            layers += [nn.Conv2d(channels, 2 * channels, 4, 2, 1), nn.LeakyReLU(0.01)]
+            layers += [nn.Conv2d(channels, 2 * channels, 4, 2, 1), _LeakyReLU()]
             channels *= 2
         self.main = nn.Sequential(*layers)
         self.realness = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
@@ -124,7 +136,7 @@ class VideoCritic(nn.Module):
             time = 2 if i < 2 else 1
             layers += [
                 nn.Conv3d(width, following, (3, 4, 4), (time, 2, 2), (1, 1, 1)),
-                nn.LeakyReLU(0.01),
+                _LeakyReLU(),
             ]
             width = following
         self.main = nn.Sequential(*layers)

@@ -67,9 +67,9 @@ class ImageBatch:
         """(B M, 3, H, W): the input of each condition."""
         return self.image.repeat_interleave(self.each, 0)
 
-    def to(self, device: torch.device) -> ImageBatch:
-        """The batch on another device."""
-        return ImageBatch(*(getattr(self, name).to(device) for name in self.__slots__))
+    def map(self, change: Callable[[Tensor], Tensor]) -> ImageBatch:
+        """The batch with every tensor changed."""
+        return ImageBatch(*(change(getattr(self, name)) for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,9 @@ class VideoBatch:
     curve_labels: Tensor
     noise: Tensor
 
-    def to(self, device: torch.device) -> VideoBatch:
-        """The batch on another device."""
-        return VideoBatch(*(getattr(self, name).to(device) for name in self.__slots__))
+    def map(self, change: Callable[[Tensor], Tensor]) -> VideoBatch:
+        """The batch with every tensor changed."""
+        return VideoBatch(*(change(getattr(self, name)) for name in self.__slots__))
 
 
 class TrainingClips:

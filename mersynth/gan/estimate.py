@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 
 import numpy as np
 from omegaconf import DictConfig
@@ -27,7 +28,7 @@ def estimate_training(
     config: DictConfig,
     steps: Sequence[int],
     monitor: Monitor,
-    take: Callable[[int], None],
+    take: Callable[[Iterable[int]], Generator[object]],
     draw: Callable[[int], None],
     save: Callable[[], None],
     generator: AnyGenerator,
@@ -41,7 +42,7 @@ def estimate_training(
         config: the training configuration.
         steps: the numbers of all steps; those below 0 only teach the image critic to read AUs.
         monitor: of a training in a folder for temporary files.
-        take: takes a step.
+        take: takes steps; yields after each.
         draw: draws the pictures of a number of steps done.
         save: saves generator and state.
         generator: whose gains are measured at the end.
@@ -58,7 +59,7 @@ def estimate_training(
         for kind, numbers in kinds.items():
             a_step[kind], count = _measured(numbers, take)
             taken += count
-        monitor.writer.flush()
+        monitor.flush()
         logged = bytes_in(folder) / taken
         draw(1)  # imports what it needs
         a_picture = _time(lambda: draw(2))
@@ -97,16 +98,18 @@ def _kind(config: DictConfig, step: int) -> str:
     return "steps with video" if with_video else "steps without video"
 
 
-def _measured(numbers: Sequence[int], take: Callable[[int], None]) -> tuple[Spent, int]:
+def _measured(
+    numbers: Sequence[int], take: Callable[[Iterable[int]], Generator[object]]
+) -> tuple[Spent, int]:
     """Duration of a step, after some that do not count, and how many were taken in all."""
-    upcoming = itertools.cycle(numbers)
-    for _ in range(_WARM):
-        take(next(upcoming))
-    start, count = now(), 0
-    while count < _FEWEST or (now() - start).wall < _SECONDS:
-        take(next(upcoming))
-        count += 1
-    return (now() - start) * (1 / count), _WARM + count
+    with closing(take(itertools.cycle(numbers))) as steps:
+        for _ in range(_WARM):
+            next(steps)
+        start, count = now(), 0
+        while count < _FEWEST or (now() - start).wall < _SECONDS:
+            next(steps)
+            count += 1
+        return (now() - start) * (1 / count), _WARM + count
 
 
 def _measuring_gains(generator: AnyGenerator, sets: Sequence[TrainingClips], pairs: int) -> Spent:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mersynth.facs.action_units import CONDITION_AUS, SIDES
 
@@ -28,6 +30,19 @@ class Generated(NamedTuple):
     mask: Tensor
     colour: Tensor
     motion: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fakes:
+    """What the generator made of a training batch.
+
+    Attributes:
+        images: of its faces.
+        clip: (B, K, 3, H, W) of its clips' first frames, with camera noise; None without clips.
+    """
+
+    images: Generated
+    clip: Tensor | None
 
 
 def left_weight(width: int, device: torch.device) -> Tensor:
@@ -97,17 +112,35 @@ class Generator(nn.Module):
             aus: the wanted intensities, M for each face, grouped by face.
             own: those that the faces show; this form ignores them.
         """
-        image = image.repeat_interleave(conditions_each(self.num_aus, image, aus, own), 0)
-        _, _, height, width = image.shape
-        signed = 2 * image - 1  # (B, 3, H, W) in [-1, 1], the range of tanh
-        left, right = aus[..., None, None].unbind(2)  # (B, N, 1, 1)
-        tiled = right + (left - right) * left_weight(width, aus.device)  # (B, N, 1, W)
-        tiled = tiled.expand(-1, -1, height, -1)
-        features = self.trunk(torch.cat([signed, tiled.to(signed.dtype)], dim=1))
+        each = conditions_each(self.num_aus, image, aus, own)
+        features = self._first(image, aus, each)
+        for layer in self.trunk[1:]:
+            features = layer(features)
+        image = image.repeat_interleave(each, 0)
         colour, mask = self.heads(features).float().split([3, 1], dim=1)
         colour = (torch.tanh(colour) + 1) / 2
         mask = torch.sigmoid(mask)
         return Generated(mask * image + (1 - mask) * colour, mask, colour)
+
+    def _first(self, image: Tensor, aus: Tensor, each: int) -> Tensor:
+        """The first convolution, of face and tile joined: (B M, channels, H, W).
+
+        A convolution is linear, so the face's part is computed once for all of its conditions. The
+        tile's rows are all alike, so its part differs only in the rows that meet the padding.
+        """
+        weight = self.trunk.get_parameter("0.weight")
+        pad = weight.shape[-1] // 2
+        height, width = image.shape[-2:]
+        signed = 2 * image - 1  # (B, 3, H, W) in [-1, 1], the range of tanh
+        face = F.conv2d(signed, weight[:, :3], padding=pad).repeat_interleave(each, 0)
+        left, right = aus[..., None, None].unbind(2)  # (B M, N, 1, 1)
+        tiled = right + (left - right) * left_weight(width, aus.device)  # (B M, N, 1, W)
+        rows = tiled.to(signed.dtype).expand(-1, -1, min(height, 2 * pad + 1), -1)
+        tile = F.conv2d(rows, weight[:, 3:], padding=pad)
+        if height > tile.shape[2]:
+            top, middle, bottom = tile.split([pad, 1, pad], 2)
+            tile = torch.cat([top, middle.expand(-1, -1, height - 2 * pad, -1), bottom], 2)
+        return face + tile
 
 
 def conditions_each(num_aus: int, image: Tensor, aus: Tensor, own: Tensor | None) -> int:

@@ -14,6 +14,11 @@ from pytorch_msssim import ssim
 from torch import Tensor
 from torch.nn import functional as F
 
+from mersynth.gan.processes import ALONE
+
+Divisor = Callable[..., Tensor]
+"""What to divide a sum over a batch by: :meth:`mersynth.gan.processes.Processes.divisor`."""
+
 #: Added to the dissimilarity of an unmoved input, so that faces at rest do not divide by zero or
 #: pull the mask to 1; about that of a weak macro-movement.
 RESTING_DISSIMILARITY = 1e-2
@@ -108,7 +113,9 @@ def motion_loss(motion: Tensor) -> Tensor:
     return dx + dy
 
 
-def flow_loss(motion: Tensor, flow: Tensor, counts: Tensor) -> Tensor:
+def flow_loss(
+    motion: Tensor, flow: Tensor, counts: Tensor, divisor: Divisor = ALONE.divisor
+) -> Tensor:
     """L_flow: ``E[||d - d*||_1 / (||d*||_1 + c)]``, beyond the paper.
 
     Smooth skin hardly changes when it moves, so pixels alone do not teach how cheeks follow a
@@ -118,6 +125,7 @@ def flow_loss(motion: Tensor, flow: Tensor, counts: Tensor) -> Tensor:
         motion: (B, 2, H, W) d in pixels, where each pixel comes from.
         flow: (B, 2, h, w) d* as shares of the longer side; NaN is ignored.
         counts: (B,) bool, samples that count.
+        divisor: of a batch that several processes share.
     """
     small = F.interpolate(motion / max(motion.shape[-2:]), flow.shape[-2:], mode="area")
     known = ~flow.isnan()
@@ -127,23 +135,28 @@ def flow_loss(motion: Tensor, flow: Tensor, counts: Tensor) -> Tensor:
         for each in (small - flow.nan_to_num(), flow.nan_to_num())
     )
     counts = counts & known.flatten(1).any(1)
-    return (off / (whole + RESTING_MOTION) * counts).sum() / counts.sum().clamp(min=1)
+    return (off / (whole + RESTING_MOTION) * counts).sum() / divisor(counts.sum())
 
 
-def au_intensity_loss(read: Tensor, wanted: Tensor) -> Tensor:
+def au_intensity_loss(read: Tensor, wanted: Tensor, divisor: Divisor = ALONE.divisor) -> Tensor:
     """L_AI: ``E[(D_AI(I) - Y)^2]``, the mean over batch, AUs and sides; NaN is ignored.
 
     Args:
         read: (B, N, 2), AU intensities, left and right, read by the image critic.
         wanted: (B, N, 2) in [0, 1] or NaN.
+        divisor: of a batch that several processes share.
     """
     known = ~wanted.isnan()
     squares = (read - wanted.nan_to_num()).square() * known
-    return squares.sum() / known.sum().clamp(min=1)
+    return squares.sum() / divisor(known.sum())
 
 
 def ssim_loss(
-    generated: Tensor, target: Tensor, counts: Tensor | None = None, start: Tensor | None = None
+    generated: Tensor,
+    target: Tensor,
+    counts: Tensor | None = None,
+    start: Tensor | None = None,
+    divisor: Divisor = ALONE.divisor,
 ) -> Tensor:
     """L_SSIM (eq. 6): ``E[1 - SSIM(G(I|Y), target)]``.
 
@@ -153,13 +166,14 @@ def ssim_loss(
         counts: (B,) bool, samples that count; all by default.
         start: (B, 3, H, W), the input. If given, a sample's loss is divided by that of the unmoved
             input, so that weak movements count as much as strong ones.
+        divisor: of a batch that several processes share.
     """
     loss = _dissimilarity(generated, target)
     if start is not None:
         loss = loss / (_dissimilarity(start, target) + RESTING_DISSIMILARITY)
     if counts is None:
         return loss.mean()
-    return (loss * counts).sum() / counts.sum().clamp(min=1)
+    return (loss * counts).sum() / divisor(counts.sum())
 
 
 def _dissimilarity(image: Tensor, target: Tensor) -> Tensor:
@@ -167,7 +181,13 @@ def _dissimilarity(image: Tensor, target: Tensor) -> Tensor:
     return 1 - ssim(image, target, data_range=1.0, size_average=False, win_size=window)  # (B,)
 
 
-def true_frame_loss(generated: Tensor, truth: Tensor, counts: Tensor, start: Tensor) -> Tensor:
+def true_frame_loss(
+    generated: Tensor,
+    truth: Tensor,
+    counts: Tensor,
+    start: Tensor,
+    divisor: Divisor = ALONE.divisor,
+) -> Tensor:
     """L_true: ``E[||G(I|Y) - truth||_1 / (||I - truth||_1 + c)]``, beyond the paper.
 
     Relative to the unmoved input, so that weak movements count as much as strong ones.
@@ -177,13 +197,20 @@ def true_frame_loss(generated: Tensor, truth: Tensor, counts: Tensor, start: Ten
         truth: (B, 3, H, W) in [0, 1].
         counts: (B,) bool, samples that count.
         start: (B, 3, H, W), the input.
+        divisor: of a batch that several processes share.
     """
     off, unmoved = ((image - truth).abs().mean((1, 2, 3)) for image in (generated, start))
     relative = off / (unmoved + RESTING_DIFFERENCE)
-    return (relative * counts).sum() / counts.sum().clamp(min=1)
+    return (relative * counts).sum() / divisor(counts.sum())
 
 
-def colour_loss(colour: Tensor, generated: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
+def colour_loss(
+    colour: Tensor,
+    generated: Tensor,
+    truth: Tensor,
+    counts: Tensor,
+    divisor: Divisor = ALONE.divisor,
+) -> Tensor:
     """L_col: ``E[sum(|C - truth| w) / sum(w)]``, ``w = |G(I|Y) - truth|``, beyond the paper.
 
     The colour learns where the image is still wrong, even before the mask shows it: otherwise a
@@ -194,9 +221,10 @@ def colour_loss(colour: Tensor, generated: Tensor, truth: Tensor, counts: Tensor
         generated: (B, 3, H, W) in [0, 1]; no gradient passes through it.
         truth: (B, 3, H, W) in [0, 1].
         counts: (B,) bool, samples that count.
+        divisor: of a batch that several processes share.
     """
     wrong = (generated.detach() - truth).abs() * counts.view(-1, 1, 1, 1)
-    return ((colour - truth).abs() * wrong).sum() / wrong.sum().clamp(min=1e-6)
+    return ((colour - truth).abs() * wrong).sum() / divisor(wrong.sum(), 1e-6)
 
 
 def micro_expression_loss(expression: Tensor, labels: Tensor) -> Tensor:

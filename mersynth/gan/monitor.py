@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from torchvision.utils import save_image
 from mersynth.files import whole_file
 from mersynth.gan.data import ImageBatch
 from mersynth.gan.forms import AnyGenerator
+from mersynth.gan.processes import ALONE, Processes
 from mersynth.gan.trainer import TrainingError
 
 logger = logging.getLogger(__name__)
@@ -33,30 +35,46 @@ class Monitor:
     Args:
         folder: the run's folder; figures go to ``logs``, pictures to ``samples``.
         first_step: generator steps already done; figures of later steps are dropped.
+        processes: those that train together; figures are their means, and the first writes.
     """
 
-    def __init__(self, folder: Path, first_step: int) -> None:
+    def __init__(self, folder: Path, first_step: int, processes: Processes = ALONE) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.samples = folder / "samples"
-        self.samples.mkdir(parents=True, exist_ok=True)
-        self.writer = SummaryWriter(str(folder / "logs"), purge_step=first_step + 1)
+        self.samples, self.processes = folder / "samples", processes
+        self.writer = None
+        if processes.rank == 0:
+            self.samples.mkdir(parents=True, exist_ok=True)
+            self.writer = SummaryWriter(str(folder / "logs"), purge_step=first_step + 1)
+        self._waiting: list[tuple[dict[str, Tensor], int, float]] = []
         self._warned = -_WARN_EVERY
         self._moved: deque[float] = deque(maxlen=_WINDOW)
         self._most = 0.0
 
     def log(self, figures: Mapping[str, Tensor], step: int) -> None:
-        """Write a step's figures; warn when the attention mask saturates.
+        """Keep a step's figures for :meth:`flush`, without waiting for the device."""
+        self._waiting.append((dict(figures), step, time.time()))
+
+    def flush(self) -> None:
+        """Write the figures kept; warn when the attention mask saturates.
 
         Raises:
             TrainingError: if generated faces move far less than before.
         """
-        for name, value in figures.items():
-            self.writer.add_scalar(name, value.item(), step)
-        if "moved" in figures:
-            self._check_movement(figures["moved"].item(), step)
-        if "mask/mean" in figures:
-            self._check_mask(figures, step)
+        waiting, self._waiting = self._waiting, []
+        kept = [value.float() for figures, _, _ in waiting for value in figures.values()]
+        if not kept:
+            return
+        values = iter(self.processes.mean(torch.stack(kept)).tolist())  # one transfer for all
+        for figures, step, when in waiting:
+            numbers = {name: next(values) for name in figures}
+            if self.writer is not None:
+                for name, number in numbers.items():
+                    self.writer.add_scalar(name, number, step, when)
+            if "moved" in numbers:
+                self._check_movement(numbers["moved"], step)
+            if "mask/mean" in numbers:
+                self._check_mask(numbers, step)
 
     def _check_movement(self, moved: float, step: int) -> None:
         self._moved.append(moved)
@@ -72,11 +90,11 @@ class Monitor:
                 "gan.losses.adversarial or gan.losses.painting"
             )
 
-    def _check_mask(self, figures: Mapping[str, Tensor], step: int) -> None:
+    def _check_mask(self, figures: Mapping[str, float], step: int) -> None:
         low, high = MASK_BOUNDS
         if "L_mo" in figures:
             high = 1.0  # moved faces need no paint
-        mean = figures["mask/mean"].item()
+        mean = figures["mask/mean"]
         if not low <= mean <= high and step - self._warned >= _WARN_EVERY:
             self._warned = step
             effect = "nothing changes" if mean > high else "the input is not kept"
@@ -96,6 +114,8 @@ class Monitor:
         self, generator: AnyGenerator, images: ImageBatch, step: int, columns: int = 8
     ) -> None:
         """Save a grid: input, generated, mask and the clip's true frame, one column per sample."""
+        if self.writer is None:
+            return
         shown = slice(0, images.each * columns, images.each)  # one condition per input
         start, own = images.image[:columns], images.image_aus[:columns].nan_to_num()
         out = generator(start, images.target_aus[shown].nan_to_num(), own)
@@ -106,4 +126,5 @@ class Monitor:
 
     def close(self) -> None:
         """Close the TensorBoard file."""
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()

@@ -65,6 +65,26 @@ _RANGES = {
 _MOVING = {"gan.generator.motion": _SHARE, "gan.generator.paint": _ONE}
 
 
+def check_shares(config: DictConfig, count: int) -> None:
+    """Check that batches divide among processes.
+
+    Raises:
+        ConfigError: if they do not.
+    """
+    for name in ("batch_size", "video_batch_size"):
+        if config[name] % count:
+            raise configs.ConfigError(
+                f"{name} must be a multiple of the {count} processes, got {config[name]}"
+            )
+    share = config.batch_size * config.conditions_each // count
+    every = config.gan.losses.consistency_every
+    if count > 1 and share % every:
+        raise configs.ConfigError(
+            f"a process's {share} conditions (batch_size * conditions_each / {count}) must be a "
+            f"multiple of gan.losses.consistency_every={every}"
+        )
+
+
 def load_settings(overrides: Sequence[str]) -> DictConfig:
     """The training configuration with a user's overrides.
 
@@ -87,6 +107,8 @@ def load_settings(overrides: Sequence[str]) -> DictConfig:
         )
     if config.gan.losses.ssim_relative and config.gan.losses.ssim_target != "truth":
         raise configs.ConfigError("gan.losses.ssim_relative needs gan.losses.ssim_target=truth")
+    if config.share_fakes not in (True, False):
+        raise configs.ConfigError(f"share_fakes must be true or false, got {config.share_fakes}")
     if config.true_frame_steps and config.gan.losses.ssim_target != "truth":
         raise configs.ConfigError("true_frame_steps need gan.losses.ssim_target=truth")
     return config

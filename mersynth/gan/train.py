@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +17,19 @@ from mersynth.checks import listed
 from mersynth.config import ConfigError
 from mersynth.curves import ConditionSettings
 from mersynth.devices import choose_device, choose_precision
-from mersynth.estimate import Estimate, Spent, now
+from mersynth.estimate import now
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.gan.calibration import measure_gains
-from mersynth.gan.checkpoint import CheckpointCard, CheckpointError, save_generator
-from mersynth.gan.data import ImageBatch, TrainingClips, VideoBatch, draw_image_batch
-from mersynth.gan.estimate import estimate_training
+from mersynth.gan.checkpoint import CheckpointCard, CheckpointError
+from mersynth.gan.data import TrainingClips
 from mersynth.gan.forms import MOTION
-from mersynth.gan.monitor import Monitor
-from mersynth.gan.motion_generator import MotionGenerator
-from mersynth.gan.settings import load_settings
+from mersynth.gan.processes import Processes
+from mersynth.gan.run import Run
+from mersynth.gan.settings import check_shares, load_settings
 from mersynth.gan.signal import check_signal
-from mersynth.gan.state import STATE, load_state, save_state
+from mersynth.gan.state import STATE, load_state
 from mersynth.gan.trainer import Trainer
 from mersynth.gan.warm_start import Start
 from mersynth.lock import hold
-from mersynth.logs import progress
 from mersynth.phantom.version import version_of, warn_versions
 from mersynth.store.clip_store import ClipStore, StoreError, require_real, warn_framings
 from mersynth.store.names import NameChoice, reconcile_stores
@@ -47,6 +42,7 @@ def train(
     store_path: Path,
     out: Path,
     subject_groups: int = 1,
+    group: int | None = None,
     resume: bool = False,
     estimate: bool = False,
     names: NameChoice | None = None,
@@ -60,6 +56,8 @@ def train(
         out: the checkpoint's folder.
         subject_groups: K; with K > 1, K generators are trained, each without one group of
             subjects, in ``out/group_0`` and so on.
+        group: train only this one of them, so that several commands, on one machine or many, train
+            them side by side.
         resume: continue a run of the same command that was stopped.
         estimate: only take a few steps, in a folder for temporary files, and show what the whole
             training will take (:mod:`mersynth.gan.estimate`).
@@ -79,14 +77,26 @@ def train(
         NamesError: if names in the stores look alike, and ``names`` is None.
         InUseError: if another process is training into ``out``.
         TrainingError: if a loss is not a number, or generated faces stop moving.
-        ValueError: if there are fewer subjects than groups, or the clips teach nothing.
+        ValueError: if there are fewer subjects than groups, no such group, or the clips teach
+            nothing.
     """
     begun = now()
+    if group is not None and not 0 <= group < subject_groups:
+        raise ValueError(
+            f"--group must lie in 0..{subject_groups - 1}, got {group}; --subject-groups says how "
+            "many there are"
+        )
     config = load_settings(overrides)
     # The choice is recorded in card and state, so that a resumed run has the same precision.
     device = _device(config.device)
+    processes = Processes.of(device)
+    check_shares(config, processes.count)
+    device = processes.device(device)
     config.precision = choose_precision(config.precision, device)
-    with nullcontext() if estimate else hold(out):
+    # The first process writes, the others only compute.
+    held = out if group is None else out / f"group_{group}"
+    writes = processes.rank == 0 and not estimate
+    with hold(held) if writes else nullcontext():
         store = _open_store(store_path, config)
         macro = _open_store(config.macro_store, config) if config.macro_store else None
         # A person with two spellings could be held out under one and trained on under the other.
@@ -103,27 +113,32 @@ def train(
                 "Render the earlier one again: `mersynth prepare --source phantom`",
             )
         groups = split_subjects(store, subject_groups, seed) if subject_groups > 1 else [()]
-        if not estimate:
-            _check_out(out, resume, len(groups))
+        if writes:
+            _check_out(out, resume, len(groups), held)
         if macro is None:
             logger.info("training on micro clips alone; macro_store=STORE adds macro faces")
         for unseen in groups:
             sets = _training_sets(store, macro, config, unseen)
             check_signal([clips for clips, _ in sets], config.true_frame_steps, config.steps)
+        chosen = [k for k in range(len(groups)) if group in (None, k)]
 
-        def begin(folder: Path, unseen: tuple[str, ...]) -> tuple[_Run, int]:
-            return _begin(folder, store, macro, config, device, unseen, len(groups), seed, names)
+        def begin(folder: Path, k: int) -> tuple[Run, int]:
+            return _begin(
+                *(folder, store, macro, config, device, processes),
+                *(groups[k], len(groups), seed, names),
+            )
 
         if estimate:
             with tempfile.TemporaryDirectory() as name:
-                run, step = begin(Path(name) / "generator", groups[0])
-                run.estimate(step, begun).show()
+                run, step = begin(Path(name) / "generator", chosen[0])
+                run.estimate(step, len(chosen), begun).show()
             return []
         folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]
-        for folder, unseen in zip(folders, groups, strict=True):
-            run, step = begin(folder, unseen)
-            run.go(step)
-    return folders
+        for k in chosen:
+            with hold(folders[k]) if writes else nullcontext():
+                run, step = begin(folders[k], k)
+                run.go(step)
+    return [folders[k] for k in chosen]
 
 
 def _device(name: str) -> torch.device:
@@ -145,15 +160,17 @@ def _open_store(path: str | Path, config: DictConfig) -> ClipStore:
     return store
 
 
-def _check_out(out: Path, resume: bool, groups: int) -> None:
+def _check_out(out: Path, resume: bool, groups: int, held: Path) -> None:
+    if held.exists() and not resume:
+        raise CheckpointError(
+            f"{held} exists already; add --resume, remove it or choose another --out"
+        )
     if not out.exists():
         return
-    if not resume:
-        raise CheckpointError(
-            f"{out} exists already; add --resume, remove it or choose another --out"
-        )
     in_groups = any(out.glob("group_*"))
-    if in_groups != (groups > 1) and any(out.iterdir()):
+    # Locks are hidden.
+    begun = any(not path.name.startswith(".") for path in out.iterdir())
+    if begun and in_groups != (groups > 1):
         kind = "with --subject-groups" if in_groups else "without --subject-groups"
         raise CheckpointError(f"{out} was begun {kind}; repeat the command that began it")
 
@@ -188,17 +205,18 @@ def _begin(
     macro: ClipStore | None,
     config: DictConfig,
     device: torch.device,
+    processes: Processes,
     unseen: tuple[str, ...],
     groups: int,
     seed: int,
     names: NameChoice | None,
-) -> tuple[_Run, int]:
-    """A training, and the step that it begins or continues with."""
+) -> tuple[Run, int]:
+    """The training of a generator, and the step that comes next."""
     sets = _training_sets(store, macro, config, unseen)
     trained = {subject for clips, _ in sets for subject in clips.subjects}
     with torch.random.fork_rng():  # initialisation has no generator argument
         torch.manual_seed(seed)
-        trainer = Trainer(config, len(sets[0][0].emotions), device)
+        trainer = Trainer(config, len(sets[0][0].emotions), device, processes)
     recorded: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     # Checksums, because a path on this machine would mean nothing elsewhere.
     recorded["macro_store"] = macro.checksum if macro is not None else None
@@ -239,7 +257,7 @@ def _begin(
         max(step, 0),
         config.steps,
     )
-    return _Run(folder, trainer, sets, config, seed, run, card), step
+    return Run(folder, trainer, sets, config, seed, run, card), step
 
 
 def _check_unseen(start: Start, unseen: tuple[str, ...], source: str) -> set[str]:
@@ -263,134 +281,3 @@ def _training_sets(
     macro_clips = TrainingClips(macro.filter(lambda c: c.subject_id not in unseen), settings)
     share = round(config.macro_share * config.batch_size)
     return [(micro_clips, config.batch_size - share), (macro_clips, share)]
-
-
-class _Run:
-    """The loop of one training run.
-
-    Every step draws from (seed, step), so that a resumed run sees the same batches.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        trainer: Trainer,
-        sets: Sequence[tuple[TrainingClips, int]],
-        config: DictConfig,
-        seed: int,
-        run: dict[str, Any],
-        card: CheckpointCard,
-    ) -> None:
-        self.folder, self.trainer, self.sets = folder, trainer, sets
-        self.config, self.seed, self.run, self.card = config, seed, run, card
-
-    def go(self, first: int) -> None:
-        config, trainer = self.config, self.trainer
-        monitor = Monitor(self.folder, first)
-        try:
-            with progress("training", config.steps - first, "steps") as advance:
-                for step in range(first, config.steps):
-                    done = step + 1
-                    if step < 0:
-                        self._read_aus(step)
-                    else:
-                        images = self._step(step, monitor)
-                        if done % config.sample_every == 0 or done == config.steps:
-                            monitor.draw(trainer.average, images, done)
-                            if step >= config.true_frame_steps:
-                                monitor.log(trainer.health(images), done)
-                    if done % config.checkpoint_every == 0 or done == config.steps:
-                        self._save(done)
-                    advance(1)
-        finally:
-            monitor.close()
-
-    def estimate(self, first: int, begun: Spent) -> Estimate:
-        """What :meth:`go` would take for all groups, from some of its steps."""
-        monitor = Monitor(self.folder, first)
-
-        def draw(done: int) -> None:
-            images = self._draw_images(np.random.default_rng(self.seed))
-            monitor.draw(self.trainer.average, images, done)
-            self.trainer.health(images)
-
-        def take(step: int) -> None:
-            self._read_aus(step) if step < 0 else self._step(step, monitor)
-
-        try:
-            steps, sets = range(first, self.config.steps), [clips for clips, _ in self.sets]
-            save, kept = partial(self._save, 1), self.trainer.average
-            return estimate_training(
-                self.config, steps, monitor, take, draw, save, kept, sets, self.card.groups, begun
-            )
-        finally:
-            monitor.close()
-
-    def _step(self, step: int, monitor: Monitor) -> ImageBatch:
-        config, trainer = self.config, self.trainer
-        rng = np.random.default_rng([self.seed, 1, step])
-        trainer.set_learning_rate(step)
-        if step < config.true_frame_steps:
-            # Macro faces if any of them move, because their movement is easier to see.
-            moving = [clips for clips, _ in self.sets if clips.moving]
-            sets = [(moving[-1], config.batch_size)]
-            images = self._draw(sets, rng, own_share=1.0, noise=0.0)
-            monitor.log(trainer.true_frame_step(images, step), step + 1)
-            return images
-        randomness = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        with_video = config.video_every > 0 and step % config.video_every == 0
-        for _ in range(config.critic_steps):
-            images, video = self._draw_images(rng), self._draw_video(rng, with_video)
-            critic = trainer.critic_step(images, video, randomness)
-        images, video = self._draw_images(rng), self._draw_video(rng, with_video)
-        monitor.log(critic | trainer.generator_step(images, video, randomness, step), step + 1)
-        return images
-
-    def _read_aus(self, step: int) -> None:
-        rng = np.random.default_rng([self.seed, 0, -step])
-        figures = self.trainer.au_reading_step(self._draw_images(rng))
-        if step == -1:
-            logger.info("the image critic reads AUs with L_AI %.4f", figures["critic/L_AI"])
-
-    def _draw_images(self, rng: np.random.Generator) -> ImageBatch:
-        return self._draw(self.sets, rng, self.config.own_share, self.config.condition_noise)
-
-    def _draw(
-        self,
-        sets: Sequence[tuple[TrainingClips, int]],
-        rng: np.random.Generator,
-        own_share: float,
-        noise: float,
-    ) -> ImageBatch:
-        each, size = self.config.conditions_each, self.config.gan.image_size
-        images = draw_image_batch(sets, rng, own_share, noise, each, size)
-        return images.to(self.trainer.device)
-
-    def _draw_video(self, rng: np.random.Generator, wanted: bool) -> VideoBatch | None:
-        micro, config = self.sets[0][0], self.config
-        if not wanted or not micro.moving:
-            return None
-        gan = config.gan
-        video = micro.video_batch(rng, config.video_batch_size, gan.num_frames, gan.image_size)
-        return video.to(self.trainer.device)
-
-    def _save(self, step: int) -> None:
-        if step <= 0:  # the generator has not learnt yet
-            save_state(self.folder, self.trainer, step, self.run)
-            return
-        card = dataclasses.replace(self.card, step=step, gains=self._gains(step))
-        save_generator(self.folder, self.trainer.average.state_dict(), card)
-        # The state last: if the generator is ahead of it, a resumed run makes it again.
-        save_state(self.folder, self.trainer, step, self.run)
-
-    def _gains(self, step: int) -> tuple[float, ...] | None:
-        """The gains of a finished generator of the form with motion; else None."""
-        generator = self.trainer.average
-        pairs = self.config.gain_pairs
-        if step < self.config.steps or not pairs or not isinstance(generator, MotionGenerator):
-            return None
-        rng = np.random.default_rng([self.seed, 2])
-        gains = measure_gains(generator, [clips for clips, _ in self.sets], rng, pairs)
-        named = zip(CONDITION_AUS, gains, strict=True)
-        logger.info("gains of AUs: %s", ", ".join(f"{au}: {gain:.2f}" for au, gain in named))
-        return tuple(np.round(gains, 3).tolist())

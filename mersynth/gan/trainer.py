@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mersynth.gan import losses
 from mersynth.gan.critics import ImageCritic, ImageVerdict, VideoCritic, VideoVerdict
 from mersynth.gan.data import ImageBatch, VideoBatch
 from mersynth.gan.forms import make_generator
-from mersynth.gan.generator import Generated
+from mersynth.gan.generator import Fakes, Generated
+from mersynth.gan.processes import ALONE, Processes
 from mersynth.gan.warm_start import Start, start_from
 
 
@@ -21,6 +24,7 @@ class TrainingError(Exception):
     """The training cannot continue."""
 
 
+_FUSED = ("cpu", "cuda")  # devices with a fused Adam
 _TINT = (1.03, 1.0, 0.97)  # about the change of light within a clip
 
 Figures = dict[str, Tensor]
@@ -34,13 +38,23 @@ class Trainer:
         config: the resolved training configuration (``configs/train.yaml``).
         num_classes: number of micro-expression classes for the video critic.
         device: where to train, in the precision of ``config``.
+        processes: those that train together; batches are this one's share.
+
+    Nothing in a step waits for the device: figures stay on it, and :meth:`check_finite` is asked
+    now and then.
     """
 
-    def __init__(self, config: DictConfig, num_classes: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: DictConfig,
+        num_classes: int,
+        device: torch.device,
+        processes: Processes = ALONE,
+    ) -> None:
         gan = config.gan
         self.config = config
         self.weights = gan.losses
-        self.device = device
+        self.device, self.processes = device, processes
         bare = make_generator(gan.image_size, **gan.generator)
         self.networks: dict[str, nn.Module] = {
             "generator": bare.to(device),
@@ -52,13 +66,15 @@ class Trainer:
             *self.networks["image_critic"].parameters(),
             *self.networks["video_critic"].parameters(),
         ]
-        kind: dict[str, Any] = {"betas": tuple(config.betas)}
+        # Fused: one pass over all weights.
+        kind: dict[str, Any] = {"betas": tuple(config.betas), "fused": device.type in _FUSED}
         self.optimisers = {
             "generator": torch.optim.Adam(
                 self.networks["generator"].parameters(), config.learning_rate, **kind
             ),
             "critics": torch.optim.Adam(critics, config.critic_learning_rate, **kind),
         }
+        self._finite = {name: torch.tensor(True, device=device) for name in self.optimisers}
 
     def start_from(self, source: str) -> Start:
         """Start generator and average from :func:`mersynth.gan.warm_start.start_from`.
@@ -81,8 +97,34 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = share * rates[name]
 
-    def critic_step(
+    def check_finite(self) -> None:
+        """Wait for the device, and see whether every loss so far was a number.
+
+        Call it before anything is saved.
+
+        Raises:
+            TrainingError: if one was not.
+        """
+        for name, finite in self._finite.items():
+            if self.processes.mean(finite.float()) < 1:
+                raise TrainingError(
+                    f"the {name} loss became infinite or NaN: lower learning_rate or the weights "
+                    "in gan.losses and train again, with another --out"
+                )
+
+    def generate(
         self, images: ImageBatch, video: VideoBatch | None, randomness: torch.Generator
+    ) -> Fakes:
+        """What the generator makes of a batch, for a critic's step and the generator's."""
+        clip = None if video is None else self._generate_clip(video, randomness)
+        return Fakes(self._generate(images), clip)
+
+    def critic_step(
+        self,
+        images: ImageBatch,
+        video: VideoBatch | None,
+        randomness: torch.Generator,
+        fakes: Fakes | None = None,
     ) -> Figures:
         """max_D: the image critic, and with a video batch the video critic too.
 
@@ -90,17 +132,19 @@ class Trainer:
             images: real and input images.
             video: real clips and curves, or None.
             randomness: draws the points of the gradient penalty, and noise.
+            fakes: of these batches; made here if None.
         """
         weights = self.weights
         with torch.no_grad():
-            fake = _grained(self._generate(images).image, images.noise, randomness)
+            fakes = fakes or self.generate(images, video, randomness)
+            fake = self._grained(fakes.images.image, images.noise, randomness)
         start = images.start
         one = slice(None, None, images.each)  # one condition per input: double backward is costly
         real_verdict = self._ask_image(images.truth, start)
         fake_verdict = self._ask_image(fake, start)
         figures = {
             "critic/L_adv": losses.critic_loss(fake_verdict.realness, real_verdict.realness),
-            "critic/L_AI": losses.au_intensity_loss(real_verdict.aus, images.truth_aus),
+            "critic/L_AI": self._intensity_loss(real_verdict, images.truth_aus),
             "critic/penalty": self._penalty(
                 "image_critic", images.truth[one], fake[one], randomness, start[one]
             ),
@@ -110,9 +154,8 @@ class Trainer:
             + weights.adversarial * weights.gradient_penalty * figures["critic/penalty"]
             + weights.au_intensity * figures["critic/L_AI"]
         )
-        if video is not None:
-            with torch.no_grad():
-                fake = self._generate_clip(video, randomness)
+        if video is not None and fakes.clip is not None:
+            fake = fakes.clip.detach()
             real_sequence = self._ask_video(video.clip)
             fake_sequence = self._ask_video(fake)
             figures |= {
@@ -132,7 +175,7 @@ class Trainer:
     def au_reading_step(self, images: ImageBatch) -> Figures:
         """Train the image critic to read AUs from real frames, before the generator uses it."""
         verdict = self._ask_image(images.truth, images.start)
-        loss = losses.au_intensity_loss(verdict.aus, images.truth_aus)
+        loss = self._intensity_loss(verdict, images.truth_aus)
         self._update("critics", self.weights.au_intensity * loss)
         return {"critic/L_AI": loss.detach()}
 
@@ -164,12 +207,26 @@ class Trainer:
         return self._learn(figures, total, out, images, step)
 
     def generator_step(
-        self, images: ImageBatch, video: VideoBatch | None, randomness: torch.Generator, step: int
+        self,
+        images: ImageBatch,
+        video: VideoBatch | None,
+        randomness: torch.Generator,
+        step: int,
+        fakes: Fakes | None = None,
     ) -> Figures:
-        """min_G of eq. 9; L_ME and L_sa when there is a video batch; ``step`` is counted from 0."""
+        """min_G of eq. 9; L_ME and L_sa when there is a video batch.
+
+        Args:
+            images: input images.
+            video: input clips and curves, or None.
+            randomness: draws noise.
+            step: counted from 0.
+            fakes: of these batches, with their graph; made here if None.
+        """
         weights = self.weights
-        out = self._generate(images)
-        verdict = self._ask_image(_grained(out.image, images.noise, randomness), images.start)
+        fakes = fakes or self.generate(images, video, randomness)
+        out = fakes.images
+        verdict = self._ask_image(self._grained(out.image, images.noise, randomness), images.start)
         some = slice(None, None, weights.consistency_every)
         own = images.image_aus.nan_to_num().repeat_interleave(images.each, 0)[some]
         back = self._make(out.image[some], own, images.target_aus[some].nan_to_num())
@@ -178,7 +235,7 @@ class Trainer:
             "L_c": losses.consistency_loss(back.image, images.start[some]),
             "L_att": losses.attention_loss(out.mask, weights.attention_smoothness)
             + losses.attention_loss(back.mask, weights.attention_smoothness),
-            "L_AI": losses.au_intensity_loss(verdict.aus, images.target_aus),
+            "L_AI": self._intensity_loss(verdict, images.target_aus),
             **self._of_truth(out, images),
             **self._of_motion(out, images),
         }
@@ -191,8 +248,8 @@ class Trainer:
             + weights.true_frame * figures["L_true"]
             + self._weighted_motion(figures)
         )
-        if video is not None:
-            sequence = self._ask_video(self._generate_clip(video, randomness))
+        if video is not None and fakes.clip is not None:
+            sequence = self._ask_video(fakes.clip)
             figures |= {
                 "L_ME": losses.micro_expression_loss(sequence.expression, video.curve_labels),
                 "L_sa": losses.adversarial_loss(sequence.realness),
@@ -219,15 +276,19 @@ class Trainer:
         figures["moved"] = moved / true.clamp(min=1e-6)
         return {name: value.detach() for name, value in figures.items()}
 
+    def _intensity_loss(self, verdict: ImageVerdict, wanted: Tensor) -> Tensor:
+        return losses.au_intensity_loss(verdict.aus, wanted, self.processes.divisor)
+
     def _of_motion(self, out: Generated, images: ImageBatch) -> dict[str, Tensor]:
         """Losses of the form with motion; none for the form that only paints."""
         if out.motion is None:
             return {}
+        divisor, truth = self.processes.divisor, images.truth
         return {
             "L_paint": losses.painting_loss(out.mask),
             "L_mo": losses.motion_loss(out.motion),
-            "L_col": losses.colour_loss(out.colour, out.image, images.truth, images.own),
-            "L_flow": losses.flow_loss(out.motion, images.flow, images.own),
+            "L_col": losses.colour_loss(out.colour, out.image, truth, images.own, divisor),
+            "L_flow": losses.flow_loss(out.motion, images.flow, images.own, divisor),
         }
 
     def _weighted_motion(self, figures: Figures) -> Tensor | float:
@@ -242,12 +303,13 @@ class Trainer:
         )
 
     def _of_truth(self, out: Generated, images: ImageBatch) -> dict[str, Tensor]:
-        start = images.start
-        figures = {"L_true": losses.true_frame_loss(out.image, images.truth, images.own, start)}
+        start, divisor = images.start, self.processes.divisor
+        true = losses.true_frame_loss(out.image, images.truth, images.own, start, divisor)
+        figures = {"L_true": true}
         if self.weights.ssim_target == "input":
             return figures | {"L_SSIM": losses.ssim_loss(out.image, start)}
         relative = start if self.weights.ssim_relative else None
-        ssim = losses.ssim_loss(out.image, images.truth, images.own, relative)
+        ssim = losses.ssim_loss(out.image, images.truth, images.own, relative, divisor)
         return figures | {"L_SSIM": ssim}
 
     def _generate(self, images: ImageBatch) -> Generated:
@@ -260,7 +322,7 @@ class Trainer:
         made = self._make(video.clip[:, 0], video.curves.flatten(0, 1), own.flatten(0, 1))
         # Every frame but the first, the input, differs from it by camera noise.
         noise = video.noise[:, None] * (torch.arange(frames, device=video.noise.device) > 0)
-        grained = _grained(made.image, noise.flatten(), randomness)
+        grained = self._grained(made.image, noise.flatten(), randomness)
         return grained.unflatten(0, (batch, frames))  # (B, K, 3, H, W)
 
     def _make(self, image: Tensor, target: Tensor, own: Tensor) -> Generated:
@@ -283,7 +345,7 @@ class Trainer:
         self, critic: str, real: Tensor, fake: Tensor, randomness: torch.Generator, *beside: Tensor
     ) -> Tensor:
         # A double backward needs full precision.
-        mix = torch.rand(len(real), generator=randomness).to(real.device)
+        mix = self._draw(torch.rand, (len(real),), randomness).to(real)
         module = self.networks[critic]
         with torch.autocast(real.device.type, enabled=False):
             return losses.gradient_penalty(
@@ -291,32 +353,35 @@ class Trainer:
             )
 
     def _update(self, name: str, total: Tensor) -> None:
-        if not total.isfinite():
-            raise TrainingError(
-                f"the {name} loss became {total.item()}: lower learning_rate or the weights in "
-                "gan.losses and train again, with another --out"
-            )
+        self._finite[name] &= total.detach().isfinite()
         optimiser = self.optimisers[name]
         optimiser.zero_grad()
         # Only for this network: the generator's loss also passes through the critics.
-        total.backward(inputs=[p for group in optimiser.param_groups for p in group["params"]])
+        weights = [p for group in optimiser.param_groups for p in group["params"]]
+        total.backward(inputs=weights)
+        self.processes.average_gradients(weights)
         optimiser.step()
 
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
         # In the first steps a long average would mainly hold the initialisation.
         decay = min(self.config.ema_decay, (1 + step) / (10 + step))
-        for kept, new in zip(
-            self.average.parameters(), self.networks["generator"].parameters(), strict=True
-        ):
-            kept.lerp_(new, 1 - decay)
+        kept, new = (list(m.parameters()) for m in (self.average, self.networks["generator"]))
+        get_ema_multi_avg_fn(decay)(kept, new, None)
 
+    def _grained(self, frames: Tensor, noise: Tensor, randomness: torch.Generator) -> Tensor:
+        """Add camera noise to frames (B, 3, H, W) made from one frame.
 
-def _grained(frames: Tensor, noise: Tensor, randomness: torch.Generator) -> Tensor:
-    """Add camera noise to frames (B, 3, H, W) made from one frame.
+        A generator copies the first frame's noise, which then cancels in the magnified differences
+        of frames: from that alone a critic could tell generated from real frames.
+        """
+        grain = self._draw(torch.randn, tuple(frames.shape), randomness).to(frames)
+        return frames + 2**0.5 * noise.view(-1, 1, 1, 1) * grain
 
-    A generator copies the first frame's noise, which then cancels in the magnified differences of
-    frames: from that alone a critic could tell generated from real frames.
-    """
-    grain = torch.randn(frames.shape, generator=randomness).to(frames)
-    return frames + 2**0.5 * noise.view(-1, 1, 1, 1) * grain
+    def _draw(
+        self, draw: Callable[..., Tensor], shape: tuple[int, ...], randomness: torch.Generator
+    ) -> Tensor:
+        """This process's share of numbers drawn for all, on the device of ``randomness``."""
+        whole = (self.processes.count * shape[0], *shape[1:])
+        numbers = draw(whole, generator=randomness, device=randomness.device)
+        return self.processes.share(numbers)

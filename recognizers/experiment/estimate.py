@@ -28,7 +28,7 @@ from recognizers.training.fold_work import (
     Work,
     pretrain,
     pretraining_seed,
-    train_fold,
+    train_folds,
 )
 
 _SECONDS = 8.0
@@ -62,12 +62,12 @@ class Rehearsal:
     weights: int
 
 
-def rehearse_fold(work: Work, plan: FoldPlan, seed: int, epochs: int) -> Rehearsal:
-    """Train a fold for a few epochs. Runs in a worker."""
+def rehearse_folds(work: Work, plans: Sequence[FoldPlan], seed: int, epochs: int) -> Rehearsal:
+    """Train folds side by side for a few epochs. Runs in a worker."""
 
     def train(count: int) -> FoldResult:
         few = replace(work, training=replace(work.training, epochs=count))
-        return train_fold(few, plan, None, seed, True)
+        return train_folds(few, plans, None, seed, True)[0]
 
     return _rehearse(train, epochs)
 
@@ -121,7 +121,7 @@ def _little(time: Spent) -> bool:
 
 def estimate_run(
     run: Preparation,
-    share: Sequence[tuple[FoldPlan, int]],
+    share: Sequence[tuple[Sequence[FoldPlan], int]],
     seeds: Sequence[int],
     executor: Executor,
     pooled: bool,
@@ -131,7 +131,7 @@ def estimate_run(
 
     Args:
         run: the run's preparation.
-        share: the folds and seeds to run.
+        share: the folds to run, in groups that are trained side by side, with their seeds.
         seeds: all seeds of the run.
         executor: the run's, entered.
         pooled: whether the folds are then pooled.
@@ -145,13 +145,14 @@ def estimate_run(
         places = np.linspace(0, len(share) - 1, at_once).round().astype(int).tolist()
         settings = run.work.training
         calls = [(work, *share[i], settings.epochs) for i in places]
-        folds = [found for _, found in executor.run(rehearse_fold, calls)]
+        folds = [found for _, found in executor.run(rehearse_folds, calls)]
         started = max(0.0, min(found.begun for found in folds) - asked)
-        groups = sorted({(p.pretraining, s) for p, s in share if p.pretraining is not None})
+        every = [(plan, seed) for plans, seed in share for plan in plans]
+        groups = sorted({(p.pretraining, s) for p, s in every if p.pretraining is not None})
         before = _pretrainings(run, groups, executor, work)
-        sizes = [len(share[i][0].learned) for i in places]
-        larger = np.mean([len(plan.learned) for plan, _ in share]) / np.mean(sizes)
-        finishing, disk = _finish(run, share, seeds, folds[0].epoch, settings.epochs, pooled)
+        sizes = [sum(len(plan.learned) for plan in plans) for plans, _ in share]
+        larger = np.mean(sizes) / np.mean([sizes[i] for i in places])
+        finishing, disk = _finish(run, every, seeds, folds[0].epoch, settings.epochs, pooled)
     warm = _mean([found.warm for found in folds])
     if folds[0].process == os.getpid():  # which had begun before
         warm = Spent(warm.wall, 0.0)
@@ -163,10 +164,11 @@ def estimate_run(
     wall = started + warm.wall + rounds * fold.wall + finishing.wall
     cpu = at_once * warm.cpu + len(share) * fold.cpu + finishing.cpu
     total = prepared + Spent(wall, cpu)
-    steps = [f"{len(share)} folds at {fold.wall:.3g} s, {at_once} at once"]
-    steps.append(
-        f"{settings.epochs} epochs of a fold at {_mean([f.each for f in folds]).wall:.3g} s"
-    )
+    what = "folds" if len(share) == len(every) else "groups of folds"
+    steps = [
+        f"{len(share)} {what} at {fold.wall:.3g} s, {at_once} at once",
+        f"{settings.epochs} epochs of each at {_mean([f.each for f in folds]).wall:.3g} s",
+    ]
     if before:
         one = _mean([found.whole for found in before])
         together = min(at_once, len(groups))
@@ -174,7 +176,7 @@ def estimate_run(
         steps.append(f"{len(groups)} pretrainings at {one.wall:.3g} s")
         disk += before[0].weights * len(groups)
     if run.options["keep_weights"]:
-        disk += folds[0].weights * len(share)
+        disk += folds[0].weights * len(every)
     return Estimate(
         time=total,
         memory=memory.peak + sum(found.memory for found in others) + shared,

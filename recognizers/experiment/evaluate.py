@@ -75,7 +75,7 @@ def evaluate(
         run = prepare(request, settings)
         if estimate:
             with make_executor(_executor(run)) as executor:
-                share, pooled = _share(run, seeds, shard), shard is None
+                share, pooled = _together(run, _share(run, seeds, shard)), shard is None
                 estimate_run(run, share, seeds, executor, pooled, begun).show()
             return place
         with hold(place, wait=True):  # another shard may be making it

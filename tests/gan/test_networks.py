@@ -9,6 +9,7 @@ from mersynth.config import config_folder, load
 from mersynth.gan.critics import ImageCritic, VideoCritic
 from mersynth.gan.forms import make_generator
 from mersynth.gan.generator import Generator, left_weight
+from mersynth.gan.losses import gradient_penalty
 
 
 def parameters(module: torch.nn.Module) -> int:
@@ -40,6 +41,24 @@ def test_generator_follows_the_condition() -> None:
     assert not torch.allclose(generator(image, rest).image, generator(image, moved).image)
 
 
+@pytest.mark.parametrize(("height", "width"), [(4, 32), (32, 32), (40, 24)])
+def test_the_first_convolution_is_that_of_face_and_tile_joined(height: int, width: int) -> None:
+    torch.manual_seed(0)
+    generator = Generator(channels=8, blocks=1).double()
+    image, aus = torch.rand(2, 3, height, width).double(), torch.rand(6, 20, 2).double()
+    left, right = aus[..., None, None].unbind(2)
+    weight = left_weight(width, aus.device)
+    tile = (left * weight + right * (1 - weight)).expand(-1, -1, height, -1)
+    joined = torch.cat([2 * image.repeat_interleave(3, 0) - 1, tile], 1)
+    expected = generator.heads(generator.trunk(joined)).float()[:, 3:].sigmoid()
+    parameter = generator.trunk[0].weight
+    (wanted,) = torch.autograd.grad(expected.square().sum(), parameter)
+    mask = generator(image, aus).mask
+    (gradient,) = torch.autograd.grad(mask.square().sum(), parameter)
+    torch.testing.assert_close(mask, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-4 * wanted.abs().max().item())
+
+
 @pytest.mark.parametrize("name", [file.stem for file in (config_folder() / "gan").glob("*.yaml")])
 def test_every_config_builds_networks_that_fit_together(name: str) -> None:
     gan = load("train", [f"gan={name}"]).gan
@@ -53,6 +72,24 @@ def test_every_config_builds_networks_that_fit_together(name: str) -> None:
     assert out.image.shape == image.shape
     assert verdict.aus.shape == (1, 20, 2)
     assert sequence.expression.shape == (1, 5)
+
+
+def test_critics_have_the_gradient_penalty_of_leaky_relus() -> None:
+    """Values, and gradients of the penalty with a double backward, are those of torch's own."""
+    torch.manual_seed(0)
+    critic = ImageCritic(32, channels=4, depth=3).double()
+    plain = torch.nn.Sequential(
+        *(torch.nn.LeakyReLU(0.01) if i % 2 else layer for i, layer in enumerate(critic.main)),
+        critic.realness,
+    )
+    real, fake, start = torch.rand(3, 2, 3, 32, 32).double()
+    mix, weights = torch.rand(2).double(), [layer.weight for layer in critic.main[::2]]
+    ways = (lambda x: critic(x, start).realness, lambda x: plain(2 * x - 1))
+    ours, wanted = (gradient_penalty(way, real, fake, mix) for way in ways)
+    torch.testing.assert_close(ours, wanted)
+    gradients, expected = (torch.autograd.grad(each, weights) for each in (ours, wanted))
+    torch.testing.assert_close(gradients, expected)
+    assert all(each.abs().max() > 0 for each in gradients)
 
 
 def test_image_critic() -> None:

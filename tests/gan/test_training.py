@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,6 +148,55 @@ def test_subject_groups_never_see_their_own_subjects(tmp_path: Path) -> None:
     assert sorted(cards[0].unseen_subjects + cards[1].unseen_subjects) == list(store.subjects)
 
 
+def test_one_group_may_be_trained_beside_the_others(tmp_path: Path) -> None:
+    """Each by a command of its own, in any order, to the weights of one command for all."""
+    store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2))
+    settings = {"store_path": store.path, "subject_groups": 2, "overrides": quick(1)}
+    together = train(**settings, out=tmp_path / "a")
+    apart = [train(**settings, out=tmp_path / "b", group=k) for k in (1, 0)]
+    assert apart == [[tmp_path / "b" / "group_1"], [tmp_path / "b" / "group_0"]]
+    assert find_groups(tmp_path / "b") == [tmp_path / "b" / "group_0", tmp_path / "b" / "group_1"]
+    for folder in together:
+        assert weights(tmp_path / "b" / folder.name) == weights(folder)
+    with pytest.raises(CheckpointError, match=r"group_1 exists already"):
+        train(**settings, out=tmp_path / "b", group=1)
+    with pytest.raises(ValueError, match=r"--group must lie in 0..1, got 2"):
+        train(**settings, out=tmp_path / "b", group=2)
+
+
+def test_a_loss_that_is_not_a_number_stops_before_anything_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2))
+    step = Trainer.generator_step
+
+    def broken(self: Trainer, *arguments: Any) -> dict[str, torch.Tensor]:
+        if arguments[3] == 2:  # counted from 0
+            self.weights.ssim = float("nan")
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "generator_step", broken)
+    with pytest.raises(TrainingError, match="the generator loss became infinite or NaN"):
+        train(store_path=store.path, out=tmp_path / "c", overrides=quick(6, every=2))
+    assert load_card(tmp_path / "c").step == 2
+    state = load_file(tmp_path / "c" / STATE)
+    assert all(value.isfinite().all() for value in state.values())
+
+
+def test_fakes_may_be_made_afresh_for_the_generator(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2))
+    made = []
+    for shared in ("true", "false"):
+        out = tmp_path / shared
+        overrides = [*quick(1), f"share_fakes={shared}"]
+        train(store_path=store.path, out=out, overrides=overrides)
+        made.append(load_file(out / STATE))
+    different = {name for name in made[0] if not made[0][name].equal(made[1][name])}
+    # The critic's step is the same, the generator's has another batch.
+    assert different
+    assert all(name.startswith(("generator/", "average/", "optimiser/gen")) for name in different)
+
+
 def test_groups_have_about_equally_many_clips(tmp_path: Path) -> None:
     clips = tiny_clips(subjects=9)[:-12]  # the last subjects have fewer clips or none
     store = write_tiny_store(tmp_path / "s", clips, image_size=8)
@@ -261,6 +311,7 @@ def test_wrong_override_is_refused(tmp_path: Path) -> None:
         ("gan.generator.form=clay", "gan.generator.form must be one of paint, motion, got 'clay'"),
         ("conditions_each=0", "conditions_each must be 1 or more"),
         ("gain_pairs=-1", "gain_pairs must be 0 or more"),
+        ("share_fakes=2", "share_fakes must be true or false, got 2"),
         ("gan.num_frames=1", "gan.num_frames must be 2 or more"),
         ("gan.image_size=40", "gan.image_size must be a multiple of 16"),
         ("betas=[0.5]", "betas must be two numbers"),
@@ -382,6 +433,7 @@ def test_saturated_mask_is_reported(
 ) -> None:
     monitor = Monitor(tmp_path, first_step=0)
     monitor.log({"mask/mean": torch.tensor(mean)}, step=1)
+    monitor.flush()
     monitor.close()
     assert ("has saturated" in caplog.text) == warned
 
@@ -392,6 +444,7 @@ def test_with_a_motion_head_the_mask_may_keep_everything(
 ) -> None:
     monitor = Monitor(tmp_path, first_step=0)
     monitor.log({"mask/mean": torch.tensor(mean), "L_mo": torch.tensor(0.0)}, step=1)
+    monitor.flush()
     monitor.close()
     assert ("has saturated" in caplog.text) == warned
 
@@ -420,6 +473,7 @@ def test_a_generator_that_stops_moving_faces_is_stopped(tmp_path: Path) -> None:
     def log(moved: float, steps: range) -> None:
         for step in steps:
             monitor.log({"moved": torch.tensor(moved)}, step)
+        monitor.flush()
 
     log(0.6, range(250))
     log(0.3, range(250, 500))
