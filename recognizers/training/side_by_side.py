@@ -198,12 +198,17 @@ class _Present:
 class _Layer(nn.Module):
     """F layers of one kind, their weights and buffers stacked; inputs are (F * L, ...)."""
 
+    weight: Tensor
+    bias: Tensor | None
+
     def __init__(self, layers: Sequence[Any], present: _Present) -> None:
         super().__init__()
         self.folds, self.like, self.present = len(layers), [layers[0]], present  # not a submodule
         for name, first in layers[0].named_parameters():
             stacked = torch.stack([getattr(layer, name).detach() for layer in layers])
             setattr(self, name, nn.Parameter(stacked, first.requires_grad))
+        if "bias" not in self._parameters:
+            self.register_parameter("bias", None)
         for name, _ in layers[0].named_buffers():
             self.register_buffer(name, torch.stack([getattr(layer, name) for layer in layers]))
 
@@ -214,7 +219,7 @@ class _Layer(nn.Module):
     def products(self, rows: Tensor) -> Tensor:
         """(F, M, K) of (F, M, N): each fold's rows by its weights (K, N), and its bias."""
         weight = self.weight.flatten(2).transpose(1, 2)
-        if getattr(self, "bias", None) is None:
+        if self.bias is None:
             return torch.bmm(rows, weight)
         return torch.baddbmm(self.bias[:, None], rows, weight)
 
@@ -241,6 +246,11 @@ class _Convolution(_Layer):
 
 
 class _BatchNorm(_Layer):
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
     def forward(self, x: Tensor) -> Tensor:
         (like,) = self.like
         maps = self.apart(x)  # (F, L, K, h, w)
