@@ -147,13 +147,14 @@ def test_train_finds_store_and_checkpoint_of_a_source(replace: Callable[..., Any
     recorder = replace("train")
     result = run(
         *("train", "--source", "samm", "--subject-groups", "2", "--resume", "--distinct"),
-        *("--estimate", "gan=tiny"),
+        *("--group", "1", "--estimate", "gan=tiny"),
     )
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
         "store_path": Path("stores/samm"),
         "out": Path("checkpoints/samm"),
         "subject_groups": 2,
+        "group": 1,
         "resume": True,
         "estimate": True,
         "names": "distinct",

@@ -107,8 +107,6 @@ def load_settings(overrides: Sequence[str]) -> DictConfig:
         )
     if config.gan.losses.ssim_relative and config.gan.losses.ssim_target != "truth":
         raise configs.ConfigError("gan.losses.ssim_relative needs gan.losses.ssim_target=truth")
-    if config.share_fakes not in (True, False):
-        raise configs.ConfigError(f"share_fakes must be true or false, got {config.share_fakes}")
     if config.true_frame_steps and config.gan.losses.ssim_target != "truth":
         raise configs.ConfigError("true_frame_steps need gan.losses.ssim_target=truth")
     return config

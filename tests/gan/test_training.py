@@ -311,7 +311,7 @@ def test_wrong_override_is_refused(tmp_path: Path) -> None:
         ("gan.generator.form=clay", "gan.generator.form must be one of paint, motion, got 'clay'"),
         ("conditions_each=0", "conditions_each must be 1 or more"),
         ("gain_pairs=-1", "gain_pairs must be 0 or more"),
-        ("share_fakes=2", "share_fakes must be true or false, got 2"),
+        ("share_fakes=2", "share_fakes=2': the value must be true or false"),
         ("gan.num_frames=1", "gan.num_frames must be 2 or more"),
         ("gan.image_size=40", "gan.image_size must be a multiple of 16"),
         ("betas=[0.5]", "betas must be two numbers"),
