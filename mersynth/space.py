@@ -79,7 +79,7 @@ class RowFile:
         self._file.seek(self._begin + first * self._row)
         at_once = max(1, _BLOCK // self._row)
         for start in range(0, len(rows), at_once):
-            self._file.write(np.ascontiguousarray(rows[start : start + at_once], self._kind))
+            self._file.write(np.ascontiguousarray(rows[start : start + at_once], self._kind).data)
 
     def flush(self) -> None:
         """Bring what was written onto the disk."""

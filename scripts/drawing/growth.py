@@ -57,7 +57,7 @@ def draw_growth(curves: Sequence[Curve], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
+    from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
 
     works = list(dict.fromkeys(curve.work for curve in curves))
     figure, panels = pyplot.subplots(
@@ -76,13 +76,16 @@ def draw_growth(curves: Sequence[Curve], path: Path) -> None:
             first = getattr(own[0], of)[0]
             most = max(own, key=lambda curve: curve.grown[-1]).grown[-1]
             panel.plot([1, most], [first, most * first], ":", color="0.55", linewidth=1, zorder=0)
-            panel.set(xscale="log", yscale="log", xlim=(0.85, 190))
+            every = [y for curve in own for y in getattr(curve, of)]
+            panel.set(xscale="log", yscale="log", xlim=(0.8, 190))
+            panel.set_ylim(min(every) / 1.6, max(max(every), 4 * min(every)) * 1.6)
+            panel.xaxis.set_major_locator(FixedLocator([1, 2, 4, 8, 16, 64]))
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             _write_slopes(panel, ends)
             panel.grid(color="0.92", which="major")
-            panel.set_xticks([1, 2, 4, 8, 16, 64])
             for axis in (panel.xaxis, panel.yaxis):
-                axis.set_major_formatter(ScalarFormatter())
-                axis.set_minor_formatter(NullFormatter())
+                axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+                axis.set_minor_locator(NullLocator())
             panel.spines[["top", "right"]].set_visible(False)
         panels[0][column].set_title(work)
     panels[0][0].set_ylabel("processor time (s)")

@@ -66,7 +66,7 @@ def _generate(sizes: Sizes, folder: Path) -> Callable[[], object]:
     from mersynth.gan.checkpoint import SHIPPED
     from mersynth.synthesis.generate import generate
 
-    real = dict(sizes) | {"clips": max(20, sizes["subjects"]), "frames": 16, "classes": 5}
+    real = dict(sizes) | {"clips": 5 * sizes["subjects"], "frames": 16, "classes": 5}
     store = _store(real, folder / "real").path
     return lambda: generate(
         store=store,
