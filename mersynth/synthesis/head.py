@@ -1,7 +1,7 @@
 """Head motion: transfers the motion of a real clip's head to a synthetic clip.
 
 A generator moves only the face. In real clips the head drifts and turns by as much as the face
-moves, and a recognizer gains nothing from synthetic clips without such motion (docs/capture.md).
+moves, and a recognizer gains little from synthetic clips without such motion (docs/capture.md).
 """
 
 from __future__ import annotations
