@@ -57,7 +57,7 @@ def steps(gan: str, device: torch.device) -> tuple[Trainer, list[dict[str, torch
     overrides += ["gan.losses.true_frame=1", "gan.losses.ssim_relative=true"]
     torch.manual_seed(0)
     trainer = Trainer(load_settings(overrides), num_classes=FACES, device=device)
-    images, video = (batch.to(device) for batch in batches())
+    images, video = (batch.map(lambda value: value.to(device)) for batch in batches())
     randomness = torch.Generator().manual_seed(0)
     return trainer, [
         trainer.au_reading_step(images),
@@ -85,7 +85,7 @@ def test_training_steps(gan: str, elsewhere: torch.device) -> None:
 def test_a_step_does_not_wait_for_the_device() -> None:
     with pretend_device() as device:
         steps("tiny_motion", DEVICE)
-    assert len(device.waits) <= 4  # each of the four updates looks whether its loss is a number
+    assert device.waits == []
 
 
 @pytest.mark.parametrize("make", [lambda: IcganGenerator(SHIPPED), WarpGenerator])

@@ -12,7 +12,7 @@ from recognizers.data.clip_arrays import ClipArrays
 from recognizers.folds.plan import FoldPlan
 from recognizers.folds.splits import Fold
 from recognizers.models import Recognizer, list_models, outline
-from recognizers.training.fold_work import Work, train_fold
+from recognizers.training.fold_work import Work, train_folds
 from recognizers.training.settings import TrainingSettings
 from tests.recognizers.models.handful import model_config, noise_for, small_options
 
@@ -59,6 +59,6 @@ def test_a_fold_of_every_system(name: str, elsewhere: torch.device) -> None:
     chosen = (name, options, config.get("augment") or {})
     work = Work(clips_for(model), None, *chosen, *learning, "strict", elsewhere.type)
     plan = FoldPlan(0, Fold("samm/001", (0, 1), (2,)), (0, 1), None, None)
-    found = train_fold(work, plan, None, seed=0, keep_weights=False)
+    (found,) = train_folds(work, [plan], None, seed=0, keep_weights=False)
     assert found.probabilities.shape == (1, len(CLASSES))
     assert np.isfinite(found.probabilities).all()
