@@ -37,17 +37,16 @@ SECTIONS = sorted(
 )
 
 
-def run(sections: Sequence[str], quick: bool, device: torch.device) -> list[Timed]:
-    """Time every comparison of some sections."""
+def run(section: str, quick: bool, device: torch.device) -> list[Timed]:
+    """Time every comparison of a section."""
+    logger.info("timing %s", section)
     rows = []
-    for name in sections:
-        logger.info("timing %s", name)
-        section = importlib.import_module(f"measuring.speed.{name}")
-        for comparison in section.comparisons(quick, device):
-            timed = measure(comparison, 1 if quick else 3, device)
-            for row in timed[1:]:
-                logger.info("%s, %s: %.2f times as fast", row.what, row.way, row.times)
-            rows += timed
+    module = importlib.import_module(f"measuring.speed.{section}")
+    for comparison in module.comparisons(quick, device):
+        timed = measure(comparison, 1 if quick else 3, device)
+        for row in timed[1:]:
+            logger.info("%s, %s: %.2f times as fast", row.what, row.way, row.times)
+        rows += timed
     return rows
 
 
@@ -83,16 +82,17 @@ def main() -> None:
     arguments = parser.parse_args()
     logs.set_up()
     device = choose_device(arguments.device)
-    rows = run(arguments.sections, arguments.quick, device)
+    rows: list[Timed] = []
+    about = {
+        "machine": f"{platform.machine()}, {documents.machine(device.type)}",
+        "torch": torch.__version__,
+        "quick": arguments.quick,
+    }
+    for section in arguments.sections:
+        rows += run(section, arguments.quick, device)
+        if arguments.out:
+            write_json_atomically(arguments.out, {**about, "rows": [asdict(row) for row in rows]})
     report(rows)
-    if arguments.out:
-        about = {
-            "machine": f"{platform.machine()}, {documents.machine(device.type)}",
-            "torch": torch.__version__,
-            "quick": arguments.quick,
-        }
-        write_json_atomically(arguments.out, {**about, "rows": [asdict(row) for row in rows]})
-        logger.info("stored in %s", arguments.out)
 
 
 if __name__ == "__main__":

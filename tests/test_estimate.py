@@ -119,7 +119,7 @@ def test_an_estimated_generation_counts_clips_heads_and_bytes(
     animate = generators.IcganGenerator._animate
 
     def slowly(self: generators.IcganGenerator, *arguments: object) -> object:
-        time.sleep(0.2)
+        time.sleep(0.05)
         return animate(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(generators.IcganGenerator, "_animate", slowly)
@@ -131,8 +131,8 @@ def test_an_estimated_generation_counts_clips_heads_and_bytes(
     whole, part = shown
     assert whole.steps[0].startswith("2000 clips")
     assert part.steps[0].startswith("500 clips")
-    assert whole.time.wall > 400
-    assert part.time.wall > 100
+    assert whole.time.wall > 100
+    assert part.time.wall > 25
     for estimate in shown:
         (clips, each), (heads, a_head) = (
             map(float, re.match(r"(\d+) .* at (\S+) s", step).groups())  # type: ignore[union-attr]

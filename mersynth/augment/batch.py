@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -47,6 +47,17 @@ class Batch:
     def device(self) -> torch.device:
         """The device of the frames."""
         return self.frames.device
+
+    def rows(self, some: slice) -> Batch:
+        """Some of the samples."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{k: None if v is None else v[some] for k, v in values.items()})
+
+    @classmethod
+    def join(cls, parts: Sequence[Batch]) -> Batch:
+        """The samples of several batches, which have the same fields."""
+        values = {field.name: [getattr(p, field.name) for p in parts] for field in fields(cls)}
+        return cls(**{k: None if v[0] is None else torch.cat(v) for k, v in values.items()})
 
 
 # Shape of a sample after B; T is the clip's.

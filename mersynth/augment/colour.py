@@ -87,6 +87,7 @@ class ColorJitter(Augmentation):
     """
 
     unit_range = True
+    independent = True
 
     def __init__(
         self,

@@ -65,6 +65,7 @@ class RandomCrop(Augmentation):
         torch.Size([4, 3, 224, 224])
     """
 
+    independent = True
     resizes = True
 
     def __init__(

@@ -94,6 +94,7 @@ class SensorNoise(Augmentation):
     """
 
     unit_range = True
+    independent = True
 
     def __init__(
         self,
@@ -169,6 +170,7 @@ class RandomJPEG(Augmentation):
     """
 
     unit_range = True
+    independent = True
 
     def __init__(
         self,

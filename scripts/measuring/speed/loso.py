@@ -49,7 +49,7 @@ def comparisons(quick: bool, device: torch.device) -> Iterator[Comparison]:
 
 def _ststnet(folder: Path, quick: bool, device: torch.device) -> Comparison:
     """Ours is the whole command: reading, guard, processes, folds, figures and report."""
-    people, epochs, plain = (4, 3, 1) if quick else (PEOPLE, 50, 2)
+    people, epochs, plain = (4, 3, 1) if quick else (PEOPLE, 10, 2)
     file = folder / "flow.npz"
     write_flow(file, people)
     return Comparison(
