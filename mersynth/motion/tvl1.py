@@ -13,7 +13,7 @@ operation works on contiguous memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mersynth.motion.warp import warp
+from mersynth.threads import map_ahead
 
 _TAU = 0.25  # 1 / (2 * dimensions)
 _DUAL_STEPS = 2  # projections of p in each iteration of u
@@ -71,18 +72,31 @@ def coarse_to_fine(first: Tensor, second: Tensor, scheme: Scheme) -> Tensor:
         chunks = zip(
             coarse_first.split(pairs), coarse_second.split(pairs), flow.split(pairs, 1), strict=True
         )
-        with _one_thread():
-            flow = torch.cat([_solve(*chunk, scheme) for chunk in chunks], dim=1)
+        flow = torch.cat(_solve_all(list(chunks), scheme), dim=1)
     return flow.transpose(0, 1).contiguous()
+
+
+def _solve_all(chunks: Sequence[tuple[Tensor, Tensor, Tensor]], scheme: Scheme) -> list[Tensor]:
+    """The flow of every chunk; a CPU's threads take a chunk each.
+
+    Operations take microseconds here. Threads that synchronise after each of them save little, and
+    on a busy machine wait for one another: there two took more than four times as long as one.
+    """
+    inference = torch.is_inference_mode_enabled()
+
+    def solve(chunk: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        with torch.inference_mode(inference), torch.no_grad():  # modes are a thread's own
+            return _solve(*chunk, scheme)
+
+    threads = torch.get_num_threads()
+    alone = chunks[0][0].device.type != "cpu" or len(chunks) == 1 or threads == 1
+    with _one_thread():
+        return list(map(solve, chunks) if alone else map_ahead(solve, chunks, threads))
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Run torch's operations in one thread each.
-
-    They take microseconds here. Threads that synchronise after each of them save little, and on a
-    busy machine wait for one another: there two took more than four times as long as one.
-    """
+    """Run each of torch's operations in one thread, also those of threads begun meanwhile."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
