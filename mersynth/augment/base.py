@@ -33,7 +33,7 @@ __all__ = ["Augmentation", "Batch", "Params", "check_unit_range", "unpack"]
 
 Params = dict[str, Tensor]
 
-_AT_ONCE = 1 << 20  # numbers
+_AT_ONCE = 1 << 21  # numbers: between what suits colours, and affine maps and JPEG
 
 
 class Augmentation(nn.Module, ABC):
