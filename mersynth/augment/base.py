@@ -113,15 +113,15 @@ class Augmentation(nn.Module, ABC):
         self.params = params
         each = max(1, _AT_ONCE // max(1, batch.frames[:1].numel()))
         if not self.independent or batch.device.type != "cpu" or len(batch) <= each:
-            return restore(self._apply(batch, params))
+            return restore(self._changed(batch, params))
         parts = []
         for first in range(0, len(batch), each):
             some = slice(first, first + each)
             own = {name: value[some] for name, value in params.items()}
-            parts.append(self._apply(batch.rows(some), own))
+            parts.append(self._changed(batch.rows(some), own))
         return restore(Batch.join(parts))
 
-    def _apply(self, batch: Batch, params: Params) -> Batch:
+    def _changed(self, batch: Batch, params: Params) -> Batch:
         changed = self.transform(batch, params)
         return changed if self.resizes else _choose(params["on"], changed, batch)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -50,14 +50,15 @@ class Batch:
 
     def rows(self, some: slice) -> Batch:
         """Some of the samples."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{k: None if v is None else v[some] for k, v in values.items()})
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return replace(self, **{name: value[some] for name, value in values if value is not None})
 
     @classmethod
     def join(cls, parts: Sequence[Batch]) -> Batch:
         """The samples of several batches, which have the same fields."""
         values = {field.name: [getattr(p, field.name) for p in parts] for field in fields(cls)}
-        return cls(**{k: None if v[0] is None else torch.cat(v) for k, v in values.items()})
+        joined = {name: torch.cat(v) for name, v in values.items() if v[0] is not None}
+        return replace(parts[0], **joined)
 
 
 # Shape of a sample after B; T is the clip's.
