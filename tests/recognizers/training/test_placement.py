@@ -18,6 +18,7 @@ from tests.recognizers.models.handful import model_config, noise_for, small_opti
 
 CELLS = ["6+12", "4+7", "6+12"]  # two clips to learn from, and one of somebody else
 CLASSES = ("anger", "happiness")
+OFTEN = ("au_gacn", "mmnet", "ststnet")  # a graph, a network of frames, one of flow
 
 
 def clips_for(model: Recognizer) -> ClipArrays:
@@ -45,7 +46,10 @@ def clips_for(model: Recognizer) -> ClipArrays:
     )
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in OFTEN else pytest.mark.slow) for n in list_models()],
+)
 def test_a_fold_of_every_system(name: str, elsewhere: torch.device) -> None:
     config, options = model_config(name), small_options(name)
     model = outline(name, len(CLASSES), **options)
