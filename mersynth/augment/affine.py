@@ -96,8 +96,6 @@ class RandomAffine(Augmentation):
         torch.Size([4, 16, 3, 64, 64])
     """
 
-    independent = True
-
     def __init__(
         self,
         degrees: float | Sequence[float] = 3.0,

@@ -33,8 +33,6 @@ __all__ = ["Augmentation", "Batch", "Params", "check_unit_range", "unpack"]
 
 Params = dict[str, Tensor]
 
-_AT_ONCE = 1 << 21  # numbers: between what suits colours, and affine maps and JPEG
-
 
 class Augmentation(nn.Module, ABC):
     """Base of the augmentations.
@@ -56,10 +54,6 @@ class Augmentation(nn.Module, ABC):
 
     unit_range = False
     """Whether frames must lie in [0, 1]; if not, they may be flow or normalised."""
-
-    independent = False
-    """Whether a sample's result depends on no other sample. A CPU then handles a few at a time,
-    whose intermediate values stay in its cache."""
 
     resizes = False
     """Whether the result may have another size or number of frames; ``transform`` then handles
@@ -111,19 +105,8 @@ class Augmentation(nn.Module, ABC):
         else:
             params = self._fit(params, batch)
         self.params = params
-        each = max(1, _AT_ONCE // max(1, batch.frames[:1].numel()))
-        if not self.independent or batch.device.type != "cpu" or len(batch) <= each:
-            return restore(self._changed(batch, params))
-        parts = []
-        for first in range(0, len(batch), each):
-            some = slice(first, first + each)
-            own = {name: value[some] for name, value in params.items()}
-            parts.append(self._changed(batch.rows(some), own))
-        return restore(Batch.join(parts))
-
-    def _changed(self, batch: Batch, params: Params) -> Batch:
         changed = self.transform(batch, params)
-        return changed if self.resizes else _choose(params["on"], changed, batch)
+        return restore(changed if self.resizes else _choose(params["on"], changed, batch))
 
     def _fit(self, params: Params, batch: Batch) -> Params:
         """Replayed parameters on the batch's device; refuse those of another number of samples."""

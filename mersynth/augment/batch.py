@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -47,18 +47,6 @@ class Batch:
     def device(self) -> torch.device:
         """The device of the frames."""
         return self.frames.device
-
-    def rows(self, some: slice) -> Batch:
-        """Some of the samples."""
-        values = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return replace(self, **{name: value[some] for name, value in values if value is not None})
-
-    @classmethod
-    def join(cls, parts: Sequence[Batch]) -> Batch:
-        """The samples of several batches, which have the same fields."""
-        values = {field.name: [getattr(p, field.name) for p in parts] for field in fields(cls)}
-        joined = {name: torch.cat(v) for name, v in values.items() if v[0] is not None}
-        return replace(parts[0], **joined)
 
 
 # Shape of a sample after B; T is the clip's.

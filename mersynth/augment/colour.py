@@ -87,7 +87,6 @@ class ColorJitter(Augmentation):
     """
 
     unit_range = True
-    independent = True
 
     def __init__(
         self,

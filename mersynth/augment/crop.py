@@ -65,7 +65,6 @@ class RandomCrop(Augmentation):
         torch.Size([4, 3, 224, 224])
     """
 
-    independent = True
     resizes = True
 
     def __init__(

@@ -46,8 +46,6 @@ class RandomErasing(Augmentation):
         True
     """
 
-    independent = True
-
     def __init__(
         self,
         scale: float | Sequence[float] = (0.02, 0.2),

@@ -57,8 +57,6 @@ class RandomHorizontalFlip(Augmentation):
         tensor([[[[2., 1., 0.]]]])
     """
 
-    independent = True
-
     def __init__(
         self,
         p: float = 0.5,

@@ -133,8 +133,6 @@ class HalfFaceMirror(Augmentation):
         tensor([[[[3., 2., 2., 3.]]]])
     """
 
-    independent = True
-
     def __init__(
         self,
         side: Side = "random",

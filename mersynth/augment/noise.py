@@ -94,7 +94,6 @@ class SensorNoise(Augmentation):
     """
 
     unit_range = True
-    independent = True
 
     def __init__(
         self,
@@ -170,7 +169,6 @@ class RandomJPEG(Augmentation):
     """
 
     unit_range = True
-    independent = True
 
     def __init__(
         self,

@@ -284,19 +284,3 @@ def test_a_device_gives_what_the_processor_gives(name: str) -> None:
     for key in ("clip", "aus", "landmarks", "au_set"):
         assert result[key].is_cuda
         torch.testing.assert_close(result[key].cpu(), here[key], atol=1e-4, rtol=0, equal_nan=True)
-
-
-@pytest.mark.parametrize("name", sorted(set(AUGMENTATIONS) - set(MIX_SAMPLES) - set(NEED_CLIP)))
-def test_a_sample_at_a_time_gives_what_the_batch_gives(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    augment = AUGMENTATIONS[name](p=0.5).to("cpu")
-    assert augment.independent
-    inputs = clips()
-    whole = augment(inputs)
-    monkeypatch.setattr("mersynth.augment.base._AT_ONCE", 1)
-    apart = augment(inputs, params=augment.params)
-    assert whole.keys() == apart.keys()
-    for key, value in whole.items():
-        if isinstance(value, torch.Tensor):
-            torch.testing.assert_close(apart[key], value, equal_nan=True, msg=key)
