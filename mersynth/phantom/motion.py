@@ -16,6 +16,7 @@ from mersynth.phantom.settings import Range
 # Intensity of a movement that a coder would rate E. In a micro-expression the skin moves by half a
 # pixel to two at 128 pixels.
 _FULL = {"micro": 0.42, "macro": 1.0}
+_MOST = {"micro": 0.6, "macro": 1.0}
 _UNLETTERED = (0.35, 0.8)  # movements without a letter, on the letters' scale
 _LATERAL = np.array([ACTION_UNITS[au].lateral for au in CONDITION_AUS])
 _LETTERS = tuple(LETTER_INTENSITY)
@@ -51,7 +52,11 @@ class ClipMotion:
 
 
 def peak_intensities(
-    cell: str, strength: Strength, expressiveness: float, rng: np.random.Generator
+    cell: str,
+    strength: Strength,
+    expressiveness: float,
+    rng: np.random.Generator,
+    gain: float = 1.0,
 ) -> np.ndarray:
     """Intensities of an AU cell at the apex.
 
@@ -63,6 +68,7 @@ def peak_intensities(
         strength: the letter E means about 0.42 in a micro-expression and 1 in a macro-expression.
         expressiveness: how strongly the subject shows expressions, about 1.
         rng: draws the strength of AUs without a letter, and variation.
+        gain: times that strength.
 
     Returns:
         (20, 2) in [0, 1], left and right.
@@ -78,10 +84,10 @@ def peak_intensities(
         sides = np.array(event.shares)
         if event.asymmetric and event.side is None:
             sides[rng.integers(2)] = 0.5
-        shown = level * _FULL[strength] * expressiveness * sides * wobble
+        shown = level * gain * _FULL[strength] * expressiveness * sides * wobble
         row = CONDITION_AUS.index(number)
         peaks[row] = np.maximum(peaks[row], shown)
-    return np.clip(peaks, 0.0, 1.0 if strength == "macro" else 0.6)
+    return np.clip(peaks, 0.0, min(1.0, gain * _MOST[strength]))
 
 
 def letter_of(level: float) -> str:

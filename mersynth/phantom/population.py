@@ -119,6 +119,7 @@ def render_clip(
     framing: Framing = HEAD,
     population: Population = PLAIN,
     capture: Capture = PLAIN_CAPTURE,
+    gain: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Render a clip.
 
@@ -130,6 +131,7 @@ def render_clip(
         population: how the subject looks and is recorded.
         capture: what there is besides the expression; blinks count as AU 43, mouth movements as
             their AUs.
+        gain: times the strength that the clip's expression has; intensities stay in [0, 1].
 
     Returns:
         Frames (T, H, W, 3) uint8; true AU intensities (T, 20, 2) float32 in [0, 1], left and
@@ -138,7 +140,7 @@ def render_clip(
     renderer = _renderer(spec.subject, image_size, str(device), framing, population)
     rng = np.random.default_rng(spec.seed)
     clip = spec.clip
-    peaks = peak_intensities(clip.aus, clip.strength, renderer.subject.expressiveness, rng)
+    peaks = peak_intensities(clip.aus, clip.strength, renderer.subject.expressiveness, rng, gain)
     apex = (clip.num_frames - 1) // 2 if clip.apex_index is None else clip.apex_index
     motion = clip_motion(peaks, clip.num_frames, apex, clip.fps, rng, capture)
     rendered = renderer.render(
@@ -167,6 +169,7 @@ def write_store(
     framing: Framing = HEAD,
     population: Population = PLAIN,
     capture: Capture = PLAIN_CAPTURE,
+    gain: float = 1.0,
 ) -> ClipStore:
     """Render a population into a new store; see :func:`clip_specs` and :func:`render_clip`.
 
@@ -198,6 +201,7 @@ def write_store(
         "first_subject": first_subject,
         "counts": dict(counts),
         "strength": strength,
+        "gain": gain,
         "population": population.as_dict(),
         "capture": capture.as_dict(),
         "licence": "rendered, no real person: free to use",
@@ -209,7 +213,7 @@ def write_store(
         logs.progress("rendering the phantom", total=total, unit="frames") as advance,
     ):
         for spec in specs:
-            writer.add(*render_clip(spec, image_size, device, framing, population, capture))
+            writer.add(*render_clip(spec, image_size, device, framing, population, capture, gain))
             advance(spec.clip.num_frames)
         return writer.finish()
 

@@ -98,6 +98,7 @@ class AUGACN(AUGraphRecognizer):
         width: channels of the backbone, a multiple of 4.
         graph_width: d' of the three graph layers.
         edge_threshold: smallest conditional probability that gives two AUs an edge.
+        subtract_onset: whether the network reads each frame's change since the first; else frames.
         pool_ratio: p in (0, 1], the share of nodes that pooling keeps.
         learn_au_weight: whether w of eq. 4 is learned; else it is 1.
         me_weight: lambda of eq. 5.
@@ -127,11 +128,14 @@ class AUGACN(AUGraphRecognizer):
         width: int = 64,
         graph_width: int = 64,
         edge_threshold: float = 0.4,
+        subtract_onset: bool = True,
         pool_ratio: float = 0.5,
         learn_au_weight: bool = True,
         me_weight: float = 1.0,
     ) -> None:
-        super().__init__(num_classes, image_size, num_frames, aus, graph_width, edge_threshold)
+        super().__init__(
+            num_classes, image_size, num_frames, aus, graph_width, edge_threshold, subtract_onset
+        )
         if me_weight < 0:
             raise ValueError(f"me_weight must be 0 or more, got {me_weight}")
         self.me_weight = me_weight
@@ -146,7 +150,7 @@ class AUGACN(AUGraphRecognizer):
     def forward(self, *, clip: Tensor) -> Output:
         """Recognise clips; see the class for the shapes."""
         self.check_inputs(clip=clip)
-        x = self.stpnet(clip.transpose(1, 2))  # (B, N, 1)
+        x = self.stpnet(self.volume(clip))  # (B, N, 1)
         layers = []
         nodes = x
         for layer in self.graph:

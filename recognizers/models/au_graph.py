@@ -158,6 +158,7 @@ class AUGraphRecognizer(Recognizer):
         aus: AU numbers of the N nodes.
         graph_width: features of a node; only checked here.
         edge_threshold: smallest conditional probability that gives two AUs an edge.
+        subtract_onset: whether the network reads each frame's change since the first.
 
     Attributes:
         aus: as given.
@@ -179,6 +180,7 @@ class AUGraphRecognizer(Recognizer):
         aus: Sequence[int],
         graph_width: int,
         edge_threshold: float,
+        subtract_onset: bool,
     ) -> None:
         super().__init__(num_classes)
         for name, value in (("image_size", image_size), ("num_frames", num_frames)):
@@ -192,9 +194,14 @@ class AUGraphRecognizer(Recognizer):
         size = (image_size, image_size)
         self.inputs = {"clip": InputSpec("clip", ("red", "green", "blue"), size, num_frames)}
         self.aus = check_aus(aus)
-        self.edge_threshold = edge_threshold
+        self.edge_threshold, self.subtract_onset = edge_threshold, subtract_onset
         self.register_buffer("adjacency", torch.eye(len(self.aus)))  # self-loops alone
         self.register_buffer("clips_seen", torch.zeros((), dtype=torch.int64))
+
+    def volume(self, clip: Tensor) -> Tensor:
+        """A clip as its 3D ConvNet reads it: (B, T, 3, H, W) in [0, 1] to (B, 3, T, H, W)."""
+        shown = clip - clip[:, :1] if self.subtract_onset else clip
+        return shown.transpose(1, 2)
 
     def see_training_fold(self, au_cells: Sequence[str]) -> None:
         """Set the edges of the AU graph, replacing any set before.

@@ -46,6 +46,7 @@ class MERGCN(AUGraphRecognizer):
         width: D, channels of the backbone, a multiple of 4.
         graph_width: of H^1.
         edge_threshold: smallest conditional probability that gives two AUs an edge.
+        subtract_onset: whether the network reads each frame's change since the first; else frames.
 
     Shape:
         - clip: (B, T, 3, image_size, image_size) in [0, 1]
@@ -70,8 +71,11 @@ class MERGCN(AUGraphRecognizer):
         width: int = 64,
         graph_width: int = 64,
         edge_threshold: float = 0.4,
+        subtract_onset: bool = True,
     ) -> None:
-        super().__init__(num_classes, image_size, num_frames, aus, graph_width, edge_threshold)
+        super().__init__(
+            num_classes, image_size, num_frames, aus, graph_width, edge_threshold, subtract_onset
+        )
         layers = OrderedDict(STPNet(len(self.aus), width).named_children())
         del layers["aus"], layers["reshape"]
         self.backbone = nn.Sequential(OrderedDict(layers, flatten=nn.Flatten()))
@@ -83,7 +87,7 @@ class MERGCN(AUGraphRecognizer):
     def forward(self, *, clip: Tensor) -> Output:
         """Recognise clips; see the class for the shapes."""
         self.check_inputs(clip=clip)
-        x = self.backbone(clip.transpose(1, 2))  # (B, D)
+        x = self.backbone(self.volume(clip))  # (B, D)
         h = torch.eye(len(self.aus), device=x.device)  # H^0
         h = F.leaky_relu(self.graph[0](h, self.adjacency), _SLOPE)  # H^1, (N, graph_width)
         h = self.graph[1](h, self.adjacency)  # H^2, (N, D)

@@ -18,9 +18,9 @@ class STCNN(Recognizer):
     """A 3D convolution that sees 15 frames at once, pooled, and two dense layers.
 
     The authors' published code shifts and scales frames by the mean and the largest value of all
-    clips, including the test clips. Here grey values in [0, 1] are mapped to [-1, 1] for any data.
-    Initial weights are as in that code: the convolution's Glorot and Bengio's, the dense layers'
-    normal with a standard deviation of 0.05, biases 0.
+    clips, including the test clips. Here grey values in [0, 1] are mapped to [-1, 1] for any data,
+    or the first frame is subtracted. Initial weights are as in that code: the convolution's Glorot
+    and Bengio's, the dense layers' normal with a standard deviation of 0.05, biases 0.
 
     Args:
         num_classes: number of classes C.
@@ -29,6 +29,7 @@ class STCNN(Recognizer):
         filters: F, of the convolution.
         hidden: units of the dense layer before the classifier.
         dropout: probability after the pooling and after the dense layer.
+        subtract_onset: whether it reads each frame's change since the first; else frames.
 
     Shape:
         - clip: (B, T, 1, image_size, image_size) in [0, 1], grey
@@ -52,6 +53,7 @@ class STCNN(Recognizer):
         filters: int = 32,
         hidden: int = 128,
         dropout: float = 0.5,
+        subtract_onset: bool = False,
     ) -> None:
         super().__init__(num_classes)
         least = (_KERNEL[1] + _POOL - 1, _KERNEL[0] + _POOL - 1)
@@ -72,6 +74,7 @@ class STCNN(Recognizer):
             (side - kernel + 1) // _POOL
             for side, kernel in zip((num_frames, *size), _KERNEL, strict=True)
         ]
+        self.subtract_onset = subtract_onset
         self.convolution = nn.Conv3d(1, filters, _KERNEL)
         self.pool = nn.MaxPool3d(_POOL)
         self.dropout = nn.Dropout(dropout)
@@ -87,7 +90,8 @@ class STCNN(Recognizer):
     def forward(self, *, clip: Tensor) -> Output:
         """Recognise clips; see the class for the shapes."""
         self.check_inputs(clip=clip)
-        x = 2 * clip.transpose(1, 2) - 1  # (B, 1, T, H, W); sizes below are of 18 frames of 64 x 64
+        shown = clip - clip[:, :1] if self.subtract_onset else 2 * clip - 1
+        x = shown.transpose(1, 2)  # (B, 1, T, H, W); sizes below are of 18 frames of 64 x 64
         x = self.convolution(x).relu()  # (B, 32, 4, 62, 62)
         x = self.dropout(self.pool(x))  # (B, 32, 1, 20, 20)
         features = self.dense(x.flatten(1)).relu()  # (B, 128), of 12800

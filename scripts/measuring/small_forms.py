@@ -106,3 +106,45 @@ def describe(forms: Sequence[Form]) -> str:
         f"in small forms (`configs/model/*_tiny.yaml`), tested on {GROUPS} groups of people; "
         f"epochs were chosen by the time that they take ({counts})"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """How a system's small form learns on the ladder (``measuring.ladder``).
+
+    Attributes:
+        epochs: None: it is fitted once.
+        why: what had been in the way of learning, in words; empty where nothing was.
+        overrides: of ``configs/evaluate.yaml``.
+    """
+
+    epochs: int | None
+    why: str = ""
+    overrides: tuple[str, ...] = ()
+
+    def settings(self, epochs: int | None = None) -> list[str]:
+        """Overrides, with another number of epochs where one is given."""
+        count = self.epochs if epochs is None else epochs
+        length = [] if self.epochs is None else [f"model.training.epochs={count}"]
+        return [*length, "device=cpu", *self.overrides]
+
+
+SMALL: Mapping[str, Small] = {
+    "au_gacn": Small(40),
+    "bi_woof_svm": Small(None),
+    "capsulenet": Small(20),
+    "dssn": Small(15),
+    "dual_branch": Small(10),
+    "elrcn": Small(30),
+    "frl_dgt": Small(24),
+    "frl_dgt_s": Small(20),
+    "lbp_top_svm": Small(None),
+    "mer_gcn": Small(30),
+    "mmnet": Small(30),
+    "nmer": Small(6),
+    "off_apexnet": Small(30),
+    "resnet18": Small(8),
+    "sssn": Small(15),
+    "stcnn": Small(50),
+    "ststnet": Small(40),
+}

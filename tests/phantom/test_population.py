@@ -184,6 +184,18 @@ def test_micro_motion_is_half_a_pixel_to_two() -> None:
     assert high < 4.0
 
 
+def test_a_gain_makes_an_expression_stronger() -> None:
+    weak, strong, full = (
+        peak_intensities("6B+R12B", "micro", 1.0, _rng(0), gain) for gain in (1.0, 2.0, 50.0)
+    )
+    np.testing.assert_allclose(strong, 2 * weak)
+    assert weak.max() > 0
+    np.testing.assert_array_equal(full, np.sign(weak))
+    # Unexaggerated, no micro-expression is above 0.6, which the gain raises, too.
+    assert peak_intensities("12E", "micro", 9.0, _rng(0)).max() == 0.6
+    assert peak_intensities("12E", "micro", 9.0, _rng(0), 1.5).max() == pytest.approx(0.9)
+
+
 def test_a_rendered_clip_and_its_truth() -> None:
     spec = next(s for s in clip_specs(max_frames=20) if s.clip.aus.startswith("4"))
     frames, intensities, landmarks = render_clip(spec, 64)

@@ -35,12 +35,14 @@ def tiny(num_classes: int = 3, **options: Any) -> MERGCN:
     return model
 
 
-def test_forward_is_the_equations_by_loops() -> None:
-    model = tiny(4, aus=[1, 2, 4, 12]).eval()
+@pytest.mark.parametrize("subtract_onset", [True, False])
+def test_forward_is_the_equations_by_loops(subtract_onset: bool) -> None:
+    model = tiny(4, aus=[1, 2, 4, 12], subtract_onset=subtract_onset).eval()
     model.see_training_fold(["1+2", "1+2", "2+4", "12", "4"])
     clip = torch.rand(2, 16, 3, 32, 32)
     output = model(clip=clip)
-    x = model.backbone(clip.transpose(1, 2)).detach().double().numpy()
+    read = clip - clip[:, [0]] if subtract_onset else clip
+    x = model.backbone(read.transpose(1, 2)).detach().double().numpy()
     w0, w1 = (layer.weight.detach().double().numpy() for layer in model.graph)
     # P(1|2) = 2/3, P(2|1) = 1: an edge of 1. P(4|2) = 1/3, P(2|4) = 1/2: one of 1/2. 12 is alone.
     looped = np.eye(4)

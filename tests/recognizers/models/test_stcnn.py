@@ -47,11 +47,13 @@ def test_the_layers_are_as_large_as_the_paper_s(frames: int, left: int) -> None:
     assert float(model.convolution.weight.detach().abs().max()) == pytest.approx(bound, rel=0.01)
 
 
-def test_forward_is_the_chain_by_loops() -> None:
-    model = tiny(4, image_size=8, num_frames=19, filters=2).eval()
+@pytest.mark.parametrize("subtract_onset", [False, True])
+def test_forward_is_the_chain_by_loops(subtract_onset: bool) -> None:
+    model = tiny(4, image_size=8, num_frames=19, filters=2, subtract_onset=subtract_onset).eval()
     clip = torch.rand(2, 19, 1, 8, 8)
     weight, bias = (p.detach().numpy() for p in model.convolution.parameters())
-    x = 2 * clip[:, :, 0].double().numpy() - 1
+    frames = clip[:, :, 0].double().numpy()
+    x = frames - frames[:, :1] if subtract_onset else 2 * frames - 1
     maps = np.zeros((2, 2, 5, 6, 6))
     for f, t, i, j in np.ndindex(2, 5, 6, 6):
         window = x[:, t : t + 15, i : i + 3, j : j + 3]

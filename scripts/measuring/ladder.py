@@ -1,0 +1,155 @@
+"""A ladder of tasks, each harder than the one before, that a system which can learn climbs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+
+from measuring.small_forms import Small
+from mersynth.clips import Strength
+from mersynth.files import checksum_of
+from mersynth.phantom.population import write_store
+from recognizers.experiment.evaluate import evaluate
+from recognizers.experiment.preparation import load_settings, prepare
+from recognizers.experiment.request import Request
+from recognizers.models import create_model
+from recognizers.report import Run
+from recognizers.training.trainer import Training
+
+logger = logging.getLogger("recognizers.scripts.learning")
+
+EMOTIONS = ("happiness", "anger", "contempt", "surprise", "other")
+IMAGE_SIZE, FRAMES = 64, 24
+HANDFUL = "handful"
+STEPS = 100  # epochs of learning by heart
+SEEDS, THREADS = (0, 1), (1, 2)
+LEAST = 0.5  # probability of every right class that passes
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who shows how much: the first person's number, people, and clips of each class."""
+
+    first: int
+    people: int
+    each: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A task with people whom training never saw.
+
+    Attributes:
+        name: of its stores.
+        shown: what the clips are, in words.
+        strength, gain, fps: as of :func:`mersynth.phantom.population.write_store`.
+        wanted: the UAR that passes; None: an interval above chance.
+    """
+
+    name: str
+    shown: str
+    strength: Strength
+    gain: float
+    fps: float
+    wanted: float | None
+
+    def passes(self, run: Run) -> bool:
+        """Whether a run climbs it."""
+        scores, interval = run.scores["strict"]["Full"].mean, run.interval("strict", "uar")
+        if self.wanted is not None:
+            return scores["uar"] >= self.wanted
+        return interval is not None and interval.low > 1 / len(EMOTIONS)
+
+
+RUNGS = (
+    Rung("macro", "macro-expressions", "macro", 1.0, 30.0, 0.6),
+    Rung("strong", "micro-expressions, three times as strong", "micro", 3.0, 50.0, 0.4),
+    Rung("micro", "micro-expressions", "micro", 1.0, 50.0, None),
+)
+PEOPLE: Mapping[str, People] = {
+    "learned": People(5000, 150, 150),
+    "tested": People(5500, 40, 40),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ByHeart:
+    """What a system says of the handful that it has learned.
+
+    Attributes:
+        right: share of the clips.
+        least: the smallest probability of a right class.
+    """
+
+    right: float
+    least: float
+
+
+def make_stores(folder: Path) -> None:
+    """Render what does not exist yet."""
+    wanted = {f"{rung.name}_{role}": (rung, who) for rung in RUNGS for role, who in PEOPLE.items()}
+    wanted[HANDFUL] = RUNGS[-1], People(5600, 4, 2)
+    for name, (rung, who) in wanted.items():
+        if not (folder / name).exists():
+            write_store(
+                folder / name,
+                image_size=IMAGE_SIZE,
+                subjects=who.people,
+                counts=dict.fromkeys(EMOTIONS, who.each),
+                strength=rung.strength,
+                first_subject=who.first,
+                fps=rung.fps,
+                max_frames=FRAMES,
+                gain=rung.gain,
+            )
+
+
+def climb(config: str, how: Small, rung: Rung, stores: Path, folder: Path, seed: int) -> Run:
+    """A system's run on a rung; a finished one is not repeated."""
+    request = Request(
+        split="cross",
+        model=config,
+        data=[stores / f"{rung.name}_learned"],
+        test=[stores / f"{rung.name}_tested"],
+        seed=seed,
+        overrides=how.settings(),
+    )
+    logger.info("%s: %s", config, rung.shown)
+    model = OmegaConf.to_container(load_settings(request).model, resolve=True)
+    made_by = checksum_of([model, seed])[:8]
+    return Run.open(evaluate(request, folder / f"{config}_{rung.name}_{made_by}"))
+
+
+def learn_by_heart(
+    config: str, how: Small, stores: Path, steps: int, seed: int, threads: int
+) -> ByHeart:
+    """Learn a handful of micro-expressions, not augmented, in so many steps, and recall it."""
+    clips = len(EMOTIONS) * 2
+    request = Request(
+        split="fit",
+        model=config,
+        data=[stores / HANDFUL],
+        seed=seed,
+        overrides=how.settings(steps),
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        work = prepare(request, load_settings(request)).work
+        assert len(work.clips.clips) == clips
+        torch.manual_seed(seed)
+        model = create_model(work.model, len(EMOTIONS), **work.options)
+        rows = range(clips)
+        training = Training(model, work.clips, rows, work.training, {}, torch.device("cpu"))
+        training.run(lambda epoch: None)
+        found = training.predict(rows)
+    finally:
+        torch.set_num_threads(before)
+    label = work.clips.label
+    right = float((found.argmax(1) == label).mean())
+    return ByHeart(right, float(found[rows, label].min()))
