@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mersynth.augment import ORDER, ClipBank, class_weights
 from mersynth.augment.samplers import balanced_order
-from recognizers.data.clip_arrays import ClipArrays
+from recognizers.data.clip_arrays import ClipArrays, as_float
 from recognizers.models.au_graph import au_labels
 from recognizers.models.base import Recognizer
 from recognizers.runs.records import Epoch
@@ -223,8 +223,8 @@ class Training:
         return number_of_batches(len(self.rows), self.settings.batch_size)
 
     def take(self, name: str, rows: Tensor) -> Tensor:
-        """Rows of one of the tensors, on the device."""
-        return self.tensors[name][rows.to(self.home)].to(self.device)
+        """Rows of one of the tensors, on the device; those of inputs as float32."""
+        return as_float(self.tensors[name][rows.to(self.home)].to(self.device))
 
     def _batch(self, rows: Tensor, names: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Rows of some tensors, or of all."""
@@ -241,7 +241,7 @@ class Training:
         for name in self.drawn:
             frames = self.tensors[name]
             chosen = torch.randint(frames.shape[1], (len(rows),)).to(self.home)
-            batch[name] = frames[rows, chosen][:, None].to(self.device)
+            batch[name] = as_float(frames[rows, chosen][:, None].to(self.device))
         batch = self.augment(batch)
         for name in self.drawn:
             batch[name] = batch[name].expand(-1, self.tensors[name].shape[1], -1, -1, -1)
@@ -283,7 +283,8 @@ class Training:
         found = {}
         for name, spec in self.model.inputs.items():
             if spec.range is None:
-                values = self.tensors[name][self.rows].transpose(0, -3).flatten(1)  # (C, the rest)
+                values = as_float(self.tensors[name][self.rows])
+                values = values.transpose(0, -3).flatten(1)  # (C, the rest)
                 deviation, mean = torch.std_mean(values, dim=1)
                 shape = (-1, 1, 1)
                 found[name] = (
@@ -294,7 +295,7 @@ class Training:
 
     def _banks(self) -> dict[str, ClipBank]:
         """The training clips of each input, for augmentations to borrow from."""
-        tensors = {name: values[self.rows] for name, values in self.tensors.items()}
+        tensors = {name: as_float(values[self.rows]) for name, values in self.tensors.items()}
         chosen = [self.clips.clips[i] for i in self.rows.tolist()]
         return {
             name: ClipBank(
