@@ -93,14 +93,6 @@ def check_loss(loss: float, epoch: int, rate: float) -> None:
         raise TrainingError(f"the loss is {loss} {where}; {_ADVICE}")
 
 
-def number_of_batches(clips: int, batch_size: int) -> int:
-    """Batches of an epoch; their sizes differ by one at most, and none has a single clip."""
-    batches = math.ceil(clips / batch_size)
-    if batch_size > 1:
-        batches = min(batches, max(1, clips // 2))  # a batch of one has no statistics
-    return batches
-
-
 class Training:
     """A model that learns from some clips and predicts others.
 
@@ -137,6 +129,7 @@ class Training:
         self.tensors = _tensors(clips, device)
         self.home = self.tensors["label"].device
         self.rows = torch.tensor(rows, device=self.home)
+        self._ahead = torch.empty(0, dtype=torch.int64)  # of an order that epochs share
         self.weights = self._class_weights() if "class_weights" in model.targets else None
         self.statistics = self._statistics() if settings.standardise else {}
         self.banks = self._banks() if needs_bank(augment) else {}
@@ -174,7 +167,7 @@ class Training:
             check_loss(loss, number, rate)
             if scheduler is not None:
                 scheduler.step()
-            after_epoch(Epoch(number, loss, accuracy, rate))
+            after_epoch(Epoch(number, loss, accuracy, rate, clips=self.clips_in_epoch))
 
     def predict(self, rows: Sequence[int]) -> np.ndarray:
         """(len(rows), C) float64, the probability of each class.
@@ -203,7 +196,7 @@ class Training:
             optimizer.step()
             total += loss.detach() * len(rows)
             right += (output.logits.argmax(1) == batch["label"]).sum()
-        return float(total) / len(self.rows), float(right) / len(self.rows)
+        return float(total) / self.clips_in_epoch, float(right) / self.clips_in_epoch
 
     def order(self, generator: torch.Generator | None = None) -> Tensor:
         """Positions in ``rows``, on the CPU, in the order of an epoch.
@@ -211,16 +204,25 @@ class Training:
         Args:
             generator: of the order, on the CPU; None: torch's own.
         """
-        count = len(self.rows)
+        count = self.clips_in_epoch
         if self.settings.sampler == "shuffle":
-            return torch.randperm(count, generator=generator)
+            while len(self._ahead) < count:
+                more = torch.randperm(len(self.rows), generator=generator)
+                self._ahead = torch.cat([self._ahead, more])
+            drawn, self._ahead = self._ahead[:count], self._ahead[count:]
+            return drawn
         key = "label" if self.settings.sampler == "class_balanced" else "subject"
         return balanced_order(self.tensors[key][self.rows].cpu(), count, generator)
 
     @property
+    def clips_in_epoch(self) -> int:
+        """Clips of an epoch."""
+        return self.settings.clips_in_epoch(len(self.rows))
+
+    @property
     def batches(self) -> int:
         """Batches of an epoch."""
-        return number_of_batches(len(self.rows), self.settings.batch_size)
+        return self.settings.batches(len(self.rows))
 
     def take(self, name: str, rows: Tensor) -> Tensor:
         """Rows of one of the tensors, on the device; those of inputs as float32."""
@@ -271,7 +273,7 @@ class Training:
         inputs = self._inputs(batch)
         self.model.fit_directly(batch["label"], **inputs)
         right = self.predict(self.rows.tolist()).argmax(1) == batch["label"].cpu().numpy()
-        return Epoch(1, None, float(right.mean()), None)
+        return Epoch(1, None, float(right.mean()), None, clips=len(self.rows))
 
     def _class_weights(self) -> Tensor:
         """(C,) class weights of the training clips."""

@@ -92,6 +92,23 @@ def test_an_epoch_shows_every_clip_once_in_even_batches(clips: ClipArrays) -> No
     assert model.cells == [clips.clips[i].aus for i in rows]
 
 
+def test_an_epoch_may_have_a_number_of_clips_of_its_own(clips: ClipArrays) -> None:
+    rows = list(range(25))
+    place = {tuple(x): i for i, x in enumerate(clips.inputs["flow_strain"].reshape(60, -1))}
+    for count in (10, 60):
+        model, _, epochs = train(clips, rows, epochs=5, epoch_clips=count)
+        assert [epoch.clips for epoch in epochs] == [count] * 5
+        shown = [place[tuple(x)] for seen, _, _ in model.seen for x in seen.numpy()]
+        assert len(shown) == 5 * count
+        rounds = [shown[first : first + 25] for first in range(0, len(shown), 25)]
+        assert all(sorted(each) == rows for each in rounds)  # all come before one comes again
+        assert rounds[0] != rounds[1]
+    assert [len(labels) for _, labels, _ in model.seen[:8]] == [8, 8, 8, 8, 7, 7, 7, 7]
+    model, _, epochs = train(clips, rows, epochs=1, epoch_clips=9, sampler="class_balanced")
+    labels = torch.cat([labels for _, labels, _ in model.seen])
+    assert torch.bincount(labels, minlength=3).tolist() == [3, 3, 3]
+
+
 def test_targets_are_those_of_the_batch(clips: ClipArrays) -> None:
     model, _, _ = train(clips, list(range(60)), batch_size=60, epochs=1)
     ((features, labels, targets),) = model.seen
