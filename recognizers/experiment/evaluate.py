@@ -152,6 +152,8 @@ def _together(
 ) -> list[tuple[list[FoldPlan], int]]:
     """The folds that are trained side by side, with their seed: alike, and no more than allowed."""
     at_once = run.options["folds_at_once"] or (_ON_A_GPU if run.work.device == "cuda" else 1)
+    if run.work.precision != "32-true":  # in which folds side by side are trained
+        at_once = 1
     model = outline(run.work.model, len(run.work.clips.classes), **run.work.options)
     groups: dict[tuple[Any, ...], list[FoldPlan]] = {}
     for plan, seed in missing:

@@ -15,7 +15,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from mersynth import __version__, config
-from mersynth.devices import choose_device
+from mersynth.devices import PRECISIONS, choose_device, choose_precision
 from mersynth.store.names import Spelling
 from recognizers.data.clip_arrays import ClipArrays, join
 from recognizers.data.gather import Part, read_parts, reconcile_parts
@@ -98,6 +98,7 @@ class Preparation:
             learned=tuple(len(plan.learned) for plan in self.plans),
             pretrained_on=tuple(len(group.clips) for group in self.groups),
             device=work.device,
+            precision=work.precision,
             names=request.names,
             fine_tuning=dataclasses.asdict(work.fine_tuning) if own_rates else None,
             first_label=request.first_label,
@@ -122,6 +123,7 @@ def load_settings(request: Request) -> DictConfig:
         )
     settings = config.load("evaluate", [f"model={request.model}", *request.overrides])
     config.check_choice(settings, "selection", ("fixed", "inner"))
+    config.check_choice(settings, "precision", PRECISIONS)
     at_once = settings.folds_at_once
     if at_once is not None and not (isinstance(at_once, int) and at_once >= 1):
         raise config.ConfigError(
@@ -177,6 +179,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         fine_tuning=training.at_rates_times(factor),
         protocol=protocol,
         device=device.type,
+        precision=choose_precision(options["precision"], device),
     )
     _try_settings(work, model)
     return Preparation(

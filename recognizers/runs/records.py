@@ -142,6 +142,7 @@ class RunIdentity(Record, frozen=True):
         pretrained_on: by group, the number of clips.
         device: ``"cpu"`` or ``"cuda"``.
         one_pretraining: whether the first seed's pretraining serves all seeds.
+        precision: of training.
         command: the command that continues the run; the figures do not depend on it.
     """
 
@@ -165,6 +166,7 @@ class RunIdentity(Record, frozen=True):
     fine_tuning: dict[str, Any] | None = None
     first_label: Count | None = None
     one_pretraining: bool = False
+    precision: str = "32-true"
     command: str | None = None
 
 

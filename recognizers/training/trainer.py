@@ -11,6 +11,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -103,6 +104,7 @@ class Training:
         settings: settings of the training.
         augment: the block ``augment`` of the model's config.
         device: where the model is.
+        precision: ``"32-true"``, or ``"bf16-mixed"`` to train under autocast.
 
     Attributes:
         rows: positions of the clips to train on. Class weights, the statistics of standardised
@@ -123,7 +125,9 @@ class Training:
         settings: TrainingSettings,
         augment: Mapping[str, Mapping[str, Any]],
         device: torch.device,
+        precision: str = "32-true",
     ) -> None:
+        self.mixed = precision == "bf16-mixed"
         self.model, self.settings, self.device = model, settings, device
         self.clips = clips
         self.tensors = _tensors(clips, device)
@@ -187,8 +191,9 @@ class Training:
         right = torch.zeros((), device=self.device)
         for rows in self.rows[self.order().to(self.home)].tensor_split(self.batches):
             batch = self._augmented(rows)
-            output = self.model(**self._inputs(batch))
-            loss = self.model.loss(output, batch["label"], **self._targets(batch))
+            with self._autocast():
+                output = self.model(**self._inputs(batch))
+                loss = self.model.loss(output, batch["label"], **self._targets(batch))
             optimizer.zero_grad()
             loss.backward()
             if self.settings.gradient_clip is not None:
@@ -197,6 +202,9 @@ class Training:
             total += loss.detach() * len(rows)
             right += (output.logits.argmax(1) == batch["label"]).sum()
         return float(total) / self.clips_in_epoch, float(right) / self.clips_in_epoch
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.mixed else nullcontext()
 
     def order(self, generator: torch.Generator | None = None) -> Tensor:
         """Positions in ``rows``, on the CPU, in the order of an epoch.

@@ -198,6 +198,28 @@ def test_steps_are_those_of_torch_by_hand(clips: ClipArrays) -> None:
     torch.testing.assert_close(model.linear.bias.detach(), bias, atol=1e-5, rtol=1e-4)
 
 
+def test_training_in_bf16_differs_by_its_rounding(clips: ClipArrays) -> None:
+    rows = list(range(30))
+    settings = TrainingSettings(epochs=3, batch_size=10, optimizer={"name": "SGD", "lr": 0.05})
+    weights, predicted = [], []
+    for precision in ("32-true", "bf16-mixed"):
+        torch.manual_seed(0)
+        model = Probe()
+        training = Training(model, clips, rows, settings, {}, CPU, precision)
+        training.run(lambda epoch: None)
+        assert model.linear.weight.dtype == torch.float32
+        weights.append(model.linear.weight.detach().clone())
+        predicted.append(training.predict(rows))
+        with torch.no_grad():
+            alone = model(flow_strain=torch.from_numpy(clips.inputs["flow_strain"][rows])).logits
+        np.testing.assert_allclose(training.predict(rows), alone.double().softmax(1), atol=1e-6)
+    torch.manual_seed(0)
+    change = weights[0] - Probe().linear.weight
+    difference = (weights[1] - weights[0]).norm()
+    assert 0 < difference < 0.05 * change.norm()  # bf16 has 8 binary digits
+    np.testing.assert_allclose(*predicted, atol=0.05)
+
+
 def test_prediction_is_the_models_own_and_changes_nothing(clips: ClipArrays) -> None:
     class Wavering(Probe):
         def __init__(self) -> None:
