@@ -218,6 +218,13 @@ def generate(
             "Without a real store, the clips follow the phantom's AU curves."
         ),
     ] = None,
+    tested: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Store of further people whom recognizers will be tested on, as in `recognizers "
+            "cross`: clips record that the generator never saw them, unless it did. Repeatable."
+        ),
+    ] = None,
     out: Out = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
     estimate: EstimateOption = False,
@@ -248,6 +255,7 @@ def generate(
         generator=generator,
         checkpoint=checkpoint,
         faces=faces,
+        tested=tested or [],
         out=out,
         dry_run=dry_run,
         estimate=estimate,

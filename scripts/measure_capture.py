@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from measuring.arms import NONE
 from measuring.documents import command, document, machine, paragraph, table
-from measuring.gains import NONE
 from measuring.options import add_options
 from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
 from measuring.small_forms import GROUPS, Form
@@ -151,10 +151,10 @@ def main() -> None:
         real, made = make_stores(options)
         runs = {}
         for name, synthetic in {NONE: None, **made}.items():
-            changes = [] if synthetic is None else pretraining(form, real, synthetic)
+            changes = [] if synthetic is None else pretraining(form)
             request = form.request(
                 real,
-                synthetic,
+                [] if synthetic is None else [synthetic],
                 seeds=options.seeds,
                 seed=options.seed,
                 overrides=[*changes, *options.overrides],
@@ -187,7 +187,7 @@ def text(lines: list[list[str]], card: DataUsed, device: str, options: argparse.
                 f"STSTNet's small form on {card.clips} phantom clips of {card.subjects} "
                 f"people, {options.image_size} x {options.image_size} pixels, {GROUPS} groups of "
                 f"people, {options.seeds} seeds, strict, on {machine(device)}; pretrained on "
-                f"{options.per_class} clips of each class, about {CLIPS_SEEN} times as many clips "
+                f"{options.per_class} clips of each class, {CLIPS_SEEN} times as many clips "
                 f"as fine-tuning sees, at {1 / LR_FACTOR:g} times its learning rate; both were "
                 "chosen on these same clips, which favours the gains of all rows. The rendered "
                 "sets follow the same AU curves as the warp's, on other shots of the same faces: "

@@ -88,10 +88,10 @@ def run_pair(
     """A system's run without and its run with synthetic clips."""
     mix = [stores.macro] if form.system == "nmer" else []
     runs = []
-    for name, synthetic in (("fresh", None), ("pretrained", stores.synthetic)):
+    for name, synthetic in (("fresh", []), ("pretrained", [stores.synthetic])):
         logger.info("%s, %s", form.system, name)
-        pretrained = synthetic is not None and not form.fits_directly
-        changes = pretraining(form, stores.real, stores.synthetic) if pretrained else []
+        pretrained = bool(synthetic) and not form.fits_directly
+        changes = pretraining(form) if pretrained else []
         request = form.request(
             stores.real, synthetic, mix=mix, seeds=seeds, overrides=[*changes, *overrides]
         )
@@ -140,18 +140,13 @@ def introduction(found: dict[Form, list[Run]], stores: Stores, seeds: int) -> st
     real, synthetic = ClipStore.open(stores.real), ClipStore.open(stores.synthetic)
     people = len({clip.subject_id for clip in real.clips})
     device = next(iter(found.values()))[0].results.device
-    more = (
-        ""
-        if any(form.full for form in found)
-        else f", which sees about {CLIPS_SEEN} times as many clips"
-    )
     return (
         f"{len(real.clips)} clips of {people} phantom people in {len(classes(PHANTOM, 'five'))} "
         f"classes, {real.image_size} pixels; {len(synthetic.clips)} synthetic clips, each class "
         "equally often, from the generator that comes with the package and never saw these people. "
         f"The systems are {describe(list(found))}. Fine-tuning has {LR_FACTOR:g} of the learning "
-        f"rates of pretraining{more}; both were chosen for STSTNet on these clips. {seeds} "
-        f"seed{'s' if seeds > 1 else ''}, on {machine(device)}."
+        f"rates of pretraining, which sees {CLIPS_SEEN} times as many clips; both were chosen for "
+        f"STSTNet on these clips. {seeds} seed{'s' if seeds > 1 else ''}, on {machine(device)}."
     )
 
 

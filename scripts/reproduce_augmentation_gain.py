@@ -1,45 +1,47 @@
-"""Does pretraining on synthetic clips help? The central claim of paper 004 (Tables 5 and 6).
+"""Does pretraining on synthetic clips help? The central claim of paper 004 (Tables 3 to 6).
 
     python scripts/reproduce_augmentation_gain.py --table casme2=CASME2-coding-20140508.xlsx \
         --table samm=SAMM_Micro_FACS_Codes_v2.xlsx --out docs/augmentation_gain.md
-    python scripts/reproduce_augmentation_gain.py --full --store casme2=stores/casme2   # on a GPU
+    python scripts/reproduce_augmentation_gain.py --split cross --classes three ...  # Table 4
+    python scripts/reproduce_augmentation_gain.py --full --store casme2=stores/casme2  # on a GPU
 
-tests recognizers under the strict protocol three times: trained on real clips alone, pretrained on
-clips of the AU warp, which needs no training, and pretrained on clips of AU-ICGAN. ``--table``
-renders a database from its annotation table (its people, counts, AUs and durations); ``--store``
-takes a store that is there. The gain is the difference in UF1 to real clips alone on the same
-people, with a bootstrap interval over people. A stopped script continues where it was.
+tests recognizers under the strict protocol: trained on real clips alone, for their own epochs and
+for as many steps as all other arms take; pretrained on clips of the AU warp, which needs no
+training, on clips of AU-ICGAN, and on both. ``--table`` renders a database from its annotations
+(people, counts, AUs and durations); ``--store`` takes a store that is there. Gains are
+differences in UF1 to real clips alone for as many steps, on the same people, with a bootstrap
+interval over people. A stopped script continues where it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 
 from drawing.gains import draw_gains
+from measuring.arms import ARMS, NONE, PRETRAINED, STEPS, Clips, budget
 from measuring.baseline import most_frequent
 from measuring.documents import command, document, machine, paragraph, table
 from measuring.gains import (
-    ARMS,
     DATABASES,
-    GENERATORS,
     HEAD,
-    LONGER,
-    NONE,
     WANTED,
     WORDS,
     Cell,
     figures,
     rows,
     verdict,
+    words_of,
 )
 from measuring.options import add_options
-from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
-from measuring.small_forms import Form, describe
+from measuring.pretraining import CLIPS_SEEN, LR_FACTOR
+from measuring.small_forms import GROUPS, Form, describe_sizes
 from measuring.synthetic import synthetic_store
 from reproduction.command import errors_shown
+from reproduction.tables import Setting
 
 from mersynth import __version__, logs
 from mersynth.features.kinds import has
@@ -48,7 +50,7 @@ from mersynth.gan.checkpoint import SHIPPED, load_card
 from mersynth.phantom.tree import write_tree
 from mersynth.prepare.command import prepare
 from mersynth.store.clip_store import ClipStore
-from recognizers.evaluation.comparison import compare
+from recognizers.data.gather import inputs_kept
 from recognizers.experiment.evaluate import evaluate
 from recognizers.report import Run
 
@@ -58,6 +60,11 @@ SYSTEMS = (
     "stcnn", "capsulenet", "mer_gcn", "au_gacn", "dual_branch", "mmnet", "nmer", "frl_dgt",
     "ststnet",
 )  # fmt: skip
+SPLITS = {
+    "loso": f"leaving out {GROUPS} groups of people in turn",
+    "lovo": "leaving out one clip at a time",
+    "cross": "training on one database and testing on the other",
+}
 
 
 def named(text: str) -> tuple[str, Path]:
@@ -86,49 +93,75 @@ def real_stores(options: argparse.Namespace) -> dict[str, Path]:
     return stores
 
 
-def patches(form: Form, real: Path) -> list[str]:
+def settings(names: Sequence[str], options: argparse.Namespace) -> list[Setting]:
+    """The databases to test, or for ``cross`` each with each as the tested one."""
+    how = {"split": options.split, "classes": options.classes}
+    if options.split != "cross":
+        return [Setting(database=name, **how) for name in names]
+    if len(names) < 2 or options.classes == "five":
+        raise argparse.ArgumentTypeError(
+            "--split cross needs two databases and classes that they share: --classes three"
+        )
+    return [Setting(database=a, test=b, **how) for a, b in permutations(names, 2)]
+
+
+def patches(form: Form, stores: Sequence[Path]) -> list[str]:
     """Overrides that FRL-DGT needs for stores without landmarks: M5 of its Table 2."""
-    needed = form.system == "frl_dgt"
-    known = not needed or any(has(item, "landmarks") for item in ClipStore.open(real))
-    return [] if known else ["model.options.regions=patches"]
+    lacking = [
+        store
+        for store in (stores if form.system == "frl_dgt" else ())
+        if not any(has(item, "landmarks") for item in ClipStore.open(store))
+    ]
+    return ["model.options.regions=patches"] if lacking else []
 
 
-def fill(form: Form, name: str, real: Path, options: argparse.Namespace) -> Cell:
-    """Run a system on a database with each generator, or continue the runs."""
+def synthetic(
+    clips: Clips, setting: Setting, stores: Mapping[str, Path], options: argparse.Namespace
+) -> Path:
+    """The store of an arm's clips for a setting, made if missing."""
+    real = stores[setting.database]
+    parts = [setting.name if setting.test else real.name, clips.name, str(options.per_class)]
+    if setting.test is None and options.classes != "five":
+        parts.append(options.classes)
+    return synthetic_store(
+        real,
+        options.work / "stores" / "_".join(parts),
+        options.per_class,
+        classes=options.classes,
+        tested=[stores[setting.test]] if setting.test else [],
+        generator=clips.generator,
+        checkpoint=options.checkpoint,
+        seed=options.seed,
+        overrides=[*clips.overrides, *options.generate],
+    )
+
+
+def fill(
+    form: Form, setting: Setting, stores: Mapping[str, Path], options: argparse.Namespace
+) -> Cell:
+    """Run every arm of a system, or continue the runs."""
     runs = {}
-    longer = [LONGER] if form.system in options.longer else []
-    for generator in (NONE, *longer, *options.generator):
-        logger.info("%s on %s: %s", form.system, name, ARMS[generator])
-        overrides = patches(form, real)
-        synthetic = None
-        if generator == LONGER:
-            assert form.epochs is not None  # main() has checked it
-            overrides.append(f"model.training.epochs={(1 + CLIPS_SEEN) * form.epochs}")
-        elif generator != NONE:
-            name_of_store = f"{real.name}_{generator}_{options.per_class}"
-            synthetic = synthetic_store(
-                real,
-                options.work / "stores" / name_of_store,
-                options.per_class,
-                generator=generator,
-                checkpoint=options.checkpoint,
-                seed=options.seed,
-                overrides=options.generate,
-            )
-            overrides += pretraining(form, real, synthetic)
+    for name in (NONE, STEPS, *options.arm):
+        arm = ARMS[name]
+        logger.info("%s on %s: %s", form.system, words_of(setting), arm.words)
         request = form.request(
-            real,
-            synthetic,
+            stores[setting.database],
+            [synthetic(clips, setting, stores, options) for clips in arm.pretrained_on],
+            split=setting.split,
+            test=[stores[setting.test]] if setting.test else [],
+            classes=setting.classes,
             seeds=options.seeds,
             seed=options.seed,
-            overrides=[*overrides, *options.overrides],
+            overrides=[
+                *patches(form, [stores[each] for each in setting.databases]),
+                *budget(name, form),
+                *arm.overrides,
+                *options.overrides,
+            ],
         )
-        folder = options.work / "runs" / f"{name}_{form.config}_{generator}"
-        runs[generator] = Run.open(evaluate(request, folder))
-    strict = {generator: run.predictions["strict"] for generator, run in runs.items()}
-    gains = {arm: compare(strict[arm], strict[NONE]) for arm in runs if arm != NONE}
-    over = {g: compare(strict[g], strict[LONGER]) for g in options.generator if longer}
-    return Cell(form.system, name, runs, gains, over)
+        folder = options.work / "runs" / f"{setting.name}_{form.config}_{name}"
+        runs[name] = Run.open(evaluate(request, folder))
+    return Cell.of(form.system, setting, runs)
 
 
 def number_of_clips(run: Run) -> int:
@@ -136,55 +169,60 @@ def number_of_clips(run: Run) -> int:
     return len(run.predictions["strict"].true_labels())
 
 
-def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> str:
-    """The document."""
-    results = [cell.runs[NONE].results for cell in cells]
-    sizes, nothing = [], []
-    for name in dict.fromkeys(cell.database for cell in cells):
-        runs = [cell.runs[NONE] for cell in cells if cell.database == name]
+def introduction(cells: Sequence[Cell], options: argparse.Namespace) -> str:
+    """What was run on what."""
+    sizes = []
+    for name in dict.fromkeys(words_of(cell.setting) for cell in cells):
+        runs = [cell.runs[NONE] for cell in cells if words_of(cell.setting) == name]
         runs.sort(key=number_of_clips)
         counts = " or ".join(str(count) for count in dict.fromkeys(map(number_of_clips, runs)))
-        most = runs[-1].predictions["strict"]
-        sizes.append(f"{DATABASES[name]}: {counts} clips of {most.num_subjects} people")
-        nothing.append(f"{DATABASES[name]}: {most_frequent(most)}")
+        people = runs[-1].predictions["strict"].num_subjects
+        sizes.append(f"{name}: {counts} tested clips of {people} people")
     origin = "rendered from their annotation tables" if options.table else "of stores"
     forms = list(dict.fromkeys(Form(cell.system, options.full) for cell in cells))
-    steps = "" if options.full else f", which sees roughly {CLIPS_SEEN} times as many clips"
-    longer = (
-        f" {ARMS[LONGER].capitalize()}: real clips alone for {1 + CLIPS_SEEN} times as many "
-        "epochs, about the steps of pretraining and fine-tuning together."
+    split = SPLITS[options.split]
+    if options.full and options.split == "loso":
+        split = "leaving out one person at a time"
+    device = cells[0].runs[NONE].results.device
+    return (
+        f"{'; '.join(sizes)}, {origin}, in {options.classes} classes, {split}; a clip that lacks "
+        f"what a system reads is left out. {options.per_class} synthetic clips of each class, none "
+        "of which shows a tested person or follows such a person's AU curve. The systems are "
+        f"{describe_sizes(forms)}. Pretraining sees {CLIPS_SEEN} clips for each that fine-tuning "
+        f"sees, and fine-tuning has {LR_FACTOR:g} of its learning rates; both were chosen for "
+        "STSTNet on the phantom's own store. All arms but the first see the same number of clips, "
+        "in equally many steps; clips seen: mean over folds and seeds, as recorded. "
+        f"{options.seeds} seeds, on {machine(device)}. Figures are strict: means over seeds, ± "
+        "their standard deviation. The gain is the difference in UF1 to real clips alone for as "
+        "many steps, on the same people, its interval a bootstrap over people; s: seconds of all "
+        "folds and pretrainings, which other work on the machine lengthens. Where stores have no "
+        "landmarks for its regions, FRL-DGT uses 3 x 3 patches."
     )
+
+
+def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> str:
+    """The document."""
+    tested = {words_of(cell.setting): cell.runs[NONE].predictions["strict"] for cell in cells}
+    nothing = "; ".join(f"{name}: {most_frequent(found)}" for name, found in tested.items())
     return document(
         [
             "# What pretraining on synthetic clips gives",
             "Made by",
             command(),
-            paragraph(
-                f"{'; '.join(sizes)}, {origin}, in five classes; a clip that lacks what a system "
-                f"reads is left out. {options.per_class} synthetic clips of each class, none of "
-                "which shows a tested person or follows such a person's AU curve. The systems are "
-                f"{describe(forms)}. Fine-tuning has {LR_FACTOR:g} of the learning rates of "
-                f"pretraining{steps}; both were chosen for STSTNet on the phantom's own store. "
-                f"{options.seeds} seeds, on {machine(results[0].device)}. "
-                "Figures are strict: means over seeds, ± their standard deviation. The gain is "
-                "the difference in UF1 to real clips alone on the same people, its interval a "
-                "bootstrap over people; s: seconds of all folds and pretrainings, which other work "
-                "on the machine lengthens. Where stores have no landmarks for its regions, FRL-DGT "
-                f"uses 3 x 3 patches.{longer if options.longer else ''}"
-            ),
+            paragraph(introduction(cells, options)),
             f"Paper 004 reports a mean gain of {WANTED:+.3f} in F1 for AU-ICGAN, over four "
             "recognizers and two databases. Here:",
-            verdict(cells, options.generator),
+            verdict(cells),
             paragraph(
                 "Above chance: the interval of UAR lies above 1 / number of classes, the UAR of "
                 "any answer that ignores the clip. A gain to above chance says that synthetic "
-                "clips taught what real ones alone did not in these epochs; a loss below chance "
-                "says little, since one blind answer replaces another. "
-                f"{'; '.join(nothing)}. Seeds are averaged, not resampled, and of so many "
-                "intervals one or two exclude zero by chance."
+                "clips taught what real ones alone did not in these steps; a loss below chance "
+                f"says little, since one blind answer replaces another. {nothing}. Seeds are "
+                "averaged, not resampled, and of so many intervals one or two exclude zero by "
+                "chance."
             ),
             f"![Gains with their intervals]({drawing})",
-            table(HEAD, rows(cells, options.generator), words=WORDS),
+            table(HEAD, rows(cells), words=WORDS),
         ]
     )
 
@@ -200,12 +238,12 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="Markdown file [in the folder --work]")
     parser.add_argument("--work", type=Path, default=Path("build/augmentation_gain"), help="folder")
+    parser.add_argument("--split", choices=tuple(SPLITS), default="loso")
+    parser.add_argument("--classes", choices=("five", "three"), default="five")
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="repeatable [all]")
-    parser.add_argument("--generator", action="append", choices=sorted(GENERATORS), help="[both]")
     parser.add_argument(
-        "--longer", action="append", default=[], choices=SYSTEMS,
-        help="train this system also on real clips alone for about as many steps; repeatable",
-    )  # fmt: skip
+        "--arm", action="append", choices=PRETRAINED, help="besides real clips alone [all]"
+    )
     parser.add_argument("--checkpoint", type=Path, default=SHIPPED, help="AU-ICGAN's [the shipped]")
     parser.add_argument(
         "--generate", action="append", default=[], metavar="KEY=VALUE", help="of configs/generate"
@@ -213,34 +251,32 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="the papers' sizes, for a GPU")
     add_options(parser, per_class=300, seeds=3)
     options = parser.parse_args()
-    options.generator = options.generator or sorted(GENERATORS, reverse=True)
-    if absent := set(options.longer) - set(options.system or SYSTEMS):
-        parser.error(f"--longer {', '.join(sorted(absent))}: not among the systems asked for")
-    if options.longer and any(o.startswith("model.training.epochs=") for o in options.overrides):
-        parser.error("--longer sets model.training.epochs itself: leave one of them out")
-    if untimed := [s for s in options.longer if Form(s, options.full).epochs is None]:
-        parser.error(f"--longer needs the epochs of a small form, which {untimed[0]} has not here")
+    options.arm = [name for name in PRETRAINED if name in (options.arm or PRETRAINED)]
+    if any(each.split("=")[0].endswith("epochs") for each in options.overrides):
+        parser.error("the arms set the epochs, so that all see as many clips: leave them out")
     logs.set_up()
     with errors_shown(parser):
         stores = real_stores(options)
-        cells = [
-            fill(Form(system, options.full), name, store, options)
-            for system in options.system or SYSTEMS
-            for name, store in stores.items()
-        ]
+        cells = []
+        for system in options.system or SYSTEMS:
+            for setting in settings(list(stores), options):
+                with inputs_kept():
+                    cells.append(fill(Form(system, options.full), setting, stores, options))
     out = options.out or options.work / "augmentation_gain.md"
     image = out.parent / "images" / f"{out.stem}.png"
-    draw_gains(cells, options.generator, image)
+    draw_gains(cells, options.arm, image)
     out.write_text(text(cells, f"images/{image.name}", options), encoding="utf-8")
     measured = {
         "mersynth": __version__,
+        "split": options.split,
+        "classes": options.classes,
         "seeds": list(range(options.seed, options.seed + options.seeds)),
         "overrides": list(options.overrides),
         "generate": list(options.generate),
         "full": options.full,
         "per_class": options.per_class,
         "generator": load_card(options.checkpoint).sha256,
-        **figures(cells, options.generator),
+        **figures(cells),
     }
     write_json_atomically(out.with_suffix(".json"), measured)
     logger.info("stored in %s", out)

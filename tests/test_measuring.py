@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,9 +46,9 @@ def test_every_system_has_a_form_of_both_sizes() -> None:
 def test_synthetic_clips_come_first_or_beside() -> None:
     forms = script("measuring.small_forms")
     real, synthetic, macro = Path("real"), Path("synthetic"), Path("macro")
-    trained = forms.Form("nmer").request(real, synthetic, mix=[macro])
+    trained = forms.Form("nmer").request(real, [synthetic], mix=[macro])
     assert (list(trained.pretrain), list(trained.mix)) == ([synthetic], [macro])
-    fitted = forms.Form("lbp_top_svm").request(real, synthetic)
+    fitted = forms.Form("lbp_top_svm").request(real, [synthetic])
     assert (list(fitted.pretrain), list(fitted.mix)) == ([], [synthetic])
 
 
@@ -75,33 +76,67 @@ def test_a_gain_is_the_difference_to_real_clips_alone(
     real = write_tiny_store(tmp_path / "samm", tiny_clips(subjects=4)).path
     ran = run_script(
         "reproduce_augmentation_gain", "--system", "ststnet",
-        "--store", f"samm={real}", "--generator", "warp", "--per-class", "3",
+        "--store", f"samm={real}", "--arm", "warp", "--per-class", "3",
         "--seeds", "2", "--work", tmp_path / "work", "--out", tmp_path / "out" / "gain.md",
-        "--longer", "ststnet", "pretraining.epochs=2", "device=cpu", "executor.workers=1",
+        "--generate", "num_frames=4", "device=cpu", "executor.workers=1",
     )  # fmt: skip
-    assert ran.code == 0
+    assert ran.code == 0, ran.stderr
     told = json.loads((tmp_path / "out" / "gain.json").read_text())
     (cell,) = told["cells"]
     means = {name: scores["strict"]["mean"]["uf1"] for name, scores in cell["scores"].items()}
     gain = cell["gains"]["warp"]["difference"]
-    assert gain["estimate"] == pytest.approx(means["warp"] - means["none"], abs=1e-9)
+    assert gain["estimate"] == pytest.approx(means["warp"] - means["steps"], abs=1e-9)
     assert told["summary"]["warp"]["all"]["mean"] == pytest.approx(gain["estimate"])
     assert told["summary"]["warp"]["all"]["above"] == int(gain["low"] > 0)
-    longer = cell["gains_over_longer"]["warp"]["difference"]["estimate"]
-    assert longer == pytest.approx(means["warp"] - means["longer"], abs=1e-9)
-    runs = tmp_path / "work" / "runs"
-    cards = [runs / f"samm_ststnet_tiny_{arm}" / "run.json" for arm in ("none", "longer")]
-    short, long = (json.loads(card.read_text())["training"]["epochs"] for card in cards)
-    assert long == 3 * short
+    few = cell["gains"]["none"]["difference"]["estimate"]
+    assert few == pytest.approx(means["none"] - means["steps"], abs=1e-9)
+    # Four people of five clips in four groups: 15 clips a fold, 4 epochs, and twice as many before.
+    assert cell["clips_seen"] == {"none": 4 * 15, "steps": 12 * 15, "warp": 12 * 15}
     text = (tmp_path / "out" / "gain.md").read_text()
-    assert "| the same, for about as many steps |" in text
+    assert "| real clips alone, as many steps |" in text
     assert f"mean gain in UF1 {gain['estimate']:+.3f}" in text
     assert re.search(r"\| `ststnet` \| SAMM \| real clips alone \| 0\.\d+ ± 0\.\d+ \|", text)
     assert (tmp_path / "out" / "images" / "gain.png").stat().st_size > 5000
 
 
-def cell_of(uar_low: dict[str, float], gain: float, over_longer: float | None = None) -> Any:
+@pytest.mark.slow
+def test_gains_from_one_database_to_another_with_mixed_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(script("measuring.small_forms").EPOCHS, "ststnet", 2)
+    arms = script("measuring.arms")
+    mixed = (arms.WARP, arms.Clips("weak", "warp", ("strength=0.5",)))
+    monkeypatch.setitem(arms.ARMS, "both", arms.Arm("mixed", mixed))
+    names = {"anger": "disgust", "contempt": "repression", "other": "others"}
+    other = [
+        replace(clip, source="casme2", emotion=names.get(clip.emotion, clip.emotion))
+        for clip in tiny_clips(subjects=3)
+    ]
+    for name, clips in (("samm", tiny_clips(subjects=4)), ("casme2", other)):
+        write_tiny_store(tmp_path / name, clips)
+    out = tmp_path / "gain.md"
+    ran = run_script(
+        "reproduce_augmentation_gain", "--system", "ststnet", "--split", "cross",
+        "--classes", "three", "--arm", "warp", "--arm", "both", "--per-class", "2",
+        "--store", f"samm={tmp_path / 'samm'}", "--store", f"casme2={tmp_path / 'casme2'}",
+        "--seeds", "1", "--work", tmp_path / "work", "--out", out,
+        "--generate", "num_frames=4", "device=cpu", "executor.workers=1",
+    )  # fmt: skip
+    assert ran.code == 0, ran.stderr
+    cells = json.loads(out.with_suffix(".json").read_text())["cells"]
+    assert [cell["databases"] for cell in cells] == [["samm", "casme2"], ["casme2", "samm"]]
+    for cell, learned in zip(cells, (16, 12), strict=True):  # four clips of a person have a class
+        steps = {arm: 6 * learned for arm in ("steps", "warp", "both")}
+        assert cell["clips_seen"] == {"none": 2 * learned, **steps}
+    told = tmp_path / "work" / "runs" / "samm_casme2_three_cross_ststnet_tiny_both" / "results.json"
+    (before,) = json.loads(told.read_text())["pretraining"]
+    assert (len(before["stores"]), before["clips"]) == (2, 12)
+    assert "SAMM to CASME II: 12 tested clips of 3 people" in out.read_text()
+
+
+def cell_of(uar_low: dict[str, float], gain: float, over_warp: float | None = None) -> Any:
     """A cell of three classes whose runs have UAR from ``uar_low``, and gains of AU-ICGAN."""
+    gains = script("measuring.gains")
 
     def run(low: float) -> SimpleNamespace:
         def interval(selection: str, statistic: str) -> SimpleNamespace:
@@ -116,31 +151,46 @@ def cell_of(uar_low: dict[str, float], gain: float, over_longer: float | None = 
         ends = {"low": estimate - 0.05, "high": estimate + 0.05}
         return SimpleNamespace(difference=SimpleNamespace(estimate=estimate, **ends))
 
-    return script("measuring.gains").Cell(
+    return gains.Cell(
         "ststnet",
-        "samm",
-        {arm: run(low) for arm, low in uar_low.items()},
-        {"icgan": compared(gain)},
-        {} if over_longer is None else {"icgan": compared(over_longer)},
+        gains.Setting(database="samm"),
+        {arm: run(low) for arm, low in {"none": 0.0, **uar_low}.items()},
+        {"none": compared(-0.1), "icgan": compared(gain)},
+        {} if over_warp is None else {"icgan": compared(over_warp)},
     )
 
 
-def test_a_verdict_separates_gains_from_chance_and_from_more_steps() -> None:
+def test_a_verdict_separates_gains_from_chance_and_from_the_warp() -> None:
     gains = script("measuring.gains")
     cells = [
-        cell_of({"none": 0.34, "icgan": 0.5}, 0.2, over_longer=0.04),
-        cell_of({"none": 1 / 3 + 1e-9, "icgan": 0.4}, 0.1),  # a constant answer, rounded
-        cell_of({"none": 0.30, "icgan": 0.3}, -0.06),
+        cell_of({"steps": 0.34, "icgan": 0.5}, 0.2, over_warp=0.04),
+        cell_of({"steps": 1 / 3 + 1e-9, "icgan": 0.4}, 0.1),  # a constant answer, rounded
+        cell_of({"steps": 0.30, "icgan": 0.3}, -0.06),
     ]
-    assert [cell.above_chance("none") for cell in cells] == [True, False, False]
-    assert gains.verdict(cells, ["icgan"]).splitlines() == [
+    assert [cell.above_chance("steps") for cell in cells] == [True, False, False]
+    assert gains.verdict(cells).splitlines() == [
         "- AU-ICGAN: mean gain in UF1 +0.080; the interval lies above zero in 2 and below zero in "
         "1 of 3 pairs of system and database. Where real clips alone give more than chance: mean "
         "gain in UF1 +0.200; the interval lies above zero in 1 and below zero in 0 of 1 pairs. "
-        "Against real clips alone for about as many steps: mean gain in UF1 +0.040; the interval "
-        "lies above zero in 0 and below zero in 0 of 1 pairs. Above chance: 2 of 3 pairs.",
-        "- Real clips alone: above chance in 1 of 3 pairs.",
+        "Against the AU warp: mean gain in UF1 +0.040; the interval lies above zero in 0 and below "
+        "zero in 0 of 1 pairs. Above chance: 2 of 3 pairs.",
+        "- Real clips alone for their own epochs instead of as many steps: mean gain in UF1 "
+        "-0.100; the interval lies above zero in 0 and below zero in 3 of 3 pairs. Above chance: 0 "
+        "of 3 pairs, with as many steps above chance: 1 of 3 pairs.",
     ]
+
+
+def test_speeds_stand_beside_earlier_ones(tmp_path: Path) -> None:
+    figures = tmp_path / "speed.json"
+    one = ("measure_training_speed", "--system", "stcnn", "--epochs", "1")
+    assert run_script(*one, "--out", figures).code == 0
+    earlier = json.loads(figures.read_text())
+    assert earlier["stcnn"]["clips_a_second"] > 1
+    ran = run_script(*one, "--against", figures)
+    (line,) = (line for line in ran.stdout.splitlines() if "`stcnn`" in line)
+    found = [float(cell) for cell in line.split("|")[4:7]]
+    assert found[1] == pytest.approx(earlier["stcnn"]["clips_a_second"], abs=0.5)
+    assert found[2] == pytest.approx(found[0] / found[1], rel=0.05)
 
 
 def test_synthetic_clips_that_were_made_otherwise_are_refused(tmp_path: Path) -> None:
@@ -174,15 +224,34 @@ def test_gain_needs_clips() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--full"], "needs the epochs of a small form, which ststnet has not here"),
-        (["--system", "mmnet"], "--longer ststnet: not among the systems asked for"),
-        (["model.training.epochs=2"], "--longer sets model.training.epochs itself"),
+        (["model.training.epochs=2"], "the arms set the epochs, so that all see as many clips"),
+        (["pretraining.epochs=2"], "the arms set the epochs, so that all see as many clips"),
+        (["--split", "cross", "--classes", "three"], "--split cross needs two databases"),
+        (["--split", "cross"], "classes that they share: --classes three"),
     ],
 )
-def test_training_longer_is_refused_where_it_cannot_be(arguments: list[str], said: str) -> None:
-    refused = run_script("reproduce_augmentation_gain", "--longer", "ststnet", *arguments)
+def test_tables_of_gains_that_would_not_be_fair(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    real = write_tiny_store(tmp_path / "samm", tiny_clips(subjects=2)).path
+    refused = run_script("reproduce_augmentation_gain", "--store", f"samm={real}", *arguments)
     assert refused.code == 2
     assert said in refused.stderr
+
+
+def test_every_arm_sees_as_many_clips() -> None:
+    arms, forms = script("measuring.arms"), script("measuring.small_forms")
+    for form in (forms.Form("ststnet"), forms.Form("mmnet"), forms.Form("mmnet", full=True)):
+        whole = load("evaluate", [f"model={form.config}"]).model.training.epochs
+        own = form.epochs or whole
+        for name, arm in arms.ARMS.items():
+            asked = [f"model={form.config}", f"model.training.epochs={own}"]
+            settings = load("evaluate", [*asked, *arms.budget(name, form), *arm.overrides])
+            before = settings.pretraining.epochs if arm.pretrained_on else 0
+            seen = before + settings.model.training.epochs
+            assert seen == (own if name == arms.NONE else 3 * own)
+            if arm.pretrained_on:
+                assert settings.pretraining.epoch_clips == "fold"
 
 
 @pytest.mark.slow

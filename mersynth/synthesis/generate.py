@@ -71,6 +71,7 @@ def generate(
     generator: str = "icgan",
     checkpoint: Path | None = None,
     faces: Path | None = None,
+    tested: Sequence[Path] = (),
     out: Path | None = None,
     dry_run: bool = False,
     estimate: bool = False,
@@ -103,6 +104,8 @@ def generate(
         faces: another source of faces: a store, or a folder of photos and videos
             (:class:`mersynth.sources.folder.Folder`), which is prepared. AU curves still come from
             the real store, or from the phantom if none is named.
+        tested: further stores on whose people recognizers will be tested: clips record that their
+            generator never saw these people, unless it was trained on them.
         out: the new store; default ``./stores/<name of the store>_synthetic``.
         dry_run: only show the plan; nothing is written.
         estimate: only make a few batches, in a folder for temporary files, and show what the whole
@@ -149,10 +152,12 @@ def generate(
         clips = real_clips(real_folder)
         face_sources = face_clips(faces) if faces is not None else None
         read = [(real_folder, clips), *([(faces, face_sources)] if faces and face_sources else [])]
+        read += [(folder, real_clips(folder)) for folder in tested]
         spelling = reconcile_names(names, read, generators)
         clips, face_sources = spelling.clips(clips), face_sources and spelling.clips(face_sources)
         check_classes(clips, face_sources or (), classes)
         hidden = [each.unseen_subjects for each in generators]
+        others = {clip.subject_id for _, named in read for clip in spelling.clips(named)}
         plan = make_plan(clips, classes, per_class, seed, hidden, face_sources)
         show_plan(summarise(plan, _count(clips, classes)))
         if dry_run:
@@ -167,7 +172,7 @@ def generate(
         framing = face_store.framing or wanted
         for each in generators:
             each.load(face_store.image_size, choose_device(config.device), framing)
-        work = plan_work(real, face_store, plan, generators, config, seed)
+        work = plan_work(real, face_store, plan, generators, config, seed, others)
         heads = HeadMotions(real, face_store, framing=framing) if config.head_motion else None
         header = make_header(real, face_store, generators, config, classes, per_class, seed)
         header |= {"names": names} if names is not None else {}
@@ -219,7 +224,7 @@ def _pictures(
 
 _SAME_FOR_PARTS = (
     *("per_class", "source", "store", "classes", "generator", "checkpoint", "faces", "out"),
-    *("names", "seed", "overrides"),
+    *("tested", "names", "seed", "overrides"),
 )
 
 

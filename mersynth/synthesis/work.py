@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -95,12 +95,23 @@ def plan_work(
     generators: Sequence[ClipGenerator],
     config: DictConfig,
     seed: int,
+    others: Iterable[str] = (),
 ) -> WorkList:
-    """Clips and curves of a plan."""
+    """Clips and curves of a plan.
+
+    Args:
+        real: gives the curves.
+        face_store: gives the faces.
+        plan: which face follows which curve.
+        generators: by the plan's groups.
+        config: ``configs/generate.yaml``.
+        seed: of the curves.
+        others: ids of further people whom a clip's generator may never have seen.
+    """
     settings = ConditionSettings(**config.conditions)
     by_id = {clip.id: i for i, clip in enumerate(real.clips)}
     faces = {clip.id: i for i, clip in enumerate(face_store.clips)}
-    known = sorted({*real.subjects, *face_store.subjects})
+    known = sorted({*real.subjects, *face_store.subjects, *others})
     templates = dict.fromkeys(item.template.clip for item in plan)
     warn_assumed_apexes(real[by_id[name]] for name in templates if name is not None)
     saw = [set(each.training_subjects) for each in generators]

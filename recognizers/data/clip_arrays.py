@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from mersynth.clips import Clip
 from recognizers.data.inputs import ModelData
@@ -16,7 +18,9 @@ class ClipArrays:
     """Clips as numpy arrays, shared between processes; row ``i`` of every array is one clip.
 
     Attributes:
-        inputs: (N, ...) float32, by the name of the model's input.
+        inputs: (N, ...) by the name of the model's input: float32, or uint8 where all values are
+            bytes divided by 255, as those of frames in their stored size; :func:`as_float` reads
+            both.
         label: (N,) int64, index in ``classes``.
         au_set: (N, S, 2) float32, see :func:`mersynth.augment.au_sets`.
         domain: (N,) int64, 0 for a clip of the databases under test, 1 for one mixed in.
@@ -35,6 +39,11 @@ class ClipArrays:
     def labels(self) -> list[str]:
         """The class of each clip."""
         return [self.classes[i] for i in self.label]
+
+
+def as_float(values: Tensor) -> Tensor:
+    """Rows of an input as float32; bytes are divided by 255."""
+    return values.float() / 255 if values.dtype == torch.uint8 else values
 
 
 def join(
@@ -71,7 +80,8 @@ def join(
     domain = [len(part.clips) * [0] for part in parts] + [len(part.clips) * [1] for part in mixed]
     return ClipArrays(
         inputs={
-            name: _joined([part.inputs[name].numpy() for part in every]) for name in every[0].inputs
+            name: _joined([_compact(part.inputs[name]) for part in every])
+            for name in every[0].inputs
         },
         label=np.concatenate(
             [number[part.label.numpy()] for number, part in zip(numbers, every, strict=True)]
@@ -83,6 +93,19 @@ def join(
     )
 
 
-def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+def _compact(values: Tensor) -> Tensor:
+    """As bytes, a quarter of the memory, if nothing is lost; else the same values."""
+    compact = torch.empty(values.shape, dtype=torch.uint8)
+    for part, wanted in zip(compact, values, strict=True):
+        part.copy_((wanted * 255).round().clamp(0, 255))
+        if not torch.equal(as_float(part), wanted):
+            return values
+    return compact
+
+
+def _joined(tensors: Sequence[Tensor]) -> np.ndarray:
     """Concatenated; a single array is not copied, since inputs may be gigabytes."""
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    if len(tensors) == 1:
+        return tensors[0].numpy()
+    alike = len({tensor.dtype for tensor in tensors}) == 1
+    return torch.cat([tensor if alike else as_float(tensor) for tensor in tensors]).numpy()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +24,8 @@ from recognizers.data.inputs import ModelData, build_inputs
 from recognizers.models.base import InputSpec
 
 logger = logging.getLogger(__name__)
+
+_KEPT: ContextVar[dict[Hashable, ModelData] | None] = ContextVar("kept inputs", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ def read_parts(
         for path in several:
             if path in stores:
                 store = stores[path]
-                data = build_inputs(store, specs, scheme, device, features=features)
+                data = _inputs(store, specs, scheme, device, features)
                 shows = store.image_size, store.framing, versions[path]
                 part = Part(path, role, store.checksum, data, *shows)
             else:
@@ -111,6 +116,33 @@ def read_parts(
             people = len({clip.subject_id for clip in data.clips})
             logger.info("%s (%s): %d clips of %d people", path, role, len(data.clips), people)
     return parts
+
+
+@contextmanager
+def inputs_kept() -> Iterator[None]:
+    """Within it, the inputs made from a store are kept in memory for the runs to come."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+def _inputs(
+    store: ClipStore,
+    specs: Mapping[str, InputSpec],
+    scheme: str,
+    device: str | torch.device,
+    features: FeatureOptions,
+) -> ModelData:
+    kept = _KEPT.get()
+    if kept is None:
+        return build_inputs(store, specs, scheme, device, features=features)
+    own = json.dumps({name: dict(features[name]) for name in sorted(features)}, sort_keys=True)
+    key = (store.path.resolve(), store.checksum, tuple(sorted(specs.items())), scheme, own)
+    if key not in kept:
+        kept[key] = build_inputs(store, specs, scheme, device, features=features)
+    return kept[key]
 
 
 def reconcile_parts(

@@ -148,7 +148,7 @@ def estimate_run(
         folds = [found for _, found in executor.run(rehearse_folds, calls)]
         started = max(0.0, min(found.begun for found in folds) - asked)
         every = [(plan, seed) for plans, seed in share for plan in plans]
-        groups = sorted({(p.pretraining, s) for p, s in every if p.pretraining is not None})
+        groups = run.pretrainings(every)
         before = _pretrainings(run, groups, executor, work)
         sizes = [sum(len(plan.learned) for plan in plans) for plans, _ in share]
         larger = np.mean(sizes) / np.mean([sizes[i] for i in places])

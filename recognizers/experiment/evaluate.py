@@ -27,7 +27,6 @@ from recognizers.trained.card import RecognizerCard
 from recognizers.trained.fitting import card_of
 from recognizers.training.fold_work import FoldResult, pretrain, pretraining_seed, train_folds
 from recognizers.training.side_by_side import fits_side_by_side
-from recognizers.training.trainer import number_of_batches
 
 logger = logging.getLogger(__name__)
 
@@ -110,10 +109,10 @@ def _share(
     if shard is None:
         return every
     # No two shards train the same pretraining.
-    units: dict[tuple[int, int | None, int | None], list[tuple[FoldPlan, int]]] = {}
+    units: dict[tuple[Any, ...], list[tuple[FoldPlan, int]]] = {}
     for plan, seed in every:
-        alone = plan.index if plan.pretraining is None else None
-        units.setdefault((seed, plan.pretraining, alone), []).append((plan, seed))
+        key = run.pretraining_of(plan, seed) or (None, seed, plan.index)
+        units.setdefault(key, []).append((plan, seed))
     chosen = list(units.values())[shard.share(len(units), what="folds or pretrainings to share")]
     return [work for unit in chosen for work in unit]
 
@@ -132,11 +131,10 @@ def _train(run: Preparation, folder: RunFolder, share: Sequence[tuple[FoldPlan, 
         logger.info("%d of %d folds are in %s", total - len(missing), total, folder.path)
     with make_executor(_executor(run)) as executor:
         work = executor.share(run.work)
-        needed = {(p.pretraining, seed) for p, seed in missing if p.pretraining is not None}
-        weights = _pretrain(run, folder, sorted(needed), executor, work)
+        weights = _pretrain(run, folder, run.pretrainings(missing), executor, work)
         groups = _together(run, missing)
         calls = [
-            (work, plans, weights.get((plans[0].pretraining, seed)), seed, keep_weights)
+            (work, plans, weights.get(run.pretraining_of(plans[0], seed)), seed, keep_weights)
             for plans, seed in groups
         ]
         with progress("folds", total=len(missing), unit="folds") as advance:
@@ -154,6 +152,8 @@ def _together(
 ) -> list[tuple[list[FoldPlan], int]]:
     """The folds that are trained side by side, with their seed: alike, and no more than allowed."""
     at_once = run.options["folds_at_once"] or (_ON_A_GPU if run.work.device == "cuda" else 1)
+    if run.work.precision != "32-true":  # in which folds side by side are trained
+        at_once = 1
     model = outline(run.work.model, len(run.work.clips.classes), **run.work.options)
     groups: dict[tuple[Any, ...], list[FoldPlan]] = {}
     for plan, seed in missing:
@@ -162,7 +162,7 @@ def _together(
             key: tuple[Any, ...] = (seed, plan.index)
         else:
             learned = [plan.learned, *([plan.inner.learned] if plan.inner else [])]
-            batches = [number_of_batches(len(rows), settings.batch_size) for rows in learned]
+            batches = [settings.batches(len(rows)) for rows in learned]
             key = (seed, plan.pretraining, *batches, None)
         groups.setdefault(key, []).append(plan)
     return [
@@ -186,7 +186,7 @@ def _pretrain(
     needed: Sequence[tuple[int, int]],
     executor: Executor,
     work: Any,
-) -> dict[tuple[int | None, int], Any]:
+) -> dict[tuple[int, int] | None, Any]:
     """Shared weights by pretraining and seed; those in the folder are not trained again."""
     missing = [key for key in needed if not folder.has_pretrained(*key)]
     calls = [

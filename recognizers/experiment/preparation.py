@@ -7,14 +7,15 @@ import dataclasses
 import difflib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from mersynth import __version__, config
-from mersynth.devices import choose_device
+from mersynth.devices import PRECISIONS, choose_device, choose_precision
 from mersynth.store.names import Spelling
 from recognizers.data.clip_arrays import ClipArrays, join
 from recognizers.data.gather import Part, read_parts, reconcile_parts
@@ -63,6 +64,18 @@ class Preparation:
     groups: Sequence[PretrainingGroup]
     work: Work
 
+    def pretraining_of(self, plan: FoldPlan, seed: int) -> tuple[int, int] | None:
+        """Number and seed of the pretraining that a fold of a seed starts from, if there is one."""
+        if plan.pretraining is None:
+            return None
+        shared = self.options["pretraining"]["one_for_all_seeds"]
+        return plan.pretraining, self.request.seed if shared else seed
+
+    def pretrainings(self, share: Iterable[tuple[FoldPlan, int]]) -> list[tuple[int, int]]:
+        """Number and seed of the pretrainings that folds of seeds start from, each once."""
+        found = {self.pretraining_of(plan, seed) for plan, seed in share}
+        return sorted(each for each in found if each is not None)
+
     @property
     def identity(self) -> RunIdentity:
         """What the figures of a run depend on, except seeds."""
@@ -85,9 +98,11 @@ class Preparation:
             learned=tuple(len(plan.learned) for plan in self.plans),
             pretrained_on=tuple(len(group.clips) for group in self.groups),
             device=work.device,
+            precision=work.precision,
             names=request.names,
             fine_tuning=dataclasses.asdict(work.fine_tuning) if own_rates else None,
             first_label=request.first_label,
+            one_pretraining=bool(self.groups and self.options["pretraining"]["one_for_all_seeds"]),
         )
 
 
@@ -108,6 +123,7 @@ def load_settings(request: Request) -> DictConfig:
         )
     settings = config.load("evaluate", [f"model={request.model}", *request.overrides])
     config.check_choice(settings, "selection", ("fixed", "inner"))
+    config.check_choice(settings, "precision", PRECISIONS)
     at_once = settings.folds_at_once
     if at_once is not None and not (isinstance(at_once, int) and at_once >= 1):
         raise config.ConfigError(
@@ -148,6 +164,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     groups = plan_pretraining(folds, clips, pool, protocol, options["pretraining"]["keep"])
     share = options["inner_share"] if options["selection"] == "inner" else None
     plans = plan_folds(folds, clips, groups, protocol, share, request.seed)
+    sizes = [len(plan.learned) for plan in plans] or [len(clips.clips)]
     learned = [Fold(p.fold.name, p.learned, p.fold.test, p.fold.held_out) for p in plans]
     training = _training(settings, model)
     factor = options["fine_tuning"]["lr_factor"] if pool is not None else 1.0
@@ -158,10 +175,11 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         options=block["options"],
         augment=block.get("augment") or {},
         training=training,
-        pretraining=_training(_pretraining(settings), model),
+        pretraining=_training(_pretraining(settings, sizes), model),
         fine_tuning=training.at_rates_times(factor),
         protocol=protocol,
         device=device.type,
+        precision=choose_precision(options["precision"], device),
     )
     _try_settings(work, model)
     return Preparation(
@@ -224,11 +242,24 @@ def _training(settings: DictConfig, model: Recognizer) -> TrainingSettings:
     return TrainingSettings.from_config(plain, model.fits_directly)
 
 
-def _pretraining(settings: DictConfig) -> DictConfig:
-    """The config with pretraining's changes; settings that refer to the epochs follow them."""
+def _pretraining(settings: DictConfig, sizes: Sequence[int]) -> DictConfig:
+    """The config with pretraining's changes; settings that refer to the epochs follow them.
+
+    Args:
+        settings: the config ``evaluate``.
+        sizes: number of clips that each fold trains on.
+    """
     changed = copy.deepcopy(settings)
     if changed.pretraining.epochs is not None:
         changed.model.training.epochs = changed.pretraining.epochs
+    if (clips := changed.pretraining.epoch_clips) is not None:
+        clips = round(fmean(sizes)) if clips == "fold" else clips
+        if not isinstance(clips, int) or clips < 1:
+            raise config.ConfigError(
+                "pretraining.epoch_clips must be null, a whole number from 1 or fold, got "
+                f"{clips!r}"
+            )
+        OmegaConf.update(changed, "model.training.epoch_clips", clips, force_add=True)
     if changed.pretraining.lr is not None:
         changed.model.training.optimizer.lr = changed.pretraining.lr
     return changed

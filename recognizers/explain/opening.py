@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mersynth.devices import choose_device
 from mersynth.files import read_tensors
-from recognizers.data.clip_arrays import ClipArrays, join
+from recognizers.data.clip_arrays import ClipArrays, as_float, join
 from recognizers.data.gather import Part, read_parts, reconcile_parts
 from recognizers.explain.run_data import check_data
 from recognizers.folds.plan import plan_folds
@@ -288,7 +288,7 @@ class OpenedRun:
 
     def _inputs(self, rows: Sequence[int], statistics: Statistics) -> dict[str, Tensor]:
         inputs = {
-            name: torch.from_numpy(array[list(rows)]).to(self.device)
+            name: as_float(torch.from_numpy(array[list(rows)]).to(self.device))
             for name, array in self.clips.inputs.items()
         }
         return standardised(inputs, statistics)

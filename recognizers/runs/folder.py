@@ -80,6 +80,15 @@ class RunFolder:
                 "again"
             ) from error
 
+    def pretraining(self, group: int, seed: int) -> PretrainingRecord | None:
+        """The record of a pretraining that has ended; None if it has not.
+
+        Raises:
+            RunError: if it is damaged.
+        """
+        file = self._pretrained(group, seed).with_suffix(".json")
+        return read(file, PretrainingRecord) if file.exists() else None
+
     def keep_pretrained(self, group: int, seed: int, result: Learned) -> None:
         """Write a pretraining's weights and its record, in this order."""
         file = self._pretrained(group, seed)

@@ -55,6 +55,7 @@ class Epoch(Record, frozen=True):
         train_accuracy: accuracy on its augmented clips, measured during the epoch.
         learning_rate: of the first group of parameters.
         test_accuracy: accuracy on the test clips after it; None for a pretraining.
+        clips: number of clips that it learned from; None in runs made before it was recorded.
     """
 
     epoch: Ordinal
@@ -62,6 +63,7 @@ class Epoch(Record, frozen=True):
     train_accuracy: Share | None = None
     learning_rate: float | None = None
     test_accuracy: Share | None = None
+    clips: Count | None = None
 
 
 class FoldRecord(Record, frozen=True):
@@ -139,6 +141,8 @@ class RunIdentity(Record, frozen=True):
         learned: by fold, the number of clips to train on.
         pretrained_on: by group, the number of clips.
         device: ``"cpu"`` or ``"cuda"``.
+        one_pretraining: whether the first seed's pretraining serves all seeds.
+        precision: of training.
         command: the command that continues the run; the figures do not depend on it.
     """
 
@@ -161,6 +165,8 @@ class RunIdentity(Record, frozen=True):
     names: NameChoice | None = None
     fine_tuning: dict[str, Any] | None = None
     first_label: Count | None = None
+    one_pretraining: bool = False
+    precision: str = "32-true"
     command: str | None = None
 
 
@@ -299,7 +305,10 @@ class Results(Record, frozen=True):
         strict, oracle: scores of all databases together (``"Full"``) and of each.
         intervals: over people.
         device: ``"cpu"`` or ``"cuda"``.
-        seconds: duration of all folds.
+        seconds: duration of all folds and pretrainings, added up.
+        clips_seen: number of clips that a fold's strict weights have learned from, each as often as
+            it was seen, pretraining included: mean over folds and seeds. None in runs made before
+            it was recorded.
     """
 
     mersynth: str
@@ -324,6 +333,7 @@ class Results(Record, frozen=True):
     first_label: Count | None = None
     names: NameChoice | None = None
     alike: tuple[str, ...] = ()
+    clips_seen: Annotated[float, Meta(ge=0)] | None = None
 
     def __post_init__(self) -> None:
         if getattr(self, self.headline) is None:

@@ -22,6 +22,7 @@ from recognizers.runs.records import (
     FoldRecord,
     FoldSummary,
     Intervals,
+    PretrainingRecord,
     PretrainingSummary,
     Results,
     ScoredPool,
@@ -47,6 +48,8 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         for seed in seeds
         for plan in run.plans
     }
+    starts = run.pretrainings((plan, seed) for seed in seeds for plan in run.plans)
+    before = {start: folder.pretraining(*start) for start in starts}
     strict, oracle = (_predictions(run, records, name) for name in ("strict", "oracle"))
     strict.to_csv(folder.path / TABLES["strict"])
     oracle.to_csv(folder.path / TABLES["oracle"])
@@ -74,7 +77,8 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         oracle=scored(oracle),
         intervals=Intervals(strict=_intervals(strict), oracle=_intervals(oracle)),
         device=run.work.device,
-        seconds=sum(record.seconds for record in records.values()),
+        seconds=sum(each.seconds for each in (*records.values(), *before.values()) if each),
+        clips_seen=_clips_seen(run, records, before),
     )
     # The last file: a folder that has it holds a complete run.
     write(folder.path / RESULTS, results)
@@ -93,6 +97,22 @@ def _record(folder: RunFolder, index: int, seed: int) -> FoldRecord:
     if record is None:
         raise RunError(f"{folder.path} lacks fold {index} of seed {seed}; repeat the command")
     return record
+
+
+def _clips_seen(
+    run: Preparation,
+    records: Mapping[tuple[int, int], FoldRecord],
+    before: Mapping[tuple[int, int], PretrainingRecord | None],
+) -> float | None:
+    """Clips that a fold's strict weights have learned from, mean; None if a record lacks them."""
+    counts: list[int | None] = []
+    for (seed, index), record in records.items():
+        counts += [epoch.clips for epoch in record.curve[: record.epoch]]
+        if (start := run.pretraining_of(run.plans[index], seed)) is not None:
+            record_before = before[start]
+            counts += [epoch.clips for epoch in record_before.curve] if record_before else [None]
+    known = [count for count in counts if count is not None]
+    return sum(known) / len(records) if len(known) == len(counts) else None
 
 
 def _predictions(

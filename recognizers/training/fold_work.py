@@ -43,6 +43,7 @@ class Work:
         fine_tuning: settings of training from pretrained weights.
         protocol: whether the guard allows leaks.
         device: ``"cpu"`` or ``"cuda"``.
+        precision: of training, ``"32-true"`` or ``"bf16-mixed"``.
     """
 
     clips: ClipArrays
@@ -55,6 +56,7 @@ class Work:
     fine_tuning: TrainingSettings
     protocol: Protocol
     device: str
+    precision: str = "32-true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def _learn(
 
     with _seeded(seed, device):
         model = _model(work, weights, device)
-        training = Training(model, clips, rows, settings, work.augment, device)
+        training = Training(model, clips, rows, settings, work.augment, device, work.precision)
         training.run(note)
     return Learned(
         _copied(model.state_dict()), _statistics(training), curve, time.monotonic() - start
@@ -211,7 +213,9 @@ def _train(
         own = _fold_seed(seed, plan.index)
         with _seeded(own, device):
             model = _model(work, weights, device)
-            training = Training(model, work.clips, rows, settings, work.augment, device)
+            training = Training(
+                model, work.clips, rows, settings, work.augment, device, work.precision
+            )
             _show_guard(work, plan, training)
             trainings.append(training)
             if len(plans) == 1:

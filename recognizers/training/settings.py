@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from math import inf
+from math import ceil, inf
 from typing import Any, Literal, get_args
 
 import torch
@@ -26,6 +26,8 @@ class TrainingSettings:
         batch_size: clips of a batch; batches of an epoch differ in size by at most one, so
             that none has a single clip, for which batch normalisation has no statistics (with
             ``batch_size`` 2 and an odd number of clips, one batch has 3).
+        epoch_clips: clips of an epoch; None: as many as there are to train on. Shuffled clips go on
+            from epoch to epoch: all come before one comes again.
         optimizer: ``name`` in torch.optim and its arguments. ``groups`` gives parameters whose
             names begin with a prefix their own arguments: ``{"trunk": {"lr": 1e-5}}``. Adam,
             AdamW and SGD are torch's fused forms, unless ``fused: false`` is given.
@@ -43,6 +45,7 @@ class TrainingSettings:
 
     epochs: int = 1
     batch_size: int = 1
+    epoch_clips: int | None = None
     optimizer: Mapping[str, Any] = field(default_factory=lambda: {"name": "SGD"})
     scheduler: Mapping[str, Any] | None = None
     sampler: Sampler = "shuffle"
@@ -50,8 +53,10 @@ class TrainingSettings:
     standardise: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "epoch_clips", "batch_size"):
             value = getattr(self, name)
+            if value is None and name == "epoch_clips":
+                continue
             if not isinstance(value, int) or value < 1:
                 raise ConfigError(
                     f"model.training.{name} must be a whole number from 1, got {value!r}"
@@ -86,6 +91,21 @@ class TrainingSettings:
         if missing := [key for key in needed if key not in block]:
             raise ConfigError(f"model.training lacks {', '.join(missing)}")
         return cls(**block)
+
+    def clips_in_epoch(self, clips: int) -> int:
+        """Clips of an epoch of a training on so many clips."""
+        return clips if self.epoch_clips is None else self.epoch_clips
+
+    def batches(self, clips: int) -> int:
+        """Batches of an epoch of a training on so many clips.
+
+        Their sizes differ by one at most, and none has a single clip.
+        """
+        count = self.clips_in_epoch(clips)
+        batches = ceil(count / self.batch_size)
+        if self.batch_size > 1:
+            batches = min(batches, max(1, count // 2))  # a batch of one has no statistics
+        return batches
 
     def at_rates_times(self, factor: float) -> TrainingSettings:
         """The same settings with every learning rate of the optimizer multiplied.

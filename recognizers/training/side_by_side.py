@@ -82,6 +82,7 @@ class SideBySide:
         self.trainings, self.generators = trainings, generators
         self.settings, self.device = first.settings, first.device
         self.rows = [training.rows.cpu() for training in trainings]
+        self.seen = [training.clips_in_epoch for training in trainings]
         self.present = _Present(device_generators)
         self.model = _stack([training.model for training in trainings], self.present)
         self.statistics = {
@@ -117,7 +118,8 @@ class SideBySide:
                 scheduler.step()
             predicted = self.predict(looked_at)
             for fold, (loss, accuracy) in enumerate(figures):
-                after_epoch(fold, Epoch(number, loss, accuracy, rate), predicted[fold])
+                epoch = Epoch(number, loss, accuracy, rate, clips=self.seen[fold])
+                after_epoch(fold, epoch, predicted[fold])
 
     @torch.no_grad()
     def predict(self, rows: Sequence[Sequence[int]]) -> list[np.ndarray]:
@@ -159,8 +161,8 @@ class SideBySide:
             optimizer.step()
             total[0] += each.detach().sum(1)
             total[1] += ((logits.argmax(2) == labels) * own).sum(1)
-        sizes = torch.tensor([len(rows) for rows in self.rows])
-        return [(loss, right) for loss, right in (total.cpu().double() / sizes).T.tolist()]
+        means = total.cpu().double() / torch.tensor(self.seen)
+        return [(loss, right) for loss, right in means.T.tolist()]
 
     def _forward(self, rows: Tensor) -> Tensor:
         """(F, L, C) logits of rows (F, L)."""

@@ -11,6 +11,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from mersynth.augment import ORDER, ClipBank, class_weights
 from mersynth.augment.samplers import balanced_order
-from recognizers.data.clip_arrays import ClipArrays
+from recognizers.data.clip_arrays import ClipArrays, as_float
 from recognizers.models.au_graph import au_labels
 from recognizers.models.base import Recognizer
 from recognizers.runs.records import Epoch
@@ -93,14 +94,6 @@ def check_loss(loss: float, epoch: int, rate: float) -> None:
         raise TrainingError(f"the loss is {loss} {where}; {_ADVICE}")
 
 
-def number_of_batches(clips: int, batch_size: int) -> int:
-    """Batches of an epoch; their sizes differ by one at most, and none has a single clip."""
-    batches = math.ceil(clips / batch_size)
-    if batch_size > 1:
-        batches = min(batches, max(1, clips // 2))  # a batch of one has no statistics
-    return batches
-
-
 class Training:
     """A model that learns from some clips and predicts others.
 
@@ -111,6 +104,7 @@ class Training:
         settings: settings of the training.
         augment: the block ``augment`` of the model's config.
         device: where the model is.
+        precision: ``"32-true"``, or ``"bf16-mixed"`` to train under autocast.
 
     Attributes:
         rows: positions of the clips to train on. Class weights, the statistics of standardised
@@ -131,12 +125,15 @@ class Training:
         settings: TrainingSettings,
         augment: Mapping[str, Mapping[str, Any]],
         device: torch.device,
+        precision: str = "32-true",
     ) -> None:
+        self.mixed = precision == "bf16-mixed"
         self.model, self.settings, self.device = model, settings, device
         self.clips = clips
         self.tensors = _tensors(clips, device)
         self.home = self.tensors["label"].device
         self.rows = torch.tensor(rows, device=self.home)
+        self._ahead = torch.empty(0, dtype=torch.int64)  # of an order that epochs share
         self.weights = self._class_weights() if "class_weights" in model.targets else None
         self.statistics = self._statistics() if settings.standardise else {}
         self.banks = self._banks() if needs_bank(augment) else {}
@@ -174,7 +171,7 @@ class Training:
             check_loss(loss, number, rate)
             if scheduler is not None:
                 scheduler.step()
-            after_epoch(Epoch(number, loss, accuracy, rate))
+            after_epoch(Epoch(number, loss, accuracy, rate, clips=self.clips_in_epoch))
 
     def predict(self, rows: Sequence[int]) -> np.ndarray:
         """(len(rows), C) float64, the probability of each class.
@@ -194,8 +191,9 @@ class Training:
         right = torch.zeros((), device=self.device)
         for rows in self.rows[self.order().to(self.home)].tensor_split(self.batches):
             batch = self._augmented(rows)
-            output = self.model(**self._inputs(batch))
-            loss = self.model.loss(output, batch["label"], **self._targets(batch))
+            with self._autocast():
+                output = self.model(**self._inputs(batch))
+                loss = self.model.loss(output, batch["label"], **self._targets(batch))
             optimizer.zero_grad()
             loss.backward()
             if self.settings.gradient_clip is not None:
@@ -203,7 +201,10 @@ class Training:
             optimizer.step()
             total += loss.detach() * len(rows)
             right += (output.logits.argmax(1) == batch["label"]).sum()
-        return float(total) / len(self.rows), float(right) / len(self.rows)
+        return float(total) / self.clips_in_epoch, float(right) / self.clips_in_epoch
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.mixed else nullcontext()
 
     def order(self, generator: torch.Generator | None = None) -> Tensor:
         """Positions in ``rows``, on the CPU, in the order of an epoch.
@@ -211,20 +212,29 @@ class Training:
         Args:
             generator: of the order, on the CPU; None: torch's own.
         """
-        count = len(self.rows)
+        count = self.clips_in_epoch
         if self.settings.sampler == "shuffle":
-            return torch.randperm(count, generator=generator)
+            while len(self._ahead) < count:
+                more = torch.randperm(len(self.rows), generator=generator)
+                self._ahead = torch.cat([self._ahead, more])
+            drawn, self._ahead = self._ahead[:count], self._ahead[count:]
+            return drawn
         key = "label" if self.settings.sampler == "class_balanced" else "subject"
         return balanced_order(self.tensors[key][self.rows].cpu(), count, generator)
 
     @property
+    def clips_in_epoch(self) -> int:
+        """Clips of an epoch."""
+        return self.settings.clips_in_epoch(len(self.rows))
+
+    @property
     def batches(self) -> int:
         """Batches of an epoch."""
-        return number_of_batches(len(self.rows), self.settings.batch_size)
+        return self.settings.batches(len(self.rows))
 
     def take(self, name: str, rows: Tensor) -> Tensor:
-        """Rows of one of the tensors, on the device."""
-        return self.tensors[name][rows.to(self.home)].to(self.device)
+        """Rows of one of the tensors, on the device; those of inputs as float32."""
+        return as_float(self.tensors[name][rows.to(self.home)].to(self.device))
 
     def _batch(self, rows: Tensor, names: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Rows of some tensors, or of all."""
@@ -241,7 +251,7 @@ class Training:
         for name in self.drawn:
             frames = self.tensors[name]
             chosen = torch.randint(frames.shape[1], (len(rows),)).to(self.home)
-            batch[name] = frames[rows, chosen][:, None].to(self.device)
+            batch[name] = as_float(frames[rows, chosen][:, None].to(self.device))
         batch = self.augment(batch)
         for name in self.drawn:
             batch[name] = batch[name].expand(-1, self.tensors[name].shape[1], -1, -1, -1)
@@ -271,7 +281,7 @@ class Training:
         inputs = self._inputs(batch)
         self.model.fit_directly(batch["label"], **inputs)
         right = self.predict(self.rows.tolist()).argmax(1) == batch["label"].cpu().numpy()
-        return Epoch(1, None, float(right.mean()), None)
+        return Epoch(1, None, float(right.mean()), None, clips=len(self.rows))
 
     def _class_weights(self) -> Tensor:
         """(C,) class weights of the training clips."""
@@ -283,7 +293,8 @@ class Training:
         found = {}
         for name, spec in self.model.inputs.items():
             if spec.range is None:
-                values = self.tensors[name][self.rows].transpose(0, -3).flatten(1)  # (C, the rest)
+                values = as_float(self.tensors[name][self.rows])
+                values = values.transpose(0, -3).flatten(1)  # (C, the rest)
                 deviation, mean = torch.std_mean(values, dim=1)
                 shape = (-1, 1, 1)
                 found[name] = (
@@ -294,7 +305,7 @@ class Training:
 
     def _banks(self) -> dict[str, ClipBank]:
         """The training clips of each input, for augmentations to borrow from."""
-        tensors = {name: values[self.rows] for name, values in self.tensors.items()}
+        tensors = {name: as_float(values[self.rows]) for name, values in self.tensors.items()}
         chosen = [self.clips.clips[i] for i in self.rows.tolist()]
         return {
             name: ClipBank(

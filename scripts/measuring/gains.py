@@ -8,24 +8,27 @@ from statistics import fmean
 from typing import Any
 
 import msgspec
+from reproduction.tables import Setting
 
-from recognizers.evaluation.comparison import Comparison
+from measuring.arms import ARMS, NONE, PRETRAINED, STEPS
+from recognizers.evaluation.comparison import Comparison, compare
 from recognizers.report import Run
 
-NONE = "none"
-"""Instead of a generator: real clips alone."""
-LONGER = "longer"
-"""Likewise, with about as many steps as pretraining and fine-tuning take together."""
-
 DATABASES = {"casme2": "CASME II", "samm": "SAMM"}
-GENERATORS = {"warp": "AU warp", "icgan": "AU-ICGAN"}
-ARMS = {NONE: "real clips alone", LONGER: "the same, for about as many steps", **GENERATORS}
 WANTED = 0.086
 """The mean gain in F1 that paper 004 reports over four recognizers and two databases."""
 
-HEAD = ("system", "database", "pretrained on", "UF1", "UAR", "accuracy", "gain", "95 %", "s")
+HEAD = (
+    "system", "database", "learned from", "UF1", "UAR", "accuracy", "clips seen", "gain", "95 %",
+    "s",
+)  # fmt: skip
 WORDS = range(3)
 """The columns of ``HEAD`` that hold words."""
+
+
+def words_of(setting: Setting) -> str:
+    """The databases of a setting, in words."""
+    return " to ".join(DATABASES[name] for name in setting.databases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,26 @@ class Cell:
 
     Attributes:
         system: its name.
-        database: name of the store.
-        runs: by generator, and ``NONE``; ``LONGER`` where it was asked for.
-        gains: in UF1, of all but ``NONE`` against it.
-        gains_over_longer: in UF1, of the generators against ``LONGER``, where there is one.
+        setting: the database, and how it is divided.
+        runs: by arm; ``NONE`` and ``STEPS`` are always there.
+        gains: in UF1, of all other arms against ``STEPS``.
+        over_warp: in UF1, of the arms that learn from AU-ICGAN against the warp, where both are.
     """
 
     system: str
-    database: str
+    setting: Setting
     runs: Mapping[str, Run]
     gains: Mapping[str, Comparison]
-    gains_over_longer: Mapping[str, Comparison]
+    over_warp: Mapping[str, Comparison]
+
+    @classmethod
+    def of(cls, system: str, setting: Setting, runs: Mapping[str, Run]) -> Cell:
+        """Compare the runs of a system."""
+        strict = {arm: run.predictions["strict"] for arm, run in runs.items()}
+        gains = {arm: compare(strict[arm], strict[STEPS]) for arm in runs if arm != STEPS}
+        others = [arm for arm in runs if arm in PRETRAINED and arm != "warp" and "warp" in runs]
+        over_warp = {arm: compare(strict[arm], strict["warp"]) for arm in others}
+        return cls(system, setting, runs, gains, over_warp)
 
     def above_chance(self, arm: str) -> bool:
         """Whether UAR's interval lies above 1 / C, the UAR of any answer blind to the clip."""
@@ -54,36 +66,34 @@ class Cell:
         return interval is not None and interval.low > 1 / len(classes) + 1e-6
 
 
-def rows(cells: Sequence[Cell], generators: Sequence[str]) -> list[list[str]]:
-    """The table under ``HEAD``: one row per cell and generator."""
+def rows(cells: Sequence[Cell]) -> list[list[str]]:
+    """The table under ``HEAD``: one row per cell and arm."""
     found = []
     for cell in cells:
-        for generator in (NONE, LONGER, *generators):
-            if generator not in cell.runs:
-                continue
-            first = generator == NONE
-            scores = cell.runs[generator].scores["strict"]["Full"]
+        for i, (arm, run) in enumerate(cell.runs.items()):
+            scores = run.scores["strict"]["Full"]
             means = [
                 f"{scores.mean[key]:.3f}" + (f" ± {scores.sd[key]:.3f}" if scores.sd else "")
                 for key in ("uf1", "uar", "accuracy")
             ]
-            gain = None if first else cell.gains[generator].difference
+            gain = cell.gains[arm].difference if arm in cell.gains else None
             found.append(
                 [
-                    f"`{cell.system}`" if first else "",
-                    DATABASES[cell.database] if first else "",
-                    ARMS[generator],
+                    "" if i else f"`{cell.system}`",
+                    "" if i else words_of(cell.setting),
+                    ARMS[arm].words,
                     *means,
+                    f"{run.results.clips_seen:.0f}",
                     "" if gain is None else f"{gain.estimate:+.3f}",
                     "" if gain is None else f"{gain.low:+.3f} to {gain.high:+.3f}",
-                    f"{cell.runs[generator].results.seconds:.0f}",
+                    f"{run.results.seconds:.0f}",
                 ]
             )
     return found
 
 
 def summary(gains: Sequence[Comparison]) -> dict[str, float | None]:
-    """A generator's gains over pairs of system and database; the mean of no pairs is None."""
+    """Gains over pairs of system and database; the mean of no pairs is None."""
     found = [gain.difference for gain in gains]
     return {
         "mean": fmean(gain.estimate for gain in found) if found else None,
@@ -93,35 +103,39 @@ def summary(gains: Sequence[Comparison]) -> dict[str, float | None]:
     }
 
 
-def summaries(cells: Sequence[Cell], generator: str) -> dict[str, dict[str, float | None]]:
-    """Summaries of all pairs, of those that learn from real clips, and against ``LONGER``."""
-    taught = [cell for cell in cells if cell.above_chance(NONE)]
+def summaries(cells: Sequence[Cell], arm: str) -> dict[str, dict[str, float | None]]:
+    """Summaries of all pairs, of those that learn from real clips, and against the warp."""
+    taught = [cell for cell in cells if cell.above_chance(STEPS)]
     return {
-        "all": summary([cell.gains[generator] for cell in cells]),
-        "above_chance_on_real_clips": summary([cell.gains[generator] for cell in taught]),
-        "over_longer": summary(
-            [c.gains_over_longer[generator] for c in cells if generator in c.gains_over_longer]
-        ),
+        "all": summary([cell.gains[arm] for cell in cells]),
+        "above_chance_on_real_clips": summary([cell.gains[arm] for cell in taught]),
+        "over_warp": summary([c.over_warp[arm] for c in cells if arm in c.over_warp]),
     }
 
 
-def verdict(cells: Sequence[Cell], generators: Sequence[str]) -> str:
+def verdict(cells: Sequence[Cell]) -> str:
     """The test of the claim, as a list."""
     lines = []
-    for generator in generators:
-        found = summaries(cells, generator)
-        learns = sum(cell.above_chance(generator) for cell in cells)
-        line = f"- {GENERATORS[generator]}: {_said(found['all'])} of system and database"
+    for arm in (name for name in cells[0].runs if name in PRETRAINED):
+        found = summaries(cells, arm)
+        line = f"- {ARMS[arm].words}: {_said(found['all'])} of system and database"
         for key, words in (
             ("above_chance_on_real_clips", "Where real clips alone give more than chance"),
-            ("over_longer", "Against real clips alone for about as many steps"),
+            ("over_warp", "Against the AU warp"),
         ):
             if found[key]["cells"]:
                 line += f". {words}: {_said(found[key])}"
-        lines.append(f"{line}. Above chance: {learns} of {len(cells)} pairs.")
-    alone = sum(cell.above_chance(NONE) for cell in cells)
-    lines.append(f"- Real clips alone: above chance in {alone} of {len(cells)} pairs.")
+        lines.append(f"{line}. {_above(cells, arm)}.")
+    few = summaries(cells, NONE)["all"]
+    lines.append(
+        f"- Real clips alone for their own epochs instead of as many steps: {_said(few)}. "
+        f"{_above(cells, NONE)}, with as many steps {_above(cells, STEPS).lower()}."
+    )
     return "\n".join(lines)
+
+
+def _above(cells: Sequence[Cell], arm: str) -> str:
+    return f"Above chance: {sum(cell.above_chance(arm) for cell in cells)} of {len(cells)} pairs"
 
 
 def _said(found: Mapping[str, float | None]) -> str:
@@ -131,22 +145,24 @@ def _said(found: Mapping[str, float | None]) -> str:
     )
 
 
-def figures(cells: Sequence[Cell], generators: Sequence[str]) -> dict[str, Any]:
+def figures(cells: Sequence[Cell]) -> dict[str, Any]:
     """Everything that was measured, for JSON."""
+    arms = [arm for arm in cells[0].runs if arm != STEPS]
     return {
-        "summary": {generator: summaries(cells, generator) for generator in generators},
+        "summary": {arm: summaries(cells, arm) for arm in arms},
         "cells": [
             {
                 "system": cell.system,
-                "database": cell.database,
+                "databases": list(cell.setting.databases),
                 "above_chance": {arm: cell.above_chance(arm) for arm in cell.runs},
                 "scores": {
-                    g: {s: scores["Full"].to_dict() for s, scores in run.scores.items()}
-                    for g, run in cell.runs.items()
+                    arm: {s: scores["Full"].to_dict() for s, scores in run.scores.items()}
+                    for arm, run in cell.runs.items()
                 },
-                "gains": {g: asdict(gain) for g, gain in cell.gains.items()},
-                "gains_over_longer": {g: asdict(x) for g, x in cell.gains_over_longer.items()},
-                "seconds": {g: run.results.seconds for g, run in cell.runs.items()},
+                "gains": {arm: asdict(gain) for arm, gain in cell.gains.items()},
+                "over_warp": {arm: asdict(gain) for arm, gain in cell.over_warp.items()},
+                "clips_seen": {arm: run.results.clips_seen for arm, run in cell.runs.items()},
+                "seconds": {arm: run.results.seconds for arm, run in cell.runs.items()},
                 "data": msgspec.to_builtins(cell.runs[NONE].results.data),
             }
             for cell in cells

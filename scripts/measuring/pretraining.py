@@ -1,27 +1,31 @@
-"""How small forms are pretrained and fine-tuned."""
+"""How systems are pretrained, so that all arms of a comparison see as many clips."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from measuring.small_forms import GROUPS, Form
-from mersynth.store.clip_store import ClipStore
+from measuring.small_forms import Form
+from mersynth import config
 
 # Chosen for STSTNet on the phantom's own store.
 LR_FACTOR = 0.1  # of fine-tuning
 CLIPS_SEEN = 2  # in pretraining, for each that fine-tuning sees
 
 
-def pretraining(form: Form, real: Path, synthetic: Path) -> list[str]:
-    """Overrides: the rates of fine-tuning and, for small forms, the epochs of pretraining.
+def pretraining(form: Form) -> list[str]:
+    """Overrides of a pretrained arm: its clips, and the rates of fine-tuning."""
+    return [
+        f"fine_tuning.lr_factor={LR_FACTOR}",
+        "pretraining.epoch_clips=fold",
+        f"pretraining.epochs={CLIPS_SEEN * epochs(form)}",
+    ]
 
-    A fold trains on the real clips of all groups of people but one; a synthetic clip involves two
-    people, and both must be in these groups.
-    """
-    factor = f"fine_tuning.lr_factor={LR_FACTOR}"
-    if form.epochs is None:
-        return [factor]
-    count, many = (len(ClipStore.open(store)) for store in (real, synthetic))
-    share = (GROUPS - 1) / GROUPS
-    epochs = max(1, round(CLIPS_SEEN * form.epochs * count * share / (many * share**2)))
-    return [factor, f"pretraining.epochs={epochs}"]
+
+def as_many_steps(form: Form) -> list[str]:
+    """Overrides of real clips alone for as many clips, and steps, as a pretrained arm sees."""
+    return [f"model.training.epochs={(1 + CLIPS_SEEN) * epochs(form)}"]
+
+
+def epochs(form: Form) -> int:
+    """Epochs of training on real clips alone."""
+    if form.epochs is not None:
+        return form.epochs
+    return int(config.load("evaluate", [f"model={form.config}"]).model.training.epochs)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recognizers.experiment.request import Request
+from recognizers.folds.splits import Split
 
 EPOCHS: Mapping[str, int | None] = {
     "au_gacn": 10,
@@ -63,9 +64,12 @@ class Form:
     def request(
         self,
         store: Path,
-        synthetic: Path | None = None,
+        synthetic: Sequence[Path] = (),
         *,
         mix: Sequence[Path] = (),
+        split: Split = "loso",
+        test: Sequence[Path] = (),
+        classes: str | None = None,
         seeds: int = 1,
         seed: int = 0,
         overrides: Sequence[str] = (),
@@ -77,19 +81,23 @@ class Form:
             synthetic: clips to pretrain on; a system that is fitted once is fitted to them and the
                 real ones together.
             mix: further clips to learn from.
+            split: how clips are divided; small forms leave out groups of people under ``loso``.
+            test: for ``cross``, clips to test on.
+            classes: label scheme; None: five.
             seeds: number of seeds.
             seed: the first seed.
             overrides: of ``configs/evaluate.yaml``.
         """
-        given = [synthetic] if synthetic is not None else []
         epochs = [] if self.epochs is None else [f"model.training.epochs={self.epochs}"]
         return Request(
-            split="loso",
+            split=split,
             model=self.config,
             data=[store],
-            pretrain=[] if self.fits_directly else given,
-            mix=[*mix, *given] if self.fits_directly else mix,
-            groups=None if self.full else GROUPS,
+            test=test,
+            pretrain=[] if self.fits_directly else synthetic,
+            mix=[*mix, *synthetic] if self.fits_directly else mix,
+            groups=None if self.full or split != "loso" else GROUPS,
+            classes=classes,
             seeds=seeds,
             seed=seed,
             overrides=[*epochs, *overrides],
@@ -97,14 +105,21 @@ class Form:
 
 
 def describe(forms: Sequence[Form]) -> str:
-    """The sizes of systems and how they are tested, in words."""
+    """The sizes of systems and how they are tested under ``loso``, in words."""
     if any(form.full for form in forms):
-        return "at their papers' sizes and epochs, one person left out at a time"
+        return f"{describe_sizes(forms)}, one person left out at a time"
+    return f"{describe_sizes(forms)}, tested on {GROUPS} groups of people"
+
+
+def describe_sizes(forms: Sequence[Form]) -> str:
+    """The sizes of systems, in words."""
+    if any(form.full for form in forms):
+        return "at their papers' sizes and epochs"
     epochs = {form.system: form.epochs for form in forms if form.epochs is not None}
     counts = ", ".join(f"{system} {count}" for system, count in epochs.items())
     return (
-        f"in small forms (`configs/model/*_tiny.yaml`), tested on {GROUPS} groups of people; "
-        f"epochs were chosen by the time that they take ({counts})"
+        "in small forms (`configs/model/*_tiny.yaml`; epochs were chosen by the time that they "
+        f"take: {counts})"
     )
 
 

@@ -21,6 +21,8 @@ def synthetic_store(
     out: Path,
     per_class: int,
     *,
+    classes: str = "five",
+    tested: Sequence[Path] = (),
     generator: str = "icgan",
     checkpoint: Path = SHIPPED,
     seed: int = 0,
@@ -32,6 +34,8 @@ def synthetic_store(
         real: the store.
         out: of the clips.
         per_class: clips of every class.
+        classes: label scheme.
+        tested: further stores on whose people recognizers are tested.
         generator: ``icgan`` or ``warp``.
         checkpoint: of the ``icgan``.
         seed: of plan, curves and heads.
@@ -48,6 +52,8 @@ def synthetic_store(
         generate(
             store=real,
             per_class=per_class,
+            classes=classes,
+            tested=tested,
             generator=generator,
             checkpoint=checkpoint if trained else None,
             out=out,
@@ -63,6 +69,7 @@ def synthetic_store(
         else [WarpGenerator().sha256]
     )
     wanted = {
+        "scheme": classes,
         "per_class": per_class,
         "seed": seed,
         "config": OmegaConf.to_container(load("generate", overrides), resolve=True),
@@ -70,7 +77,7 @@ def synthetic_store(
         "real store": ClipStore.open(real).checksum,
     }
     found = {
-        **{key: made[key] for key in ("per_class", "seed", "config")},
+        **{key: made[key] for key in ("scheme", "per_class", "seed", "config")},
         "generators": [each["sha256"] for each in made["generators"]],
         "real store": made["real_store"]["checksum"],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from mersynth.phantom.population import DEFAULT_COUNTS, write_store
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.dataset import to_float, to_uint8
 from mersynth.synthesis.generate import generate
+from recognizers.folds.guard import usable_clips
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 OVERRIDES = ["num_frames=4", "batch_clips=3", "device=cpu"]
@@ -49,6 +51,16 @@ def test_provenance_says_that_nobody_was_trained_on(real: ClipStore, tmp_path: P
         {"sha256": checksum(), "training_subjects": [], "unseen_subjects": []}
     ]
     assert (store.path / "contact_sheet.png").exists()
+
+
+@pytest.mark.usefixtures("pictures")
+def test_people_of_another_store_can_be_tested_on(real: ClipStore, tmp_path: Path) -> None:
+    strangers = [replace(clip, source="casme2") for clip in tiny_clips(subjects=2)]
+    other = write_tiny_store(tmp_path / "casme2", strangers)
+    store = run(real, tmp_path / "s", per_class=1, tested=[other.path])
+    assert {clip.unseen for clip in store.clips} == {(*other.subjects, *real.subjects)}
+    assert usable_clips(store.clips, other.subjects) == tuple(range(len(store)))
+    assert usable_clips(run(real, tmp_path / "t", per_class=1).clips, other.subjects) == ()
 
 
 def test_clips_are_the_warp_of_a_face_by_what_the_curve_adds_to_it(

@@ -43,6 +43,15 @@ def test_folds_with_one_pretraining_are_one_share(data: Path, made: Path, tmp_pa
         evaluate(ask, run, Shard(1, 7))
 
 
+def test_seeds_with_one_pretraining_are_one_share(data: Path, made: Path, tmp_path: Path) -> None:
+    once = ("pretraining.epochs=1", "pretraining.one_for_all_seeds=true")
+    run = tmp_path / "r"
+    evaluate(request(data, *once, pretrain=[made], seeds=2), run, Shard(2, 3))
+    assert [file.stem for file in (run / "pretrained").glob("*.json")] == ["0_0001"]
+    names = sorted(file.stem for file in (run / "folds").glob("*.json"))
+    assert names == ["0_0002", "0_0003", "1_0002", "1_0003"]
+
+
 def test_shares_of_another_run_and_of_one_in_use_are_refused(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "r"
     evaluate(request(data), run, Shard(1, 6))

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mersynth.config import ConfigError
 from recognizers.experiment.evaluate import evaluate
 from recognizers.folds.guard import LeakageError
+from recognizers.runs.files import RunError
 from tests.recognizers.data.tiny_features import GROUPS, synthetic
 from tests.recognizers.experiment.tiny_experiment import folds, request, results
 
@@ -59,6 +61,40 @@ def test_pretraining_has_a_rate_and_epochs_of_its_own(
     assert [[e["learning_rate"] for e in a["curve"]] for a in records] == [[0.003] * 2] * 3
     assert {e["learning_rate"] for fold in folds(run) for e in fold["curve"]} == {0.01}
     assert len(list((run / "folds").glob("*/recognizer.safetensors"))) == 3
+
+
+def test_clips_are_counted_as_often_as_they_were_seen(
+    data: Path, made: Path, tmp_path: Path
+) -> None:
+    alone = evaluate(request(data), tmp_path / "alone")
+    assert results(alone)["clips_seen"] == 6 * 25  # epochs, clips of a fold
+    of_all = evaluate(request(data, "pretraining.epochs=2", pretrain=[made]), tmp_path / "all")
+    assert results(of_all)["clips_seen"] == 6 * 25 + 2 * 9
+    for clips, seen in (("4", 2 * 4), ("fold", 2 * 25)):
+        changes = ("pretraining.epochs=2", f"pretraining.epoch_clips={clips}")
+        run = evaluate(request(data, *changes, pretrain=[made]), tmp_path / clips)
+        assert results(run)["clips_seen"] == 6 * 25 + seen
+    with pytest.raises(ConfigError, match=r"epoch_clips must be null, .* or fold, got 'real'"):
+        evaluate(request(data, "pretraining.epoch_clips=real", pretrain=[made]), tmp_path / "r")
+
+
+def test_one_pretraining_may_serve_all_seeds(data: Path, made: Path, tmp_path: Path) -> None:
+    for name, more, made_of in (
+        ("each", [], ["3", "4"]),
+        ("one", ["pretraining.one_for_all_seeds=true"], ["3"]),
+    ):
+        ask = request(data, "pretraining.epochs=2", *more, pretrain=[made], seeds=2, seed=3)
+        run = evaluate(ask, tmp_path / name)
+        files = sorted(file.stem for file in (run / "pretrained").glob("*.json"))
+        assert files == [f"{seed}_{group:04}" for seed in made_of for group in range(3)]
+        assert results(run)["clips_seen"] == 6 * 25 + 2 * 9
+    each, one = (folds(tmp_path / name) for name in ("each", "one"))
+    assert [fold["curve"] for fold in each[:6]] == [fold["curve"] for fold in one[:6]]
+    for fresh, shared in zip(each[6:], one[6:], strict=True):
+        assert fresh["seed"] == shared["seed"] == 4
+        assert fresh["curve"][0]["loss"] != shared["curve"][0]["loss"]
+    with pytest.raises(RunError, match="holds another run: one_pretraining"):
+        evaluate(request(data, "pretraining.epochs=2", pretrain=[made], seed=3), tmp_path / "one")
 
 
 def test_folds_that_go_on_from_pretrained_weights_may_learn_slower(

@@ -44,6 +44,7 @@ def test_optimizer_and_scheduler_are_torchs() -> None:
     ("block", "message"),
     [
         ({"epochs": 0}, "training.epochs must be a whole number from 1, got 0"),
+        ({"epoch_clips": 0}, "training.epoch_clips must be a whole number from 1, got 0"),
         ({"batch_size": 2.5}, r"training.batch_size must be a whole number from 1, got 2\.5"),
         ({"sampler": "even"}, "sampler must be one of shuffle, class_balanced, .*got 'even'"),
         ({"gradient_clip": 0.0}, r"gradient_clip must be above 0, got 0\.0"),

@@ -92,6 +92,23 @@ def test_an_epoch_shows_every_clip_once_in_even_batches(clips: ClipArrays) -> No
     assert model.cells == [clips.clips[i].aus for i in rows]
 
 
+def test_an_epoch_may_have_a_number_of_clips_of_its_own(clips: ClipArrays) -> None:
+    rows = list(range(25))
+    place = {tuple(x): i for i, x in enumerate(clips.inputs["flow_strain"].reshape(60, -1))}
+    for count in (10, 60):
+        model, _, epochs = train(clips, rows, epochs=5, epoch_clips=count)
+        assert [epoch.clips for epoch in epochs] == [count] * 5
+        shown = [place[tuple(x)] for seen, _, _ in model.seen for x in seen.numpy()]
+        assert len(shown) == 5 * count
+        rounds = [shown[first : first + 25] for first in range(0, len(shown), 25)]
+        assert all(sorted(each) == rows for each in rounds)  # all come before one comes again
+        assert rounds[0] != rounds[1]
+    assert [len(labels) for _, labels, _ in model.seen[:8]] == [8, 8, 8, 8, 7, 7, 7, 7]
+    model, _, epochs = train(clips, rows, epochs=1, epoch_clips=9, sampler="class_balanced")
+    labels = torch.cat([labels for _, labels, _ in model.seen])
+    assert torch.bincount(labels, minlength=3).tolist() == [3, 3, 3]
+
+
 def test_targets_are_those_of_the_batch(clips: ClipArrays) -> None:
     model, _, _ = train(clips, list(range(60)), batch_size=60, epochs=1)
     ((features, labels, targets),) = model.seen
@@ -179,6 +196,28 @@ def test_steps_are_those_of_torch_by_hand(clips: ClipArrays) -> None:
             value.sub_(rate * s)
     torch.testing.assert_close(model.linear.weight.detach(), weight, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(model.linear.bias.detach(), bias, atol=1e-5, rtol=1e-4)
+
+
+def test_training_in_bf16_differs_by_its_rounding(clips: ClipArrays) -> None:
+    rows = list(range(30))
+    settings = TrainingSettings(epochs=3, batch_size=10, optimizer={"name": "SGD", "lr": 0.05})
+    weights, predicted = [], []
+    for precision in ("32-true", "bf16-mixed"):
+        torch.manual_seed(0)
+        model = Probe()
+        training = Training(model, clips, rows, settings, {}, CPU, precision)
+        training.run(lambda epoch: None)
+        assert model.linear.weight.dtype == torch.float32
+        weights.append(model.linear.weight.detach().clone())
+        predicted.append(training.predict(rows))
+        with torch.no_grad():
+            alone = model(flow_strain=torch.from_numpy(clips.inputs["flow_strain"][rows])).logits
+        np.testing.assert_allclose(training.predict(rows), alone.double().softmax(1), atol=1e-6)
+    torch.manual_seed(0)
+    change = weights[0] - Probe().linear.weight
+    difference = (weights[1] - weights[0]).norm()
+    assert 0 < difference < 0.05 * change.norm()  # bf16 has 8 binary digits
+    np.testing.assert_allclose(*predicted, atol=0.05)
 
 
 def test_prediction_is_the_models_own_and_changes_nothing(clips: ClipArrays) -> None:
