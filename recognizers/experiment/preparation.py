@@ -15,9 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from mersynth import __version__, config
 from mersynth.devices import choose_device
+from mersynth.face.template import FramingChoice
 from mersynth.store.names import Spelling
 from recognizers.data.clip_arrays import ClipArrays, join
+from recognizers.data.feature_files import read_form
 from recognizers.data.gather import Part, read_parts, reconcile_parts
+from recognizers.data.map_form import choose_form
 from recognizers.experiment.request import Request
 from recognizers.folds.guard import Leak
 from recognizers.folds.plan import FoldPlan, check_plans, plan_folds, plan_pretraining
@@ -68,6 +71,7 @@ class Preparation:
         """What the figures of a run depend on, except seeds."""
         request, work = self.request, self.work
         own_rates = work.fine_tuning != work.training
+        spec = next(iter(self.inputs.values()))
         return RunIdentity(
             mersynth=__version__,
             split=request.split,
@@ -88,6 +92,8 @@ class Preparation:
             names=request.names,
             fine_tuning=dataclasses.asdict(work.fine_tuning) if own_rates else None,
             first_label=request.first_label,
+            scale=None if spec.scale == "none" else spec.scale,
+            framing=spec.framing,
         )
 
 
@@ -136,9 +142,8 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     model = outline(block["name"], 2, **block["options"])
     _check_model(request, options, model)
     features = block.get("features") or {}
-    parts = read_parts(
-        request.paths, model.inputs, request.scheme, device, features, request.first_label
-    )
+    specs = _specs(request, options, model)
+    parts = read_parts(request.paths, specs, request.scheme, device, features, request.first_label)
     parts, spelling = reconcile_parts(parts, request.names, protocol == "strict")
     of = {role: [part.data for part in parts if part.role == role] for role in request.paths}
     clips = join([*of.get("real", ()), *of.get("train", ()), *of.get("test", ())], mixed=of["mix"])
@@ -170,13 +175,27 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         data=tuple(_data_used(part) for part in parts),
         spelling=spelling,
         model=_summary(request, block, model),
-        inputs=model.inputs,
+        inputs=specs,
         plans=plans,
         missing=missing_classes(learned, clips.labels),
         leaks=check_plans(plans, clips, pool, groups, protocol) if plans else [],
         groups=groups,
         work=work,
     )
+
+
+def _specs(request: Request, options: dict[str, Any], model: Recognizer) -> Mapping[str, InputSpec]:
+    """The inputs in the form that is wanted, or that of the files under test; it is noted."""
+    files = [path for path in (*request.data, *request.test) if path.suffix == ".npz"]
+    framing = FramingChoice(**options["framing"])
+    maps = all(spec.range is None for spec in model.inputs.values())
+    tested = [read_form(path, model.inputs) for path in files] if maps else []
+    form = choose_form(model.inputs, tested, options["scale"], framing)
+    if form is None:
+        return model.inputs
+    options["scale"] = form.scale
+    options["framing"] = {"name": "auto", **(form.framing.as_dict() if form.framing else {})}
+    return form.of(model.inputs)
 
 
 def _check_model(request: Request, options: Mapping[str, Any], model: Recognizer) -> None:

@@ -23,6 +23,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from mersynth.face.template import HEAD, Framing
+from mersynth.motion.maps import Scale
 from mersynth.store.names import NameChoice
 from recognizers.evaluation.comparison import Interval
 from recognizers.folds.guard import Leak, Protocol
@@ -139,6 +140,7 @@ class RunIdentity(Record, frozen=True):
         learned: by fold, the number of clips to train on.
         pretrained_on: by group, the number of clips.
         device: ``"cpu"`` or ``"cuda"``.
+        scale, framing: that maps of motion were brought to; None: to none.
         command: the command that continues the run; the figures do not depend on it.
     """
 
@@ -161,6 +163,8 @@ class RunIdentity(Record, frozen=True):
     names: NameChoice | None = None
     fine_tuning: dict[str, Any] | None = None
     first_label: Count | None = None
+    scale: Scale | None = None
+    framing: Framing | None = None
     command: str | None = None
 
 

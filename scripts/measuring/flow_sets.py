@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from measuring.flow_statistics import stretch
 from mersynth.files import checksum_of, whole_file
 from mersynth.motion.flow_images import DUAL_BRANCH_TVL1
+from mersynth.motion.maps import scaled
 from mersynth.store.clip_store import ClipStore
 from recognizers.data.feature_files import read_features
 from recognizers.data.inputs import ModelData, build_inputs
@@ -58,7 +58,7 @@ class FlowSet:
         return cls(
             name,
             tuple(files),
-            stretch(np.concatenate([part.inputs[INPUT].numpy() for part in parts])),
+            scaled(np.concatenate([part.inputs[INPUT].numpy() for part in parts]), "minmax"),
             np.concatenate([part.label.numpy() for part in parts]),
             tuple(clip.subject_id for part in parts for clip in part.clips),
             parts[0].classes,
@@ -81,7 +81,7 @@ def by_database(real: Path, folder: Path) -> list[FlowSet]:
         clips = [data.clips[i] for i in rows]
         _write(
             file,
-            stretch(data.inputs[INPUT].numpy()[rows]),
+            scaled(data.inputs[INPUT].numpy()[rows], "minmax"),
             data.label.numpy()[rows],
             data.classes,
             subject=[clip.subject for clip in clips],
@@ -124,9 +124,9 @@ def rendered_file(path: Path, people: Sequence[str], folder: Path) -> Path:
             )
     options = {"flow": FLOW, "strain": FLOW}
     data = build_inputs(store, SPECS, "three", features=options)
-    _write(file, stretch(data.inputs[INPUT].numpy()), data.label.numpy(), data.classes, **_origin(
-        data, path.name, people
-    ))  # fmt: skip
+    images = scaled(data.inputs[INPUT].numpy(), "minmax")
+    origin = _origin(data, path.name, people)
+    _write(file, images, data.label.numpy(), data.classes, **origin)
     return file
 
 
