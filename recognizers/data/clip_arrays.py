@@ -83,6 +83,20 @@ def join(
     )
 
 
+def mixed_in(clips: ClipArrays, further: ClipArrays) -> ClipArrays:
+    """Clips with further ones of the same classes after them, which are only to learn from."""
+    return ClipArrays(
+        inputs={
+            name: _joined([values, further.inputs[name]]) for name, values in clips.inputs.items()
+        },
+        label=np.concatenate([clips.label, further.label]),
+        au_set=np.concatenate([clips.au_set, further.au_set]),
+        domain=np.concatenate([clips.domain, np.ones_like(further.domain)]),
+        clips=(*clips.clips, *further.clips),
+        classes=clips.classes,
+    )
+
+
 def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Concatenated; a single array is not copied, since inputs may be gigabytes."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

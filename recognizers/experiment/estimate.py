@@ -169,6 +169,14 @@ def estimate_run(
         f"{len(share)} {what} at {fold.wall:.3g} s, {at_once} at once",
         f"{settings.epochs} epochs of each at {_mean([f.each for f in folds]).wall:.3g} s",
     ]
+    if before and run.trials is not None:
+        one = _mean([found.whole for found in before])
+        chosen = run.options["choice"]["parts"] * len(every)
+        lengths = sum({way.length for way in run.trials.ways if not way.mix})
+        # Trials train on (parts - 1) of the parts, without looking at the tested clips.
+        each = fold * (len(run.trials.ways) + 1) + one * lengths
+        total += Spent(math.ceil(chosen / at_once) * each.wall, chosen * each.cpu)
+        steps.append(f"{chosen} trials of {len(run.trials.ways)} ways at {each.wall:.3g} s at most")
     if before:
         one = _mean([found.whole for found in before])
         together = min(at_once, len(groups))

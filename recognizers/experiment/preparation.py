@@ -26,6 +26,8 @@ from recognizers.folds.guard import Leak
 from recognizers.folds.plan import FoldPlan, check_plans, plan_folds, plan_pretraining
 from recognizers.folds.pretraining import PretrainingGroup
 from recognizers.folds.splits import Fold, cde, cross, grouped, loso, lovo, missing_classes
+from recognizers.folds.trials import Trials, of_every_length, plan_trials
+from recognizers.folds.way import Way
 from recognizers.models import outline
 from recognizers.models.base import InputSpec, Recognizer
 from recognizers.runs.records import DataUsed, ModelIdentity, ModelSummary, Role, RunIdentity
@@ -51,6 +53,7 @@ class Preparation:
         missing: classes that a fold cannot learn, by its name.
         leaks: the leaks allowed in each fold.
         groups: the pretrainings.
+        trials: by which folds choose how to use the clips to pretrain on; None: that is fixed.
         work: the data that workers share.
     """
 
@@ -64,6 +67,7 @@ class Preparation:
     missing: Mapping[str, tuple[str, ...]]
     leaks: Sequence[tuple[Leak, ...]]
     groups: Sequence[PretrainingGroup]
+    trials: Trials | None
     work: Work
 
     @property
@@ -92,6 +96,7 @@ class Preparation:
             names=request.names,
             fine_tuning=dataclasses.asdict(work.fine_tuning) if own_rates else None,
             first_label=request.first_label,
+            choice=self.options["choice"] if self.trials else None,
             scale=None if spec.scale == "none" else spec.scale,
             framing=spec.framing,
         )
@@ -155,7 +160,13 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     plans = plan_folds(folds, clips, groups, protocol, share, request.seed)
     learned = [Fold(p.fold.name, p.learned, p.fold.test, p.fold.held_out) for p in plans]
     training = _training(settings, model)
-    factor = options["fine_tuning"]["lr_factor"] if pool is not None else 1.0
+    factor = _lr_factor(request, options) if pool is not None else 1.0
+    trials = None
+    if factor == "inner" and pool is not None:
+        ways, divided, margin = _choice(options)
+        every = plan_trials(plans, clips, pool, groups, divided, request.seed, protocol)
+        groups = of_every_length(groups, ways)
+        trials, factor = Trials(ways, margin, every), 1.0
     work = Work(
         clips=clips,
         pool=pool,
@@ -164,7 +175,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         augment=block.get("augment") or {},
         training=training,
         pretraining=_training(_pretraining(settings), model),
-        fine_tuning=training.at_rates_times(factor),
+        fine_tuning=training.at_rates_times(cast(float, factor)),
         protocol=protocol,
         device=device.type,
     )
@@ -180,6 +191,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         missing=missing_classes(learned, clips.labels),
         leaks=check_plans(plans, clips, pool, groups, protocol) if plans else [],
         groups=groups,
+        trials=trials,
         work=work,
     )
 
@@ -251,6 +263,34 @@ def _pretraining(settings: DictConfig) -> DictConfig:
     if changed.pretraining.lr is not None:
         changed.model.training.optimizer.lr = changed.pretraining.lr
     return changed
+
+
+def _lr_factor(request: Request, options: Mapping[str, Any]) -> Any:
+    """``fine_tuning.lr_factor``, decided: a number, or "inner"."""
+    factor = options["fine_tuning"]["lr_factor"]
+    able = request.protocol == "strict" and request.split in ("loso", "cde", "cross")
+    if factor == "auto":
+        of_files = all(path.suffix == ".npz" for path in (*request.data, *request.test))
+        return "inner" if able and of_files else 1.0
+    if factor == "inner" and not able:
+        raise config.ConfigError(
+            "fine_tuning.lr_factor=inner is for loso, cde and cross under the strict protocol, not "
+            f"for {request.split} under {request.protocol}; give a number"
+        )
+    return factor
+
+
+def _choice(options: Mapping[str, Any]) -> tuple[tuple[Way, ...], int, float]:
+    """The block ``choice``: ways, parts and margin."""
+    block = options["choice"]
+    ways, parts, margin = tuple(map(Way.read, block["ways"])), block["parts"], block["margin"]
+    if not ways or len(set(ways)) < len(ways):
+        raise config.ConfigError(f"choice.ways must be different ways, one at least, got {ways}")
+    if not isinstance(parts, int) or parts < 2:
+        raise config.ConfigError(f"choice.parts must be a whole number from 2, got {parts!r}")
+    if not isinstance(margin, int | float) or not 0 <= margin < 1:
+        raise config.ConfigError(f"choice.margin must lie in 0..1, got {margin!r}")
+    return ways, parts, float(margin)
 
 
 def _try_settings(work: Work, model: Recognizer) -> None:

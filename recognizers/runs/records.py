@@ -7,6 +7,7 @@ A run is a folder::
         config.yaml           the resolved config
         folds/*.json          the result of a fold and seed (FoldRecord)
         folds/*/              its recognizer, if it was kept (recognizers.trained.card)
+        chosen/*.json         how a fold and seed uses clips to pretrain on, if it chose (Choice)
         pretrained/*.json     the result of a pretraining and seed (PretrainingRecord)
         predictions.csv       held-out predictions at the strict epochs
         oracle.csv            those at each fold's best epoch on its own test clips
@@ -116,6 +117,35 @@ class PretrainingRecord(Record, frozen=True):
     weights: str
 
 
+class TriedWay(Record, frozen=True):
+    """A way to use the clips to pretrain on, and its UF1 on people of the training part."""
+
+    way: str
+    uf1: Share
+
+
+class Choice(Record, frozen=True):
+    """How a fold uses the clips to pretrain on (``chosen/*.json``).
+
+    Attributes:
+        fold: its name.
+        seed: of the run.
+        seconds: duration of the trials.
+        clips: number of its training clips on which UF1 was measured; 0: nothing could be tried.
+        alone: UF1 of the real clips alone.
+        tried: the ways.
+        chosen: number of the chosen way; None: none of them.
+    """
+
+    fold: str
+    seed: Count
+    seconds: Seconds
+    clips: Count
+    alone: Share
+    tried: tuple[TriedWay, ...]
+    chosen: Count | None
+
+
 class ModelIdentity(Record, frozen=True):
     """A model's registered name, and its options of ``create_model``."""
 
@@ -140,6 +170,7 @@ class RunIdentity(Record, frozen=True):
         learned: by fold, the number of clips to train on.
         pretrained_on: by group, the number of clips.
         device: ``"cpu"`` or ``"cuda"``.
+        choice: how a fold's use of the clips to pretrain on is chosen; None: it is fixed.
         scale, framing: that maps of motion were brought to; None: to none.
         command: the command that continues the run; the figures do not depend on it.
     """
@@ -163,6 +194,7 @@ class RunIdentity(Record, frozen=True):
     names: NameChoice | None = None
     fine_tuning: dict[str, Any] | None = None
     first_label: Count | None = None
+    choice: dict[str, Any] | None = None
     scale: Scale | None = None
     framing: Framing | None = None
     command: str | None = None
@@ -299,6 +331,7 @@ class Results(Record, frozen=True):
         alike: names that look alike in them.
         folds: what each learned from.
         pretraining: what each group of folds was pretrained on.
+        choices: how each fold and seed chose to use it; none where that was fixed.
         headline: the selection whose figures come first.
         strict, oracle: scores of all databases together (``"Full"``) and of each.
         intervals: over people.
@@ -328,6 +361,7 @@ class Results(Record, frozen=True):
     first_label: Count | None = None
     names: NameChoice | None = None
     alike: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()
 
     def __post_init__(self) -> None:
         if getattr(self, self.headline) is None:

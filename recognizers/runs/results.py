@@ -19,6 +19,7 @@ from recognizers.runs.files import RESULTS, TABLES, RunError, write
 from recognizers.runs.folder import RunFolder
 from recognizers.runs.records import (
     ByStatistic,
+    Choice,
     FoldRecord,
     FoldSummary,
     Intervals,
@@ -67,6 +68,7 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         data=run.data,
         names=request.names,
         alike=tuple(str(each) for each in run.spelling.alike),
+        choices=_choices(folder, run, seeds),
         folds=_folds(run),
         pretraining=_pretraining(run),
         headline="strict" if request.protocol == "strict" else "oracle",
@@ -132,6 +134,19 @@ def _marks(run: Preparation) -> tuple[str, ...]:
     twice = len(run.spelling.alike) if run.request.names is None else 0
     names = [f"{twice} names of people or clips look alike and were left apart"] if twice else []
     return ("epochs chosen on the tested clips", *leaks, *names)
+
+
+def _choices(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> tuple[Choice, ...]:
+    found = [folder.choice(plan.index, seed) for seed in seeds for plan in run.plans]
+    choices = tuple(choice for choice in found if choice is not None)
+    if left := sum(choice.chosen is None for choice in choices):
+        logger.warning(
+            "pretraining does not help people of the training part of %d of %d folds, and is left "
+            "out there",
+            left,
+            len(choices),
+        )
+    return choices
 
 
 def _folds(run: Preparation) -> tuple[FoldSummary, ...]:
