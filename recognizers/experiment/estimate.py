@@ -169,16 +169,14 @@ def estimate_run(
         f"{len(share)} {what} at {fold.wall:.3g} s, {at_once} at once",
         f"{settings.epochs} epochs of each at {_mean([f.each for f in folds]).wall:.3g} s",
     ]
-    if before and run.trials is not None:
-        one = _mean([found.whole for found in before])
-        chosen = run.options["choice"]["parts"] * len(every)
-        lengths = sum({way.length for way in run.trials.ways if not way.mix})
-        # Trials train on (parts - 1) of the parts, without looking at the tested clips.
-        each = fold * (len(run.trials.ways) + 1) + one * lengths
-        total += Spent(math.ceil(chosen / at_once) * each.wall, chosen * each.cpu)
-        steps.append(f"{chosen} trials of {len(run.trials.ways)} ways at {each.wall:.3g} s at most")
     if before:
         one = _mean([found.whole for found in before])
+        if run.trials is not None:
+            ways, count = run.trials.ways, run.options["choice"]["parts"] * len(every)
+            lengths = sum({way.length for way in ways if not way.mix})
+            trial = fold * (len(ways) + 1) + one * lengths
+            total += Spent(math.ceil(count / at_once) * trial.wall, count * trial.cpu)
+            steps.append(f"{count} trials of {len(ways)} ways at about {trial.wall:.3g} s")
         together = min(at_once, len(groups))
         total += Spent(math.ceil(len(groups) / together) * one.wall, len(groups) * one.cpu)
         steps.append(f"{len(groups)} pretrainings at {one.wall:.3g} s")

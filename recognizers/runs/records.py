@@ -271,6 +271,7 @@ class PretrainingSummary(Record, frozen=True):
         folds: names of the group's folds.
         generators: SHA-256 of the generators that made the clips.
         unseen: number of people whom none of them ever saw; None: no clip is synthetic.
+        length: epochs, as a share of those set.
     """
 
     stores: tuple[str, ...]
@@ -279,6 +280,7 @@ class PretrainingSummary(Record, frozen=True):
     folds: tuple[str, ...]
     generators: tuple[str, ...]
     unseen: Count | None
+    length: Annotated[float, Meta(gt=0)] = 1.0
 
 
 class ByStatistic(Record, Generic[T], frozen=True):

@@ -184,6 +184,7 @@ def _pretraining(run: Preparation) -> tuple[PretrainingSummary, ...]:
                 folds=tuple(run.plans[i].fold.name for i in group.folds),
                 generators=tuple(sorted({clip.generator for clip in chosen if clip.generator})),
                 unseen=len(frozenset.intersection(*unseen)) if unseen else None,
+                length=group.length,
             )
         )
     return tuple(summaries)

@@ -100,6 +100,8 @@ def test_lengths_of_pretraining_are_tried(weak: Path, strong: Path, tmp_path: Pa
     assert [choice["chosen"] for choice in results(chosen)["choices"]] == [0, 0, 0]
     records = [json.loads(f.read_text()) for f in sorted((chosen / "pretrained").glob("*.json"))]
     assert [(each["group"], len(each["curve"])) for each in records] == [(1, 10)]
+    assert [group["length"] for group in results(chosen)["pretraining"]] == [1.0, 0.5]
+    assert "1 (0.5 of the epochs)" in (chosen / "report.html").read_text()
     # Beside others, epochs are still chosen on people of the training part.
     both = run(weak, tmp_path / "b", INNER, short, MIX, "selection=inner",
                pretrain=[strong])  # fmt: skip
