@@ -6,14 +6,14 @@
 ``REAL.npz`` is a file of real flow images (u, v, strain of 28 x 28, as ``recognizers loso --data``
 reads it). The set ``now`` is what this version renders: onset and apex of the tables' clips, as
 ``mersynth phantom --like`` shows them, once for each of ``--renderings``. ``--rendered NAME STORE
-...`` are further sets: stores that this script left in its folder at another version, prepared
-stores of ``mersynth phantom --like``, or feature files.
+...`` are further sets: stores that this script left in its folder, prepared stores of ``mersynth
+phantom --like``, stores generated from these, or feature files.
 
 Each set is compared with each real database: how long flow is in the parts of the face, where
-strain lies, first components, and what distinguishes a class. Then STSTNet is tested on each
+strain lies, first components, and what distinguishes a class. Then systems are tested on each
 database by itself, under the strict protocol: trained on real clips alone, alone for as many steps,
-and pretrained on each set, without clips that follow a tested person's. A stopped script continues
-where it was. ``--seeds 0`` compares only.
+pretrained on each set, with it mixed in, and with each fold choosing how to use it, without clips
+that follow a tested person's. A stopped script continues where it was. ``--seeds 0`` compares only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,16 @@ from typing import Any
 
 from drawing.flow_maps import draw_flow_maps
 from measuring.documents import command, document, machine, paragraph, table
-from measuring.flow_arms import BATCH, EPOCHS, GROUPS, LR_FACTOR, Arm, arm_rows, run_arms
+from measuring.flow_arms import (
+    BATCH,
+    EPOCHS,
+    GROUPS,
+    SYSTEMS,
+    Arm,
+    arm_rows,
+    crossed_rows,
+    run_arms,
+)
 from measuring.flow_comparison import compared, statistic_tables
 from measuring.flow_pairs import write_pairs
 from measuring.flow_sets import FLOW, FlowSet, by_database, rendered_file
@@ -107,23 +116,36 @@ def text(
     return document(
         [
             *parts,
-            "## What rendered clips teach",
+            "## What synthetic clips teach",
             paragraph(
-                f"STSTNet (`ststnet_published`), {EPOCHS} epochs, batches of {BATCH}, learning "
-                f"rate 1e-3, {GROUPS} groups of people, strict, {options.seeds} seeds, each "
-                "database by itself, on "
-                f"{machine(arms[0].run.results.device)}; pretrained with the same settings, "
-                "without clips that follow a clip of a tested person, then fine-tuned at "
-                f"{LR_FACTOR:g} of the learning rate. Means over seeds, ± their standard "
-                "deviation; gains in UF1 with paired bootstrap intervals of 95 % over people."
+                f"{EPOCHS} epochs, batches of {BATCH}, learning rates "
+                f"{', '.join(f'{SYSTEMS[name].rate:g} ({name})' for name in options.systems)}, "
+                f"{GROUPS} groups of people, strict, {options.seeds} seeds, each database by "
+                f"itself, on {machine(arms[0].run.results.device)}; no synthetic clip follows a "
+                "clip of a tested person. Where folds choose, they do so on people of their "
+                "training parts, among the ways of configs/evaluate.yaml. Means over seeds, ± "
+                "their standard deviation; gains in UF1 with paired bootstrap intervals of 95 % "
+                "over people."
             ),
             table(
                 (
-                    "database", "trained on", "UF1", "UAR", f"recall: {', '.join(real[0].classes)}",
-                    "gain over alone", "over as many steps",
+                    "system", "database", "trained on", "UF1", "UAR",
+                    f"recall: {', '.join(real[0].classes)}", "gain over alone",
+                    "over as many steps", "left out",
                 ),
                 arm_rows(arms),
-                (0, 1),
+                (0, 1, 2),
+            ),
+            "## Chosen on one database, tested on another",
+            paragraph(
+                "The arm with synthetic clips that gains most on the first database, and what the "
+                "same arm gains on the second, whose people had no part in the choice."
+            ),
+            table(
+                ("system", "chosen on", "arm", "tested on", "gain over alone",
+                 "over as many steps"),
+                crossed_rows(arms),
+                (0, 1, 2, 3),
             ),
         ]
     )  # fmt: skip
@@ -150,6 +172,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/real_flow"), help="folder")
     parser.add_argument("--seeds", type=int, default=5, help="0: compare, train nothing")
     parser.add_argument("--seed", type=int, default=0, help="the first")
+    parser.add_argument(
+        "--systems", nargs="+", default=list(SYSTEMS), choices=list(SYSTEMS), metavar="SYSTEM"
+    )
+    parser.add_argument(
+        "--choosing", nargs="+", default=[NOW], metavar="NAME",
+        help="sets that folds also choose how to use, which takes long [now]",
+    )  # fmt: skip
     parser.add_argument("overrides", nargs="*", help="config values to change in every run")
     options = parser.parse_args()
     logs.set_up()
@@ -165,7 +194,12 @@ def main() -> None:
         found = compared(real, rendered)
         seeds = range(options.seed, options.seed + options.seeds)
         runs = options.work / "runs"
-        arms = run_arms(real, rendered, runs, seeds, options.overrides) if seeds else []
+        systems = [SYSTEMS[name] for name in options.systems]
+        arms = []
+        if seeds:
+            arms = run_arms(
+                systems, real, rendered, runs, seeds, options.choosing, options.overrides
+            )
     out = options.out or options.work / "real_flow.md"
     picture = out.parent / "images" / f"{out.stem}.png"
     draw_flow_maps([*real, *rendered], picture)
@@ -178,8 +212,10 @@ def main() -> None:
         "statistics": found,
         "arms": [
             {
+                "system": arm.system,
                 "database": arm.database,
                 "name": arm.name,
+                "left_out": arm.left_out,
                 "scores": arm.run.scores["strict"][FULL].to_dict(),
                 "gain": arm.gain and asdict(arm.gain),
                 "over_longer": arm.over_longer and asdict(arm.over_longer),

@@ -61,6 +61,34 @@ def test_rendered_clips_that_follow_a_tested_person_are_left_out(tmp_path: Path)
     assert not usable_clips(clips, ["smic/s02"])  # not known to be unseen
 
 
+def test_generated_clips_that_follow_a_tested_person_are_left_out(tmp_path: Path) -> None:
+    """The rendered face of a generated clip is nobody's; whose curve it follows counts."""
+    made = [
+        replace(clip, template=f"samm/{followed}/a", generator="g", unseen=("samm/000",))
+        for clip, followed in zip(tiny_clips(subjects=1)[:3], ("000", "001", "001"), strict=True)
+    ]
+    store = write_tiny_store(tmp_path / "made", made)
+    file = sets.rendered_file(store.path, ["samm/000", "samm/001", "smic/s01"], tmp_path)
+    clips = sets.read_features(file, create_model("ststnet", 3).inputs).clips
+    followed = [clip.template for clip in clips]
+    assert len(usable_clips(clips, ["samm/000"])) == followed.count("samm/001/a") > 0
+    assert len(usable_clips(clips, ["samm/001"])) == followed.count("samm/000/a") > 0
+    assert len(usable_clips(clips, ["smic/s01"])) == len(clips)
+
+
+def test_images_in_the_form_of_a_system(tmp_path: Path) -> None:
+    real = write_real(tmp_path / "real.npz", ["a"] * 3, ["1", "2", "3"])
+    (one,) = sets.by_database(real, tmp_path / "features")
+    (file,) = one.files
+    with np.load(sets.in_form(file, ("v", "strain"), 28)) as arrays:
+        np.testing.assert_array_equal(arrays["x"], one.images[:, 1:])
+        assert arrays["channels"].tolist() == ["v", "strain"]
+        assert str(arrays["scale"]) == "minmax"
+    with np.load(sets.in_form(file, ("u", "v", "strain"), 56)) as arrays:
+        halved = arrays["x"].reshape(3, 3, 28, 2, 28, 2).mean((3, 5))
+        assert np.corrcoef(halved.ravel(), one.images.ravel())[0, 1] > 0.9
+
+
 def test_people_with_other_names_are_reported(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "first", tiny_clips(subjects=1, num_frames=2))
     with pytest.raises(ValueError, match=r"whose people it names like samm/000, .* like samm/6"):
@@ -95,11 +123,14 @@ def test_arms_and_figures_of_every_set(tmp_path: Path) -> None:
     command = [
         sys.executable, SCRIPTS / "measure_real_flow.py", "--real", real, "--rendered", "some",
         rendered, "--seeds", "2", "--work", tmp_path / "work", "--out", tmp_path / "flow.md",
-        "device=cpu", "executor.workers=1", "model.training.epochs=1",
+        "--systems", "ststnet_published", "off_apexnet", "--choosing", "some",
+        "device=cpu", "executor.workers=1", "model.training.epochs=1", "choice.parts=2",
+        "choice.ways=[{lr_factor: 0.5}]",
     ]  # fmt: skip
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     found = json.loads((tmp_path / "flow.json").read_text())
     assert set(found["statistics"]["sets"]) == {"a", "b", "some"}
-    assert [arm["database"] for arm in found["arms"]] == ["a"] * 3 + ["b"] * 3
+    assert [arm["database"] for arm in found["arms"]] == (["a"] * 5 + ["b"] * 5) * 2
+    assert "Chosen on one database" in (tmp_path / "flow.md").read_text()
     assert all(len(arm["scores"]["seeds"]) == 2 for arm in found["arms"])
     assert (tmp_path / "images" / "flow.png").exists()

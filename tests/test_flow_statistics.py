@@ -10,18 +10,6 @@ from tests.script_modules import script
 statistics = script("measuring.flow_statistics")
 
 
-def test_each_channel_of_each_clip_is_stretched_by_itself() -> None:
-    images = np.zeros((2, 3, 4, 4), np.float32)
-    images[0, 0, 0] = [-1, 1, 3, 7]
-    images[1, 2, 0, 0] = 5
-    stretched = statistics.stretch(images)
-    assert stretched[0, 0, 0].tolist() == [0, 0.25, 0.5, 1]
-    assert stretched[0, 0, 1, 0] == 0.125  # what was 0
-    assert stretched[1, 2].max() == 1
-    assert stretched[1, 2].sum() == 1
-    assert not stretched[0, 1:].any()  # one value: no range
-
-
 def test_the_regions_of_a_tight_face() -> None:
     masks = statistics.regions(28)
     rows = {name: np.flatnonzero(mask.any(1)).mean() for name, mask in masks.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,11 @@ from mersynth.clips import Clip
 from mersynth.devices import choose_device
 from mersynth.export.images import lacks_apex
 from mersynth.export.job import ExportError, ExportSettings, Job, Written, provenance
+from mersynth.face.template import AUTO, Framing
 from mersynth.features.kinds import warn_still
 from mersynth.motion.flow import magnitude, optical_flow, optical_strain
 from mersynth.motion.luma import luma
+from mersynth.motion.maps import cut, scaled
 from mersynth.store.clip_store import StoredClip
 from mersynth.store.dataset import to_float
 
@@ -53,6 +56,10 @@ def _rgb(name: str) -> tuple[str, ...]:
 
 
 _DISPLACEMENT = "pixels of the store's frames, onset to apex"
+_SCALED = {
+    "minmax": "share of the clip's own range, 0 to 1",
+    "standardise": "standard deviations of the clip from its mean",
+}
 _CHANGE = "apex minus onset, in [-1, 1]"
 FEATURES: Mapping[str, Feature] = {
     "u": Feature(lambda o, a, f: f[:, :1], ("u",), f"{_DISPLACEMENT}, to the right", True),
@@ -93,6 +100,10 @@ def write_npz(job: Job, file: Path) -> Written:
     clip          N            name of the clip, unique within its subject
     classes       K            names of the classes
     channels      C            names of the channels, for instance ``u`` or ``apex_r``
+    units         C            their units
+    scale         none         ``none``, ``minmax`` or ``standardise``
+    framing       3            eyes, apart, aspect (:class:`mersynth.face.template.Framing`) of x;
+                               absent if that of the store is not known
     face          N            id of the subject whose face is shown
     template      N            id of the clip whose AU curve is followed; empty for a real clip
     generator     N            SHA-256 of the generator; empty for a real clip
@@ -100,22 +111,27 @@ def write_npz(job: Job, file: Path) -> Written:
     card          none         the export's card, JSON
     ============  ===========  =====================================================================
 
-    Flow is computed on the store's frames; each channel is then reduced to ``size`` by averaging
-    areas. u, v and magnitude remain displacements in pixels of the *store's* frames; divide them by
-    ``card["image_size"] / size`` for pixels of x.
+    Flow is computed on the store's frames; each channel is then cut to the framing, reduced to
+    ``size`` by averaging areas, and scaled. Without a scale, u, v and magnitude remain
+    displacements in pixels of the *store's* frames; divide them by ``card["image_size"] / size``
+    for pixels of x, if it shows all of the frames.
 
     Raises:
-        ExportError: if ``size`` is above that of the frames.
-        ValueError: if a feature is unknown or named twice, or an option of the flow is wrong.
+        ExportError: if ``size`` is above that of the frames or of the part shown, the framing shows
+            more than the frames, or the frames' own is not known.
+        ValueError: if a feature is unknown or named twice, an option of the flow is wrong, or a
+            scale is wanted for pictures.
     """
     settings = job.settings
     features = _chosen(settings.features)
-    side = job.store.image_size
-    if settings.size > side:
-        raise ExportError(
-            f"size {settings.size} is larger than the frames' {side} pixels, which would invent "
-            f"detail; prepare the store with --image-size {settings.size}"
+    if settings.scale != "none" and (
+        still := [name for name in settings.features if not FEATURES[name].moves]
+    ):
+        raise ValueError(
+            f"scale={settings.scale} is for features of motion, not for {', '.join(still)}; leave "
+            "scale at none, or export these to a file of their own"
         )
+    _check_size(job)
     if not set(settings.features) <= _OF_ONSET:
         warn_still(job.store, str(job.store.path))
     channels = sum(len(feature.channels) for feature in features)
@@ -136,7 +152,8 @@ def _compute_all(job: Job, features: Sequence[Feature], file: IO[bytes]) -> None
         for first in range(0, count, _BATCH):
             rows = range(first, min(first + _BATCH, count))
             values = _compute([job.store[i] for i in rows], features, settings.flow, device)
-            file.write(_shrink(values, settings.size).astype(np.float32).tobytes())
+            small = _shrink(_shown(values, job), settings.size)
+            file.write(scaled(small, settings.scale).astype(np.float32).tobytes())
             advance(len(rows))
     file.flush()
 
@@ -146,11 +163,17 @@ def _write_arrays(
 ) -> dict[str, Any]:
     """Write the ``.npz`` file; its facts for the card."""
     settings = job.settings
-    units = {channel: feature.unit for feature in features for channel in feature.channels}
+    units = {
+        channel: _SCALED.get(settings.scale, feature.unit)
+        for feature in features
+        for channel in feature.channels
+    }
+    framing = _framing(job)
     facts = {
         "channels": units,
         "image_size": job.store.image_size,
         "size": settings.size,
+        "framing": framing and framing.as_dict(),
         "resized": "by averaging areas, after the flow was computed",
         "flow": dict(settings.flow) if any(feature.moves for feature in features) else None,
         "device": choose_device(settings.device).type,
@@ -161,13 +184,56 @@ def _write_arrays(
         "y": np.asarray(job.data.labels, np.int64),
         "classes": np.asarray(job.data.classes),
         "channels": np.asarray(list(units)),
+        "units": np.asarray(list(units.values())),
+        "scale": np.asarray(settings.scale),
         "card": np.asarray(json.dumps({**job.card, **facts}, sort_keys=True)),
     }
+    if framing is not None:
+        arrays["framing"] = np.asarray(list(framing.as_dict().values()))
     for name in ("subject", "dataset", "clip", *_PROVENANCE):
         arrays[name] = np.asarray([row[name] for row in table], str)
     with file.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
     return facts
+
+
+def _framing(job: Job) -> Framing | None:
+    """The framing of x; None if it is not known."""
+    own, choice = job.store.framing, job.settings.framing
+    if choice == AUTO:
+        return own
+    if own is None:
+        raise ExportError(
+            f"how faces lie in the frames of {job.store.path} is not known, so that they cannot be "
+            "cut to a framing; prepare it aligned (geometry=align), or leave framing at auto"
+        )
+    return choice.framing(own)
+
+
+def _shown(values: np.ndarray, job: Job) -> np.ndarray:
+    """The part of maps (B, C, H, W) of the store's frames that x shows."""
+    own, wanted = job.store.framing, _framing(job)
+    if own is None or wanted is None or wanted == own:
+        return values
+    try:
+        return cut(values, own, wanted)
+    except ValueError as error:
+        raise ExportError(f"{job.store.path}: {error}") from error
+
+
+def _check_size(job: Job) -> None:
+    side, size = job.store.image_size, job.settings.size
+    shown = min(_shown(np.empty((side, side), bool), job).shape)
+    if size > shown:
+        of = f"frames' {side} pixels"
+        needed = size
+        if shown < side:
+            of = f"{shown} pixels, of {side}, that the framing shows"
+            needed = math.ceil((size + 1) * side / shown)
+        raise ExportError(
+            f"size {size} is larger than the {of}, which would invent detail; prepare the store "
+            f"with --image-size {needed}"
+        )
 
 
 def _chosen(names: Sequence[str]) -> list[Feature]:

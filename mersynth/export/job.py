@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from mersynth.checks import check_choice
 from mersynth.clips import Clip
+from mersynth.face.template import FramingChoice
+from mersynth.motion.maps import SCALES, Scale
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.dataset import ClipDataset
 
@@ -40,6 +42,9 @@ class ExportSettings:
         shard_clips: for webdataset: clips per shard.
         features: for npz: names of :data:`mersynth.export.arrays.FEATURES`.
         size: for npz: side of the images, in pixels.
+        scale: for npz: what each channel of each clip is brought to
+            (:data:`mersynth.motion.maps.Scale`).
+        framing: for npz: the part of the face that x shows; ``auto``: all of the frames.
         flow: for npz: method and options of :func:`mersynth.motion.flow.optical_flow`.
         device: for npz: where flow is computed.
 
@@ -59,6 +64,8 @@ class ExportSettings:
     shard_clips: int
     features: Sequence[str]
     size: int
+    scale: Scale
+    framing: FramingChoice
     flow: Mapping[str, Any]
     device: str
 
@@ -68,6 +75,7 @@ class ExportSettings:
             "format": (None, "png", "bmp", "jpg"),
             "frames": ("all", "apex"),
             "codec": ("mp4v", "vp09"),
+            "scale": SCALES,
             "device": ("auto", "cpu", "cuda"),
         }
         for name, allowed in choices.items():

@@ -25,6 +25,7 @@ from mersynth.export.job import ExportError, ExportSettings, Job, Written, prove
 from mersynth.export.shards import write_webdataset
 from mersynth.export.trees import CASME2_TREE, SAMM_TREE
 from mersynth.export.video import write_mp4
+from mersynth.face.template import FramingChoice
 from mersynth.files import whole_file, whole_folder, write_json_atomically
 from mersynth.lock import hold
 from mersynth.sources import SOURCES
@@ -68,7 +69,9 @@ LAYOUTS: Mapping[str, Layout] = {
     "imagefolder": Layout(write_imagefolder, ("frames", *_IMAGES), apex_fault),
     "mp4": Layout(write_mp4, ("codec",)),
     "webdataset": Layout(write_webdataset, ("shard_clips", *_IMAGES)),
-    "npz": Layout(write_npz, ("features", "size", "flow", "device"), npz_fault, ".npz"),
+    "npz": Layout(
+        write_npz, ("features", "size", "scale", "framing", "flow", "device"), npz_fault, ".npz"
+    ),
 }
 """The layouts by name."""
 
@@ -163,6 +166,7 @@ def _settings(layout: str, overrides: Sequence[str]) -> ExportSettings:
             readers = [name for name, other in LAYOUTS.items() if key in other.reads]
             raise ValueError(f"{override}: {key} is for {', '.join(readers)}, not for {layout}")
     container: Any = OmegaConf.to_container(config, resolve=True)
+    container["framing"] = FramingChoice(**container["framing"])
     return ExportSettings(**container)
 
 

@@ -123,8 +123,21 @@ class Framing:
 
     def place(self, shares: np.ndarray) -> np.ndarray:
         """Points (..., 2) of :data:`HEAD`'s square in this framing, as shares of the side."""
-        moved = np.array([0.5, self.eyes]) - self.scale * np.array([0.5, _HEAD_EYES])
-        return np.asarray(shares, np.float64) * self.scale + moved
+        return np.asarray(shares, np.float64) * self.scale + self._moved
+
+    def within(self, other: Framing) -> np.ndarray:
+        """The corners of this framing's square in a picture of another framing.
+
+        Returns:
+            (2, 2) left and top, right and bottom, as shares of the picture's side; outside 0..1
+            where the picture does not show all of it.
+        """
+        return other.place((np.array([[0.0, 0.0], [1.0, 1.0]]) - self._moved) / self.scale)
+
+    @property
+    def _moved(self) -> np.ndarray:
+        """(2,) where :data:`HEAD`'s upper left corner lies."""
+        return np.array([0.5, self.eyes]) - self.scale * np.array([0.5, _HEAD_EYES])
 
     def landmarks(self, width: int, height: int) -> np.ndarray:
         """(68, 2) the template in a picture: x, y in pixels, the first pixel's centre at 0."""

@@ -93,6 +93,21 @@ def join(
     )
 
 
+def mixed_in(clips: ClipArrays, further: ClipArrays) -> ClipArrays:
+    """Clips with further ones of the same classes after them, which are only to learn from."""
+    return ClipArrays(
+        inputs={
+            name: _joined([torch.from_numpy(values), torch.from_numpy(further.inputs[name])])
+            for name, values in clips.inputs.items()
+        },
+        label=np.concatenate([clips.label, further.label]),
+        au_set=np.concatenate([clips.au_set, further.au_set]),
+        domain=np.concatenate([clips.domain, np.ones_like(further.domain)]),
+        clips=(*clips.clips, *further.clips),
+        classes=clips.classes,
+    )
+
+
 def _compact(values: Tensor) -> Tensor:
     """As bytes, a quarter of the memory, if nothing is lost; else the same values."""
     compact = torch.empty(values.shape, dtype=torch.uint8)

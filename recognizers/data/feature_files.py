@@ -17,13 +17,14 @@ from mersynth.clips import Clip
 from mersynth.sources.folder import UNLABELLED
 from mersynth.sources.sheets import cell_text
 from recognizers.data.inputs import ModelData
+from recognizers.data.map_form import MapForm, brought
 from recognizers.models.base import InputSpec
 
 logger = logging.getLogger(__name__)
 
 _KNOWN = (
     "y", "subject", "dataset", "clip", "classes", "channels", "aus", "template", "generator",
-    "unseen", "face", "card",
+    "unseen", "face", "card", "scale", "framing", "units",
 )  # fmt: skip
 _TEXT = ("dataset", "clip", "aus", "template", "generator", "unseen")
 
@@ -53,6 +54,10 @@ def read_features(
     aus           N           optional; AU cells as the databases write them, such as ``4+L7``
     template, generator, unseen  N  optional; the provenance of synthetic clips (``Clip``),
                               ``unseen`` joined by ``;``
+    scale         none        optional; that of maps of motion (:data:`mersynth.motion.maps.Scale`),
+                              else it is told from their values
+    framing       3           optional; the part of the face that they show: eyes, apart and aspect
+                              of :class:`mersynth.face.template.Framing`
     ============  ==========  ======================================================================
 
     Args:
@@ -69,7 +74,8 @@ def read_features(
     Raises:
         FileNotFoundError: if there is no such file.
         FeatureFileError: if an array is missing, damaged or does not fit the others or the model,
-            a label is not a class, a clip comes twice, or values are not finite or out of range.
+            a label is not a class, a clip comes twice, values are not finite or out of range, or
+            maps of motion cannot be brought to the spec's scale, or show another part of the face.
     """
     path = Path(path)
     arrays = _load(path)
@@ -246,6 +252,22 @@ def _clips(path: Path, arrays: Mapping[str, np.ndarray], emotions: list[str]) ->
     return clips
 
 
+def read_form(path: str | Path, specs: Mapping[str, InputSpec]) -> MapForm:
+    """The form of a file's maps of motion.
+
+    Raises:
+        FileNotFoundError, FeatureFileError: if it cannot be read, or says something impossible.
+    """
+    path = Path(path)
+    arrays = _load(path)
+    keys = list(_input_names(path, arrays, specs).values())
+    _check_rows(path, arrays, keys)
+    try:
+        return MapForm.told(arrays, arrays[keys[0]])
+    except ValueError as error:
+        raise FeatureFileError(f"{path}: {error}") from error
+
+
 def _input(path: Path, arrays: Mapping[str, np.ndarray], key: str, spec: InputSpec) -> torch.Tensor:
     channels = tuple(arrays["channels"].astype(str).tolist()) if "channels" in arrays else None
     if channels is None:
@@ -271,4 +293,10 @@ def _input(path: Path, arrays: Mapping[str, np.ndarray], key: str, spec: InputSp
             f"{path}: {error}; the model's options, such as model.options.image_size, may "
             "change what it reads"
         ) from error
-    return tensor
+    if spec.scale is None:
+        return tensor
+    maps = tensor.numpy()
+    try:
+        return torch.from_numpy(brought(maps, MapForm.told(arrays, maps), spec))
+    except ValueError as error:
+        raise FeatureFileError(f"{path}: {error}") from error

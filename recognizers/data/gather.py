@@ -89,11 +89,12 @@ def read_parts(
             f"the frames of the stores differ in size (pixels: {found}), and a model would learn "
             "from their sharpness; prepare or generate them with the same --image-size"
         )
-    warn_framings(
-        {str(path): store.framing for path, store in stores.items()},
-        "Prepare or generate one of them again with the other's framing: a recognizer learns where "
-        "faces lie",
-    )
+    if all(spec.framing is None for spec in specs.values()):  # else they are cut to one
+        warn_framings(
+            {str(path): store.framing for path, store in stores.items()},
+            "Prepare or generate one of them again with the other's framing: a recognizer learns "
+            "where faces lie",
+        )
     versions = {path: version_of(store) for path, store in stores.items()}
     warn_versions(
         {str(path): version for path, version in versions.items()},

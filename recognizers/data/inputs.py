@@ -20,6 +20,7 @@ from mersynth.clips import Clip
 from mersynth.devices import choose_device
 from mersynth.features.cache import complete_options, compute_features, load_feature
 from mersynth.features.kinds import FEATURES, REMEDIES, Need, has, warn_still
+from mersynth.motion.maps import cut, scaled
 from mersynth.store.clip_store import ClipStore, StoredClip
 from mersynth.store.dataset import ClipDataset
 from recognizers.data.input_kinds import INPUT_KINDS, FeatureOptions
@@ -60,7 +61,8 @@ def build_inputs(
     """Make a model's inputs for every clip that has a class and what the inputs need.
 
     Features that the store's folder lacks are computed and kept there. Images are resized to the
-    spec's size: averaged over areas if both sides shrink, else interpolated bilinearly.
+    spec's size: averaged over areas if both sides shrink, else interpolated bilinearly. Maps of
+    motion are cut to the spec's framing before that, and brought to its scale after it.
 
     Args:
         store: any store, real or synthetic, or a filtered view of one.
@@ -75,7 +77,8 @@ def build_inputs(
 
     Raises:
         ValueError: if an input's kind is unknown or does not fit its spec, an option is wrong or
-            for a feature that no input needs, or no clip is left.
+            for a feature that no input needs, the spec's framing shows more than the frames, or no
+            clip is left.
         FeatureError: if a feature is unknown or its file is damaged.
     """
     named = ClipDataset(store, scheme=scheme)
@@ -207,9 +210,14 @@ def _build(
         batch = items[first : first + _BATCH]
         rows = [row[item.clip.id] for item in batch]
         own = {key: torch.from_numpy(v[rows]).to(device) for key, v in values.items()}
-        tensor = _resize(build(batch, own, spec).to(device), spec.size)
+        tensor = build(batch, own, spec).to(device)
+        if spec.framing is not None and store.framing is not None:
+            tensor = cut(tensor, store.framing, spec.framing)
+        tensor = _resize(tensor, spec.size)
         spec.check(name, tensor)
-        result[first : first + len(batch)] = tensor.cpu()
+        result[first : first + len(batch)] = torch.from_numpy(
+            scaled(tensor.cpu().numpy(), spec.scale or "none")
+        )
     return result
 
 

@@ -171,6 +171,12 @@ def estimate_run(
     ]
     if before:
         one = _mean([found.whole for found in before])
+        if run.trials is not None:
+            ways, count = run.trials.ways, run.options["choice"]["parts"] * len(every)
+            lengths = sum({way.length for way in ways if not way.mix})
+            trial = fold * (len(ways) + 1) + one * lengths
+            total += Spent(math.ceil(count / at_once) * trial.wall, count * trial.cpu)
+            steps.append(f"{count} trials of {len(ways)} ways at about {trial.wall:.3g} s")
         together = min(at_once, len(groups))
         total += Spent(math.ceil(len(groups) / together) * one.wall, len(groups) * one.cpu)
         steps.append(f"{len(groups)} pretrainings at {one.wall:.3g} s")

@@ -19,12 +19,14 @@ from recognizers.experiment.estimate import estimate_run
 from recognizers.experiment.preparation import Preparation, load_settings, prepare
 from recognizers.experiment.request import Request
 from recognizers.folds.plan import FoldPlan
+from recognizers.folds.trials import carried_out
 from recognizers.models import outline
 from recognizers.report import write_report
 from recognizers.runs.folder import RunFolder
 from recognizers.runs.results import write_results
 from recognizers.trained.card import RecognizerCard
 from recognizers.trained.fitting import card_of
+from recognizers.training.choice import choose_way
 from recognizers.training.fold_work import FoldResult, pretrain, pretraining_seed, train_folds
 from recognizers.training.side_by_side import fits_side_by_side
 
@@ -131,6 +133,7 @@ def _train(run: Preparation, folder: RunFolder, share: Sequence[tuple[FoldPlan, 
         logger.info("%d of %d folds are in %s", total - len(missing), total, folder.path)
     with make_executor(_executor(run)) as executor:
         work = executor.share(run.work)
+        missing = _as_chosen(run, folder, missing, executor, work)
         weights = _pretrain(run, folder, run.pretrainings(missing), executor, work)
         groups = _together(run, missing)
         calls = [
@@ -145,6 +148,39 @@ def _train(run: Preparation, folder: RunFolder, share: Sequence[tuple[FoldPlan, 
                     card = _card(run, plan, seed, result) if keep_weights else None
                     folder.keep_fold(plan.index, seed, plan.fold.name, clips, result, card)
                 advance(len(plans))
+
+
+def _as_chosen(
+    run: Preparation,
+    folder: RunFolder,
+    share: Sequence[tuple[FoldPlan, int]],
+    executor: Executor,
+    work: Any,
+) -> list[tuple[FoldPlan, int]]:
+    """The folds as they are carried out, after they chose how to use the clips to pretrain on."""
+    trials, pool = run.trials, run.work.pool
+    if trials is None or pool is None:
+        return list(share)
+    choosing = [
+        (plan, seed)
+        for plan, seed in share
+        if plan.index in trials.of and folder.choice(plan.index, seed) is None
+    ]
+    calls = [
+        (work, p.fold.name, p.index, trials.of[p.index], trials.ways, trials.margin, seed)
+        for p, seed in choosing
+    ]
+    with progress("choosing", total=len(choosing), unit="folds") as advance:
+        for position, choice in executor.run(choose_way, calls):
+            folder.keep_choice(choosing[position][0].index, choice)
+            advance(1)
+    done = []
+    for plan, seed in share:
+        if (found := folder.choice(plan.index, seed)) is not None:
+            way = None if found.chosen is None else trials.ways[found.chosen]
+            plan = carried_out(plan, way, run.work.clips, pool, run.groups)
+        done.append((plan, seed))
+    return done
 
 
 def _together(
@@ -163,7 +199,7 @@ def _together(
         else:
             learned = [plan.learned, *([plan.inner.learned] if plan.inner else [])]
             batches = [settings.batches(len(rows)) for rows in learned]
-            key = (seed, plan.pretraining, *batches, None)
+            key = (seed, plan.pretraining, plan.way, *batches, None)
         groups.setdefault(key, []).append(plan)
     return [
         (plans[first : first + at_once], key[0])
@@ -175,9 +211,8 @@ def _together(
 def _card(run: Preparation, plan: FoldPlan, seed: int, result: FoldResult) -> RecognizerCard:
     """The card of the fold's recognizer."""
     before = None if plan.pretraining is None else run.groups[plan.pretraining].clips
-    return card_of(
-        run, plan.learned, before, result.statistics, result.epoch, seed, fold=plan.fold.name
-    )
+    name, way = plan.fold.name, plan.way
+    return card_of(run, plan.learned, before, result.statistics, result.epoch, seed, name, way)
 
 
 def _pretrain(
@@ -190,7 +225,8 @@ def _pretrain(
     """Shared weights by pretraining and seed; those in the folder are not trained again."""
     missing = [key for key in needed if not folder.has_pretrained(*key)]
     calls = [
-        (work, run.groups[group].clips, pretraining_seed(seed, group)) for group, seed in missing
+        (work, run.groups[group].clips, pretraining_seed(seed, group), run.groups[group].length)
+        for group, seed in missing
     ]
     if calls:
         with progress("pretraining", total=len(calls), unit="pretrainings") as advance:

@@ -16,14 +16,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from mersynth import __version__, config
 from mersynth.devices import PRECISIONS, choose_device, choose_precision
+from mersynth.face.template import FramingChoice
 from mersynth.store.names import Spelling
 from recognizers.data.clip_arrays import ClipArrays, join
+from recognizers.data.feature_files import read_form
 from recognizers.data.gather import Part, read_parts, reconcile_parts
+from recognizers.data.map_form import choose_form
 from recognizers.experiment.request import Request
 from recognizers.folds.guard import Leak
 from recognizers.folds.plan import FoldPlan, check_plans, plan_folds, plan_pretraining
 from recognizers.folds.pretraining import PretrainingGroup
 from recognizers.folds.splits import Fold, cde, cross, grouped, loso, lovo, missing_classes
+from recognizers.folds.trials import Trials, of_every_length, plan_trials
+from recognizers.folds.way import Way
 from recognizers.models import outline
 from recognizers.models.base import InputSpec, Recognizer
 from recognizers.runs.records import DataUsed, ModelIdentity, ModelSummary, Role, RunIdentity
@@ -49,6 +54,7 @@ class Preparation:
         missing: classes that a fold cannot learn, by its name.
         leaks: the leaks allowed in each fold.
         groups: the pretrainings.
+        trials: by which folds choose how to use the clips to pretrain on; None: that is fixed.
         work: the data that workers share.
     """
 
@@ -62,6 +68,7 @@ class Preparation:
     missing: Mapping[str, tuple[str, ...]]
     leaks: Sequence[tuple[Leak, ...]]
     groups: Sequence[PretrainingGroup]
+    trials: Trials | None
     work: Work
 
     def pretraining_of(self, plan: FoldPlan, seed: int) -> tuple[int, int] | None:
@@ -81,6 +88,7 @@ class Preparation:
         """What the figures of a run depend on, except seeds."""
         request, work = self.request, self.work
         own_rates = work.fine_tuning != work.training
+        spec = next(iter(self.inputs.values()))
         return RunIdentity(
             mersynth=__version__,
             split=request.split,
@@ -103,6 +111,9 @@ class Preparation:
             fine_tuning=dataclasses.asdict(work.fine_tuning) if own_rates else None,
             first_label=request.first_label,
             one_pretraining=bool(self.groups and self.options["pretraining"]["one_for_all_seeds"]),
+            choice=self.options["choice"] if self.trials else None,
+            scale=None if spec.scale == "none" else spec.scale,
+            framing=spec.framing,
         )
 
 
@@ -152,9 +163,8 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     model = outline(block["name"], 2, **block["options"])
     _check_model(request, options, model)
     features = block.get("features") or {}
-    parts = read_parts(
-        request.paths, model.inputs, request.scheme, device, features, request.first_label
-    )
+    specs = _specs(request, options, model)
+    parts = read_parts(request.paths, specs, request.scheme, device, features, request.first_label)
     parts, spelling = reconcile_parts(parts, request.names, protocol == "strict")
     of = {role: [part.data for part in parts if part.role == role] for role in request.paths}
     clips = join([*of.get("real", ()), *of.get("train", ()), *of.get("test", ())], mixed=of["mix"])
@@ -167,7 +177,13 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     sizes = [len(plan.learned) for plan in plans] or [len(clips.clips)]
     learned = [Fold(p.fold.name, p.learned, p.fold.test, p.fold.held_out) for p in plans]
     training = _training(settings, model)
-    factor = options["fine_tuning"]["lr_factor"] if pool is not None else 1.0
+    factor = _lr_factor(request, options) if pool is not None else 1.0
+    trials = None
+    if factor == "inner" and pool is not None:
+        ways, divided, margin = _choice(options)
+        every = plan_trials(plans, clips, pool, groups, divided, request.seed, protocol)
+        groups = of_every_length(groups, ways)
+        trials, factor = Trials(ways, margin, every), 1.0
     work = Work(
         clips=clips,
         pool=pool,
@@ -176,7 +192,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         augment=block.get("augment") or {},
         training=training,
         pretraining=_training(_pretraining(settings, sizes), model),
-        fine_tuning=training.at_rates_times(factor),
+        fine_tuning=training.at_rates_times(cast(float, factor)),
         protocol=protocol,
         device=device.type,
         precision=choose_precision(options["precision"], device),
@@ -188,13 +204,28 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         data=tuple(_data_used(part) for part in parts),
         spelling=spelling,
         model=_summary(request, block, model),
-        inputs=model.inputs,
+        inputs=specs,
         plans=plans,
         missing=missing_classes(learned, clips.labels),
         leaks=check_plans(plans, clips, pool, groups, protocol) if plans else [],
         groups=groups,
+        trials=trials,
         work=work,
     )
+
+
+def _specs(request: Request, options: dict[str, Any], model: Recognizer) -> Mapping[str, InputSpec]:
+    """The inputs in the form that is wanted, or that of the files under test; it is noted."""
+    files = [path for path in (*request.data, *request.test) if path.suffix == ".npz"]
+    framing = FramingChoice(**options["framing"])
+    maps = all(spec.range is None for spec in model.inputs.values())
+    tested = [read_form(path, model.inputs) for path in files] if maps else []
+    form = choose_form(model.inputs, tested, options["scale"], framing)
+    if form is None:
+        return model.inputs
+    options["scale"] = form.scale
+    options["framing"] = {"name": "auto", **(form.framing.as_dict() if form.framing else {})}
+    return form.of(model.inputs)
 
 
 def _check_model(request: Request, options: Mapping[str, Any], model: Recognizer) -> None:
@@ -263,6 +294,34 @@ def _pretraining(settings: DictConfig, sizes: Sequence[int]) -> DictConfig:
     if changed.pretraining.lr is not None:
         changed.model.training.optimizer.lr = changed.pretraining.lr
     return changed
+
+
+def _lr_factor(request: Request, options: Mapping[str, Any]) -> Any:
+    """``fine_tuning.lr_factor``, decided: a number, or "inner"."""
+    factor = options["fine_tuning"]["lr_factor"]
+    able = request.protocol == "strict" and request.split in ("loso", "cde", "cross")
+    if factor == "auto":
+        of_files = all(path.suffix == ".npz" for path in (*request.data, *request.test))
+        return "inner" if able and of_files else 1.0
+    if factor == "inner" and not able:
+        raise config.ConfigError(
+            "fine_tuning.lr_factor=inner is for loso, cde and cross under the strict protocol, not "
+            f"for {request.split} under {request.protocol}; give a number"
+        )
+    return factor
+
+
+def _choice(options: Mapping[str, Any]) -> tuple[tuple[Way, ...], int, float]:
+    """The block ``choice``: ways, parts and margin."""
+    block = options["choice"]
+    ways, parts, margin = tuple(map(Way.read, block["ways"])), block["parts"], block["margin"]
+    if not ways or len(set(ways)) < len(ways):
+        raise config.ConfigError(f"choice.ways must be different ways, one at least, got {ways}")
+    if not isinstance(parts, int) or parts < 2:
+        raise config.ConfigError(f"choice.parts must be a whole number from 2, got {parts!r}")
+    if not isinstance(margin, int | float) or not 0 <= margin < 1:
+        raise config.ConfigError(f"choice.margin must lie in 0..1, got {margin!r}")
+    return ways, parts, float(margin)
 
 
 def _try_settings(work: Work, model: Recognizer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,14 +15,16 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from mersynth.devices import choose_device
+from mersynth.face.template import FramingChoice
 from mersynth.files import read_tensors
 from recognizers.data.clip_arrays import ClipArrays, as_float, join
 from recognizers.data.gather import Part, read_parts, reconcile_parts
+from recognizers.data.map_form import choose_form
 from recognizers.explain.run_data import check_data
 from recognizers.folds.plan import plan_folds
 from recognizers.folds.splits import Fold, HeldOut
 from recognizers.models import create_model, outline
-from recognizers.models.base import Recognizer
+from recognizers.models.base import InputSpec, Recognizer
 from recognizers.report.run import Run
 from recognizers.runs.files import CONFIG, RUN, RunError, read
 from recognizers.runs.folder import check_weights
@@ -215,7 +217,12 @@ class OpenedRun:
         model = outline(self.model_name, 2, **self.options["model"]["options"])
         features = self.options["model"].get("features") or {}
         first = self.results.first_label
-        return read_parts(ordered, model.inputs, self.scheme, self.device, features, first)
+        specs: Mapping[str, InputSpec] = model.inputs
+        if "scale" in self.options:  # not in runs made before maps had a form
+            chosen = FramingChoice(**self.options["framing"])
+            form = choose_form(specs, [], self.options["scale"], chosen)
+            specs = specs if form is None else form.of(specs)
+        return read_parts(ordered, specs, self.scheme, self.device, features, first)
 
     def _check_labels(self) -> None:
         """The clips under test must be those of the run, with their classes."""

@@ -18,6 +18,7 @@ from recognizers.folds.guard import FoldInputs, Leak, Protocol, check_fold, usab
 from recognizers.folds.inner import inner_split
 from recognizers.folds.pretraining import PretrainingGroup, pretraining_groups
 from recognizers.folds.splits import Fold
+from recognizers.folds.way import Way
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class FoldPlan:
         learned: rows to train on: the fold's training part, then what is mixed in.
         inner: how the number of epochs is chosen; None if it is fixed beforehand.
         pretraining: number of the pretraining whose weights it starts from; None for fresh ones.
+        way: how it uses the clips to pretrain on, if it chose that; None: as the config says.
     """
 
     index: int
@@ -54,6 +56,7 @@ class FoldPlan:
     learned: tuple[int, ...]
     inner: InnerPlan | None
     pretraining: int | None
+    way: Way | None = None
 
 
 def plan_pretraining(

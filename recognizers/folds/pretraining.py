@@ -22,10 +22,12 @@ class PretrainingGroup:
         folds: positions of the folds.
         clips: positions of the clips to pretrain on, which each of these folds may use; empty if
             there are none, and the folds start without pretraining.
+        length: epochs, as a share of those set.
     """
 
     folds: tuple[int, ...]
     clips: tuple[int, ...]
+    length: float = 1.0
 
 
 def pretraining_groups(

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mersynth.face.template import Framing
+from mersynth.motion.maps import Scale
+
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
@@ -23,6 +26,9 @@ class InputSpec:
         size: (height, width) in pixels.
         num_frames: frames of a clip (B, T, C, H, W); None for an image (B, C, H, W).
         range: lowest and highest value; None where it has no bounds (flow in pixels).
+        scale: of maps of motion, whose range is None: what each channel of each clip is brought to;
+            None: as they come.
+        framing: of such maps: the part of the face that they show; None: as they come.
     """
 
     made_of: str
@@ -30,6 +36,8 @@ class InputSpec:
     size: tuple[int, int]
     num_frames: int | None = None
     range: tuple[float, float] | None = (0.0, 1.0)
+    scale: Scale | None = None
+    framing: Framing | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -60,6 +60,15 @@ class Leaks:
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenWay:
+    """A way to use the clips to pretrain on: the folds that chose it, and its mean gain in UF1."""
+
+    name: str
+    folds: int
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
 class Epochs:
     """The chosen epochs of a selection's folds: lowest, median, highest."""
 
@@ -96,6 +105,8 @@ def _content(run: Run) -> dict[str, Any]:
         "seeds": figures.seed_rows(run),
         "charts": learning_charts(run.folds) if run.folds else [],
         "kept": _kept_epochs(run),
+        "left_out": sum(choice.chosen is None for choice in results.choices),
+        "ways": _ways(results),
         "pretrained_charts": _pretrained_charts(run),
         "unpretrained": [f.name for f in results.folds if f.pretraining is None],
         "leaks": _leaks(results),
@@ -119,6 +130,21 @@ def _kept_epochs(run: Run) -> dict[Selection, Epochs]:
         for selection, epochs in found.items()
         if epochs
     }
+
+
+def _ways(results: Results) -> list[ChosenWay]:
+    """One row per way that folds tried."""
+    tried = [choice for choice in results.choices if choice.clips]
+    if not tried:
+        return []
+    return [
+        ChosenWay(
+            way.way,
+            sum(choice.chosen == number for choice in tried),
+            statistics.fmean(choice.tried[number].uf1 - choice.alone for choice in tried),
+        )
+        for number, way in enumerate(tried[0].tried)
+    ]
 
 
 def _pretrained_charts(run: Run) -> list[Chart]:

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from mersynth.files import differences, remove, sha256_of_file, whole_file
 from recognizers.runs.files import CONFIG, RESULTS, RUN, RunError, not_finished, read, write
-from recognizers.runs.records import FoldRecord, PretrainingRecord, RunIdentity
+from recognizers.runs.records import Choice, FoldRecord, PretrainingRecord, RunIdentity
 from recognizers.trained.card import CARD, RecognizerCard, save_recognizer
 from recognizers.training.fold_work import FoldResult, Learned, Weights
 
@@ -101,6 +101,21 @@ class RunFolder:
         )
         write(file.with_suffix(".json"), record)
 
+    def choice(self, index: int, seed: int) -> Choice | None:
+        """How a fold uses the clips to pretrain on; None if it has not chosen yet.
+
+        Raises:
+            RunError: if the record is damaged.
+        """
+        file = self._choice(index, seed)
+        return read(file, Choice) if file.exists() else None
+
+    def keep_choice(self, index: int, choice: Choice) -> None:
+        """Write a fold's choice."""
+        file = self._choice(index, choice.seed)
+        file.parent.mkdir(exist_ok=True)
+        write(file, choice)
+
     def has_fold(self, index: int, seed: int, with_weights: bool) -> bool:
         """Whether a fold has ended and, with ``with_weights``, its recognizer was kept."""
         file = self._fold(index, seed)
@@ -161,6 +176,9 @@ class RunFolder:
 
     def _fold(self, index: int, seed: int) -> Path:
         return self.path / "folds" / f"{seed}_{index:04}.json"
+
+    def _choice(self, index: int, seed: int) -> Path:
+        return self.path / "chosen" / f"{seed}_{index:04}.json"
 
     def _pretrained(self, group: int, seed: int) -> Path:
         return self.path / "pretrained" / f"{seed}_{group:04}.safetensors"

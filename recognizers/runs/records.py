@@ -7,6 +7,7 @@ A run is a folder::
         config.yaml           the resolved config
         folds/*.json          the result of a fold and seed (FoldRecord)
         folds/*/              its recognizer, if it was kept (recognizers.trained.card)
+        chosen/*.json         how a fold and seed uses clips to pretrain on, if it chose (Choice)
         pretrained/*.json     the result of a pretraining and seed (PretrainingRecord)
         predictions.csv       held-out predictions at the strict epochs
         oracle.csv            those at each fold's best epoch on its own test clips
@@ -23,6 +24,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from mersynth.face.template import HEAD, Framing
+from mersynth.motion.maps import Scale
 from mersynth.store.names import NameChoice
 from recognizers.evaluation.comparison import Interval
 from recognizers.folds.guard import Leak, Protocol
@@ -117,6 +119,35 @@ class PretrainingRecord(Record, frozen=True):
     weights: str
 
 
+class TriedWay(Record, frozen=True):
+    """A way to use the clips to pretrain on, and its UF1 on people of the training part."""
+
+    way: str
+    uf1: Share
+
+
+class Choice(Record, frozen=True):
+    """How a fold uses the clips to pretrain on (``chosen/*.json``).
+
+    Attributes:
+        fold: its name.
+        seed: of the run.
+        seconds: duration of the trials.
+        clips: number of its training clips on which UF1 was measured; 0: nothing could be tried.
+        alone: UF1 of the real clips alone.
+        tried: the ways.
+        chosen: number of the chosen way; None: none of them.
+    """
+
+    fold: str
+    seed: Count
+    seconds: Seconds
+    clips: Count
+    alone: Share
+    tried: tuple[TriedWay, ...]
+    chosen: Count | None
+
+
 class ModelIdentity(Record, frozen=True):
     """A model's registered name, and its options of ``create_model``."""
 
@@ -143,6 +174,8 @@ class RunIdentity(Record, frozen=True):
         device: ``"cpu"`` or ``"cuda"``.
         one_pretraining: whether the first seed's pretraining serves all seeds.
         precision: of training.
+        choice: how a fold's use of the clips to pretrain on is chosen; None: it is fixed.
+        scale, framing: that maps of motion were brought to; None: to none.
         command: the command that continues the run; the figures do not depend on it.
     """
 
@@ -167,6 +200,9 @@ class RunIdentity(Record, frozen=True):
     first_label: Count | None = None
     one_pretraining: bool = False
     precision: str = "32-true"
+    choice: dict[str, Any] | None = None
+    scale: Scale | None = None
+    framing: Framing | None = None
     command: str | None = None
 
 
@@ -241,6 +277,7 @@ class PretrainingSummary(Record, frozen=True):
         folds: names of the group's folds.
         generators: SHA-256 of the generators that made the clips.
         unseen: number of people whom none of them ever saw; None: no clip is synthetic.
+        length: epochs, as a share of those set.
     """
 
     stores: tuple[str, ...]
@@ -249,6 +286,7 @@ class PretrainingSummary(Record, frozen=True):
     folds: tuple[str, ...]
     generators: tuple[str, ...]
     unseen: Count | None
+    length: Annotated[float, Meta(gt=0)] = 1.0
 
 
 class ByStatistic(Record, Generic[T], frozen=True):
@@ -301,6 +339,7 @@ class Results(Record, frozen=True):
         alike: names that look alike in them.
         folds: what each learned from.
         pretraining: what each group of folds was pretrained on.
+        choices: how each fold and seed chose to use it; none where that was fixed.
         headline: the selection whose figures come first.
         strict, oracle: scores of all databases together (``"Full"``) and of each.
         intervals: over people.
@@ -334,6 +373,7 @@ class Results(Record, frozen=True):
     names: NameChoice | None = None
     alike: tuple[str, ...] = ()
     clips_seen: Annotated[float, Meta(ge=0)] | None = None
+    choices: tuple[Choice, ...] = ()
 
     def __post_init__(self) -> None:
         if getattr(self, self.headline) is None:

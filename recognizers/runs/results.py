@@ -19,6 +19,7 @@ from recognizers.runs.files import RESULTS, TABLES, RunError, write
 from recognizers.runs.folder import RunFolder
 from recognizers.runs.records import (
     ByStatistic,
+    Choice,
     FoldRecord,
     FoldSummary,
     Intervals,
@@ -70,6 +71,7 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         data=run.data,
         names=request.names,
         alike=tuple(str(each) for each in run.spelling.alike),
+        choices=_choices(folder, run, seeds),
         folds=_folds(run),
         pretraining=_pretraining(run),
         headline="strict" if request.protocol == "strict" else "oracle",
@@ -154,6 +156,19 @@ def _marks(run: Preparation) -> tuple[str, ...]:
     return ("epochs chosen on the tested clips", *leaks, *names)
 
 
+def _choices(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> tuple[Choice, ...]:
+    found = [folder.choice(plan.index, seed) for seed in seeds for plan in run.plans]
+    choices = tuple(choice for choice in found if choice is not None)
+    if left := sum(choice.chosen is None for choice in choices):
+        logger.warning(
+            "pretraining does not help people of the training part of %d of %d folds, and is left "
+            "out there",
+            left,
+            len(choices),
+        )
+    return choices
+
+
 def _folds(run: Preparation) -> tuple[FoldSummary, ...]:
     clips = run.work.clips.clips
     return tuple(
@@ -189,6 +204,7 @@ def _pretraining(run: Preparation) -> tuple[PretrainingSummary, ...]:
                 folds=tuple(run.plans[i].fold.name for i in group.folds),
                 generators=tuple(sorted({clip.generator for clip in chosen if clip.generator})),
                 unseen=len(frozenset.intersection(*unseen)) if unseen else None,
+                length=group.length,
             )
         )
     return tuple(summaries)

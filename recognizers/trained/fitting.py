@@ -13,6 +13,7 @@ from mersynth.lock import hold
 from mersynth.logs import progress
 from recognizers.experiment.preparation import Preparation, load_settings, prepare
 from recognizers.experiment.request import Request
+from recognizers.folds.way import Way
 from recognizers.trained.card import (
     RENDERED,
     RecognizerCard,
@@ -92,23 +93,28 @@ def card_of(
     epoch: int,
     seed: int,
     fold: str | None = None,
+    way: Way | None = None,
 ) -> RecognizerCard:
     """The card of a recognizer that was trained on clips of a run.
 
     Args:
         run: the run, or what was prepared to fit.
-        rows: of its clips that were learned from.
+        rows: of its clips that were learned from; those of its pool count on from them.
         before: rows of its pool that were pretrained on; None: the training began afresh.
         statistics: of the standardised inputs.
         epoch: after which the weights were taken.
         seed: of the run.
         fold: the fold's name.
+        way: how it used the pool, if it chose that.
     """
     work, request = run.work, run.request
     settings = work.training if before is None else work.fine_tuning
+    if way is not None and before is not None:
+        settings = work.training.at_rates_times(way.lr_factor)
     own = [part for part in run.data if part.role in ("real", "train")]
     of_files = all(part.image_size is None for part in own)
     pool = () if work.pool is None else work.pool.clips
+    clips = (*work.clips.clips, *pool)
     return RecognizerCard(
         model=work.model,
         options=dict(work.options),
@@ -123,7 +129,7 @@ def card_of(
         split=request.split,
         fold=fold,
         data=run.data,
-        learned=Seen.of([work.clips.clips[i] for i in rows]),
+        learned=Seen.of([clips[i] for i in rows]),
         pretrained=None if before is None else Seen.of([pool[i] for i in before]),
         mersynth=__version__,
         note=RENDERED if all(part.phantom is not None for part in run.data) else "",

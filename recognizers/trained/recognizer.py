@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -272,7 +272,9 @@ def load(path: str | Path, device: str | torch.device = "auto") -> TrainedRecogn
         raise RecognizerError(
             f"{folder} does not fit the system {card.model!r} of this version ({error}); {AGAIN}"
         ) from error
-    if model.inputs != card.inputs or not set(card.statistics) <= set(card.inputs):
+    # The form of maps of motion is the training's choice, not the system's.
+    plain = {name: replace(spec, scale=None, framing=None) for name, spec in card.inputs.items()}
+    if model.inputs != plain or not set(card.statistics) <= set(card.inputs):
         raise RecognizerError(
             f"{folder / CARD}: the inputs of {card.model!r} are others in this version of mersynth "
             f"than in {card.mersynth}, which made it; {AGAIN}, or install that version"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
 from mersynth.devices import choose_device
-from recognizers.data.clip_arrays import ClipArrays
+from recognizers.data.clip_arrays import ClipArrays, mixed_in
 from recognizers.folds.guard import FoldInputs, Protocol, check_fold
 from recognizers.folds.plan import FoldPlan, real_and_synthetic
+from recognizers.folds.way import Way
 from recognizers.models import create_model
 from recognizers.models.base import Recognizer
 from recognizers.runs.records import Epoch
@@ -102,14 +104,58 @@ class FoldResult:
     seconds: float
 
 
-def pretrain(work: Work, rows: Sequence[int], seed: int) -> Learned:
-    """Train a fresh model on clips of the pool.
+def pretrain(work: Work, rows: Sequence[int], seed: int, length: float = 1.0) -> Learned:
+    """Train a fresh model on clips of the pool, for a share of the epochs set, one at least.
 
     Raises:
         TrainingError: if the loss is not a number.
     """
     assert work.pool is not None
-    return _learn(work, work.pool, rows, work.pretraining, None, seed)
+    epochs = max(1, round(length * work.pretraining.epochs))
+    return _learn(work, work.pool, rows, replace(work.pretraining, epochs=epochs), None, seed)
+
+
+def train_and_predict(
+    work: Work,
+    rows: Sequence[int],
+    looked_at: Sequence[int],
+    weights: Weights | None,
+    way: Way | None,
+    seed: int,
+) -> np.ndarray:
+    """(len(looked_at), C) probabilities of rows, after training on others for all epochs.
+
+    Args:
+        work: the clips and settings.
+        rows: to train on.
+        looked_at: to predict.
+        weights: pretrained ones to start from; None for fresh ones.
+        way: of fine-tuning; None: as the work says.
+        seed: of the training.
+
+    Raises:
+        TrainingError: if the loss is not a number.
+    """
+    device = choose_device(work.device)
+    with _seeded(seed, device):
+        model = _model(work, weights, device)
+        settings = _settings(work, weights, way)
+        training = Training(model, work.clips, rows, settings, work.augment, device)
+        training.run(lambda epoch: None)
+        return training.predict(looked_at)
+
+
+def with_pool(work: Work) -> Work:
+    """The work with the clips to pretrain on mixed in, after its own."""
+    assert work.pool is not None
+    kept = _WITH_POOL.setdefault(work.clips, WeakKeyDictionary())
+    if work.pool not in kept:
+        kept[work.pool] = mixed_in(work.clips, work.pool)
+    return replace(work, clips=kept[work.pool])
+
+
+_WITH_POOL: WeakKeyDictionary[ClipArrays, WeakKeyDictionary[ClipArrays, ClipArrays]]
+_WITH_POOL = WeakKeyDictionary()
 
 
 def learn_all(
@@ -164,8 +210,8 @@ def train_folds(
 
     Args:
         work: the run's data and settings.
-        plans: the folds' rows. Several must have equally many batches, and a system that fits
-            (:func:`recognizers.training.side_by_side.fits_side_by_side`).
+        plans: the folds' rows. Several must have one way, equally many batches, and a system that
+            fits (:func:`recognizers.training.side_by_side.fits_side_by_side`).
         weights: pretrained ones to start from; None for fresh ones.
         seed: of the whole run; every fold draws from this and its index.
         keep_weights: whether the results include the trained models' states.
@@ -175,7 +221,9 @@ def train_folds(
         TrainingError: if a loss is not a number.
     """
     start = time.monotonic()
-    fixed = _settings(work, weights).epochs
+    if plans[0].way is not None and plans[0].way.mix:
+        work = with_pool(work)
+    fixed = work.training.epochs
     inner = [plan.inner for plan in plans if plan.inner is not None]
     chosen = [fixed] * len(plans)
     if inner:
@@ -207,7 +255,7 @@ def _train(
 ) -> list[Training]:
     """Train each fold on rows; after every epoch its watcher sees those to look at predicted."""
     device = choose_device(work.device)
-    settings = _settings(work, weights)
+    settings = _settings(work, weights, plans[0].way)
     trainings, generators = [], []
     for plan, rows in zip(plans, learned, strict=True):
         own = _fold_seed(seed, plan.index)
@@ -262,8 +310,10 @@ def _show_guard(work: Work, plan: FoldPlan, training: Training) -> None:
     check_fold(inputs, work.protocol)
 
 
-def _settings(work: Work, weights: Weights | None) -> TrainingSettings:
-    return work.training if weights is None else work.fine_tuning
+def _settings(work: Work, weights: Weights | None, way: Way | None = None) -> TrainingSettings:
+    if weights is None:
+        return work.training
+    return work.fine_tuning if way is None else work.training.at_rates_times(way.lr_factor)
 
 
 def _model(work: Work, weights: Weights | None, device: torch.device) -> Recognizer:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch.nn import functional as F
 
-from measuring.flow_statistics import stretch
+from mersynth.clips import Clip
 from mersynth.files import checksum_of, whole_file
 from mersynth.motion.flow_images import DUAL_BRANCH_TVL1
+from mersynth.motion.maps import scaled
 from mersynth.store.clip_store import ClipStore
 from recognizers.data.feature_files import read_features
 from recognizers.data.inputs import ModelData, build_inputs
@@ -58,7 +61,7 @@ class FlowSet:
         return cls(
             name,
             tuple(files),
-            stretch(np.concatenate([part.inputs[INPUT].numpy() for part in parts])),
+            scaled(np.concatenate([part.inputs[INPUT].numpy() for part in parts]), "minmax"),
             np.concatenate([part.label.numpy() for part in parts]),
             tuple(clip.subject_id for part in parts for clip in part.clips),
             parts[0].classes,
@@ -81,7 +84,7 @@ def by_database(real: Path, folder: Path) -> list[FlowSet]:
         clips = [data.clips[i] for i in rows]
         _write(
             file,
-            stretch(data.inputs[INPUT].numpy()[rows]),
+            scaled(data.inputs[INPUT].numpy()[rows], "minmax"),
             data.label.numpy()[rows],
             data.classes,
             subject=[clip.subject for clip in clips],
@@ -93,10 +96,11 @@ def by_database(real: Path, folder: Path) -> list[FlowSet]:
 
 
 def rendered_file(path: Path, people: Sequence[str], folder: Path) -> Path:
-    """A store of ``mersynth phantom --like`` as a feature file of synthetic clips.
+    """A store of ``mersynth phantom --like``, or generated from one, as a file of synthetic clips.
 
-    Its clips have the names of the real clips whose AU cell and timing they follow, their
-    templates. The renderer never saw anybody, so all of ``people`` are unseen by it.
+    Rendered clips have the names of the real clips whose AU cell and timing they follow, their
+    templates; generated ones name theirs. Renderer, AU warp and shipped generator never saw
+    anybody, so all of ``people`` are unseen by them.
 
     Args:
         path: the store; a feature file is returned as it is.
@@ -115,7 +119,7 @@ def rendered_file(path: Path, people: Sequence[str], folder: Path) -> Path:
         return file
     tested = {person.split("/")[0] for person in people}
     for source in {clip.source for clip in store.clips} & tested:
-        followed = {clip.subject_id for clip in store.clips if clip.source == source}
+        followed = {_person(_followed(clip)) for clip in store.clips if clip.source == source}
         if not followed & set(people):
             raise ValueError(
                 f"{path} follows {source}, whose people it names like {min(followed)}, but the "
@@ -124,9 +128,9 @@ def rendered_file(path: Path, people: Sequence[str], folder: Path) -> Path:
             )
     options = {"flow": FLOW, "strain": FLOW}
     data = build_inputs(store, SPECS, "three", features=options)
-    _write(file, stretch(data.inputs[INPUT].numpy()), data.label.numpy(), data.classes, **_origin(
-        data, path.name, people
-    ))  # fmt: skip
+    images = scaled(data.inputs[INPUT].numpy(), "minmax")
+    origin = _origin(data, path.name, people)
+    _write(file, images, data.label.numpy(), data.classes, **origin)
     return file
 
 
@@ -138,10 +142,35 @@ def _origin(data: ModelData, name: str, people: Sequence[str]) -> dict[str, list
         "dataset": [name] * len(clips),
         "clip": [clip.name for clip in clips],
         "aus": [clip.aus for clip in clips],
-        "template": [clip.id for clip in clips],
-        "generator": [checksum_of("phantom")] * len(clips),
+        "template": [_followed(clip) for clip in clips],
+        "generator": [clip.generator or checksum_of("phantom") for clip in clips],
         "unseen": [unseen] * len(clips),
     }
+
+
+def _followed(clip: Clip) -> str:
+    """The clip whose AU cell or curve a clip follows; of a generated one without any, none."""
+    return (clip.template or "") if clip.is_synthetic else clip.id
+
+
+def _person(clip: str) -> str:
+    return "/".join(clip.split("/")[:2])
+
+
+def in_form(file: Path, channels: Sequence[str], size: int) -> Path:
+    """A feature file as a system reads it: some channels, enlarged to a number of pixels."""
+    made = file.with_name(f"{file.stem}_{'_'.join(channels)}_{size}.npz")
+    if made.exists():
+        return made
+    with np.load(file) as opened:
+        arrays = dict(opened)
+    rows = [arrays["channels"].tolist().index(name) for name in channels]
+    x = torch.from_numpy(arrays["x"][:, rows])
+    if x.shape[-1] != size:
+        x = F.interpolate(x, (size, size), mode="bilinear", antialias=True)
+    with whole_file(made) as partial, partial.open("wb") as stream:
+        np.savez(stream, **{**arrays, "x": x.numpy(), "channels": np.array(channels)})
+    return made
 
 
 def _write(
@@ -155,5 +184,6 @@ def _write(
             y=labels,
             classes=np.array(classes),
             channels=np.array(SPECS[INPUT].channels),
+            scale=np.array("minmax"),
             **{key: np.array(values) for key, values in texts.items()},
         )

@@ -18,13 +18,6 @@ RIM = 1 / 14
 """Width of the rim, as a share of the image's side: two pixels of 28."""
 
 
-def stretch(images: np.ndarray) -> np.ndarray:
-    """(N, C, H, W), each channel of each clip scaled to 0..1; 0 if it is constant."""
-    low = images.min((2, 3), keepdims=True)
-    span = images.max((2, 3), keepdims=True) - low
-    return ((images - low) / np.where(span > 0, span, 1)).astype(np.float32)
-
-
 def regions(size: int, framing: Framing = TIGHT) -> dict[str, np.ndarray]:
     """(S, S) bool masks of eyes, brows, mouth, cheeks and rim; none of the others is in the rim."""
     points = framing.place(TEMPLATE)

@@ -14,6 +14,7 @@ import torch
 from mersynth.clips import Clip
 from mersynth.export import ExportError, export
 from mersynth.export.arrays import FEATURES
+from mersynth.face.template import HEAD, TIGHT
 from mersynth.motion.flow import optical_flow
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.writer import StoreWriter
@@ -130,6 +131,42 @@ def test_every_feature_has_its_channels_and_units(store: ClipStore, tmp_path: Pa
     assert len(channels) == len(set(channels)) == arrays["x"].shape[1]
     assert list(json.loads(str(arrays["card"]))["channels"]) == sorted(channels)
     assert np.isfinite(arrays["x"]).all()
+
+
+def test_maps_are_cut_and_stretched_like_published_ones(tmp_path: Path) -> None:
+    clips = [*REAL_SAMM, synthetic(REAL_SAMM[0], 4)]
+    head = write_store(tmp_path / "s", clips, side=64, header={"framing": HEAD.as_dict()})
+    whole = arrays_of(head, tmp_path / "whole.npz", "u,v", size=64)
+    assert str(whole["scale"]) == "none"
+    assert whole["framing"].tolist() == list(HEAD.as_dict().values())
+    assert list(whole["units"]) == [FEATURES["u"].unit, FEATURES["v"].unit]
+    options = {"overrides": ["framing=tight", "scale=minmax"]}
+    made = arrays_of(head, tmp_path / "tight.npz", "u,v", size=28, **options)
+    assert str(made["scale"]) == "minmax"
+    assert made["framing"].tolist() == list(TIGHT.as_dict().values())
+    assert set(made["units"]) == {"share of the clip's own range, 0 to 1"}
+    assert json.loads(str(made["card"]))["framing"] == TIGHT.as_dict()
+    (left, top), (right, bottom) = (TIGHT.within(HEAD) * 64).round().astype(int)
+    for clip, shown in zip(whole["x"], made["x"], strict=True):
+        for channel, found in zip(clip, shown, strict=True):
+            part = channel[top:bottom, left:right]
+            small = cv2.resize(part, (28, 28), interpolation=cv2.INTER_AREA)
+            expected = (small - small.min()) / max(np.ptp(small), 1e-12)
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_what_cannot_be_cut_or_scaled_is_refused(store: ClipStore, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="scale=minmax is for features of motion, not for onset"):
+        arrays_of(store, tmp_path / "a.npz", "u,onset", overrides=["scale=minmax"])
+    with pytest.raises(ExportError, match=r"larger than the 18 pixels, of 32, .* --image-size 5\d"):
+        arrays_of(store, tmp_path / "a.npz", "u", overrides=["framing=tight"])
+    tight = write_store(tmp_path / "t", REAL_SAMM, header={"framing": TIGHT.as_dict()})
+    with pytest.raises(ExportError, match="do not show all that framing head"):
+        arrays_of(tight, tmp_path / "a.npz", "u", overrides=["framing=head"])
+    loose = write_store(tmp_path / "l", REAL_SAMM, header={"framing": None})
+    with pytest.raises(ExportError, match="is not known, so that they cannot be cut"):
+        arrays_of(loose, tmp_path / "a.npz", "u", overrides=["framing=tight"])
+    assert "framing" not in arrays_of(loose, tmp_path / "a.npz", "u")
 
 
 def without_apex() -> list[Clip]:

@@ -13,6 +13,7 @@ QUICK = (
     "model.options.image_size=8",
     "model.training.epochs=6",
     "model.training.batch_size=10",
+    "fine_tuning.lr_factor=1",
 )
 
 

@@ -1,0 +1,53 @@
+"""A way in which a fold uses the clips to pretrain on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mersynth.config import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to use the clips to pretrain on.
+
+    Attributes:
+        lr_factor: learning rates of fine-tuning, as a share of those of training.
+        length: epochs of pretraining, as a share of those set.
+        mix: no pretraining; the clips are mixed into the training instead.
+
+    Raises:
+        ConfigError: if a number is not above 0, or a way that mixes has one.
+    """
+
+    lr_factor: float = 1.0
+    length: float = 1.0
+    mix: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("lr_factor", "length"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+                raise ConfigError(f"ways: {name} must be a number above 0, got {value!r}")
+        if self.mix and (self.lr_factor, self.length) != (1.0, 1.0):
+            raise ConfigError("ways: a way with mix=true has neither lr_factor nor length")
+
+    @classmethod
+    def read(cls, block: Any) -> Way:
+        """A way of the config.
+
+        Raises:
+            ConfigError: if it is no mapping, or a key is unknown.
+        """
+        known = [field.name for field in fields(cls)]
+        if not isinstance(block, Mapping) or not set(block) <= set(known):
+            raise ConfigError(f"ways must be mappings of {', '.join(known)}, got {block!r}")
+        return cls(**block)
+
+    def __str__(self) -> str:
+        if self.mix:
+            return "mixed in"
+        part = "" if self.length == 1 else f" for {self.length:g} of its epochs"
+        return f"pretrained{part}, fine-tuned at {self.lr_factor:g} of the learning rate"
