@@ -15,6 +15,7 @@ from mersynth.phantom.version import version_of, warn_versions
 from mersynth.store.clip_store import ClipStore, StoreError, warn_framings
 from mersynth.store.dataset import warn_empty_classes
 from mersynth.store.names import NameChoice, Named, Spelling, reconcile
+from mersynth.synthesis.header import strength_of
 from recognizers.data.feature_files import read_features
 from recognizers.data.input_kinds import FeatureOptions
 from recognizers.data.inputs import ModelData, build_inputs
@@ -35,6 +36,7 @@ class Part:
         image_size: side of a store's frames, in pixels; None for a file.
         framing: how faces lie in the frames; None if unknown.
         phantom: version of the phantom whose faces a store shows; None: other faces, or a file.
+        strength: factor on the AU curves of a synthetic store; None: a real one, or a file.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Part:
     image_size: int | None = None
     framing: Framing | None = None
     phantom: int | None = None
+    strength: float | None = None
 
 
 def read_parts(
@@ -101,7 +104,7 @@ def read_parts(
             if path in stores:
                 store = stores[path]
                 data = build_inputs(store, specs, scheme, device, features=features)
-                shows = store.image_size, store.framing, versions[path]
+                shows = store.image_size, store.framing, versions[path], strength_of(store)
                 part = Part(path, role, store.checksum, data, *shows)
             else:
                 data = read_features(path, specs, alone, first_label)

@@ -27,6 +27,7 @@ from recognizers.models import outline
 from recognizers.models.base import InputSpec, Recognizer
 from recognizers.runs.records import DataUsed, ModelIdentity, ModelSummary, Role, RunIdentity
 from recognizers.training.augmenting import Augmenting
+from recognizers.training.curriculum import Curriculum
 from recognizers.training.fold_work import Work
 from recognizers.training.settings import TrainingSettings
 
@@ -88,6 +89,7 @@ class Preparation:
             names=request.names,
             fine_tuning=dataclasses.asdict(work.fine_tuning) if own_rates else None,
             first_label=request.first_label,
+            strength=work.curriculum.schedule if work.curriculum is not None else None,
         )
 
 
@@ -145,7 +147,12 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     pool = join(of["pretrain"], classes=clips.classes) if of["pretrain"] else None
     model = outline(block["name"], len(clips.classes), **block["options"])
     folds = _folds(request, clips, pool, sum(len(data.clips) for data in of.get("train", ())))
+    curriculum = _curriculum(options["pretraining"]["strength"], parts)
     groups = plan_pretraining(folds, clips, pool, protocol, options["pretraining"]["keep"])
+    for group in groups:
+        if curriculum is not None and group.clips:
+            names = ", ".join(folds[i].name for i in group.folds)
+            curriculum.check(group.clips, f"the clips that the folds {names} may use")
     share = options["inner_share"] if options["selection"] == "inner" else None
     plans = plan_folds(folds, clips, groups, protocol, share, request.seed)
     learned = [Fold(p.fold.name, p.learned, p.fold.test, p.fold.held_out) for p in plans]
@@ -162,6 +169,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         fine_tuning=training.at_rates_times(factor),
         protocol=protocol,
         device=device.type,
+        curriculum=curriculum,
     )
     _try_settings(work, model)
     return Preparation(
@@ -232,6 +240,14 @@ def _pretraining(settings: DictConfig) -> DictConfig:
     if changed.pretraining.lr is not None:
         changed.model.training.optimizer.lr = changed.pretraining.lr
     return changed
+
+
+def _curriculum(schedule: Any, parts: Sequence[Part]) -> Curriculum | None:
+    """The curriculum over the clips to pretrain on, in their order; None without a schedule."""
+    if schedule is None:
+        return None
+    pool = [part for part in parts if part.role == "pretrain"]
+    return Curriculum.of(schedule, {p.path: (p.strength, len(p.data.clips)) for p in pool})
 
 
 def _try_settings(work: Work, model: Recognizer) -> None:

@@ -55,6 +55,7 @@ class Epoch(Record, frozen=True):
         train_accuracy: accuracy on its augmented clips, measured during the epoch.
         learning_rate: of the first group of parameters.
         test_accuracy: accuracy on the test clips after it; None for a pretraining.
+        strength: mean factor on the AU curves of its clips; None without a curriculum.
     """
 
     epoch: Ordinal
@@ -62,6 +63,7 @@ class Epoch(Record, frozen=True):
     train_accuracy: Share | None = None
     learning_rate: float | None = None
     test_accuracy: Share | None = None
+    strength: float | None = None
 
 
 class FoldRecord(Record, frozen=True):
@@ -139,6 +141,7 @@ class RunIdentity(Record, frozen=True):
         learned: by fold, the number of clips to train on.
         pretrained_on: by group, the number of clips.
         device: ``"cpu"`` or ``"cuda"``.
+        strength: strengths that pretraining goes through; None: it shows all clips in every epoch.
         command: the command that continues the run; the figures do not depend on it.
     """
 
@@ -161,6 +164,7 @@ class RunIdentity(Record, frozen=True):
     names: NameChoice | None = None
     fine_tuning: dict[str, Any] | None = None
     first_label: Count | None = None
+    strength: tuple[float, ...] | None = None
     command: str | None = None
 
 

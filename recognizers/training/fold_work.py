@@ -18,6 +18,7 @@ from recognizers.folds.plan import FoldPlan, real_and_synthetic
 from recognizers.models import create_model
 from recognizers.models.base import Recognizer
 from recognizers.runs.records import Epoch
+from recognizers.training.curriculum import Curriculum
 from recognizers.training.settings import TrainingSettings
 from recognizers.training.side_by_side import SideBySide
 from recognizers.training.trainer import Training
@@ -43,6 +44,7 @@ class Work:
         fine_tuning: settings of training from pretrained weights.
         protocol: whether the guard allows leaks.
         device: ``"cpu"`` or ``"cuda"``.
+        curriculum: the strengths that pretraining goes through; None: all clips in every epoch.
     """
 
     clips: ClipArrays
@@ -55,6 +57,7 @@ class Work:
     fine_tuning: TrainingSettings
     protocol: Protocol
     device: str
+    curriculum: Curriculum | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def pretrain(work: Work, rows: Sequence[int], seed: int) -> Learned:
         TrainingError: if the loss is not a number.
     """
     assert work.pool is not None
-    return _learn(work, work.pool, rows, work.pretraining, None, seed)
+    return _learn(work, work.pool, rows, work.pretraining, None, seed, curriculum=work.curriculum)
 
 
 def learn_all(
@@ -137,6 +140,7 @@ def _learn(
     weights: Weights | None,
     seed: int,
     after_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    curriculum: Curriculum | None = None,
 ) -> Learned:
     start = time.monotonic()
     device = choose_device(work.device)
@@ -148,7 +152,7 @@ def _learn(
 
     with _seeded(seed, device):
         model = _model(work, weights, device)
-        training = Training(model, clips, rows, settings, work.augment, device)
+        training = Training(model, clips, rows, settings, work.augment, device, curriculum)
         training.run(note)
     return Learned(
         _copied(model.state_dict()), _statistics(training), curve, time.monotonic() - start

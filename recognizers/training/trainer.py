@@ -25,6 +25,7 @@ from recognizers.models.au_graph import au_labels
 from recognizers.models.base import Recognizer
 from recognizers.runs.records import Epoch
 from recognizers.training.augmenting import FRAME_BY_FRAME, Augmenting, needs_bank
+from recognizers.training.curriculum import Curriculum
 from recognizers.training.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class Training:
         settings: settings of the training.
         augment: the block ``augment`` of the model's config.
         device: where the model is.
+        curriculum: which of the clips each epoch shows; None: all.
 
     Attributes:
         rows: positions of the clips to train on. Class weights, the statistics of standardised
@@ -131,7 +133,9 @@ class Training:
         settings: TrainingSettings,
         augment: Mapping[str, Mapping[str, Any]],
         device: torch.device,
+        curriculum: Curriculum | None = None,
     ) -> None:
+        self.curriculum = curriculum
         self.model, self.settings, self.device = model, settings, device
         self.clips = clips
         self.tensors = _tensors(clips, device)
@@ -168,13 +172,18 @@ class Training:
             return
         optimizer = self.settings.make_optimizer(self.model)
         scheduler = self.settings.make_scheduler(optimizer)
+        usable, strength = self.rows, None
         for number in range(1, self.settings.epochs + 1):
+            if self.curriculum is not None:
+                self.rows = self.curriculum.draw(usable, number, self.settings.epochs)
+                strength = self.curriculum.mean(self.rows)
             rate = float(optimizer.param_groups[0]["lr"])
             loss, accuracy = self._epoch(optimizer)
             check_loss(loss, number, rate)
             if scheduler is not None:
                 scheduler.step()
-            after_epoch(Epoch(number, loss, accuracy, rate))
+            after_epoch(Epoch(number, loss, accuracy, rate, strength=strength))
+        self.rows = usable
 
     def predict(self, rows: Sequence[int]) -> np.ndarray:
         """(len(rows), C) float64, the probability of each class.
