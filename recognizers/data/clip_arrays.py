@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from torch import Tensor
 
 from mersynth.clips import Clip
 from recognizers.data.inputs import ModelData
@@ -22,6 +23,7 @@ class ClipArrays:
         domain: (N,) int64, 0 for a clip of the databases under test, 1 for one mixed in.
         clips: the N clips.
         classes: names of the classes.
+        falling: like ``inputs``, of the clips' falling phase; empty if it is not used.
     """
 
     inputs: dict[str, np.ndarray]
@@ -30,6 +32,7 @@ class ClipArrays:
     domain: np.ndarray
     clips: tuple[Clip, ...]
     classes: tuple[str, ...]
+    falling: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def labels(self) -> list[str]:
@@ -70,9 +73,8 @@ def join(
     numbers = [np.array([names.index(name) for name in part.classes]) for part in every]
     domain = [len(part.clips) * [0] for part in parts] + [len(part.clips) * [1] for part in mixed]
     return ClipArrays(
-        inputs={
-            name: _joined([part.inputs[name].numpy() for part in every]) for name in every[0].inputs
-        },
+        inputs=_joined([part.inputs for part in every]),
+        falling=_joined([part.falling for part in every]),
         label=np.concatenate(
             [number[part.label.numpy()] for number, part in zip(numbers, every, strict=True)]
         ),
@@ -83,6 +85,7 @@ def join(
     )
 
 
-def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Concatenated; a single array is not copied, since inputs may be gigabytes."""
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, np.ndarray]:
+    """Concatenated by name; a single array is not copied, since inputs may be gigabytes."""
+    found = {name: [part[name].numpy() for part in parts] for name in parts[0]}
+    return {n: own[0] if len(own) == 1 else np.concatenate(own) for n, own in found.items()}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from mersynth.config import ConfigError
 from mersynth.face.template import Framing
 from mersynth.files import sha256_of_file
 from mersynth.phantom.version import version_of, warn_versions
@@ -56,6 +57,7 @@ def read_parts(
     device: str | torch.device,
     features: FeatureOptions,
     first_label: int | None = None,
+    phases_apart: bool = False,
 ) -> list[Part]:
     """Read stores and feature files.
 
@@ -67,13 +69,21 @@ def read_parts(
         features: their options, as for :func:`recognizers.data.inputs.build_inputs`.
         first_label: number of the first class in feature files, see
             :func:`recognizers.data.feature_files.read_features`.
+        phases_apart: also read the clips' falling phase, which feature files do not hold.
 
     Raises:
         StoreError: if a folder is not a whole store, or frames of two stores differ in size.
         FeatureFileError: if a file does not fit the model.
         FileNotFoundError: if there is no such file.
         ValueError: if no clip of a store has a class or what the inputs need.
+        ConfigError: if phases cannot be told apart.
     """
+    files = [str(path) for several in paths.values() for path in several if path.suffix == ".npz"]
+    if phases_apart and files:
+        raise ConfigError(
+            f"model.augment.PhasesApart needs frames from apex to offset, and {', '.join(files)} "
+            "holds features of the rise alone: leave it out, or give stores"
+        )
     stores = {
         path: ClipStore.open(path)
         for several in paths.values()
@@ -103,7 +113,9 @@ def read_parts(
         for path in several:
             if path in stores:
                 store = stores[path]
-                data = build_inputs(store, specs, scheme, device, features=features)
+                data = build_inputs(
+                    store, specs, scheme, device, features=features, phases_apart=phases_apart
+                )
                 shows = store.image_size, store.framing, versions[path], strength_of(store)
                 part = Part(path, role, store.checksum, data, *shows)
             else:

@@ -26,7 +26,7 @@ from recognizers.folds.splits import Fold, cde, cross, grouped, loso, lovo, miss
 from recognizers.models import outline
 from recognizers.models.base import InputSpec, Recognizer
 from recognizers.runs.records import DataUsed, ModelIdentity, ModelSummary, Role, RunIdentity
-from recognizers.training.augmenting import Augmenting
+from recognizers.training.augmenting import PHASES_APART, Augmenting
 from recognizers.training.curriculum import Curriculum
 from recognizers.training.fold_work import Work
 from recognizers.training.settings import TrainingSettings
@@ -134,12 +134,21 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     """
     options = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
     block, protocol = options["model"], request.protocol
+    if options["phases_apart"]:
+        block["augment"] = {PHASES_APART: {}, **(block.get("augment") or {})}
     device = choose_device(options["device"])
     model = outline(block["name"], 2, **block["options"])
     _check_model(request, options, model)
     features = block.get("features") or {}
+    phases_apart = PHASES_APART in (block.get("augment") or {})
     parts = read_parts(
-        request.paths, model.inputs, request.scheme, device, features, request.first_label
+        request.paths,
+        model.inputs,
+        request.scheme,
+        device,
+        features,
+        request.first_label,
+        phases_apart,
     )
     parts, spelling = reconcile_parts(parts, request.names, protocol == "strict")
     of = {role: [part.data for part in parts if part.role == role] for role in request.paths}

@@ -24,7 +24,7 @@ from recognizers.data.clip_arrays import ClipArrays
 from recognizers.models.au_graph import au_labels
 from recognizers.models.base import Recognizer
 from recognizers.runs.records import Epoch
-from recognizers.training.augmenting import FRAME_BY_FRAME, Augmenting, needs_bank
+from recognizers.training.augmenting import FRAME_BY_FRAME, Augmenting, fall_of, needs_bank
 from recognizers.training.curriculum import Curriculum
 from recognizers.training.settings import TrainingSettings
 
@@ -341,6 +341,7 @@ def _arrays(clips: ClipArrays) -> dict[str, Tensor]:
     au_set[au_labels([clip.aus for clip in clips.clips], ORDER).isnan().numpy()] = np.nan
     arrays = {
         **clips.inputs,
+        **{fall_of(name): values for name, values in clips.falling.items()},
         "label": clips.label,
         "au_set": au_set,
         "domain": clips.domain,
