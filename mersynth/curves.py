@@ -172,6 +172,33 @@ def added_to_rest(curve: np.ndarray, moved: np.ndarray) -> np.ndarray:
     return np.clip(np.nan_to_num(curve[:1]) + moved, 0, 1)
 
 
+def early_movement(moved: np.ndarray, share: float) -> tuple[np.ndarray, float]:
+    """The beginning of a movement, and back the same way.
+
+    MiE-X (Liu et al., arXiv 2112.01730) takes AUs of micro-expressions from early frames of
+    macro-expressions.
+
+    Args:
+        moved: (T, N, 2), from :func:`movement`.
+        share: of its strongest frame, by the sum over AUs, that it reaches before it turns back,
+            in (0, 1].
+
+    Returns:
+        (2 T - 1, N, 2) float32, strongest in the middle; and the number of frames of the original
+        that it lasts.
+    """
+    total = moved.sum(axis=(1, 2))
+    wanted = share * total.max()
+    after = int((total >= wanted).argmax())
+    turn = float(after)
+    if after > 0:
+        turn -= float((total[after] - wanted) / (total[after] - total[after - 1]))
+    frame = np.concatenate([np.linspace(0, turn, len(moved)), np.linspace(turn, 0, len(moved))[1:]])
+    columns = moved.reshape(len(moved), -1).T
+    found = np.stack([np.interp(frame, np.arange(len(moved)), each) for each in columns], axis=1)
+    return found.reshape(-1, *moved.shape[1:]).astype(np.float32), 2 * turn + 1
+
+
 def resample(curve: np.ndarray, num_frames: int) -> np.ndarray:
     """A curve (T, ...) resampled to (num_frames, ...) by linear interpolation; its ends stay."""
     positions = np.linspace(0, len(curve) - 1, num_frames)

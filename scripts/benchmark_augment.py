@@ -126,6 +126,7 @@ def cases(settings: Settings, device: torch.device) -> Iterator[Case]:
     resample, pair = augment.TemporalResample(), augment.OnsetApexPair()
     yield Case("TemporalResample", text, partial(resample, clips), frames)
     yield Case("OnsetApexPair", text, partial(pair, clips), frames)
+    yield Case("PhasesApart", text, partial(augment.PhasesApart(), clips), frames)
     shape = (settings.clips, settings.clip_frames, len(CONDITION_AUS))
     curves = torch.rand(shape, generator=generator).to(device) / 4
     points = template_landmarks((size, size)).expand(settings.clips, -1, -1).to(device)

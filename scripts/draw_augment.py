@@ -223,6 +223,28 @@ def temporal_resample() -> Image.Image:
     return sheet(*rows)
 
 
+def phases_apart() -> Image.Image:
+    """A clip at even steps, its rise, and its fall reversed in time."""
+    top, count, shown = 17, 41, 7
+    frames, _ = course(7, "6+12", count, 0, top)
+    given = {"clip": frames[None], "aus": places(1, count), "apex_index": torch.tensor([top])}
+    at = torch.linspace(0, count - 1, shown).round().long()
+    rows = [[panel(frames[i], f"frame {i}", width=96, mark=i == top) for i in at.tolist()]]
+    for falling in (False, True):
+        params = {"on": torch.tensor([True]), "falling": torch.tensor([falling])}
+        done = augment.PhasesApart()(given, params=params)
+        came, strip = count * done["aus"][0, at, 0], done["clip"][0, at]
+        name = "fall" if falling else "rise"
+        rows.append(
+            [
+                panel(frame, f"{name}: frame {came[i]:.1f}", width=96, mark=i == shown - 1)
+                for i, frame in enumerate(strip)
+            ]
+        )
+        rows.append([panel(difference(frame, strip[0], 6), "", width=96) for frame in strip])
+    return sheet(*rows)
+
+
 def places(clips: int, frames: int) -> Tensor:
     """(B, T, 20) in [0, 1): frame numbers over T, passed as AUs to track the frames."""
     return (torch.arange(frames) / frames)[None, :, None].expand(clips, -1, 20)
@@ -277,7 +299,7 @@ PICTURES: dict[str, Callable[[], Image.Image]] = {
     for picture in (
         *(overview, region_replacing, emr, au_warps, half_face_mirror, mixup, horizontal_flip),
         *(affine, crop, erasing, color_jitter, sensor_noise, jpeg),
-        *(temporal_resample, onset_apex_pair),
+        *(temporal_resample, onset_apex_pair, phases_apart),
     )
 }
 

@@ -10,6 +10,7 @@ import pytest
 from mersynth.curves import (
     ConditionSettings,
     clip_curve,
+    early_movement,
     expression_course,
     jitter,
     movement,
@@ -158,3 +159,25 @@ def test_prototype_curve() -> None:
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"conditions.micro_gain must lie in \[0, 1\], got 3"):
         ConditionSettings(micro_gain=3)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.42, 1.0])
+def test_early_movement_turns_back_where_a_share_of_the_peak_is_reached(share: float) -> None:
+    curve = clip_curve(stored("L12C+4A", strength="macro"), SETTINGS)
+    early, frames = early_movement(curve, share)
+    assert early.shape == (17, 20, 2)
+    assert early.argmax(axis=0)[COLUMN[12]].tolist() == [8, 0]
+    # Between frames a curve is a line, so that it passes the share exactly.
+    np.testing.assert_allclose(early[8], share * curve[4], atol=1e-6)
+    np.testing.assert_allclose(early, early[::-1], atol=1e-6)
+    steps = np.diff(early[:9, COLUMN[12], 0])
+    assert (steps > 0).all()
+    # The rise of a cosine, as the annotation's course, up to the share, and back; frames 0..turn.
+    turn = 4 * np.arccos(1 - 2 * share) / np.pi
+    assert frames == pytest.approx(2 * turn + 1, abs=0.15)
+
+
+def test_early_movement_of_what_does_not_move_is_still() -> None:
+    early, frames = early_movement(np.zeros((5, 20, 2), np.float32), 0.4)
+    assert not early.any()
+    assert frames == 1

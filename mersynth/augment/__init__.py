@@ -19,6 +19,7 @@ from mersynth.augment.mirror import HalfFaceMirror
 from mersynth.augment.mixup import MixUp
 from mersynth.augment.motion_histogram import motion_histogram
 from mersynth.augment.noise import RandomJPEG, SensorNoise
+from mersynth.augment.phases import PhasesApart
 from mersynth.augment.region_replacing import RegionReplacing
 from mersynth.augment.samplers import (
     ClassBalancedSampler,
@@ -40,6 +41,7 @@ __all__ = [
     "MixUp",
     "OnsetApexPair",
     "Params",
+    "PhasesApart",
     "RandomAffine",
     "RandomCrop",
     "RandomErasing",

@@ -38,7 +38,7 @@ def interpolate_frames(values: Tensor, position: Tensor) -> Tensor:
     return before + share * (take_frames(values, after) - before)
 
 
-def _along(batch: Batch, positions: Tensor) -> Batch:
+def along(batch: Batch, positions: Tensor) -> Batch:
     """Frames, AUs and landmarks at positions (B, N) in time, whole numbers or between."""
     pick = interpolate_frames if positions.is_floating_point() else take_frames
     aus, marks = batch.aus, batch.landmarks
@@ -58,6 +58,30 @@ def _check_index(owner: object, name: str, index: Tensor, length: int, low: int 
             f"{type(owner).__name__}: {name} must be int64 within {low}..{length - 1}, the frames "
             f"of the clip; got {index.tolist()}; leave out clips whose apex is not known (-1)"
         )
+
+
+def annotated(owner: object, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Positions of onset and apex, (B,) each.
+
+    Raises:
+        ValueError: with the name of the augmentation ``owner``, if the clips have fewer than two
+            frames or no apex, an index lies outside the clip, or an apex before its onset.
+    """
+    length, apex, name = batch.frames.shape[1], batch.apex_index, type(owner).__name__
+    if apex is None or length < 2:
+        raise ValueError(
+            f"{name}: give a mapping with 'clip' (B, T, C, H, W) of two frames or more and "
+            f"'apex_index' (B,); got {length} frame(s) and apex_index={apex}"
+        )
+    onset = torch.zeros_like(apex) if batch.onset_index is None else batch.onset_index
+    _check_index(owner, "apex_index", apex, length)
+    _check_index(owner, "onset_index", onset, length)
+    if not torch.compiler.is_compiling() and (apex < onset).any():
+        raise ValueError(
+            f"{name}: an apex lies before its onset: apex_index {apex.tolist()}, onset_index "
+            f"{onset.tolist()}"
+        )
+    return onset, apex
 
 
 class OnsetApexPair(Augmentation):
@@ -111,7 +135,7 @@ class OnsetApexPair(Augmentation):
 
     def transform(self, batch: Batch, params: Params) -> Batch:
         """See the class."""
-        onset, apex = self._annotated(batch)
+        onset, apex = annotated(self, batch)
         later, further = self._shifts(params, apex - onset)
         last = batch.frames.shape[1] - 1
         # The movement keeps a length of at least one frame.
@@ -125,25 +149,8 @@ class OnsetApexPair(Augmentation):
             dim=1,
         )
         return replace(
-            _along(batch, chosen), onset_index=onset * 0, apex_index=torch.ones_like(apex)
+            along(batch, chosen), onset_index=onset * 0, apex_index=torch.ones_like(apex)
         )
-
-    def _annotated(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        length, apex = batch.frames.shape[1], batch.apex_index
-        if apex is None or length < 2:
-            raise ValueError(
-                "OnsetApexPair: give a mapping with 'clip' (B, T, C, H, W) of two frames or more "
-                f"and 'apex_index' (B,); got {length} frame(s) and apex_index={apex}"
-            )
-        onset = torch.zeros_like(apex) if batch.onset_index is None else batch.onset_index
-        _check_index(self, "apex_index", apex, length)
-        _check_index(self, "onset_index", onset, length)
-        if not torch.compiler.is_compiling() and (apex < onset).any():
-            raise ValueError(
-                f"OnsetApexPair: an apex lies before its onset: apex_index {apex.tolist()}, "
-                f"onset_index {onset.tolist()}"
-            )
-        return onset, apex
 
     def _shifts(self, params: Params, length: Tensor) -> tuple[Tensor, Tensor]:
         """Frames from the annotated onset, and from the annotated apex, each (B,)."""
@@ -228,8 +235,8 @@ class TemporalResample(Augmentation):
         position = start[:, None] + stretch[:, None] * steps / (number - 1)
         position = position.clamp(0, length - 1)  # against rounding
         if self.interpolation == "nearest":
-            return self._with_indices(_along(batch, position.round().long()), position)
-        return self._with_indices(_along(batch, position), position)
+            return self._with_indices(along(batch, position.round().long()), position)
+        return self._with_indices(along(batch, position), position)
 
     def _with_indices(self, batch: Batch, position: Tensor) -> Batch:
         def nearest(index: Tensor | None) -> Tensor | None:

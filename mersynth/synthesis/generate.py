@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from functools import partial
 from math import ceil, inf
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from omegaconf import DictConfig
@@ -55,7 +55,7 @@ from mersynth.synthesis.parts import (
     part_path,
     remove_parts,
 )
-from mersynth.synthesis.plan import make_plan, summarise
+from mersynth.synthesis.plan import Curves, make_plan, summarise
 from mersynth.synthesis.tables import show_plan
 from mersynth.synthesis.work import Faces, Work, WorkList, plan_work
 
@@ -87,8 +87,9 @@ def generate(
     Heads move as in real clips of the same people, and frames are as noisy as the clip that gives
     the face. The store holds the AU intensities that were asked for, and landmarks only for each
     clip's first frame, the face at rest. Each clip names the subject whose face it shows, the clip
-    whose AU curve it follows, its generator's checksum and the subjects that this generator never
-    saw. The store also holds ``contact_sheet.png``, GIFs and ``gallery.html``.
+    whose AU curve it follows (none if it follows an AU prototype), its generator's checksum and the
+    subjects that this generator never saw. The store also holds ``contact_sheet.png``, GIFs and
+    ``gallery.html``.
 
     Args:
         per_class: clips of every class; with K generators, in each of the K sets.
@@ -158,7 +159,7 @@ def generate(
         check_classes(clips, face_sources or (), classes)
         hidden = [each.unseen_subjects for each in generators]
         others = {clip.subject_id for _, named in read for clip in spelling.clips(named)}
-        plan = make_plan(clips, classes, per_class, seed, hidden, face_sources)
+        plan = make_plan(clips, classes, per_class, seed, hidden, face_sources, config.curves)
         show_plan(summarise(plan, _count(clips, classes)))
         if dry_run:
             return None
@@ -285,6 +286,7 @@ def _load_settings(overrides: Sequence[str]) -> DictConfig:
     config = configs.load("generate", overrides)
     configs.check_ranges(config, {"num_frames": (2, inf), "batch_clips": (1, inf)})
     configs.check_ranges(config, {"strength": (0, 10)})
+    configs.check_choice(config, "curves", get_args(Curves))
     configs.check_choice(config, "camera_noise", (True, False))
     configs.check_choice(config, "device", ("auto", "cpu", "cuda"))
     configs.check_choice(config, "head_motion", (True, False))

@@ -55,5 +55,12 @@ def make_header(
     }
 
 
+def strength_of(store: ClipStore) -> float | None:
+    """The factor on its AU curves that a synthetic store records; None if it records none."""
+    header = store.meta["header"]
+    found = header.get("config", {}).get("strength") if header.get("synthetic") else None
+    return None if found is None else float(found)
+
+
 def _card_of(store: ClipStore) -> dict[str, Any]:
     return {"checksum": store.checksum, "header": store.meta["header"]}

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from mersynth.facs.action_units import condition_vector, parse_au_cell
 from mersynth.facs.emotions import classes, label, prototypes
 
 logger = logging.getLogger(__name__)
+
+Curves = Literal["clips", "prototypes", "early"]
+"""Where AU curves come from: ``configs/generate.yaml``."""
 
 #: A face with fewer suitable clips of a class than this also follows the class's AU prototypes.
 ENOUGH_TEMPLATES = 3
@@ -64,6 +68,7 @@ def make_plan(
     seed: int,
     unseen: Sequence[Sequence[str]] = ((),),
     faces: Sequence[Clip] | None = None,
+    curves: Curves = "clips",
 ) -> list[PlannedClip]:
     """Plan a balanced set of synthetic clips; with K generators, one such set for each.
 
@@ -73,36 +78,65 @@ def make_plan(
     curves, so that it can be used in any fold that tests one of them.
 
     Args:
-        clips: real clips.
+        clips: real clips, whose curves may be followed.
         scheme: label scheme (``facs.emotions.SCHEMES``).
         per_class: clips for each class, 1 or more.
         seed: of all random choices.
         unseen: for each generator, the ids of the subjects that it never saw.
         faces: clips whose faces are used, if not those of ``clips``.
+        curves: ``"prototypes"``: a class that has AU prototypes follows these alone;
+            ``"early"``: only macro-expressions are followed.
 
     Returns:
         The plan, class by class within a set.
 
     Raises:
-        ValueError: if ``per_class`` is not positive, or a class has no template for some face.
+        ValueError: if ``per_class`` is not positive, a class has no template for some face, or
+            there is no macro-expression to follow.
     """
     if per_class < 1:
         raise ValueError(f"--per-class must be 1 or more, got {per_class}")
+    face_clips = clips if faces is None else faces
+    if curves == "early":
+        clips = _macro(clips)
     plan: list[PlannedClip] = []
     for group, subjects in enumerate(unseen):
         hidden = set(subjects)
         rng = np.random.default_rng([seed, group])
-        templates = [clip for clip in clips if clip.subject_id not in hidden]
-        face_sources = clips if faces is None else faces
-        face_sources = [clip for clip in face_sources if clip.subject_id not in hidden]
-        plan += _plan_set(templates, face_sources, scheme, per_class, rng, group, len(plan))
+        followed = [clip for clip in clips if clip.subject_id not in hidden]
+        face_sources = [clip for clip in face_clips if clip.subject_id not in hidden]
+        templates = templates_of(followed, scheme)
+        if curves == "prototypes":
+            templates = _without_defined(templates)
+        plan += _plan_set(templates, face_sources, per_class, rng, group, len(plan))
     return plan
 
 
+def _macro(clips: Sequence[Clip]) -> list[Clip]:
+    """The macro-expressions among clips."""
+    found = [clip for clip in clips if clip.strength == "macro"]
+    if not found:
+        raise ValueError(
+            f"curves=early follows the beginnings of macro-expressions, and none of the "
+            f"{len(clips)} clips is one; give a store of macro-expressions as --store, and the "
+            "faces as --faces"
+        )
+    return found
+
+
+def _without_defined(templates: Mapping[str, list[Template]]) -> dict[str, list[Template]]:
+    """No clips to follow in the classes that AU prototypes define."""
+    undefined = [emotion for emotion in templates if not _prototypical(emotion)]
+    if undefined:
+        logger.info(
+            "no AU prototype defines the class %s: its clips are followed", ", ".join(undefined)
+        )
+    return {emotion: own if emotion in undefined else [] for emotion, own in templates.items()}
+
+
 def _plan_set(
-    clips: Sequence[Clip],
+    templates: Mapping[str, Sequence[Template]],
     face_sources: Sequence[Clip],
-    scheme: str,
     per_class: int,
     rng: np.random.Generator,
     group: int,
@@ -111,7 +145,6 @@ def _plan_set(
     faces: dict[str, list[str]] = {}
     for clip in face_sources:
         faces.setdefault(clip.subject_id, []).append(clip.id)
-    templates = templates_of(clips, scheme)
     if not faces:
         raise ValueError("no face is left: the generator may use none of the subjects")
     subjects = rng.permutation(sorted(faces)).tolist()
@@ -176,6 +209,12 @@ def names_condition_au(cell: str) -> bool:
     return bool(np.nan_to_num(vector).any())
 
 
+def _prototypical(emotion: str) -> list[Template]:
+    """Templates of the emotion's AU prototypes."""
+    cells = (prototype.aus for prototype in prototypes(emotion))
+    return [Template(cell) for cell in cells if names_condition_au(cell)]
+
+
 def _assign_templates(
     face_subjects: Sequence[str],
     templates: Sequence[Template],
@@ -186,11 +225,7 @@ def _assign_templates(
 
     Faces with the fewest suitable templates come first, each with the least used suitable one.
     """
-    prototypical = [
-        Template(prototype.aus)
-        for prototype in prototypes(emotion)
-        if names_condition_au(prototype.aus)
-    ]
+    prototypical = _prototypical(emotion)
     order = rng.permutation(len(templates)).tolist()
     pool = [templates[i] for i in order] + prototypical
     of_subject = Counter(template.subject for template in templates)
@@ -207,7 +242,7 @@ def _assign_templates(
                 "prototype: that face has no curve to follow; choose another --classes"
             )
     needy = set(scarce)
-    if scarce:
+    if scarce and templates:
         logger.info(
             "class %s: fewer than %d AU curves suit the faces of %s; %d prototypes are used too",
             emotion,

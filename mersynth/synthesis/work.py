@@ -9,11 +9,12 @@ from typing import overload
 import numpy as np
 from omegaconf import DictConfig
 
-from mersynth.clips import Clip
+from mersynth.clips import Clip, Strength
 from mersynth.curves import (
     ConditionSettings,
     added_to_rest,
     clip_curve,
+    early_movement,
     jitter,
     movement,
     prototype_curve,
@@ -123,11 +124,13 @@ def plan_work(
         rng = np.random.default_rng([seed, 1, item.number])
         if item.template.clip is None:
             model = face.clip  # a prototype has no timing
+            frames: float = model.num_frames
+            strength: Strength = "micro"
             curve = prototype_curve(item.template.aus, config.num_frames, rng, settings)
         else:
             template = real[by_id[item.template.clip]]
             model = template.clip
-            curve = resample(movement(clip_curve(template, settings)), config.num_frames)
+            curve, frames, strength = _followed(template, config, settings)
         varied = jitter(config.strength * curve, rng, settings)
         curve = added_to_rest(clip_curve(face, settings), varied)
         clip = Clip(
@@ -139,8 +142,8 @@ def plan_work(
             offset=config.num_frames - 1,
             emotion=item.emotion,
             aus=item.template.aus,
-            fps=model.fps * config.num_frames / model.num_frames,
-            strength="micro" if item.template.clip is None else model.strength,
+            fps=model.fps * config.num_frames / frames,
+            strength=strength,
             template=item.template.clip,
             generator=generator.sha256,
             unseen=unseen[item.group],
@@ -150,6 +153,19 @@ def plan_work(
         return Work(clip, face, curve, item.group, people, rng)
 
     return WorkList(plan, make)
+
+
+def _followed(
+    template: StoredClip, config: DictConfig, settings: ConditionSettings
+) -> tuple[np.ndarray, float, Strength]:
+    """The movement of a clip, how many of its frames that lasts, and its strength."""
+    curve = movement(clip_curve(template, settings))
+    frames: float = template.clip.num_frames
+    strength = template.clip.strength
+    if config.curves == "early":
+        curve, frames = early_movement(curve, settings.micro_gain)
+        strength = "micro"
+    return resample(curve, config.num_frames), frames, strength
 
 
 def _apex(curve: np.ndarray, aus: str) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ class ClipArrays:
         domain: (N,) int64, 0 for a clip of the databases under test, 1 for one mixed in.
         clips: the N clips.
         classes: names of the classes.
+        falling: like ``inputs``, of the clips' falling phase; empty if it is not used.
     """
 
     inputs: dict[str, np.ndarray]
@@ -34,6 +35,7 @@ class ClipArrays:
     domain: np.ndarray
     clips: tuple[Clip, ...]
     classes: tuple[str, ...]
+    falling: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def labels(self) -> list[str]:
@@ -79,10 +81,8 @@ def join(
     numbers = [np.array([names.index(name) for name in part.classes]) for part in every]
     domain = [len(part.clips) * [0] for part in parts] + [len(part.clips) * [1] for part in mixed]
     return ClipArrays(
-        inputs={
-            name: _joined([_compact(part.inputs[name]) for part in every])
-            for name in every[0].inputs
-        },
+        inputs=_joined([_compact(part.inputs) for part in every]),
+        falling=_joined([_compact(part.falling) for part in every]),
         label=np.concatenate(
             [number[part.label.numpy()] for number, part in zip(numbers, every, strict=True)]
         ),
@@ -96,10 +96,8 @@ def join(
 def mixed_in(clips: ClipArrays, further: ClipArrays) -> ClipArrays:
     """Clips with further ones of the same classes after them, which are only to learn from."""
     return ClipArrays(
-        inputs={
-            name: _joined([torch.from_numpy(values), torch.from_numpy(further.inputs[name])])
-            for name, values in clips.inputs.items()
-        },
+        inputs=_joined([_tensors(clips.inputs), _tensors(further.inputs)]),
+        falling=_joined([_tensors(clips.falling), _tensors(further.falling)]),
         label=np.concatenate([clips.label, further.label]),
         au_set=np.concatenate([clips.au_set, further.au_set]),
         domain=np.concatenate([clips.domain, np.ones_like(further.domain)]),
@@ -108,7 +106,11 @@ def mixed_in(clips: ClipArrays, further: ClipArrays) -> ClipArrays:
     )
 
 
-def _compact(values: Tensor) -> Tensor:
+def _compact(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: _bytes(values) for name, values in tensors.items()}
+
+
+def _bytes(values: Tensor) -> Tensor:
     """As bytes, a quarter of the memory, if nothing is lost; else the same values."""
     compact = torch.empty(values.shape, dtype=torch.uint8)
     for part, wanted in zip(compact, values, strict=True):
@@ -118,9 +120,18 @@ def _compact(values: Tensor) -> Tensor:
     return compact
 
 
-def _joined(tensors: Sequence[Tensor]) -> np.ndarray:
-    """Concatenated; a single array is not copied, since inputs may be gigabytes."""
+def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}
+
+
+def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, np.ndarray]:
+    """Concatenated by name; a single array is not copied, since inputs may be gigabytes."""
+    found = {name: [part[name] for part in parts] for name in parts[0]}
+    return {name: _concatenated(own).numpy() for name, own in found.items()}
+
+
+def _concatenated(tensors: Sequence[Tensor]) -> Tensor:
     if len(tensors) == 1:
-        return tensors[0].numpy()
+        return tensors[0]
     alike = len({tensor.dtype for tensor in tensors}) == 1
-    return torch.cat([tensor if alike else as_float(tensor) for tensor in tensors]).numpy()
+    return torch.cat([tensor if alike else as_float(tensor) for tensor in tensors])

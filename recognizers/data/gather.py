@@ -9,15 +9,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from mersynth.config import ConfigError
 from mersynth.face.template import Framing
 from mersynth.files import sha256_of_file
 from mersynth.phantom.version import version_of, warn_versions
 from mersynth.store.clip_store import ClipStore, StoreError, warn_framings
 from mersynth.store.dataset import warn_empty_classes
 from mersynth.store.names import NameChoice, Named, Spelling, reconcile
+from mersynth.synthesis.header import strength_of
 from recognizers.data.feature_files import read_features
 from recognizers.data.input_kinds import FeatureOptions
 from recognizers.data.inputs import ModelData, build_inputs
@@ -40,6 +43,7 @@ class Part:
         image_size: side of a store's frames, in pixels; None for a file.
         framing: how faces lie in the frames; None if unknown.
         phantom: version of the phantom whose faces a store shows; None: other faces, or a file.
+        strength: factor on the AU curves of a synthetic store; None: a real one, or a file.
     """
 
     path: Path
@@ -49,6 +53,7 @@ class Part:
     image_size: int | None = None
     framing: Framing | None = None
     phantom: int | None = None
+    strength: float | None = None
 
 
 def read_parts(
@@ -58,6 +63,7 @@ def read_parts(
     device: str | torch.device,
     features: FeatureOptions,
     first_label: int | None = None,
+    phases_apart: bool = False,
 ) -> list[Part]:
     """Read stores and feature files.
 
@@ -69,13 +75,21 @@ def read_parts(
         features: their options, as for :func:`recognizers.data.inputs.build_inputs`.
         first_label: number of the first class in feature files, see
             :func:`recognizers.data.feature_files.read_features`.
+        phases_apart: also read the clips' falling phase, which feature files do not hold.
 
     Raises:
         StoreError: if a folder is not a whole store, or frames of two stores differ in size.
         FeatureFileError: if a file does not fit the model.
         FileNotFoundError: if there is no such file.
         ValueError: if no clip of a store has a class or what the inputs need.
+        ConfigError: if phases cannot be told apart.
     """
+    files = [str(path) for several in paths.values() for path in several if path.suffix == ".npz"]
+    if phases_apart and files:
+        raise ConfigError(
+            f"model.augment.PhasesApart needs frames from apex to offset, and {', '.join(files)} "
+            "holds features of the rise alone: leave it out, or give stores"
+        )
     stores = {
         path: ClipStore.open(path)
         for several in paths.values()
@@ -106,8 +120,8 @@ def read_parts(
         for path in several:
             if path in stores:
                 store = stores[path]
-                data = _inputs(store, specs, scheme, device, features)
-                shows = store.image_size, store.framing, versions[path]
+                data = _inputs(store, specs, scheme, device, features, phases_apart)
+                shows = store.image_size, store.framing, versions[path], strength_of(store)
                 part = Part(path, role, store.checksum, data, *shows)
             else:
                 data = read_features(path, specs, alone, first_label)
@@ -135,14 +149,17 @@ def _inputs(
     scheme: str,
     device: str | torch.device,
     features: FeatureOptions,
+    phases_apart: bool,
 ) -> ModelData:
+    options: dict[str, Any] = {"features": features, "phases_apart": phases_apart}
     kept = _KEPT.get()
     if kept is None:
-        return build_inputs(store, specs, scheme, device, features=features)
+        return build_inputs(store, specs, scheme, device, **options)
     own = json.dumps({name: dict(features[name]) for name in sorted(features)}, sort_keys=True)
-    key = (store.path.resolve(), store.checksum, tuple(sorted(specs.items())), scheme, own)
+    made_of = tuple(sorted(specs.items()))
+    key = (store.path.resolve(), store.checksum, made_of, scheme, own, phases_apart)
     if key not in kept:
-        kept[key] = build_inputs(store, specs, scheme, device, features=features)
+        kept[key] = build_inputs(store, specs, scheme, device, **options)
     return kept[key]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from mersynth.motion.maps import cut, scaled
 from mersynth.store.clip_store import ClipStore, StoredClip
 from mersynth.store.dataset import ClipDataset
 from recognizers.data.input_kinds import INPUT_KINDS, FeatureOptions
+from recognizers.data.phases import check_one_phase, falling
 from recognizers.models.base import InputSpec
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ class ModelData:
         au_set: (N, S, 2) float32, see :func:`mersynth.augment.au_sets`.
         clips: the N clips.
         classes: names of the classes.
+        falling: like ``inputs``, of the clips' falling phase (:mod:`recognizers.data.phases`);
+            empty if it was not asked for.
     """
 
     inputs: dict[str, Tensor]
@@ -48,6 +51,7 @@ class ModelData:
     au_set: Tensor
     clips: tuple[Clip, ...]
     classes: tuple[str, ...]
+    falling: dict[str, Tensor] = field(default_factory=dict)
 
 
 def build_inputs(
@@ -57,6 +61,7 @@ def build_inputs(
     device: str | torch.device = "cpu",
     *,
     features: FeatureOptions | None = None,
+    phases_apart: bool = False,
 ) -> ModelData:
     """Make a model's inputs for every clip that has a class and what the inputs need.
 
@@ -71,6 +76,7 @@ def build_inputs(
         device: where to compute and resize; ``"auto"`` as :func:`mersynth.devices.choose_device`.
         features: options of features that differ from the inputs' own, for instance
             ``{"on_off": {"alpha": 4.0}}``, as the dual-branch paper does for SAMM.
+        phases_apart: also give ``falling``, whose features are computed each time.
 
     Returns:
         The data. A clip without what an input needs, such as an apex, is left out, with a warning.
@@ -80,7 +86,10 @@ def build_inputs(
             for a feature that no input needs, the spec's framing shows more than the frames, or no
             clip is left.
         FeatureError: if a feature is unknown or its file is damaged.
+        ConfigError: if an input shows both phases of a clip, and ``phases_apart`` is asked for.
     """
+    if phases_apart:
+        check_one_phase(specs)
     named = ClipDataset(store, scheme=scheme)
     inputs, kept = make_inputs(named.store, specs, device, features=features)
     clips = tuple(named.store.clips[i] for i in kept)
@@ -90,7 +99,24 @@ def build_inputs(
         au_set=au_sets([clip.aus for clip in clips]),
         clips=clips,
         classes=named.classes,
+        falling=_falling(named.store, kept, specs, device, features) if phases_apart else {},
     )
+
+
+def _falling(
+    store: ClipStore,
+    kept: Sequence[int],
+    specs: Mapping[str, InputSpec],
+    device: str | torch.device,
+    features: FeatureOptions | None,
+) -> dict[str, Tensor]:
+    """The inputs of clips, by their positions, in the falling phase."""
+    items = [falling(store[i]) for i in kept]
+    needed = _needed_features(specs, features or {})
+    return {
+        name: _build(name, spec, store, items, needed[name], choose_device(device), kept=False)
+        for name, spec in specs.items()
+    }
 
 
 def make_inputs(
@@ -198,18 +224,23 @@ def _build(
     items: Sequence[StoredClip],
     needed: FeatureOptions,
     device: torch.device,
+    kept: bool = True,
 ) -> Tensor:
-    """(N, ...) of one input."""
+    """(N, ...) of one input; its features are those kept in the store, else computed anew."""
     whole = ClipStore.open(store.path)  # features belong to whole stores, not to views
-    compute_features(whole, needed, device)
-    values = {key: load_feature(whole, key, **options) for key, options in needed.items()}
-    row = {clip.id: i for i, clip in enumerate(whole.clips)}
+    if kept:
+        compute_features(whole, needed, device)
+        values = {key: load_feature(whole, key, **options) for key, options in needed.items()}
+        row = {clip.id: i for i, clip in enumerate(whole.clips)}
     build = INPUT_KINDS[spec.made_of].build
     result = torch.empty(len(items), *spec.shape)
     for first in range(0, len(items), _BATCH):
         batch = items[first : first + _BATCH]
-        rows = [row[item.clip.id] for item in batch]
-        own = {key: torch.from_numpy(v[rows]).to(device) for key, v in values.items()}
+        if kept:
+            rows = [row[item.clip.id] for item in batch]
+            own = {key: torch.from_numpy(v[rows]).to(device) for key, v in values.items()}
+        else:
+            own = {k: FEATURES[k].compute(batch, device, **given) for k, given in needed.items()}
         tensor = build(batch, own, spec).to(device)
         if spec.framing is not None and store.framing is not None:
             tensor = cut(tensor, store.framing, spec.framing)

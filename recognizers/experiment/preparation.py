@@ -32,7 +32,8 @@ from recognizers.folds.way import Way
 from recognizers.models import outline
 from recognizers.models.base import InputSpec, Recognizer
 from recognizers.runs.records import DataUsed, ModelIdentity, ModelSummary, Role, RunIdentity
-from recognizers.training.augmenting import Augmenting
+from recognizers.training.augmenting import PHASES_APART, Augmenting
+from recognizers.training.curriculum import Curriculum
 from recognizers.training.fold_work import Work
 from recognizers.training.settings import TrainingSettings
 
@@ -114,6 +115,7 @@ class Preparation:
             choice=self.options["choice"] if self.trials else None,
             scale=None if spec.scale == "none" else spec.scale,
             framing=spec.framing,
+            strength=work.curriculum.schedule if work.curriculum is not None else None,
         )
 
 
@@ -159,19 +161,35 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     """
     options = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
     block, protocol = options["model"], request.protocol
+    if options["phases_apart"]:
+        block["augment"] = {PHASES_APART: {}, **(block.get("augment") or {})}
     device = choose_device(options["device"])
     model = outline(block["name"], 2, **block["options"])
     _check_model(request, options, model)
     features = block.get("features") or {}
     specs = _specs(request, options, model)
-    parts = read_parts(request.paths, specs, request.scheme, device, features, request.first_label)
+    phases_apart = PHASES_APART in (block.get("augment") or {})
+    parts = read_parts(
+        request.paths,
+        specs,
+        request.scheme,
+        device,
+        features,
+        request.first_label,
+        phases_apart,
+    )
     parts, spelling = reconcile_parts(parts, request.names, protocol == "strict")
     of = {role: [part.data for part in parts if part.role == role] for role in request.paths}
     clips = join([*of.get("real", ()), *of.get("train", ()), *of.get("test", ())], mixed=of["mix"])
     pool = join(of["pretrain"], classes=clips.classes) if of["pretrain"] else None
     model = outline(block["name"], len(clips.classes), **block["options"])
     folds = _folds(request, clips, pool, sum(len(data.clips) for data in of.get("train", ())))
+    curriculum = _curriculum(options["pretraining"]["strength"], parts)
     groups = plan_pretraining(folds, clips, pool, protocol, options["pretraining"]["keep"])
+    for group in groups:
+        if curriculum is not None and group.clips:
+            names = ", ".join(folds[i].name for i in group.folds)
+            curriculum.check(group.clips, f"the clips that the folds {names} may use")
     share = options["inner_share"] if options["selection"] == "inner" else None
     plans = plan_folds(folds, clips, groups, protocol, share, request.seed)
     sizes = [len(plan.learned) for plan in plans] or [len(clips.clips)]
@@ -196,6 +214,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         protocol=protocol,
         device=device.type,
         precision=choose_precision(options["precision"], device),
+        curriculum=curriculum,
     )
     _try_settings(work, model)
     return Preparation(
@@ -322,6 +341,14 @@ def _choice(options: Mapping[str, Any]) -> tuple[tuple[Way, ...], int, float]:
     if not isinstance(margin, int | float) or not 0 <= margin < 1:
         raise config.ConfigError(f"choice.margin must lie in 0..1, got {margin!r}")
     return ways, parts, float(margin)
+
+
+def _curriculum(schedule: Any, parts: Sequence[Part]) -> Curriculum | None:
+    """The curriculum over the clips to pretrain on, in their order; None without a schedule."""
+    if schedule is None:
+        return None
+    pool = [part for part in parts if part.role == "pretrain"]
+    return Curriculum.of(schedule, {p.path: (p.strength, len(p.data.clips)) for p in pool})
 
 
 def _try_settings(work: Work, model: Recognizer) -> None:

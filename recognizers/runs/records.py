@@ -58,6 +58,7 @@ class Epoch(Record, frozen=True):
         learning_rate: of the first group of parameters.
         test_accuracy: accuracy on the test clips after it; None for a pretraining.
         clips: number of clips that it learned from; None in runs made before it was recorded.
+        strength: mean factor on the AU curves of its clips; None without a curriculum.
     """
 
     epoch: Ordinal
@@ -66,6 +67,7 @@ class Epoch(Record, frozen=True):
     learning_rate: float | None = None
     test_accuracy: Share | None = None
     clips: Count | None = None
+    strength: float | None = None
 
 
 class FoldRecord(Record, frozen=True):
@@ -176,6 +178,7 @@ class RunIdentity(Record, frozen=True):
         precision: of training.
         choice: how a fold's use of the clips to pretrain on is chosen; None: it is fixed.
         scale, framing: that maps of motion were brought to; None: to none.
+        strength: strengths that pretraining goes through; None: it shows all clips in every epoch.
         command: the command that continues the run; the figures do not depend on it.
     """
 
@@ -203,6 +206,7 @@ class RunIdentity(Record, frozen=True):
     choice: dict[str, Any] | None = None
     scale: Scale | None = None
     framing: Framing | None = None
+    strength: tuple[float, ...] | None = None
     command: str | None = None
 
 

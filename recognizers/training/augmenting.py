@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mersynth import augment
@@ -30,6 +31,9 @@ FRAME_BY_FRAME = frozenset(
 )
 """The augmentations that change a frame of a clip without regard to its other frames."""
 
+PHASES_APART = "PhasesApart"
+"""The augmentation that needs more than the inputs: those of the clips' falling phase."""
+
 _ANNOTATIONS = ("label", "au_set", "subject")  # augmentations change them along with the frames
 
 
@@ -38,6 +42,7 @@ class Augmenting:
 
     A sample's inputs (onset, apex, flow ...) show one face, so all get the same random parameters.
     Channels called ``u`` and ``v`` are displacements, which rotate and flip with the image.
+    ``PhasesApart``, which comes first, takes the inputs of some clips from their falling phase.
 
     Args:
         blocks: names in ``mersynth.augment`` with their arguments; with ``bank: training`` donors
@@ -58,24 +63,31 @@ class Augmenting:
         self.keys = {
             name: "image" if spec.num_frames is None else "clip" for name, spec in specs.items()
         }
+        apart = blocks.get(PHASES_APART, {"p": 0.0}) or {}
+        spec = next(iter(specs.values()))
+        self.falls = _make(PHASES_APART, apart, spec, None).p / 2
         self.steps = [
             {
                 name: _make(step, options, spec, (banks or {}).get(name))
                 for name, spec in specs.items()
             }
             for step, options in blocks.items()
+            if step != PHASES_APART
         ]
 
     def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Augment a batch.
 
         Args:
-            batch: every input by its name, ``label``, ``au_set``, ``subject``; other keys are kept.
+            batch: every input by its name, ``label``, ``au_set``, ``subject``; for ``PhasesApart``
+                also those of the falling phase, by :func:`fall_of`. Other keys are kept.
 
         Returns:
             A new mapping, whose labels and AU sets fit the changed inputs.
         """
         batch = dict(batch)
+        if self.falls:
+            self._take_falls(batch)
         for step in self.steps:
             known = {key: batch[key] for key in _ANNOTATIONS}
             params = None
@@ -86,6 +98,19 @@ class Augmenting:
                 batch[name] = changed.pop(key)
             batch.update(changed)
         return batch
+
+    def _take_falls(self, batch: dict[str, Tensor]) -> None:
+        """Replace the inputs of some clips by those of their falling phase."""
+        falls = torch.rand(len(batch["label"])) < self.falls
+        for name in self.keys:
+            rise, fall = batch[name], batch.pop(fall_of(name))
+            chosen = falls.to(rise.device).view(-1, *[1] * (rise.dim() - 1))
+            batch[name] = torch.where(chosen, fall, rise)
+
+
+def fall_of(name: str) -> str:
+    """The key of an input of the falling phase."""
+    return f"{name} (falling)"
 
 
 def needs_bank(blocks: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -20,6 +20,7 @@ from recognizers.folds.way import Way
 from recognizers.models import create_model
 from recognizers.models.base import Recognizer
 from recognizers.runs.records import Epoch
+from recognizers.training.curriculum import Curriculum
 from recognizers.training.settings import TrainingSettings
 from recognizers.training.side_by_side import SideBySide
 from recognizers.training.trainer import Training
@@ -46,6 +47,7 @@ class Work:
         protocol: whether the guard allows leaks.
         device: ``"cpu"`` or ``"cuda"``.
         precision: of training, ``"32-true"`` or ``"bf16-mixed"``.
+        curriculum: the strengths that pretraining goes through; None: all clips in every epoch.
     """
 
     clips: ClipArrays
@@ -59,6 +61,7 @@ class Work:
     protocol: Protocol
     device: str
     precision: str = "32-true"
+    curriculum: Curriculum | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ def pretrain(work: Work, rows: Sequence[int], seed: int, length: float = 1.0) ->
     """
     assert work.pool is not None
     epochs = max(1, round(length * work.pretraining.epochs))
-    return _learn(work, work.pool, rows, replace(work.pretraining, epochs=epochs), None, seed)
+    settings = replace(work.pretraining, epochs=epochs)
+    return _learn(work, work.pool, rows, settings, None, seed, curriculum=work.curriculum)
 
 
 def train_and_predict(
@@ -185,6 +189,7 @@ def _learn(
     weights: Weights | None,
     seed: int,
     after_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    curriculum: Curriculum | None = None,
 ) -> Learned:
     start = time.monotonic()
     device = choose_device(work.device)
@@ -196,7 +201,9 @@ def _learn(
 
     with _seeded(seed, device):
         model = _model(work, weights, device)
-        training = Training(model, clips, rows, settings, work.augment, device, work.precision)
+        training = Training(
+            model, clips, rows, settings, work.augment, device, work.precision, curriculum
+        )
         training.run(note)
     return Learned(
         _copied(model.state_dict()), _statistics(training), curve, time.monotonic() - start

@@ -25,7 +25,8 @@ from recognizers.data.clip_arrays import ClipArrays, as_float
 from recognizers.models.au_graph import au_labels
 from recognizers.models.base import Recognizer
 from recognizers.runs.records import Epoch
-from recognizers.training.augmenting import FRAME_BY_FRAME, Augmenting, needs_bank
+from recognizers.training.augmenting import FRAME_BY_FRAME, Augmenting, fall_of, needs_bank
+from recognizers.training.curriculum import Curriculum
 from recognizers.training.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ class Training:
         augment: the block ``augment`` of the model's config.
         device: where the model is.
         precision: ``"32-true"``, or ``"bf16-mixed"`` to train under autocast.
+        curriculum: which of the clips each epoch shows; None: all.
 
     Attributes:
         rows: positions of the clips to train on. Class weights, the statistics of standardised
@@ -126,8 +128,10 @@ class Training:
         augment: Mapping[str, Mapping[str, Any]],
         device: torch.device,
         precision: str = "32-true",
+        curriculum: Curriculum | None = None,
     ) -> None:
         self.mixed = precision == "bf16-mixed"
+        self.curriculum = curriculum
         self.model, self.settings, self.device = model, settings, device
         self.clips = clips
         self.tensors = _tensors(clips, device)
@@ -165,13 +169,20 @@ class Training:
             return
         optimizer = self.settings.make_optimizer(self.model)
         scheduler = self.settings.make_scheduler(optimizer)
+        usable, strength = self.rows, None
         for number in range(1, self.settings.epochs + 1):
+            if self.curriculum is not None:
+                self.rows = self.curriculum.draw(usable, number, self.settings.epochs)
+                strength = self.curriculum.mean(self.rows)
+                self._ahead = self._ahead[:0]  # of other clips
             rate = float(optimizer.param_groups[0]["lr"])
             loss, accuracy = self._epoch(optimizer)
             check_loss(loss, number, rate)
             if scheduler is not None:
                 scheduler.step()
-            after_epoch(Epoch(number, loss, accuracy, rate, clips=self.clips_in_epoch))
+            seen = self.clips_in_epoch
+            after_epoch(Epoch(number, loss, accuracy, rate, clips=seen, strength=strength))
+        self.rows = usable
 
     def predict(self, rows: Sequence[int]) -> np.ndarray:
         """(len(rows), C) float64, the probability of each class.
@@ -343,6 +354,7 @@ def _arrays(clips: ClipArrays) -> dict[str, Tensor]:
     au_set[au_labels([clip.aus for clip in clips.clips], ORDER).isnan().numpy()] = np.nan
     arrays = {
         **clips.inputs,
+        **{fall_of(name): values for name, values in clips.falling.items()},
         "label": clips.label,
         "au_set": au_set,
         "domain": clips.domain,

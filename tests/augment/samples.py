@@ -19,6 +19,7 @@ AUGMENTATIONS: dict[str, Make] = {
     "HalfFaceMirror": augment.HalfFaceMirror,
     "MixUp": augment.MixUp,
     "OnsetApexPair": augment.OnsetApexPair,
+    "PhasesApart": augment.PhasesApart,
     "RandomAffine": lambda **k: augment.RandomAffine(10, 0.1, (0.9, 1.1), **k),
     "RandomCrop": lambda **k: augment.RandomCrop(4, **k),
     "RandomErasing": augment.RandomErasing,
@@ -29,10 +30,10 @@ AUGMENTATIONS: dict[str, Make] = {
     "TemporalResample": augment.TemporalResample,
 }
 
-NEED_MAPPING = ("MixUp", "OnsetApexPair", "RegionReplacing")
+NEED_MAPPING = ("MixUp", "OnsetApexPair", "PhasesApart", "RegionReplacing")
 """Augmentations that need more than a tensor."""
 
-NEED_CLIP = ("OnsetApexPair", "TemporalResample")
+NEED_CLIP = ("OnsetApexPair", "PhasesApart", "TemporalResample")
 """Those that change which frames there are."""
 
 MIX_SAMPLES = ("MixUp", "RegionReplacing")

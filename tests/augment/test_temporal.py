@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from mersynth.augment import OnsetApexPair, TemporalResample
+from mersynth.augment import OnsetApexPair, PhasesApart, TemporalResample
 
 
 def numbered(batch: int, frames: int, **more: Any) -> dict[str, Any]:
@@ -188,3 +188,36 @@ def test_mmnets_published_reach_is_rounded_down() -> None:
     drawn = pair({"clip": frames, "apex_index": torch.full((400,), 90)})["clip"][..., 0, 0, 0]
     assert drawn[:, 0].unique().tolist() == [0, 1, 2, 3]
     assert drawn[:, 1].unique().tolist() == [87, 88, 89, 90]
+
+
+def test_a_phase_begins_at_rest_and_ends_at_the_apex() -> None:
+    given = numbered(400, 9, onset_index=torch.ones(400).long(), apex_index=torch.full((400,), 4))
+    module = PhasesApart(generator=torch.Generator().manual_seed(0))
+    result = module(given)
+    time, falling = result["clip"][:, :, 0, 0, 0], module.params["falling"]
+    assert 0.4 < falling.float().mean() < 0.6
+    torch.testing.assert_close(time[~falling][0], torch.linspace(1, 4, 9))  # the rise
+    torch.testing.assert_close(time[falling][0], torch.linspace(8, 4, 9))  # the fall, backwards
+    assert (time[~falling] == time[~falling][:1]).all()
+    assert (time[falling] == time[falling][:1]).all()
+    torch.testing.assert_close(result["aus"][:, :, 5], time / 100)
+    torch.testing.assert_close(result["landmarks"][:, :, 7, 1], time)
+    assert result["onset_index"].eq(0).all()
+    assert result["apex_index"].eq(8).all()
+    both = {"on": torch.tensor([True, True]), "falling": torch.tensor([False, True])}
+    two = module(numbered(2, 9, apex_index=torch.tensor([4, 4])), params=both)
+    assert two["clip"][:, 0, 0, 0, 0].tolist() == [0, 8]  # the two samples of one clip
+
+
+def test_a_clip_of_one_phase_shows_that_one() -> None:
+    given = numbered(100, 5, apex_index=torch.tensor([4, 0]).repeat(50))
+    time = PhasesApart(generator=torch.Generator().manual_seed(0))(given)["clip"][:, :, 0, 0, 0]
+    assert (time[::2] == torch.arange(5)).all()  # it only rises
+    assert (time[1::2] == 4 - torch.arange(5)).all()  # it only falls
+
+
+def test_phases_need_an_apex() -> None:
+    with pytest.raises(ValueError, match="PhasesApart: give a mapping with 'clip'"):
+        PhasesApart()(torch.rand(2, 9, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"PhasesApart: apex_index must be int64 within 0\.\.8"):
+        PhasesApart()(numbered(2, 9, apex_index=torch.tensor([3, -1])))

@@ -14,6 +14,7 @@ from mersynth.augment.au_fields import checksum
 from mersynth.augment.au_warp import au_warp
 from mersynth.config import ConfigError
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.facs.emotions import prototypes
 from mersynth.phantom.population import DEFAULT_COUNTS, write_store
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.dataset import to_float, to_uint8
@@ -159,3 +160,53 @@ def test_what_is_refused(real: ClipStore, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="num_frames"):
         run(real, tmp_path / "s", overrides=["num_frames=1"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_prototypes_give_clips_that_follow_nobody(real: ClipStore, tmp_path: Path) -> None:
+    overrides = [*OVERRIDES, "curves=prototypes"]
+    store = run(real, tmp_path / "s", classes="three", per_class=8, overrides=overrides)
+    assert store.meta["header"]["config"]["curves"] == "prototypes"
+    for item in store:
+        assert item.clip.template is None
+        assert item.clip.aus in {prototype.aus for prototype in prototypes(item.clip.emotion)}
+        assert item.clip.strength == "micro"
+        assert item.clip.unseen == real.subjects
+        asked = (item.intensities - item.intensities[:1]).max()
+        assert 0.1 < asked < 0.42  # micro, and as strong as an AU without a letter
+
+
+def test_early_curves_bring_macro_expressions_to_faces_at_micro_strength(
+    real: ClipStore, tmp_path: Path
+) -> None:
+    others = [
+        replace(clip, source="casme3", strength="macro", emotion="surprise", aus="1C+2C")
+        for clip in tiny_clips(subjects=3, num_frames=20)
+        if clip.emotion == "surprise"
+    ]
+    others += [replace(c, emotion="happiness", aus="12E", name="smile") for c in others]
+    others += [replace(c, emotion="fear", aus="4D", name="fear") for c in others[:3]]
+    macro = write_tiny_store(tmp_path / "macro", others, header={"source": "casme3"})
+    exact = [f"conditions.{name}=0" for name in ("scale_jitter", "timing_jitter", "noise")]
+    store = run(
+        macro, tmp_path / "s", faces=real.path, classes="three", per_class=4,
+        overrides=[*OVERRIDES, *exact, "num_frames=9", "head_motion=false", "curves=early"],
+    )  # fmt: skip
+    letters = {"1C+2C": 0.6, "12E": 1.0, "4D": 0.8}
+    by_id = {clip.id: clip for clip in macro.clips}
+    for item in store:
+        template = by_id[item.clip.template or ""]
+        assert item.clip.subject_id.startswith("samm/")
+        assert set(item.clip.unseen) == {*real.subjects, *macro.subjects}
+        assert item.clip.strength == "micro"
+        assert item.clip.apex_index == 4
+        # conditions.micro_gain of what the coder saw; reached at frame 4.5 of the macro-expression
+        assert item.intensities.max() == pytest.approx(0.42 * letters[template.aus], rel=0.01)
+        lasts = item.clip.num_frames / item.clip.fps * template.fps
+        assert 8 < lasts < 11
+    with pytest.raises(ValueError, match="curves=early follows the beginnings of macro-express"):
+        run(real, tmp_path / "no", overrides=[*OVERRIDES, "curves=early"])
+
+
+def test_curves_of_another_kind_are_refused(real: ClipStore, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"curves must be one of clips, .*, got 'cells'"):
+        run(real, tmp_path / "s", overrides=[*OVERRIDES, "curves=cells"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mersynth.clips import Clip
-from mersynth.facs.emotions import classes
+from mersynth.facs.emotions import classes, prototypes
 from mersynth.sources import get_source
 from mersynth.synthesis.plan import make_plan, summarise, templates_of
 from tests.tiny_store import tiny_clips
@@ -93,6 +93,36 @@ def test_others_have_no_prototype_to_fall_back_on() -> None:
     clips = [c for c in tiny_clips(subjects=3) if c.emotion != "other" or c.subject == "000"]
     with pytest.raises(ValueError, match=r"'others' has neither .* than samm/000 nor an AU proto"):
         make_plan(clips, "five", 6, seed=0)
+
+
+def test_prototypes_replace_clips_where_they_define_the_class() -> None:
+    plan = make_plan(tiny_clips(subjects=4, each=2), "five", 24, seed=0, curves="prototypes")
+    assert len(plan) == 5 * 24
+    for emotion in classes("samm", "five"):
+        own = [item for item in plan if item.emotion == emotion]
+        if emotion == "others":  # no prototype defines it
+            assert {item.template.subject for item in own} == {f"samm/{i:03d}" for i in range(4)}
+            continue
+        wanted = {prototype.aus for prototype in prototypes(emotion)}
+        uses = Counter(item.template.aus for item in own)
+        assert set(uses) <= wanted
+        assert len(uses) == min(24, len(wanted))
+        assert spread(uses) <= 1
+        assert {(item.template.clip, item.template.subject) for item in own} == {(None, None)}
+
+
+def test_early_curves_are_those_of_macro_expressions() -> None:
+    clips = tiny_clips(subjects=6, each=2)
+    macro = [
+        dataclasses.replace(c, strength="macro", name=f"macro_{c.name}")
+        for c in tiny_clips(subjects=4)
+    ]
+    plan = make_plan([*clips, *macro], "five", 18, seed=0, curves="early")
+    assert {item.template.clip for item in plan} == {clip.id for clip in macro}
+    assert {item.subject for item in plan} == {clip.subject_id for clip in clips}
+    assert all(item.template.subject != item.subject for item in plan)
+    with pytest.raises(ValueError, match=r"none of the 60 clips is one; give a store of macro-"):
+        make_plan(clips, "five", 18, seed=0, curves="early")
 
 
 def test_clips_that_show_no_condition_au_are_not_templates() -> None:
