@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import numpy as np
-from torch import Tensor
 
 from mersynth.checks import check_choice
 from mersynth.face.template import Framing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Scale = Literal["none", "minmax", "standardise"]
 """What each channel of each clip is brought to. ``none``: its own unit; ``minmax``: 0..1, as in
@@ -16,7 +18,7 @@ published flow images; ``standardise``: mean 0 and standard deviation 1."""
 
 SCALES: tuple[Scale, ...] = get_args(Scale)
 
-Maps = TypeVar("Maps", np.ndarray, Tensor)
+Maps = TypeVar("Maps", np.ndarray, "Tensor")
 
 _EXACT = 1e-4  # of the range or deviation: what float32 and eight bits leave
 _OUTSIDE = 0.01  # of the side: framings that differ by rounded numbers
