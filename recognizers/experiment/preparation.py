@@ -28,7 +28,7 @@ from recognizers.folds.plan import FoldPlan, check_plans, plan_folds, plan_pretr
 from recognizers.folds.pretraining import PretrainingGroup
 from recognizers.folds.splits import Fold, cde, cross, grouped, loso, lovo, missing_classes
 from recognizers.folds.trials import Trials, of_every_length, plan_trials
-from recognizers.folds.way import Way
+from recognizers.folds.way import read_choice
 from recognizers.models import outline
 from recognizers.models.base import InputSpec, Recognizer
 from recognizers.runs.records import DataUsed, ModelIdentity, ModelSummary, Role, RunIdentity
@@ -198,7 +198,9 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     factor = _lr_factor(request, options) if pool is not None else 1.0
     trials = None
     if factor == "inner" and pool is not None:
-        ways, divided, margin = _choice(options)
+        ways, divided, margin = read_choice(options["choice"])
+        for way in ways:
+            training.at_rates_times(way.lr_factor)  # which refuses what does not fit
         every = plan_trials(plans, clips, pool, groups, divided, request.seed, protocol)
         groups = of_every_length(groups, ways)
         trials, factor = Trials(ways, margin, every), 1.0
@@ -328,19 +330,6 @@ def _lr_factor(request: Request, options: Mapping[str, Any]) -> Any:
             f"for {request.split} under {request.protocol}; give a number"
         )
     return factor
-
-
-def _choice(options: Mapping[str, Any]) -> tuple[tuple[Way, ...], int, float]:
-    """The block ``choice``: ways, parts and margin."""
-    block = options["choice"]
-    ways, parts, margin = tuple(map(Way.read, block["ways"])), block["parts"], block["margin"]
-    if not ways or len(set(ways)) < len(ways):
-        raise config.ConfigError(f"choice.ways must be different ways, one at least, got {ways}")
-    if not isinstance(parts, int) or parts < 2:
-        raise config.ConfigError(f"choice.parts must be a whole number from 2, got {parts!r}")
-    if not isinstance(margin, int | float) or not 0 <= margin < 1:
-        raise config.ConfigError(f"choice.margin must lie in 0..1, got {margin!r}")
-    return ways, parts, float(margin)
 
 
 def _curriculum(schedule: Any, parts: Sequence[Part]) -> Curriculum | None:

@@ -51,3 +51,21 @@ class Way:
             return "mixed in"
         part = "" if self.length == 1 else f" for {self.length:g} of its epochs"
         return f"pretrained{part}, fine-tuned at {self.lr_factor:g} of the learning rate"
+
+
+def read_choice(block: Mapping[str, Any]) -> tuple[tuple[Way, ...], int, float]:
+    """The block ``choice`` of ``configs/evaluate.yaml``: ways, parts and margin.
+
+    Raises:
+        ConfigError: if a value does not fit.
+    """
+    ways, parts, margin = tuple(map(Way.read, block["ways"])), block["parts"], block["margin"]
+    if not ways or len(set(ways)) < len(ways):
+        raise ConfigError(
+            f"choice.ways must be different ways, one at least, got {block['ways']!r}"
+        )
+    if not isinstance(parts, int) or parts < 2:
+        raise ConfigError(f"choice.parts must be a whole number from 2, got {parts!r}")
+    if not isinstance(margin, int | float) or not 0 <= margin < 1:
+        raise ConfigError(f"choice.margin must lie in 0..1, got {margin!r}")
+    return ways, parts, float(margin)
