@@ -70,7 +70,8 @@ def write_store(path: Path) -> None:
 
 def measure(system: str, store: Path, epochs: int) -> Figures:
     """Milliseconds to read a clip, at first and again, and clips learned from in a second."""
-    patches = ["model.options.regions=patches"] if system == "frl_dgt" else []
+    frl_dgt = system in ("frl_dgt", "frl_dgt_s")  # random frames have no landmarks
+    patches = ["model.options.regions=patches"] if frl_dgt else []
     request = Form(system).request(store, overrides=["device=cpu", *patches])
     reading = []
     for _ in range(2):

@@ -79,7 +79,8 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         oracle=scored(oracle),
         intervals=Intervals(strict=_intervals(strict), oracle=_intervals(oracle)),
         device=run.work.device,
-        seconds=sum(each.seconds for each in (*records.values(), *before.values()) if each),
+        seconds=sum(record.seconds for record in records.values())
+        + sum(record.seconds for record in before.values() if record),
         clips_seen=_clips_seen(run, records, before),
     )
     # The last file: a folder that has it holds a complete run.

@@ -214,7 +214,7 @@ class Training:
             right += (output.logits.argmax(1) == batch["label"]).sum()
         return float(total) / self.clips_in_epoch, float(right) / self.clips_in_epoch
 
-    def _autocast(self) -> AbstractContextManager[None]:
+    def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.mixed else nullcontext()
 
     def order(self, generator: torch.Generator | None = None) -> Tensor:
