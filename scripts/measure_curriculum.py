@@ -95,21 +95,29 @@ def synthetic_store(name: str, real: Path, options: argparse.Namespace) -> Path:
     return out
 
 
-def budget(arm: str, form: Form, real: Path, stores: Mapping[str, Path]) -> list[str]:
-    """Overrides that give each arm but the first the same number of clips."""
-    assert form.epochs is not None  # a small form of a network
-    if arm == NONE:
-        return []
+def budget(arm: str, epochs: int, real: Path, stores: Mapping[str, Path]) -> list[str]:
+    """Overrides that give each arm but the first the same number of clips.
+
+    Args:
+        arm: its name.
+        epochs: of real clips, in the first arm and in fine-tuning.
+        real: the store of real clips.
+        stores: to pretrain on, by name.
+    """
     if not stores:
-        return [f"model.training.epochs={(1 + PRETRAINING) * form.epochs}"]
+        return [f"model.training.epochs={epochs if arm == NONE else (1 + PRETRAINING) * epochs}"]
     clips = ClipStore.open(real).clips
     learned = len(clips) * (GROUPS - 1) / GROUPS
     # An epoch shows all usable clips of the stores, or in a curriculum as many as one store has.
     shown = sum(usable(store, real) for store in stores.values())
     if "pretraining.strength" in " ".join(ARMS[arm].overrides):
         shown /= len(stores)
-    epochs = max(2, round(PRETRAINING * form.epochs * learned / shown))
-    return ["fine_tuning.lr_factor=0.1", f"pretraining.epochs={epochs}"]
+    before = max(2, round(PRETRAINING * epochs * learned / shown))
+    return [
+        "fine_tuning.lr_factor=0.1",
+        f"pretraining.epochs={before}",
+        f"model.training.epochs={epochs}",
+    ]
 
 
 def usable(store: Path, real: Path) -> float:
@@ -123,11 +131,12 @@ def usable(store: Path, real: Path) -> float:
 def fill(system: str, options: argparse.Namespace) -> Filled:
     """Run a system in all arms, or continue the runs."""
     form, real = Form(system), real_store(options)
+    epochs = options.epochs or form.epochs
     runs = {}
     for arm in options.arm or ARMS:
         logger.info("%s: %s", system, ARMS[arm].words)
         stores = {name: synthetic_store(name, real, options) for name in ARMS[arm].stores}
-        own = [*budget(arm, form, real, stores), *ARMS[arm].overrides, *options.overrides]
+        own = [*budget(arm, epochs, real, stores), *ARMS[arm].overrides, *options.overrides]
         asked = form.request(real, seeds=options.seeds, seed=options.seed, overrides=own)
         asked = replace(asked, classes="three", pretrain=list(stores.values()))
         runs[arm] = Run.open(evaluate(asked, options.work / "runs" / f"{form.config}_{arm}"))
@@ -164,6 +173,7 @@ def text(filled: list[Filled], options: argparse.Namespace) -> str:
                 "intervals a bootstrap over people. All arms but the first see the same number of "
                 f"clips, {1 + PRETRAINING} times those of the first, of which pretraining sees "
                 f"{PRETRAINING}; fine-tuning has a tenth of its learning rates."
+                + f" Real clips are seen for {options.epochs} epochs." * bool(options.epochs)
             ),
             paragraph(
                 f"Strong clips have AU curves of {STRONG} times the strength. The curriculum "
@@ -194,6 +204,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="Markdown file [in the folder --work]")
     parser.add_argument("--work", type=Path, default=Path("build/curriculum"), help="folder")
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="repeatable [all]")
+    parser.add_argument("--epochs", type=int, help="of real clips [the small form's]")
     parser.add_argument("--arm", action="append", choices=ARMS, help="repeatable [all]")
     add_options(parser, per_class=60, seeds=3)
     options = parser.parse_args()

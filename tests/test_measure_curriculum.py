@@ -47,7 +47,6 @@ def test_thin_clips_keep_their_length_and_both_phases(
 
 def test_all_arms_but_the_first_see_as_many_clips(tmp_path: Path) -> None:
     measure = script("measure_curriculum")
-    form = SimpleNamespace(epochs=60)
     clips = tiny_clips(subjects=8)
     real = write_tiny_store(tmp_path / "real", clips).path
     people = tuple(f"samm/{i:03d}" for i in range(8))
@@ -65,16 +64,20 @@ def test_all_arms_but_the_first_see_as_many_clips(tmp_path: Path) -> None:
         return write_tiny_store(tmp_path / name, own).path
 
     def epochs(arm: str, *stores: Path) -> Any:
-        given = measure.budget(arm, form, real, {path.name: path for path in stores})
+        given = measure.budget(arm, 60, real, {path.name: path for path in stores})
         return dict(each.split("=") for each in given)
 
-    assert epochs("none") == {}
+    assert epochs("none") == {"model.training.epochs": "60"}
     assert epochs("steps") == {"model.training.epochs": "180"}
     prototypes, micro, strong = made("p", None), made("m", 1), made("s", 1)
     # A group tests 2 of 8 people: a fold learns from 30 of 40 real clips for 60 epochs, and may
     # use 30 clips that follow a prototype, and 20 in which two people are involved.
     assert measure.usable(prototypes, real) == 30
-    assert epochs("prototypes", prototypes)["pretraining.epochs"] == "120"
+    assert epochs("prototypes", prototypes) == {
+        "fine_tuning.lr_factor": "0.1",
+        "pretraining.epochs": "120",
+        "model.training.epochs": "60",
+    }
     assert measure.usable(micro, real) == pytest.approx(20)
     assert epochs("micro", micro)["pretraining.epochs"] == "180"
     assert epochs("mixed", micro, strong)["pretraining.epochs"] == "90"
