@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,12 @@ def encode_frame(frame: np.ndarray, form: ImageFormat, quality: int) -> bytes:
     if form == "jpg":
         # Chroma subsampling would halve the resolution of changes in skin colour.
         image.save(buffer, "JPEG", quality=quality, subsampling=0)
+    elif form == "png":
+        # zlib's usual search for repeats takes twice to five times as long, the more the smoother
+        # an image is, and finds next to none: files are as large without it.
+        image.save(buffer, "PNG", compress_type=zlib.Z_RLE)
     else:
-        image.save(buffer, form.upper())
+        image.save(buffer, "BMP")
     return buffer.getvalue()
 
 
