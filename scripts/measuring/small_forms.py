@@ -156,8 +156,8 @@ SMALL: Mapping[str, Small] = {
     "capsulenet": Small(
         28,
         "its crops moved 8 of 40 pixels, as the full form's of 224; with one learning rate for "
-        "all, its capsules, whose weights begin at 0.01, settled on one answer before the trunk, which "
-        "has no ImageNet weights here, had learned anything: the trunk has 1e-3, the rest 2e-4",
+        "all, its capsules, whose weights begin at 0.01, settled on one answer before the trunk, "
+        "which has no ImageNet weights here, had learned anything: it has 1e-3, the rest 2e-4",
     ),
     "dssn": Small(15),
     "dual_branch": Small(10),
