@@ -112,7 +112,7 @@ def test_an_estimated_generation_counts_clips_heads_and_bytes(
     tmp_path: Path, shown: list[Estimate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a generator that takes a known time."""
-    store = write_tiny_store(tmp_path / "samm", tiny_clips(subjects=6, each=2))
+    store = write_tiny_store(tmp_path / "samm", tiny_clips(subjects=6))
     train(store_path=store.path, out=tmp_path / "g", overrides=[*QUICK, "device=cpu"])
     plan = {"store": store.path, "checkpoint": tmp_path / "g", "out": tmp_path / "out"}
     words = ["num_frames=4", "batch_clips=2", "device=cpu"]
@@ -123,25 +123,25 @@ def test_an_estimated_generation_counts_clips_heads_and_bytes(
         return animate(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(generators.IcganGenerator, "_animate", slowly)
-    assert generate(**plan, per_class=400, estimate=True, overrides=words) is None
-    generate(**plan, per_class=400, estimate=True, shard=Shard(2, 4), overrides=words)
+    assert generate(**plan, per_class=200, estimate=True, overrides=words) is None
+    generate(**plan, per_class=200, estimate=True, shard=Shard(2, 4), overrides=words)
     with pytest.raises(ValueError, match="1 for a shard or estimate"):
         generate(**plan, per_class=4, estimate=True, workers=2, overrides=words)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["g", "samm"]
     whole, part = shown
-    assert whole.steps[0].startswith("2000 clips")
-    assert part.steps[0].startswith("500 clips")
-    assert whole.time.wall > 100
-    assert part.time.wall > 25
+    assert whole.steps[0].startswith("1000 clips")
+    assert part.steps[0].startswith("250 clips")
+    assert whole.time.wall > 50
+    assert part.time.wall > 12.5
     for estimate in shown:
         (clips, each), (heads, a_head) = (
             map(float, re.match(r"(\d+) .* at (\S+) s", step).groups())  # type: ignore[union-attr]
             for step in estimate.steps
         )
-        assert heads == 60
+        assert heads == 30
         work = clips * each + heads * a_head
         assert work < estimate.time.wall < 1.01 * work + 30
-    arrays = 2000 * 4 * (32 * 32 * 3 + 20 * 2 * 4 + 68 * 2 * 4)
+    arrays = 1000 * 4 * (32 * 32 * 3 + 20 * 2 * 4 + 68 * 2 * 4)
     assert arrays < whole.disk < arrays + 5_000_000
     assert 0.2 * arrays < part.disk < whole.disk
 

@@ -48,7 +48,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(place: Path, out: Path, checkpoint: str = "one", **changes: object) -> ClipStore:
-    settings = {"per_class": 7, "store": place / "samm", "checkpoint": place / checkpoint}
+    settings = {"per_class": 3, "store": place / "samm", "checkpoint": place / checkpoint}
     store = generate(**(settings | {"out": out, "overrides": OVERRIDES} | changes))
     assert store is not None
     return store
@@ -71,7 +71,7 @@ def test_store_is_balanced_and_records_its_provenance(place: Path, tmp_path: Pat
     real = ClipStore.open(place / "samm")
     card = load_card(place / "one")
     counts = Counter(clip.emotion for clip in store.clips)
-    assert set(counts.values()) == {7}
+    assert set(counts.values()) == {3}
     assert len(counts) == 5
     for item in store:
         clip = item.clip
@@ -170,7 +170,7 @@ def test_a_set_for_each_subject_group(place: Path, tmp_path: Path) -> None:
     store = run(place, tmp_path / "s", checkpoint="two")
     cards = {load_card(place / "two" / g).sha256: g for g in ("group_0", "group_1")}
     assert len(cards) == 2
-    assert set(Counter((c.generator, c.emotion) for c in store.clips).values()) == {7}
+    assert set(Counter((c.generator, c.emotion) for c in store.clips).values()) == {3}
     for clip in store.clips:
         card = load_card(place / "two" / cards[clip.generator])
         assert clip.unseen == card.unseen_subjects
@@ -208,25 +208,25 @@ def test_faces_of_a_database_without_the_classes_are_refused(place: Path, tmp_pa
 
 
 def test_kill_and_resume_leave_neither_duplicate_nor_gap(place: Path, tmp_path: Path) -> None:
-    whole = run(place, tmp_path / "whole", per_class=8)
+    whole = run(place, tmp_path / "whole", per_class=5)
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "mersynth", "generate", "--store", str(place / "samm")]
-    command += ["--checkpoint", str(place / "one"), "--out", str(out), "--per-class", "8"]
+    command += ["--checkpoint", str(place / "one"), "--out", str(out), "--per-class", "5"]
     command += OVERRIDES
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while process.poll() is None and not any(map(_done, tmp_path.glob(".killed.*/journal.json"))):
         time.sleep(0.005)
     process.send_signal(signal.SIGSTOP)  # or it would end meanwhile
     with pytest.raises(InUseError, match=rf"mersynth generate .*\(pid {process.pid} on"):
-        run(place, out, per_class=8, resume=True)
+        run(place, out, per_class=5, resume=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
     with pytest.raises(StoreError, match="add --resume"):
-        run(place, out, per_class=8)
+        run(place, out, per_class=5)
     with pytest.raises(StoreError, match="another store"):
-        run(place, out, per_class=8, seed=9, resume=True)
-    assert run(place, out, per_class=8, resume=True).checksum == whole.checksum
+        run(place, out, per_class=5, seed=9, resume=True)
+    assert run(place, out, per_class=5, resume=True).checksum == whole.checksum
 
 
 def _done(journal: Path) -> int:
@@ -278,7 +278,7 @@ def test_synthetic_stores_are_refused_as_input(place: Path, tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("pictures")
 def test_pictures(place: Path, tmp_path: Path) -> None:
-    store = run(place, tmp_path / "s")
+    store = run(place, tmp_path / "s", per_class=4)
     with Image.open(store.path / "contact_sheet.png") as sheet:
         assert sheet.width > 600
         assert sheet.height > 5 * 160
@@ -291,7 +291,7 @@ def test_pictures(place: Path, tmp_path: Path) -> None:
         assert gif.n_frames == 4
     page = (store.path / "gallery.html").read_text()
     assert all(f"gifs/{path.name}" in page for path in gifs)
-    assert "35 synthetic clips, five classes" in page
+    assert "20 synthetic clips, five classes" in page
 
 
 def test_missing_things_name_the_command_that_makes_them(

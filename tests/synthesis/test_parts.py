@@ -32,8 +32,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def whole(place: Path) -> ClipStore:
+    """Ten clips, made by one process, with their pictures."""
+    return run(place, place / "whole")
+
+
 def run(place: Path, out: Path, **changes: object) -> ClipStore:
-    settings = {"per_class": 4, "store": place / "samm", "checkpoint": place / "one"}
+    settings = {"per_class": 2, "store": place / "samm", "checkpoint": place / "one"}
     store = generate(**(settings | {"out": out, "overrides": OVERRIDES} | changes))
     assert store is not None
     return store
@@ -54,34 +60,34 @@ def assert_same_bytes(store: Path, other: Path) -> None:
 
 @pytest.mark.usefixtures("pictures")
 def test_parts_made_in_any_order_join_to_the_bytes_of_one_process(
-    place: Path, tmp_path: Path
+    place: Path, whole: ClipStore, tmp_path: Path
 ) -> None:
-    whole = run(place, tmp_path / "whole")
     out = tmp_path / "s"
     for number in (3, 1, 4):  # the second is left to the command that joins
         part = run(place, out, shard=Shard(number, 4))
         assert part.path == tmp_path / "s.parts" / f"{number}_of_4"
-    assert len(part) in (4, 6)
+    assert len(part) in (2, 4)
     with pytest.raises(StoreError, match=r"parts of this store are in .*s\.parts; add --resume"):
         run(place, out)
     joined = run(place, out, resume=True)
     assert joined.checksum == whole.checksum
     assert_same_bytes(joined.path, whole.path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["s", "whole"]
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
-def test_workers_write_the_bytes_of_one_process(place: Path, tmp_path: Path) -> None:
-    whole = run(place, tmp_path / "whole", per_class=2)
-    several = run(place, tmp_path / "s", per_class=2, workers=2)
+def test_workers_write_the_bytes_of_one_process(
+    place: Path, whole: ClipStore, tmp_path: Path
+) -> None:
+    several = run(place, tmp_path / "s", workers=2)
     assert several.meta == whole.meta
     assert several.checksum == whole.checksum
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["s", "whole"]
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 def test_a_killed_part_goes_on_where_it_was(place: Path, tmp_path: Path) -> None:
     out, shard = tmp_path / "s", Shard(1, 2)
     command = [sys.executable, "-m", "mersynth", "generate", "--store", str(place / "samm")]
-    command += ["--checkpoint", str(place / "one"), "--out", str(out), "--per-class", "8"]
+    command += ["--checkpoint", str(place / "one"), "--out", str(out), "--per-class", "5"]
     command += ["--shard", "1/2", *OVERRIDES]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     journals = (tmp_path / "s.parts").glob
@@ -89,20 +95,21 @@ def test_a_killed_part_goes_on_where_it_was(place: Path, tmp_path: Path) -> None
         time.sleep(0.005)
     process.send_signal(signal.SIGSTOP)  # or it would end meanwhile
     with pytest.raises(InUseError, match=rf"mersynth generate .*\(pid {process.pid} on"):
-        run(place, out, per_class=8, shard=shard, resume=True)
+        run(place, out, per_class=5, shard=shard, resume=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
     (begun,) = map(_done, journals(".1_of_2.*/journal.json"))
-    assert 0 < begun < 20
+    assert begun > 0
     with pytest.raises(StoreError, match="add --resume"):
-        run(place, out, per_class=8, shard=shard)
-    first = run(place, out, per_class=8, shard=shard, resume=True)
-    assert run(place, out, per_class=8, shard=shard, resume=True).checksum == first.checksum
+        run(place, out, per_class=5, shard=shard)
+    first = run(place, out, per_class=5, shard=shard, resume=True)
+    assert begun < len(first)
+    assert run(place, out, per_class=5, shard=shard, resume=True).checksum == first.checksum
     with hold(first.path), pytest.raises(InUseError):  # a process may be making it again
         run_elsewhere(place, out)
-    run(place, out, per_class=8, shard=Shard(2, 2))
-    joined = run(place, out, per_class=8, resume=True)
-    assert joined.checksum == run(place, tmp_path / "whole", per_class=8).checksum
+    run(place, out, per_class=5, shard=Shard(2, 2))
+    joined = run(place, out, per_class=5, resume=True)
+    assert joined.checksum == run(place, tmp_path / "whole", per_class=5).checksum
 
 
 def run_elsewhere(place: Path, out: Path) -> None:
@@ -110,7 +117,7 @@ def run_elsewhere(place: Path, out: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(run, place, out, per_class=8, shard=Shard(1, 2), resume=True).result()
+        thread.submit(run, place, out, per_class=5, shard=Shard(1, 2), resume=True).result()
 
 
 def _done(journal: Path) -> int:
@@ -120,21 +127,21 @@ def _done(journal: Path) -> int:
 def test_parts_of_another_plan_are_refused(place: Path, tmp_path: Path) -> None:
     out = tmp_path / "s"
     for number in (1, 2):
-        run(place, out, per_class=2, shard=Shard(number, 2))
+        run(place, out, shard=Shard(number, 2))
     with pytest.raises(StoreError, match="1_of_2 is a part of another store"):
-        run(place, out, per_class=2, seed=9, resume=True)
+        run(place, out, seed=9, resume=True)
     shutil.copytree(out.with_name("s.parts") / "1_of_2", out.with_name("s.parts") / "1_of_3")
     with pytest.raises(StoreError, match=r"parts of 2 and of 3 shards"):
-        run(place, out, per_class=2, resume=True)
+        run(place, out, resume=True)
     shutil.rmtree(out.with_name("s.parts") / "1_of_3")
-    run(place, out, per_class=2, resume=True)
+    run(place, out, resume=True)
     with pytest.raises(StoreError, match="exists already"):
-        run(place, out, per_class=2, shard=Shard(1, 2))
+        run(place, out, shard=Shard(1, 2))
 
 
 def test_shards_that_cannot_be_are_refused(place: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="only 5 batches of config batch_clips"):
-        run(place, tmp_path / "s", per_class=2, shard=Shard(1, 6))
+        run(place, tmp_path / "s", shard=Shard(1, 6))
     with pytest.raises(ValueError, match="workers must be 1"):
         run(place, tmp_path / "s", shard=Shard(1, 2), workers=2)
     assert list(tmp_path.iterdir()) == []

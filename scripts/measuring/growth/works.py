@@ -99,7 +99,7 @@ def _loso(sizes: Sizes, folder: Path) -> Callable[[], object]:
         classes=np.array([f"class {number:02}" for number in range(classes)]),
         channels=np.array(["u", "v", "strain"]),
     )
-    quick = ["model.training.epochs=3", f"model.options.image_size={side}", "device=cpu"]
+    quick = ["model.training.epochs=20", f"model.options.image_size={side}", "device=cpu"]
     request = Request(
         split="loso", model="ststnet", data=[data], overrides=[*quick, "executor.workers=1"]
     )
@@ -121,7 +121,7 @@ WORKS: Mapping[str, Work] = {
         _generate,
     ),
     "export": Work(
-        {"clips": 100, "frames": 16, "image side": 64, "subjects": 4, "classes": 1},
+        {"clips": 50, "frames": 16, "image side": 64, "subjects": 4, "classes": 1},
         ("clips", "frames", "image side", "subjects", "classes"),
         _export,
     ),
