@@ -26,7 +26,7 @@ logger = logging.getLogger("recognizers.scripts.learning")
 EMOTIONS = ("happiness", "anger", "contempt", "surprise", "other")
 IMAGE_SIZE, FRAMES = 64, 24
 HANDFUL = "handful"
-STEPS = 100  # epochs of learning by heart
+STEPS = 200  # epochs of learning by heart
 SEEDS, THREADS = (0, 1), (1, 2)
 LEAST = 0.5  # probability of every right class that passes
 
