@@ -178,7 +178,7 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
         *("generate", "--store", "s", "--per-class", "4", "--classes", "three", "--out", "o"),
         *("--generator", "warp", "--checkpoint", "c", "--faces", "f", "--dry-run", "--resume"),
         *("--same-person", "--seed", "9", "batch_size=8", "--shard", "3/8", "--workers", "2"),
-        "--estimate",
+        *("--estimate", "--tested", "t", "--tested", "u"),
     )
     assert result.exit_code == 0, result.output
     assert arguments_of(recorder) == {
@@ -189,6 +189,7 @@ def test_generate_passes_everything(replace: Callable[..., Any]) -> None:
         "generator": "warp",
         "checkpoint": Path("c"),
         "faces": Path("f"),
+        "tested": [Path("t"), Path("u")],
         "out": Path("o"),
         "dry_run": True,
         "estimate": True,

@@ -53,7 +53,7 @@ class STCNN(Recognizer):
         filters: int = 32,
         hidden: int = 128,
         dropout: float = 0.5,
-        subtract_onset: bool = False,
+        subtract_onset: bool = True,
     ) -> None:
         super().__init__(num_classes)
         least = (_KERNEL[1] + _POOL - 1, _KERNEL[0] + _POOL - 1)

@@ -68,6 +68,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "sssn_imagenet": {"trunk": "torchvision", "weights": "imagenet"},
     "sssn_strain": {"image": "flow_strain"},
     "stcnn_96": {"num_frames": 96},
+    "stcnn_published": {"subtract_onset": False},
     "ststnet_published": {"padding": 2},
 }
 
