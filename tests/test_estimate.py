@@ -77,6 +77,7 @@ def test_memory_is_what_the_process_held_meanwhile() -> None:
     assert (now() - start).wall >= 0.05
 
 
+@pytest.mark.slow
 def test_an_estimated_training_multiplies_every_kind_of_step(
     tmp_path: Path, shown: list[Estimate]
 ) -> None:
@@ -146,6 +147,7 @@ def test_an_estimated_generation_counts_clips_heads_and_bytes(
     assert 0.2 * arrays < part.disk < whole.disk
 
 
+@pytest.mark.slow
 def test_an_estimated_run_counts_folds_epochs_and_pretrainings(
     tmp_path: Path, shown: list[Estimate]
 ) -> None:

@@ -15,6 +15,7 @@ from tests.script_modules import run_script, script
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 
+@pytest.mark.slow
 def test_slopes_are_those_of_what_was_measured(tmp_path: Path) -> None:
     growth, drawing = script("measure_growth"), script("drawing.growth")
     works = ["export", "LOSO"]

@@ -32,6 +32,7 @@ def test_every_system_has_its_way_up() -> None:
         assert ("model.training.epochs=7" in small.settings(7)) == (small.epochs is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_a_climb_and_its_document(tmp_path: Path) -> None:
     command = ("--work", tmp_path / "work", "--out", tmp_path / "l.md", "--system", "ststnet")

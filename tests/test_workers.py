@@ -96,6 +96,7 @@ def test_a_store_that_was_replaced_meanwhile_is_refused(tmp_path: Path) -> None:
         pickle.loads(sent)
 
 
+@pytest.mark.slow
 def test_a_spawned_worker_reads_the_same_batches(tmp_path: Path) -> None:
     write_tiny_store(tmp_path / "s", measured=True)
     _, data = mersynth.load_clips(tmp_path / "s", num_frames=3)

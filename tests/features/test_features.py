@@ -160,6 +160,7 @@ def test_options_are_completed_and_checked_before_work_begins(store: ClipStore) 
             complete_options(wrong)
 
 
+@pytest.mark.slow
 def test_two_processes_may_compute_the_same(store: ClipStore) -> None:
     """The second waits for the first and reads its result; nobody reads half a file."""
     code = (  # one that becomes two, so that imports are paid for once

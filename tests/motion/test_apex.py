@@ -162,6 +162,7 @@ def test_histogram_difference_by_hand() -> None:
     torch.testing.assert_close(histogram_difference(one, 2 * one), torch.tensor(0.0))
 
 
+@pytest.mark.slow
 def test_measures_error_on_the_phantom() -> None:
     """On moving heads, with noise, blinks and flicker: strain beats onset-only methods."""
     specs = clip_specs(

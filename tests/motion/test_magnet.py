@@ -278,6 +278,7 @@ def test_perturbation_changes_colours_of_second_frame_and_truth_alike() -> None:
     torch.testing.assert_close(noisy.magnified, grey)
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def test_parts_made_in_any_order_join_to_the_bytes_of_one_process(
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
+@pytest.mark.slow
 def test_workers_write_the_bytes_of_one_process(
     place: Path, whole: ClipStore, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_workers_write_the_bytes_of_one_process(
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
+@pytest.mark.slow
 def test_a_killed_part_goes_on_where_it_was(place: Path, tmp_path: Path) -> None:
     out, shard = tmp_path / "s", Shard(1, 2)
     command = [sys.executable, "-m", "mersynth", "generate", "--store", str(place / "samm")]

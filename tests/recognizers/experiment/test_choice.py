@@ -94,6 +94,7 @@ def test_clips_may_be_mixed_in_instead(weak: Path, strong: Path, tmp_path: Path)
     assert predictions(chosen) == predictions(run(weak, tmp_path / "b", mix=[strong]))
 
 
+@pytest.mark.slow
 def test_lengths_of_pretraining_are_tried(weak: Path, strong: Path, tmp_path: Path) -> None:
     short = "choice.ways=[{lr_factor: 0.2, length: 0.5}]"
     chosen = run(weak, tmp_path / "a", INNER, short, pretrain=[strong])

@@ -151,6 +151,7 @@ def test_its_image_is_grey_frame_and_magnitudes() -> None:
     assert spec.channels == ("magnified_grey", "on_apex", "off_apex")
 
 
+@pytest.mark.slow
 def test_it_learns_a_handful_of_samples_by_heart() -> None:
     model = small()
     image = 0.2 * pictures(6)

@@ -87,6 +87,7 @@ def test_a_wrong_option_is_refused_with_those_allowed(name: str) -> None:
         create_model(name, 1, **small_options(name))
 
 
+@pytest.mark.slow
 @of_those_by_gradients
 def test_it_trains_in_bfloat16(model: Recognizer) -> None:
     two = [0, 4]  # of two classes and domains: most processors emulate bfloat16, and take long

@@ -211,6 +211,7 @@ def _handful() -> Tensor:
     return phantom_clips(54, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["frl_dgt", pytest.param("frl_dgt_s", marks=pytest.mark.slow)])
 def test_it_learns_a_handful_of_clips_by_heart(
     name: str, handful: Tensor, face: tuple[Tensor, np.ndarray]
