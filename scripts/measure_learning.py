@@ -12,10 +12,8 @@ their strength, and micro-expressions. A stopped script goes on where it was; se
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from drawing.learning import draw_learning
@@ -29,15 +27,14 @@ from measuring.ladder import (
     STEPS,
     THREADS,
     ByHeart,
+    by_heart,
     climb,
-    learn_by_heart,
     make_stores,
 )
 from measuring.small_forms import SMALL
 from reproduction.command import errors_shown
 
 from mersynth import logs
-from mersynth.files import checksum_of, write_json_atomically
 from recognizers.report import Run
 
 logger = logging.getLogger("recognizers.scripts.learning")
@@ -45,22 +42,6 @@ logger = logging.getLogger("recognizers.scripts.learning")
 CHANCE = 1 / len(EMOTIONS)
 
 HEAD = ("system", "parameters", "epochs", "by heart", *(rung.name for rung in RUNGS), "seconds")
-
-
-def by_heart(system: str, stores: Path, folder: Path) -> list[ByHeart]:
-    """What a system says of its handful, for each seed and number of threads; kept in a file."""
-    form = SMALL[system]
-    file = folder / f"{system}_{checksum_of([asdict(form), STEPS, SEEDS, THREADS])[:8]}.json"
-    if not file.exists():
-        logger.info("%s: by heart", system)
-        found = [
-            learn_by_heart(f"{system}_tiny", form, stores, STEPS, seed, threads)
-            for threads in THREADS
-            for seed in SEEDS
-        ]
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json_atomically(file, [asdict(each) for each in found])
-    return [ByHeart(**each) for each in json.loads(file.read_text())]
 
 
 def row(system: str, heart: Sequence[ByHeart], runs: Mapping[str, Run]) -> list[str]:
@@ -148,21 +129,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the rungs")
     options = parser.parse_args()
     logs.set_up()
-    stores, hearts, runs = options.work / "stores", {}, {}
+    stores, folder = options.work / "stores", options.work / "runs"
+    hearts, runs = {}, {}
     with errors_shown(parser):
         make_stores(stores)
         for system in options.system or sorted(SMALL):
-            hearts[system] = by_heart(system, stores, options.work / "by_heart")
+            config, how = f"{system}_tiny", SMALL[system]
+            hearts[system] = by_heart(config, how, stores, options.work / "by_heart")
             runs[system] = {
-                rung.name: climb(
-                    f"{system}_tiny",
-                    SMALL[system],
-                    rung,
-                    stores,
-                    options.work / "runs",
-                    options.seed,
-                )
-                for rung in RUNGS
+                rung.name: climb(config, how, rung, stores, folder, options.seed) for rung in RUNGS
             }
     out = options.out or options.work / "learning.md"
     picture = out.parent / "images" / f"{out.stem}.png"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
 
 from measuring.small_forms import Small
 from mersynth.clips import Strength
-from mersynth.files import checksum_of
+from mersynth.files import checksum_of, write_json_atomically
 from mersynth.phantom.population import write_store
 from recognizers.experiment.evaluate import evaluate
 from recognizers.experiment.preparation import load_settings, prepare
@@ -120,31 +122,40 @@ def climb(config: str, how: Small, rung: Rung, stores: Path, folder: Path, seed:
         overrides=how.settings(),
     )
     logger.info("%s: %s", config, rung.shown)
-    model = OmegaConf.to_container(load_settings(request).model, resolve=True)
-    made_by = checksum_of([model, seed])[:8]
+    made_by = checksum_of([_model(request), seed])[:8]
     return Run.open(evaluate(request, folder / f"{config}_{rung.name}_{made_by}"))
 
 
-def learn_by_heart(
-    config: str, how: Small, stores: Path, steps: int, seed: int, threads: int
-) -> ByHeart:
-    """Learn a handful of micro-expressions, not augmented, in so many steps, and recall it."""
-    clips = len(EMOTIONS) * 2
-    request = Request(
-        split="fit",
-        model=config,
-        data=[stores / HANDFUL],
-        seed=seed,
-        overrides=how.settings(steps),
+def by_heart(config: str, how: Small, stores: Path, folder: Path) -> list[ByHeart]:
+    """What a system says of its handful, for each seed and number of threads; kept in a file."""
+    requests = [_by_heart_request(config, how, stores, seed) for seed in SEEDS]
+    made_by = checksum_of([_model(requests[0]), SEEDS, THREADS])[:8]
+    file = folder / f"{config}_{made_by}.json"
+    if not file.exists():
+        logger.info("%s: by heart", config)
+        found = [_learn_by_heart(each, threads) for threads in THREADS for each in requests]
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json_atomically(file, [asdict(each) for each in found])
+    return [ByHeart(**each) for each in json.loads(file.read_text())]
+
+
+def _by_heart_request(config: str, how: Small, stores: Path, seed: int) -> Request:
+    """Two micro-expressions of each class, for so many epochs."""
+    overrides = how.settings(STEPS)
+    return Request(
+        split="fit", model=config, data=[stores / HANDFUL], seed=seed, overrides=overrides
     )
+
+
+def _learn_by_heart(request: Request, threads: int) -> ByHeart:
+    """Learn a handful, not augmented, and recall it."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         work = prepare(request, load_settings(request)).work
-        assert len(work.clips.clips) == clips
-        torch.manual_seed(seed)
+        torch.manual_seed(request.seed)
         model = create_model(work.model, len(EMOTIONS), **work.options)
-        rows = range(clips)
+        rows = range(len(work.clips.clips))
         training = Training(model, work.clips, rows, work.training, {}, torch.device("cpu"))
         training.run(lambda epoch: None)
         found = training.predict(rows)
@@ -153,3 +164,8 @@ def learn_by_heart(
     label = work.clips.label
     right = float((found.argmax(1) == label).mean())
     return ByHeart(right, float(found[rows, label].min()))
+
+
+def _model(request: Request) -> Any:
+    """The config of a request's model."""
+    return OmegaConf.to_container(load_settings(request).model, resolve=True)
