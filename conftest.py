@@ -44,6 +44,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Let what was imported be freed: extensions report what is left of them at the end."""
+    gc.unfreeze()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--shift-seeds N``: whether tests of learning pass by luck."""
     parser.addoption(
