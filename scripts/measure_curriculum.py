@@ -157,6 +157,7 @@ def text(filled: list[Filled], options: argparse.Namespace) -> str:
     stores = {"rendered CASME II": real, "rendered macro-expressions": macro}
     stores |= {name: options.work / "stores" / f"{name}_{options.per_class}" for name in STORES}
     found = {name: store for name, store in stores.items() if store.exists()}
+    forms = describe([Form(each.system) for each in filled], options.epochs)
     return document(
         [
             "# What synthetic clips to pretrain on should show",
@@ -166,14 +167,12 @@ def text(filled: list[Filled], options: argparse.Namespace) -> str:
                 f"CASME II's {len(most.true_labels())} clips of {most.num_subjects} people in "
                 "three classes, rendered from the annotation table at 25 frames a second. "
                 f"AU-ICGAN (the shipped one) makes {options.per_class} clips of each class and "
-                "kind. The systems read onset and apex, and are "
-                f"{describe([Form(each.system) for each in filled])}. {options.seeds} seeds, on "
+                f"kind. The systems read onset and apex, and are {forms}. {options.seeds} seeds, on "
                 f"{machine(first.results.device)}. Figures are strict: means over seeds, ± their "
                 "standard deviation. Gains are differences in UF1 on the same people, their "
                 "intervals a bootstrap over people. All arms but the first see the same number of "
                 f"clips, {1 + PRETRAINING} times those of the first, of which pretraining sees "
                 f"{PRETRAINING}; fine-tuning has a tenth of its learning rates."
-                + f" Real clips are seen for {options.epochs} epochs." * bool(options.epochs)
             ),
             paragraph(
                 f"Strong clips have AU curves of {STRONG} times the strength. The curriculum "

@@ -104,18 +104,18 @@ class Form:
         )
 
 
-def describe(forms: Sequence[Form]) -> str:
-    """The sizes of systems and how they are tested under ``loso``, in words."""
+def describe(forms: Sequence[Form], epochs: int | None = None) -> str:
+    """The sizes of systems, their epochs unless others are given, and how ``loso`` tests them."""
     if any(form.full for form in forms):
         return f"{describe_sizes(forms)}, one person left out at a time"
-    return f"{describe_sizes(forms)}, tested on {GROUPS} groups of people"
+    return f"{describe_sizes(forms, epochs)}, tested on {GROUPS} groups of people"
 
 
-def describe_sizes(forms: Sequence[Form]) -> str:
-    """The sizes of systems, in words."""
+def describe_sizes(forms: Sequence[Form], given: int | None = None) -> str:
+    """The sizes of systems and their epochs, unless others are given, in words."""
     if any(form.full for form in forms):
         return "at their papers' sizes and epochs"
-    epochs = {form.system: form.epochs for form in forms if form.epochs is not None}
+    epochs = {form.system: given or form.epochs for form in forms if form.epochs is not None}
     counts = ", ".join(f"{system} {count}" for system, count in epochs.items())
     return (
         "in small forms (`configs/model/*_tiny.yaml`; epochs were chosen by the time that they "
