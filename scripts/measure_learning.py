@@ -24,7 +24,6 @@ from measuring.ladder import (
     PEOPLE,
     RUNGS,
     SEEDS,
-    STEPS,
     THREADS,
     ByHeart,
     by_heart,
@@ -81,6 +80,8 @@ def text(
     """The document."""
     rows = [row(system, hearts[system], runs[system]) for system in runs]
     learned, tested = PEOPLE["learned"], PEOPLE["tested"]
+    epochs = sorted({SMALL[system].heart for system in runs})
+    heart = " or ".join(map(str, epochs))
     changes = [[f"`{system}`", SMALL[system].why] for system in runs if SMALL[system].why]
     return document(
         [
@@ -90,7 +91,7 @@ def text(
             paragraph(
                 f"Every system in its small form (`configs/model/*_tiny.yaml`) climbs a ladder on "
                 f"{machine('cpu')}. **By heart**: two micro-expressions of each of "
-                f"{len(EMOTIONS)} classes, not augmented, for {STEPS} epochs, with "
+                f"{len(EMOTIONS)} classes, not augmented, for {heart} epochs, with "
                 f"{len(SEEDS)} seeds and on {' and '.join(map(str, THREADS))} threads; the figure "
                 f"is the smallest probability that a right class got, and {LEAST:g} with every "
                 "clip right passes (✓). The others are UARs on people whom training never saw, "

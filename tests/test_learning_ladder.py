@@ -19,9 +19,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     ladder, forms = script("measuring.ladder"), script("measuring.small_forms")
     for name, people in {"learned": (5000, 4, 2), "tested": (5500, 2, 1)}.items():
         monkeypatch.setitem(ladder.PEOPLE, name, ladder.People(*people))
-    for name, value in {"IMAGE_SIZE": 32, "STEPS": 30, "SEEDS": (0,), "THREADS": (1,)}.items():
+    for name, value in {"IMAGE_SIZE": 32, "SEEDS": (0,), "THREADS": (1,)}.items():
         monkeypatch.setattr(ladder, name, value)
-    monkeypatch.setitem(forms.SMALL, "ststnet", forms.Small(2, "nothing, it is a test"))
+    monkeypatch.setitem(forms.SMALL, "ststnet", forms.Small(2, "nothing, it is a test", heart=30))
 
 
 def test_every_system_has_its_way_up() -> None:

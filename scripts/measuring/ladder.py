@@ -28,7 +28,6 @@ logger = logging.getLogger("recognizers.scripts.learning")
 EMOTIONS = ("happiness", "anger", "contempt", "surprise", "other")
 IMAGE_SIZE, FRAMES = 64, 24
 HANDFUL = "handful"
-STEPS = 200  # epochs of learning by heart
 SEEDS, THREADS = (0, 1), (1, 2)
 LEAST = 0.5  # probability of every right class that passes
 
@@ -141,7 +140,7 @@ def by_heart(config: str, how: Small, stores: Path, folder: Path) -> list[ByHear
 
 def _by_heart_request(config: str, how: Small, stores: Path, seed: int) -> Request:
     """Two micro-expressions of each class, for so many epochs."""
-    overrides = how.settings(STEPS)
+    overrides = how.settings(how.heart)
     return Request(
         split="fit", model=config, data=[stores / HANDFUL], seed=seed, overrides=overrides
     )

@@ -131,11 +131,13 @@ class Small:
         epochs: None: it is fitted once.
         why: what had been in the way of learning, in words; empty where nothing was.
         overrides: of ``configs/evaluate.yaml``.
+        heart: epochs of a handful that is learnt by heart.
     """
 
     epochs: int | None
     why: str = ""
     overrides: tuple[str, ...] = ()
+    heart: int = 200
 
     def settings(self, epochs: int | None = None) -> list[str]:
         """Overrides, with another number of epochs where one is given."""
@@ -151,7 +153,7 @@ _CHANGES = (
 _RATE = "a learning rate of 1e-4, the full form's, was too low for so few steps: it has 1e-3"
 
 SMALL: Mapping[str, Small] = {
-    "au_gacn": Small(40, f"{_CHANGES}; three times the learning rate"),
+    "au_gacn": Small(40, f"{_CHANGES}; three times the learning rate", heart=600),
     "bi_woof_svm": Small(None),
     "capsulenet": Small(
         28,
