@@ -169,10 +169,11 @@ def text(filled: list[Filled], options: argparse.Namespace) -> str:
                 f"AU-ICGAN (the shipped one) makes {options.per_class} clips of each class and "
                 f"kind. The systems read onset and apex, and are {forms}. "
                 f"{options.seeds} seeds, on {machine(first.results.device)}. Figures are strict: "
-                "means over seeds, ± their standard deviation. Gains are differences in UF1 on the same people, their "
-                "intervals a bootstrap over people. All arms but the first see the same number of "
-                f"clips, {1 + PRETRAINING} times those of the first, of which pretraining sees "
-                f"{PRETRAINING}; fine-tuning has a tenth of its learning rates."
+                "means over seeds, ± their standard deviation. Gains are differences in UF1 on "
+                "the same people, their intervals a bootstrap over people. All arms but the first "
+                f"see the same number of clips, {1 + PRETRAINING} times those of the first, of "
+                f"which pretraining sees {PRETRAINING}; fine-tuning has a tenth of its learning "
+                "rates."
             ),
             paragraph(
                 f"Strong clips have AU curves of {STRONG} times the strength. The curriculum "
