@@ -109,6 +109,7 @@ def test_an_estimated_training_multiplies_every_kind_of_step(
     assert one.disk > 0
 
 
+@pytest.mark.slow
 def test_an_estimated_generation_counts_clips_heads_and_bytes(
     tmp_path: Path, shown: list[Estimate], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,6 +209,7 @@ NO_MAGNET = pytest.mark.skipif(not SHIPPED.exists(), reason=f"no weights at {SHI
 MAGNET = pytest.param("magnet", marks=[NO_MAGNET, pytest.mark.slow])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("magnifier", ["eulerian", MAGNET])
 def test_phantom_micro_and_macro_become_alike(phantom: dict[str, Any], magnifier: Any) -> None:
     macro = np.array(phantom["strength"]) == "macro"

@@ -68,6 +68,7 @@ def steps(gan: str, device: torch.device) -> tuple[Trainer, list[dict[str, torch
     ]
 
 
+@pytest.mark.slow
 @of_both_forms
 def test_training_steps(gan: str, elsewhere: torch.device) -> None:
     trainer, found = steps(gan, elsewhere)

@@ -77,6 +77,7 @@ def test_the_page_needs_nothing_but_itself(result: Path) -> None:
     assert page.count("<svg") == 5
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(
     stores: tuple[Path, Path], result: Path, tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ class TestCASME2(SourceCase):
         with pytest.raises(SourceError, match=r"mixes two releases \(casme2/sub01/EP02_01f is cro"):
             self.prepare(tree)
 
+    @pytest.mark.slow
     def test_real_table(self, annotations: Path, tmp_path: Path) -> None:
         store = self.assert_real_table(annotations / self.table_name, tmp_path, 255, 26)
         assert [clip.id for clip in store.clips if clip.apex is None] == ["casme2/sub04/EP12_01f"]

@@ -128,6 +128,7 @@ def place(two: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_clips_are_those_of_the_challenge(annotations: Path, place: Path) -> None:
     store_of_cropped_smic(annotations, place)
     store = make_composite(place / "stores", place / "composite")

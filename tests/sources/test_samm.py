@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from mersynth.facs.emotions import label
 from tests.conftest import FakeClip, FakeTree, told_by_source
 from tests.sources.source_case import SourceCase
@@ -47,6 +49,7 @@ class TestSAMM(SourceCase):
         self.rewrite_table(tree, subject=6)
         assert self.prepare(tree).clips[0].subject == "006"
 
+    @pytest.mark.slow
     def test_real_table(self, annotations: Path, tmp_path: Path) -> None:
         store = self.assert_real_table(annotations / self.table_name, tmp_path, 159, 29)
         assert all(clip.apex is not None for clip in store.clips)

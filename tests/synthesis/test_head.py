@@ -128,6 +128,7 @@ def test_clips_depend_only_on_the_persons_of_face_and_curve(
     assert changed > 3
 
 
+@pytest.mark.slow
 def test_heads_stay_still_where_that_is_asked_for(real: ClipStore, tmp_path: Path) -> None:
     quiet = "camera_noise=false"
     settings = {"store": real.path, "per_class": 2, "generator": "warp"}

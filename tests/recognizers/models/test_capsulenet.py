@@ -171,6 +171,7 @@ def test_margin_loss_by_hand() -> None:
         tiny().loss(output, torch.tensor([1, 0]), aus=torch.zeros(2))
 
 
+@pytest.mark.slow
 def test_a_handful_of_phantom_apexes_is_memorised() -> None:
     apex = phantom_clips(40, 3)[:, 1]
     model = tiny()

@@ -99,7 +99,13 @@ def test_a_config_is_whole(name: str) -> None:
     Augmenting(block.get("augment") or {}, model.inputs)
 
 
-@pytest.mark.parametrize("name", BY_GRADIENTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name.startswith("dual_branch_db") else name
+        for name in BY_GRADIENTS
+    ],
+)
 def test_a_step_of_training_moves_every_parameter(name: str) -> None:
     """A config's augmentation, loss, optimizer and scheduler, at small sizes."""
     model, tiny = small_model(name), model_config(f"{model_config(name)['name']}_tiny")
