@@ -71,7 +71,9 @@ def counted(rows: Sequence[Sequence[str]]) -> str:
     names = ["a handful by heart", *(rung.shown for rung in RUNGS)]
     passed = [sum("✓" in line[3 + i] for line in rows) for i in range(len(names))]
     shown = "; ".join(f"{name} {count}" for name, count in zip(names, passed, strict=True))
-    return f"Of {len(rows)} systems pass: {shown}."
+    left = len(SMALL) - len(rows)
+    more = f" {left} other systems have yet to climb." if left else ""
+    return f"Of {len(rows)} systems pass: {shown}.{more}"
 
 
 def text(

@@ -153,7 +153,9 @@ _CHANGES = (
 _RATE = "a learning rate of 1e-4, the full form's, was too low for so few steps: it has 1e-3"
 
 SMALL: Mapping[str, Small] = {
-    "au_gacn": Small(40, f"{_CHANGES}; three times the learning rate", heart=600),
+    "au_gacn": Small(
+        60, f"{_CHANGES}; three times the learning rate; clips are flipped", heart=600
+    ),
     "bi_woof_svm": Small(None),
     "capsulenet": Small(
         28,
