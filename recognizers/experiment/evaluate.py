@@ -19,7 +19,6 @@ from recognizers.experiment.estimate import estimate_run
 from recognizers.experiment.preparation import Preparation, load_settings, prepare
 from recognizers.experiment.request import Request
 from recognizers.folds.plan import FoldPlan
-from recognizers.folds.trials import carried_out
 from recognizers.models import outline
 from recognizers.report import write_report
 from recognizers.runs.folder import RunFolder
@@ -158,8 +157,8 @@ def _as_chosen(
     work: Any,
 ) -> list[tuple[FoldPlan, int]]:
     """The folds as they are carried out, after they chose how to use the clips to pretrain on."""
-    trials, pool = run.trials, run.work.pool
-    if trials is None or pool is None:
+    trials = run.trials
+    if trials is None:
         return list(share)
     choosing = [
         (plan, seed)
@@ -174,13 +173,7 @@ def _as_chosen(
         for position, choice in executor.run(choose_way, calls):
             folder.keep_choice(choosing[position][0].index, choice)
             advance(1)
-    done = []
-    for plan, seed in share:
-        if (found := folder.choice(plan.index, seed)) is not None:
-            way = None if found.chosen is None else trials.ways[found.chosen]
-            plan = carried_out(plan, way, run.work.clips, pool, run.groups)
-        done.append((plan, seed))
-    return done
+    return [(run.as_chosen(p, folder.choice(p.index, seed)), seed) for p, seed in share]
 
 
 def _together(

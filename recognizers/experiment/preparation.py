@@ -27,11 +27,18 @@ from recognizers.folds.guard import Leak
 from recognizers.folds.plan import FoldPlan, check_plans, plan_folds, plan_pretraining
 from recognizers.folds.pretraining import PretrainingGroup
 from recognizers.folds.splits import Fold, cde, cross, grouped, loso, lovo, missing_classes
-from recognizers.folds.trials import Trials, of_every_length, plan_trials
+from recognizers.folds.trials import Trials, carried_out, of_every_length, plan_trials
 from recognizers.folds.way import read_choice
 from recognizers.models import outline
 from recognizers.models.base import InputSpec, Recognizer
-from recognizers.runs.records import DataUsed, ModelIdentity, ModelSummary, Role, RunIdentity
+from recognizers.runs.records import (
+    Choice,
+    DataUsed,
+    ModelIdentity,
+    ModelSummary,
+    Role,
+    RunIdentity,
+)
 from recognizers.training.augmenting import PHASES_APART, Augmenting
 from recognizers.training.curriculum import Curriculum
 from recognizers.training.fold_work import Work
@@ -71,6 +78,13 @@ class Preparation:
     groups: Sequence[PretrainingGroup]
     trials: Trials | None
     work: Work
+
+    def as_chosen(self, plan: FoldPlan, choice: Choice | None) -> FoldPlan:
+        """A fold's plan in the way that it chose; the plan itself if it had no choice."""
+        if choice is None or self.trials is None or self.work.pool is None:
+            return plan
+        way = None if choice.chosen is None else self.trials.ways[choice.chosen]
+        return carried_out(plan, way, self.work.clips, self.work.pool, self.groups)
 
     def pretraining_of(self, plan: FoldPlan, seed: int) -> tuple[int, int] | None:
         """Number and seed of the pretraining that a fold of a seed starts from, if there is one."""

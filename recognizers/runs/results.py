@@ -15,6 +15,7 @@ from recognizers.evaluation.comparison import Interval, bootstrap_subjects
 from recognizers.evaluation.metrics import STATISTICS, by_dataset
 from recognizers.evaluation.predictions import Predictions
 from recognizers.experiment.preparation import Preparation
+from recognizers.folds.plan import FoldPlan
 from recognizers.runs.files import RESULTS, TABLES, RunError, write
 from recognizers.runs.folder import RunFolder
 from recognizers.runs.records import (
@@ -49,7 +50,12 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         for seed in seeds
         for plan in run.plans
     }
-    starts = run.pretrainings((plan, seed) for seed in seeds for plan in run.plans)
+    plans = {
+        (seed, plan.index): run.as_chosen(plan, folder.choice(plan.index, seed))
+        for seed in seeds
+        for plan in run.plans
+    }
+    starts = run.pretrainings((plan, seed) for (seed, _), plan in plans.items())
     before = {start: folder.pretraining(*start) for start in starts}
     strict, oracle = (_predictions(run, records, name) for name in ("strict", "oracle"))
     strict.to_csv(folder.path / TABLES["strict"])
@@ -81,7 +87,7 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         device=run.work.device,
         seconds=sum(record.seconds for record in records.values())
         + sum(record.seconds for record in before.values() if record),
-        clips_seen=_clips_seen(run, records, before),
+        clips_seen=_clips_seen(run, plans, records, before),
     )
     # The last file: a folder that has it holds a complete run.
     write(folder.path / RESULTS, results)
@@ -104,6 +110,7 @@ def _record(folder: RunFolder, index: int, seed: int) -> FoldRecord:
 
 def _clips_seen(
     run: Preparation,
+    plans: Mapping[tuple[int, int], FoldPlan],
     records: Mapping[tuple[int, int], FoldRecord],
     before: Mapping[tuple[int, int], PretrainingRecord | None],
 ) -> float | None:
@@ -111,7 +118,7 @@ def _clips_seen(
     counts: list[int | None] = []
     for (seed, index), record in records.items():
         counts += [epoch.clips for epoch in record.curve[: record.epoch]]
-        if (start := run.pretraining_of(run.plans[index], seed)) is not None:
+        if (start := run.pretraining_of(plans[seed, index], seed)) is not None:
             record_before = before[start]
             counts += [epoch.clips for epoch in record_before.curve] if record_before else [None]
     known = [count for count in counts if count is not None]

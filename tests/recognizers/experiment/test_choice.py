@@ -62,6 +62,7 @@ def test_clips_that_help_are_kept(weak: Path, strong: Path, tmp_path: Path) -> N
     fixed = run(weak, tmp_path / "b", "fine_tuning.lr_factor=0.2", pretrain=[strong])
     assert predictions(chosen) == predictions(fixed)
     assert results(fixed)["choices"] == []
+    assert results(chosen)["clips_seen"] == results(fixed)["clips_seen"] > 0
     card = json.loads((chosen / "folds" / "0_0000" / "recognizer.json").read_text())
     assert card["training"]["optimizer"]["lr"] == pytest.approx(0.2 * 0.01)
     page = (chosen / "report.html").read_text()
@@ -82,7 +83,9 @@ def test_clips_that_harm_are_left_out(
         assert choice["tried"][0]["uf1"] < choice["alone"] - 0.1
     assert "is left out there" in caplog.text
     assert "In 3 of 3 folds they did not help there" in (chosen / "report.html").read_text()
-    assert predictions(chosen) == predictions(run(weak, tmp_path / "b", longer))
+    alone = run(weak, tmp_path / "b", longer)
+    assert predictions(chosen) == predictions(alone)
+    assert told["clips_seen"] == results(alone)["clips_seen"] > 0
 
 
 def test_clips_may_be_mixed_in_instead(weak: Path, strong: Path, tmp_path: Path) -> None:
