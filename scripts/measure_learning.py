@@ -5,8 +5,9 @@
 renders phantom people at 64 pixels and trains the small form of every system on each rung: a
 handful of micro-expressions, to be learnt by heart whatever the seed and the number of threads;
 then, tested on people whom training never saw, macro-expressions, micro-expressions at three times
-their strength, and micro-expressions. A stopped script goes on where it was; several may share
-``--work`` if each has other systems.
+their strength, and micro-expressions. What was measured is kept beside the document
+(``learning.json``) and not measured again, so that ``--system`` adds to the table; a stopped script
+goes on where it was.
 """
 
 from __future__ import annotations
@@ -16,54 +17,52 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 from drawing.learning import draw_learning
-from measuring.documents import command, document, machine, paragraph, table
+from measuring.documents import document, machine, paragraph, table
 from measuring.ladder import (
+    CHANCE,
     EMOTIONS,
     LEAST,
     PEOPLE,
     RUNGS,
     SEEDS,
     THREADS,
-    ByHeart,
-    by_heart,
+    Climb,
+    Climbed,
     climb,
     make_stores,
+    settings_of,
 )
 from measuring.small_forms import SMALL
 from reproduction.command import errors_shown
 
 from mersynth import logs
-from recognizers.report import Run
+from mersynth.files import write_json_atomically
+from mersynth.phantom.version import VERSION
 
 logger = logging.getLogger("recognizers.scripts.learning")
-
-CHANCE = 1 / len(EMOTIONS)
 
 HEAD = ("system", "parameters", "epochs", "by heart", *(rung.name for rung in RUNGS), "seconds")
 
 
-def row(system: str, heart: Sequence[ByHeart], runs: Mapping[str, Run]) -> list[str]:
+def row(system: str, climbed: Climb) -> list[str]:
     """A line of the table; what passes is marked."""
-    known = min(each.right for each in heart) == 1 and min(each.least for each in heart) >= LEAST
-    cells = [f"{min(each.least for each in heart):.2f}{' ✓' if known else ''}"]
-    for rung in RUNGS:
-        run = runs[rung.name]
-        uar, interval = run.scores["strict"]["Full"].mean["uar"], run.interval("strict", "uar")
-        assert interval is not None
-        ends = f" ({interval.low:.2f} to {interval.high:.2f})" if rung.wanted is None else ""
-        cells.append(f"{uar:.3f}{ends}{' ✓' if rung.passes(run) else ''}")
-    first = next(iter(runs.values()))
-    epochs = SMALL[system].epochs
-    seconds = sum(run.results.seconds for run in runs.values())
-    size = f"{first.results.model.parameters:,}"
+    rungs, epochs = [climbed.rungs[rung.name] for rung in RUNGS], SMALL[system].epochs
     return [
         f"`{system}_tiny`",
-        size,
+        f"{climbed.parameters:,}",
         "" if epochs is None else str(epochs),
-        *cells,
-        f"{seconds:.0f}",
+        f"{climbed.least_by_heart:.2f}{' ✓' if climbed.by_heart else ''}",
+        *(shown(each, rung.wanted is None) for each, rung in zip(rungs, RUNGS, strict=True)),
+        f"{sum(each.seconds for each in rungs):.0f}",
     ]
+
+
+def shown(climbed: Climbed, interval: bool) -> str:
+    """A UAR, and its interval where that decides."""
+    ends = f" ({climbed.low:.2f} to {climbed.high:.2f})" if interval else ""
+    return f"{climbed.uar:.3f}{ends}{' ✓' if climbed.passed else ''}"
 
 
 def counted(rows: Sequence[Sequence[str]]) -> str:
@@ -76,20 +75,19 @@ def counted(rows: Sequence[Sequence[str]]) -> str:
     return f"Of {len(rows)} systems pass: {shown}.{more}"
 
 
-def text(
-    hearts: Mapping[str, Sequence[ByHeart]], runs: Mapping[str, Mapping[str, Run]], picture: str
-) -> str:
+def text(climbs: Mapping[str, Climb], picture: str) -> str:
     """The document."""
-    rows = [row(system, hearts[system], runs[system]) for system in runs]
+    rows = [row(system, climbed) for system, climbed in climbs.items()]
     learned, tested = PEOPLE["learned"], PEOPLE["tested"]
-    epochs = sorted({SMALL[system].heart for system in runs})
+    epochs = sorted({SMALL[system].heart for system in climbs})
     heart = " or ".join(map(str, epochs))
-    changes = [[f"`{system}`", SMALL[system].why] for system in runs if SMALL[system].why]
+    changes = [[f"`{system}`", SMALL[system].why] for system in climbs if SMALL[system].why]
     return document(
         [
             "# Which systems learn what",
             "Made by",
-            command(),
+            "```\npython scripts/measure_learning.py --out docs/learning.md\n```",
+            f"on version {VERSION} of the phantom.",
             paragraph(
                 f"Every system in its small form (`configs/model/*_tiny.yaml`) climbs a ladder on "
                 f"{machine('cpu')}. **By heart**: two micro-expressions of each of "
@@ -132,21 +130,28 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the rungs")
     options = parser.parse_args()
     logs.set_up()
-    stores, folder = options.work / "stores", options.work / "runs"
-    hearts, runs = {}, {}
+    out = options.out or options.work / "learning.md"
+    kept, stores = out.with_suffix(".json"), options.work / "stores"
     with errors_shown(parser):
+        climbs = recorded(kept, options.seed)
         make_stores(stores)
         for system in options.system or sorted(SMALL):
-            config, how = f"{system}_tiny", SMALL[system]
-            hearts[system] = by_heart(config, how, stores, options.work / "by_heart")
-            runs[system] = {
-                rung.name: climb(config, how, rung, stores, folder, options.seed) for rung in RUNGS
-            }
-    out = options.out or options.work / "learning.md"
+            if system not in climbs:
+                climbs[system] = climb(system, stores, options.work, options.seed)
+                write_json_atomically(kept, msgspec.to_builtins(climbs))
+    climbs = dict(sorted(climbs.items()))
     picture = out.parent / "images" / f"{out.stem}.png"
-    draw_learning(runs, picture)
-    out.write_text(text(hearts, runs, f"images/{picture.name}"), encoding="utf-8")
+    draw_learning(climbs, picture)
+    out.write_text(text(climbs, f"images/{picture.name}"), encoding="utf-8")
     logger.info("stored in %s", out)
+
+
+def recorded(path: Path, seed: int) -> dict[str, Climb]:
+    """What was measured with today's settings, by system."""
+    if not path.exists():
+        return {}
+    found = msgspec.json.decode(path.read_bytes(), type=dict[str, Climb])
+    return {name: each for name, each in found.items() if each.settings == settings_of(name, seed)}
 
 
 if __name__ == "__main__":

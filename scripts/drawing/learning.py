@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from recognizers.report import Run
+from measuring.ladder import Climb
 
 COLOURS = ("#1f6fb4", "#d1662a", "#2e8b57")
 
 
-def draw_learning(runs: Mapping[str, Mapping[str, Run]], path: Path) -> None:
+def draw_learning(climbs: Mapping[str, Climb], path: Path) -> None:
     """Write a picture (.png): a panel for each system, accuracy by epoch on each of its tasks.
 
     Solid lines are the tested people's, dotted ones those of training; a system that is fitted
@@ -21,20 +21,20 @@ def draw_learning(runs: Mapping[str, Mapping[str, Run]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    across = min(5, len(runs))
-    down = -(-len(runs) // across)
+    across = min(5, len(climbs))
+    down = -(-len(climbs) // across)
     figure, axes = pyplot.subplots(
         down, across, figsize=(2.6 * across, 1.9 * down + 0.5), sharey=True, squeeze=False
     )
-    for panel in axes.flat[len(runs) :]:
+    for panel in axes.flat[len(climbs) :]:
         panel.axis("off")
-    for panel, (system, own) in zip(axes.flat, runs.items(), strict=False):
-        for colour, (name, run) in zip(COLOURS, own.items(), strict=True):
-            curve = run.folds[0].curve
+    for panel, (system, climb) in zip(axes.flat, climbs.items(), strict=False):
+        for colour, (name, rung) in zip(COLOURS, climb.rungs.items(), strict=True):
+            curve = rung.curve
             epochs = [point.epoch for point in curve]
             mark = "o" if len(curve) == 1 else None
-            tested = [point.test_accuracy for point in curve]
-            trained = [point.train_accuracy for point in curve]
+            tested = [point.tested for point in curve]
+            trained = [point.trained for point in curve]
             panel.plot(epochs, tested, color=colour, marker=mark, label=name, linewidth=1.4)
             panel.plot(epochs, trained, color=colour, linestyle=":", linewidth=0.9)
         panel.set_title(system, fontsize=9)

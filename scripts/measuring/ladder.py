@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from measuring.small_forms import Small
+from measuring.small_forms import SMALL, Small
 from mersynth.clips import Strength
+from mersynth.config import load
 from mersynth.files import checksum_of, write_json_atomically
+from mersynth.phantom.version import VERSION
 from mersynth.phantom.population import write_store
 from recognizers.experiment.evaluate import evaluate
 from recognizers.experiment.preparation import load_settings, prepare
@@ -29,6 +31,7 @@ EMOTIONS = ("happiness", "anger", "contempt", "surprise", "other")
 IMAGE_SIZE, FRAMES = 64, 24
 HANDFUL = "handful"
 SEEDS, THREADS = (0, 1), (1, 2)
+CHANCE = 1 / len(EMOTIONS)  # UAR
 LEAST = 0.5  # probability of every right class that passes
 
 
@@ -59,13 +62,6 @@ class Rung:
     fps: float
     wanted: float | None
 
-    def passes(self, run: Run) -> bool:
-        """Whether a run climbs it."""
-        scores, interval = run.scores["strict"]["Full"].mean, run.interval("strict", "uar")
-        if self.wanted is not None:
-            return scores["uar"] >= self.wanted
-        return interval is not None and interval.low > 1 / len(EMOTIONS)
-
 
 RUNGS = (
     Rung("macro", "macro-expressions", "macro", 1.0, 30.0, 0.6),
@@ -91,6 +87,103 @@ class ByHeart:
     least: float
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Shares of clips that a system gets right after an epoch.
+
+    Attributes:
+        epoch: from 1.
+        trained: of those that it learns from.
+        tested: of those that it is tested on.
+    """
+
+    epoch: int
+    trained: float
+    tested: float
+
+
+@dataclass(frozen=True, slots=True)
+class Climbed:
+    """A system's result on a rung.
+
+    Attributes:
+        uar: at the last epoch.
+        low, high: ends of its interval of 95 %.
+        passed: whether that is enough.
+        seconds: of the run.
+        curve: by epoch.
+    """
+
+    uar: float
+    low: float
+    high: float
+    passed: bool
+    seconds: float
+    curve: tuple[Point, ...]
+
+    @classmethod
+    def of(cls, run: Run, rung: Rung) -> Climbed:
+        """Read it off a run."""
+        uar, interval = run.scores["strict"]["Full"].mean["uar"], run.interval("strict", "uar")
+        assert interval is not None
+        enough = interval.low > CHANCE if rung.wanted is None else uar >= rung.wanted
+        curve = tuple(
+            Point(point.epoch, point.train_accuracy, point.test_accuracy)
+            for point in run.folds[0].curve
+        )
+        return cls(uar, interval.low, interval.high, enough, run.results.seconds, curve)
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """How far up a system came.
+
+    Attributes:
+        settings: checksum of all that decides the result; another one is another measurement.
+        parameters: that the system has.
+        heart: of its handful, for every seed and number of threads.
+        rungs: by name.
+    """
+
+    settings: str
+    parameters: int
+    heart: tuple[ByHeart, ...]
+    rungs: Mapping[str, Climbed]
+
+    @property
+    def least_by_heart(self) -> float:
+        """The smallest probability of a right class."""
+        return min(each.least for each in self.heart)
+
+    @property
+    def by_heart(self) -> bool:
+        """Whether the handful was learnt, with a margin."""
+        return self.least_by_heart >= LEAST and all(each.right == 1 for each in self.heart)
+
+
+def climb(system: str, stores: Path, work: Path, seed: int) -> Climb:
+    """Have a system climb; what is finished in the folder ``work`` is not repeated."""
+    config, how = f"{system}_tiny", SMALL[system]
+    heart = by_heart(config, how, stores, work / "by_heart")
+    runs = {
+        rung.name: take(config, how, rung, stores, work / "runs", seed) for rung in RUNGS
+    }
+    return Climb(
+        settings_of(system, seed),
+        next(iter(runs.values())).results.model.parameters,
+        tuple(heart),
+        {rung.name: Climbed.of(runs[rung.name], rung) for rung in RUNGS},
+    )
+
+
+def settings_of(system: str, seed: int) -> str:
+    """Checksum of a system's config, the rungs, the people, the phantom and the seeds."""
+    model = _model(f"{system}_tiny", SMALL[system].settings())
+    rungs, people = [asdict(rung) for rung in RUNGS], {k: asdict(v) for k, v in PEOPLE.items()}
+    heart = [SMALL[system].heart, SEEDS, THREADS]
+    return checksum_of([model, seed, rungs, people, IMAGE_SIZE, FRAMES, heart, VERSION])
+
+
 def make_stores(folder: Path) -> None:
     """Render what does not exist yet."""
     wanted = {f"{rung.name}_{role}": (rung, who) for rung in RUNGS for role, who in PEOPLE.items()}
@@ -110,7 +203,7 @@ def make_stores(folder: Path) -> None:
             )
 
 
-def climb(config: str, how: Small, rung: Rung, stores: Path, folder: Path, seed: int) -> Run:
+def take(config: str, how: Small, rung: Rung, stores: Path, folder: Path, seed: int) -> Run:
     """A system's run on a rung; a finished one is not repeated."""
     request = Request(
         split="cross",
@@ -121,14 +214,14 @@ def climb(config: str, how: Small, rung: Rung, stores: Path, folder: Path, seed:
         overrides=how.settings(),
     )
     logger.info("%s: %s", config, rung.shown)
-    made_by = checksum_of([_model(request), seed])[:8]
+    made_by = checksum_of([_model(config, request.overrides), seed])[:8]
     return Run.open(evaluate(request, folder / f"{config}_{rung.name}_{made_by}"))
 
 
 def by_heart(config: str, how: Small, stores: Path, folder: Path) -> list[ByHeart]:
     """What a system says of its handful, for each seed and number of threads; kept in a file."""
     requests = [_by_heart_request(config, how, stores, seed) for seed in SEEDS]
-    made_by = checksum_of([_model(requests[0]), SEEDS, THREADS])[:8]
+    made_by = checksum_of([_model(config, requests[0].overrides), SEEDS, THREADS])[:8]
     file = folder / f"{config}_{made_by}.json"
     if not file.exists():
         logger.info("%s: by heart", config)
@@ -165,6 +258,7 @@ def _learn_by_heart(request: Request, threads: int) -> ByHeart:
     return ByHeart(right, float(found[rows, label].min()))
 
 
-def _model(request: Request) -> Any:
-    """The config of a request's model."""
-    return OmegaConf.to_container(load_settings(request).model, resolve=True)
+def _model(config: str, overrides: Sequence[str]) -> Any:
+    """The config of a model."""
+    settings = load("evaluate", [f"model={config}", *overrides])
+    return OmegaConf.to_container(settings.model, resolve=True)
