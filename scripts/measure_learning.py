@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 from drawing.learning import draw_learning
-from measuring.documents import document, machine, paragraph, table
+from measuring.documents import command, document, machine, paragraph, table
 from measuring.ladder import (
     CHANCE,
     EMOTIONS,
@@ -34,12 +34,12 @@ from measuring.ladder import (
     make_stores,
     settings_of,
 )
+from measuring.shipped import shipped_section
 from measuring.small_forms import SMALL
 from reproduction.command import errors_shown
 
 from mersynth import logs
 from mersynth.files import write_json_atomically
-from mersynth.phantom.version import VERSION
 
 logger = logging.getLogger("recognizers.scripts.learning")
 
@@ -86,8 +86,7 @@ def text(climbs: Mapping[str, Climb], picture: str) -> str:
         [
             "# Which systems learn what",
             "Made by",
-            "```\npython scripts/measure_learning.py --out docs/learning.md\n```",
-            f"on version {VERSION} of the phantom.",
+            command("--system"),
             paragraph(
                 f"Every system in its small form (`configs/model/*_tiny.yaml`) climbs a ladder on "
                 f"{machine('cpu')}. **By heart**: two micro-expressions of each of "
@@ -117,6 +116,7 @@ def text(climbs: Mapping[str, Climb], picture: str) -> str:
             table(("system", "found and mended"), changes, words=(0, 1)),
             "## Learning curves",
             f"![Accuracy by epoch]({picture})",
+            shipped_section(),
         ]
     )
 
@@ -131,6 +131,7 @@ def main() -> None:
     options = parser.parse_args()
     logs.set_up()
     out = options.out or options.work / "learning.md"
+    out.parent.mkdir(parents=True, exist_ok=True)
     kept, stores = out.with_suffix(".json"), options.work / "stores"
     with errors_shown(parser):
         climbs = recorded(kept, options.seed)

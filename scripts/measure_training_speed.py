@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 import torch
 from measuring.documents import table
-from measuring.small_forms import EPOCHS, Form
+from measuring.small_forms import SMALL, Form
 
 from mersynth import logs
 from mersynth.clips import Clip
@@ -35,7 +35,7 @@ from recognizers.training.fold_work import learn_all
 
 logger = logging.getLogger("recognizers.scripts.training_speed")
 
-SYSTEMS = tuple(name for name, epochs in EPOCHS.items() if epochs is not None)
+SYSTEMS = tuple(name for name, small in SMALL.items() if small.short is not None)
 CELLS = {
     "anger": "4+7", "contempt": "L14", "happiness": "6+12", "surprise": "1+2", "other": "24",
 }  # fmt: skip

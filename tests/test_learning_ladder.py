@@ -21,7 +21,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(ladder.PEOPLE, name, ladder.People(*people))
     for name, value in {"IMAGE_SIZE": 32, "SEEDS": (0,), "THREADS": (1,)}.items():
         monkeypatch.setattr(ladder, name, value)
-    monkeypatch.setitem(forms.SMALL, "ststnet", forms.Small(2, "nothing, it is a test", heart=30))
+    monkeypatch.setitem(
+        forms.SMALL, "ststnet", forms.Small(2, 2, "nothing, it is a test", heart=30)
+    )
 
 
 def test_every_system_has_its_way_up() -> None:

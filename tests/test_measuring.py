@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import SHIPPED
 from mersynth.phantom.version import VERSION
 from mersynth.store.clip_store import ClipStore, StoreError
+from recognizers.evaluation.comparison import Comparison, Interval
 from recognizers.models import create_model, list_models
 from tests.script_modules import SCRIPTS, run_script, script
 from tests.tiny_store import tiny_clips, write_tiny_store
@@ -27,8 +27,8 @@ from tests.tiny_store import tiny_clips, write_tiny_store
 
 def test_every_system_has_a_form_of_both_sizes() -> None:
     forms = script("measuring.small_forms")
-    assert sorted(forms.EPOCHS) == list_models()
-    for name in forms.EPOCHS:
+    assert sorted(forms.SMALL) == list_models()
+    for name in forms.SMALL:
         whole = forms.Form(name, full=True).request(Path("real"))
         assert (whole.model, whole.groups) == (name, None)
         form = forms.Form(name)
@@ -72,18 +72,20 @@ def test_documents_are_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_gain_is_the_difference_to_real_clips_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(script("measuring.small_forms").EPOCHS, "ststnet", 4)
+    forms = script("measuring.small_forms")
+    monkeypatch.setitem(forms.SMALL, "ststnet", forms.Small(4, 4))
     real = write_tiny_store(tmp_path / "samm", tiny_clips(subjects=4)).path
-    ran = run_script(
+    command = (
         "reproduce_augmentation_gain", "--system", "ststnet",
         "--store", f"samm={real}", "--arm", "warp", "--per-class", "3",
-        "--seeds", "2", "--work", tmp_path / "work", "--out", tmp_path / "out" / "gain.md",
+        "--seeds", "2", "--out", tmp_path / "out" / "gain.md",
         "--generate", "num_frames=4", "device=cpu", "executor.workers=1",
     )  # fmt: skip
+    ran = run_script(*command, "--work", tmp_path / "work")
     assert ran.code == 0, ran.stderr
     told = json.loads((tmp_path / "out" / "gain.json").read_text())
     (cell,) = told["cells"]
-    means = {name: scores["strict"]["mean"]["uf1"] for name, scores in cell["scores"].items()}
+    means = {name: outcome["mean"]["uf1"] for name, outcome in cell["outcomes"].items()}
     gain = cell["gains"]["warp"]["difference"]
     assert gain["estimate"] == pytest.approx(means["warp"] - means["steps"], abs=1e-9)
     assert told["summary"]["warp"]["all"]["mean"] == pytest.approx(gain["estimate"])
@@ -91,19 +93,25 @@ def test_a_gain_is_the_difference_to_real_clips_alone(
     few = cell["gains"]["none"]["difference"]["estimate"]
     assert few == pytest.approx(means["none"] - means["steps"], abs=1e-9)
     # Four people of five clips in four groups: 15 clips a fold, 4 epochs, and twice as many before.
-    assert cell["clips_seen"] == {"none": 4 * 15, "steps": 12 * 15, "warp": 12 * 15}
+    seen = {name: outcome["clips_seen"] for name, outcome in cell["outcomes"].items()}
+    assert seen == {"none": 4 * 15, "steps": 12 * 15, "warp": 12 * 15}
     text = (tmp_path / "out" / "gain.md").read_text()
     assert "| real clips alone, as many steps |" in text
     assert f"mean gain in UF1 {gain['estimate']:+.3f}" in text
     assert re.search(r"\| `ststnet` \| SAMM \| real clips alone \| 0\.\d+ ± 0\.\d+ \|", text)
     assert (tmp_path / "out" / "images" / "gain.png").stat().st_size > 5000
+    again = run_script(*command, "--work", tmp_path / "other")
+    assert again.code == 0, again.stderr
+    assert not (tmp_path / "other" / "runs").exists(), "what was measured was measured again"
+    assert (tmp_path / "out" / "gain.md").read_text() == text.replace("/work", "/other")
 
 
 @pytest.mark.slow
 def test_gains_from_one_database_to_another_with_mixed_clips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(script("measuring.small_forms").EPOCHS, "ststnet", 2)
+    forms = script("measuring.small_forms")
+    monkeypatch.setitem(forms.SMALL, "ststnet", forms.Small(2, 2))
     arms = script("measuring.arms")
     mixed = (arms.WARP, arms.Clips("weak", "warp", ("strength=0.5",)))
     monkeypatch.setitem(arms.ARMS, "both", arms.Arm("mixed", mixed))
@@ -124,10 +132,12 @@ def test_gains_from_one_database_to_another_with_mixed_clips(
     )  # fmt: skip
     assert ran.code == 0, ran.stderr
     cells = json.loads(out.with_suffix(".json").read_text())["cells"]
-    assert [cell["databases"] for cell in cells] == [["samm", "casme2"], ["casme2", "samm"]]
+    trained_on = [(cell["setting"]["database"], cell["setting"]["test"]) for cell in cells]
+    assert trained_on == [("samm", "casme2"), ("casme2", "samm")]
     for cell, learned in zip(cells, (16, 12), strict=True):  # four clips of a person have a class
         steps = {arm: 6 * learned for arm in ("steps", "warp", "both")}
-        assert cell["clips_seen"] == {"none": 2 * learned, **steps}
+        seen = {name: outcome["clips_seen"] for name, outcome in cell["outcomes"].items()}
+        assert seen == {"none": 2 * learned, **steps}
     told = tmp_path / "work" / "runs" / "samm_casme2_three_cross_ststnet_tiny_both" / "results.json"
     (before,) = json.loads(told.read_text())["pretraining"]
     assert (len(before["stores"]), before["clips"]) == (2, 12)
@@ -138,26 +148,36 @@ def cell_of(uar_low: dict[str, float], gain: float, over_warp: float | None = No
     """A cell of three classes whose runs have UAR from ``uar_low``, and gains of AU-ICGAN."""
     gains = script("measuring.gains")
 
-    def run(low: float) -> SimpleNamespace:
-        def interval(selection: str, statistic: str) -> SimpleNamespace:
-            assert (selection, statistic) == ("strict", "uar")
-            return SimpleNamespace(low=low, high=1.0)
+    def interval(estimate: float, low: float) -> Interval:
+        return Interval(estimate, low, 2 * estimate - low, 0.95, 2000, 9)
 
-        classes = ("anger", "fear", "others")
-        predictions = {"strict": SimpleNamespace(classes=classes)}
-        return SimpleNamespace(interval=interval, predictions=predictions)
+    def compared(estimate: float) -> Comparison:
+        return Comparison("uf1", interval(estimate, estimate - 0.05), 0.5, {})
 
-    def compared(estimate: float) -> SimpleNamespace:
-        ends = {"low": estimate - 0.05, "high": estimate + 0.05}
-        return SimpleNamespace(difference=SimpleNamespace(estimate=estimate, **ends))
+    def outcome(low: float) -> Any:
+        return gains.Outcome({"uf1": 0.4}, None, interval(0.6, low), 100, 9)
 
     return gains.Cell(
-        "ststnet",
-        gains.Setting(database="samm"),
-        {arm: run(low) for arm, low in {"none": 0.0, **uar_low}.items()},
-        {"none": compared(-0.1), "icgan": compared(gain)},
-        {} if over_warp is None else {"icgan": compared(over_warp)},
+        system="ststnet",
+        setting=gains.Setting(database="samm"),
+        settings="",
+        clips=80,
+        people=9,
+        classes=3,
+        nothing="",
+        device="cpu",
+        outcomes={arm: outcome(low) for arm, low in {"none": 0.0, **uar_low}.items()},
+        gains={"none": compared(-0.1), "icgan": compared(gain)},
+        over_warp={} if over_warp is None else {"icgan": compared(over_warp)},
     )
+
+
+def test_cells_are_read_as_they_were_recorded(tmp_path: Path) -> None:
+    gains = script("measuring.gains")
+    cells = [cell_of({"steps": 0.34, "icgan": 0.5}, 0.2, over_warp=0.04)]
+    (tmp_path / "gain.json").write_text(json.dumps(gains.figures(cells)))
+    assert gains.recorded(tmp_path / "gain.json") == cells
+    assert gains.recorded(tmp_path / "none.json") == []
 
 
 def test_a_verdict_separates_gains_from_chance_and_from_the_warp() -> None:
@@ -252,18 +272,6 @@ def test_every_arm_sees_as_many_clips() -> None:
             assert seen == (own if name == arms.NONE else 3 * own)
             if arm.pretrained_on:
                 assert settings.pretraining.epoch_clips == "fold"
-
-
-@pytest.mark.slow
-def test_systems_are_measured_on_the_phantom(tmp_path: Path) -> None:
-    systems = ["--system", "ststnet", "--system", "bi_woof_svm"]
-    few = ["--per-class", "4", "--work", str(tmp_path / "work"), "device=cpu"]
-    command = [sys.executable, str(SCRIPTS / "measure_recognizers.py"), *systems, *few]
-    subprocess.run(command, check=True, capture_output=True)
-    text = (tmp_path / "work" / "recognizers.md").read_text()
-    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("|")][2:]
-    assert [row[0].strip("| ") for row in rows] == ["`bi_woof_svm_tiny`", "", "`ststnet_tiny`", ""]
-    assert [row[2] for row in rows] == ["no", "beside", "no", "yes"]
 
 
 @pytest.mark.slow

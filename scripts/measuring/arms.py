@@ -43,12 +43,16 @@ class Arm:
 
 
 WARP, ICGAN = Clips("warp", "warp"), Clips("icgan", "icgan")
+STRONG = Clips("strong", "icgan", ("strength=3",))
 ARMS: Mapping[str, Arm] = {
     NONE: Arm("real clips alone"),
     STEPS: Arm("real clips alone, as many steps"),
     "warp": Arm("AU warp", (WARP,)),
     "icgan": Arm("AU-ICGAN", (ICGAN,)),
     "both": Arm("AU warp and AU-ICGAN", (WARP, ICGAN)),
+    "curriculum": Arm(
+        "AU-ICGAN, strong clips first", (ICGAN, STRONG), ("pretraining.strength=[3,1,1]",)
+    ),
 }
 """All but ``NONE`` see the same number of clips, in equally many steps."""
 

@@ -10,11 +10,20 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 
-def command() -> str:
-    """The running script's command line, as a block to copy, and the version of the phantom."""
+def command(parts: str | None = None) -> str:
+    """The running script's command line, as a block to copy, and the version of the phantom.
+
+    Args:
+        parts: an option, with a value, by which a table is measured in parts: left out.
+    """
     from mersynth.phantom.version import VERSION
 
-    words = ["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    words, rest = ["python", f"scripts/{Path(sys.argv[0]).name}"], iter(sys.argv[1:])
+    for word in rest:
+        if word == parts:
+            next(rest)
+        else:
+            words.append(word)
     return f"```\n{shlex.join(words)}\n```\n\non version {VERSION} of the phantom."
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -11,7 +12,9 @@ import msgspec
 from reproduction.tables import Setting
 
 from measuring.arms import ARMS, NONE, PRETRAINED, STEPS
-from recognizers.evaluation.comparison import Comparison, compare
+from measuring.baseline import most_frequent
+from recognizers.evaluation.comparison import Comparison, Interval, compare
+from recognizers.evaluation.metrics import Statistic
 from recognizers.report import Run
 
 DATABASES = {"casme2": "CASME II", "samm": "SAMM"}
@@ -32,48 +35,108 @@ def words_of(setting: Setting) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an arm reached; strict.
+
+    Attributes:
+        mean: over seeds, by statistic.
+        sd: over seeds, by statistic; None of one seed.
+        uar: its interval over people; None if there is but one person.
+        clips_seen: mean over folds and seeds.
+        seconds: of all folds and pretrainings.
+    """
+
+    mean: Mapping[Statistic, float]
+    sd: Mapping[Statistic, float] | None
+    uar: Interval | None
+    clips_seen: float
+    seconds: float
+
+    @classmethod
+    def of(cls, run: Run) -> Outcome:
+        """Read it off a run."""
+        scores, told = run.scores["strict"]["Full"], run.results
+        interval = run.interval("strict", "uar")
+        return cls(scores.mean, scores.sd, interval, told.clips_seen, told.seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A system on a database.
 
     Attributes:
         system: its name.
         setting: the database, and how it is divided.
-        runs: by arm; ``NONE`` and ``STEPS`` are always there.
+        settings: checksum of all that decides the outcome; another one is another measurement.
+        clips, people: number of those tested.
+        classes: of the answer.
+        nothing: what the most frequent class reaches, in words.
+        device: of the runs.
+        outcomes: by arm; ``NONE`` and ``STEPS`` are always there.
         gains: in UF1, of all other arms against ``STEPS``.
         over_warp: in UF1, of the arms that learn from AU-ICGAN against the warp, where both are.
     """
 
     system: str
     setting: Setting
-    runs: Mapping[str, Run]
+    settings: str
+    clips: int
+    people: int
+    classes: int
+    nothing: str
+    device: str
+    outcomes: Mapping[str, Outcome]
     gains: Mapping[str, Comparison]
     over_warp: Mapping[str, Comparison]
 
     @classmethod
-    def of(cls, system: str, setting: Setting, runs: Mapping[str, Run]) -> Cell:
+    def of(cls, system: str, setting: Setting, settings: str, runs: Mapping[str, Run]) -> Cell:
         """Compare the runs of a system."""
         strict = {arm: run.predictions["strict"] for arm, run in runs.items()}
-        gains = {arm: compare(strict[arm], strict[STEPS]) for arm in runs if arm != STEPS}
         others = [arm for arm in runs if arm in PRETRAINED and arm != "warp" and "warp" in runs]
-        over_warp = {arm: compare(strict[arm], strict["warp"]) for arm in others}
-        return cls(system, setting, runs, gains, over_warp)
+        none = strict[NONE]
+        return cls(
+            system=system,
+            setting=setting,
+            settings=settings,
+            clips=len(none.true_labels()),
+            people=none.num_subjects,
+            classes=len(none.classes),
+            nothing=most_frequent(none),
+            device=runs[NONE].results.device,
+            outcomes={arm: Outcome.of(run) for arm, run in runs.items()},
+            gains={arm: compare(strict[arm], strict[STEPS]) for arm in runs if arm != STEPS},
+            over_warp={arm: compare(strict[arm], strict["warp"]) for arm in others},
+        )
 
     def above_chance(self, arm: str) -> bool:
         """Whether UAR's interval lies above 1 / C, the UAR of any answer blind to the clip."""
-        interval = self.runs[arm].interval("strict", "uar")
-        classes = self.runs[arm].predictions["strict"].classes
+        interval = self.outcomes[arm].uar
         # Always predicting one class gives chance itself, except for rounding.
-        return interval is not None and interval.low > 1 / len(classes) + 1e-6
+        return interval is not None and interval.low > 1 / self.classes + 1e-6
+
+
+def recorded(path: Path) -> list[Cell]:
+    """The cells that were measured before, as :func:`figures` has them; none without a file."""
+    if not path.exists():
+        return []
+    return msgspec.json.decode(path.read_bytes(), type=Recorded).cells
+
+
+class Recorded(msgspec.Struct):
+    """What of a file of figures is read again."""
+
+    cells: list[Cell]
 
 
 def rows(cells: Sequence[Cell]) -> list[list[str]]:
     """The table under ``HEAD``: one row per cell and arm."""
     found = []
     for cell in cells:
-        for i, (arm, run) in enumerate(cell.runs.items()):
-            scores = run.scores["strict"]["Full"]
+        for i, arm in enumerate(arms_of([cell])):
+            outcome, sd = cell.outcomes[arm], cell.outcomes[arm].sd
             means = [
-                f"{scores.mean[key]:.3f}" + (f" ± {scores.sd[key]:.3f}" if scores.sd else "")
+                f"{outcome.mean[key]:.3f}" + (f" ± {sd[key]:.3f}" if sd else "")
                 for key in ("uf1", "uar", "accuracy")
             ]
             gain = cell.gains[arm].difference if arm in cell.gains else None
@@ -83,13 +146,18 @@ def rows(cells: Sequence[Cell]) -> list[list[str]]:
                     "" if i else words_of(cell.setting),
                     ARMS[arm].words,
                     *means,
-                    f"{run.results.clips_seen:.0f}",
+                    f"{outcome.clips_seen:.0f}",
                     "" if gain is None else f"{gain.estimate:+.3f}",
                     "" if gain is None else f"{gain.low:+.3f} to {gain.high:+.3f}",
-                    f"{run.results.seconds:.0f}",
+                    f"{outcome.seconds:.0f}",
                 ]
             )
     return found
+
+
+def arms_of(cells: Sequence[Cell]) -> list[str]:
+    """The arms that all cells have, in the order of the table."""
+    return [arm for arm in ARMS if all(arm in cell.outcomes for cell in cells)]
 
 
 def summary(gains: Sequence[Comparison]) -> dict[str, float | None]:
@@ -116,7 +184,7 @@ def summaries(cells: Sequence[Cell], arm: str) -> dict[str, dict[str, float | No
 def verdict(cells: Sequence[Cell]) -> str:
     """The test of the claim, as a list."""
     lines = []
-    for arm in (name for name in cells[0].runs if name in PRETRAINED):
+    for arm in (name for name in arms_of(cells) if name in PRETRAINED):
         found = summaries(cells, arm)
         line = f"- {ARMS[arm].words}: {_said(found['all'])} of system and database"
         for key, words in (
@@ -147,24 +215,8 @@ def _said(found: Mapping[str, float | None]) -> str:
 
 def figures(cells: Sequence[Cell]) -> dict[str, Any]:
     """Everything that was measured, for JSON."""
-    arms = [arm for arm in cells[0].runs if arm != STEPS]
+    arms = [arm for arm in arms_of(cells) if arm != STEPS]
     return {
         "summary": {arm: summaries(cells, arm) for arm in arms},
-        "cells": [
-            {
-                "system": cell.system,
-                "databases": list(cell.setting.databases),
-                "above_chance": {arm: cell.above_chance(arm) for arm in cell.runs},
-                "scores": {
-                    arm: {s: scores["Full"].to_dict() for s, scores in run.scores.items()}
-                    for arm, run in cell.runs.items()
-                },
-                "gains": {arm: asdict(gain) for arm, gain in cell.gains.items()},
-                "over_warp": {arm: asdict(gain) for arm, gain in cell.over_warp.items()},
-                "clips_seen": {arm: run.results.clips_seen for arm, run in cell.runs.items()},
-                "seconds": {arm: run.results.seconds for arm, run in cell.runs.items()},
-                "data": msgspec.to_builtins(cell.runs[NONE].results.data),
-            }
-            for cell in cells
-        ],
+        "cells": msgspec.to_builtins(list(cells)),
     }

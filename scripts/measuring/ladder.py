@@ -16,8 +16,8 @@ from measuring.small_forms import SMALL, Small
 from mersynth.clips import Strength
 from mersynth.config import load
 from mersynth.files import checksum_of, write_json_atomically
-from mersynth.phantom.version import VERSION
 from mersynth.phantom.population import write_store
+from mersynth.phantom.version import VERSION
 from recognizers.experiment.evaluate import evaluate
 from recognizers.experiment.preparation import load_settings, prepare
 from recognizers.experiment.request import Request
@@ -165,9 +165,7 @@ def climb(system: str, stores: Path, work: Path, seed: int) -> Climb:
     """Have a system climb; what is finished in the folder ``work`` is not repeated."""
     config, how = f"{system}_tiny", SMALL[system]
     heart = by_heart(config, how, stores, work / "by_heart")
-    runs = {
-        rung.name: take(config, how, rung, stores, work / "runs", seed) for rung in RUNGS
-    }
+    runs = {rung.name: take(config, how, rung, stores, work / "runs", seed) for rung in RUNGS}
     return Climb(
         settings_of(system, seed),
         next(iter(runs.values())).results.model.parameters,

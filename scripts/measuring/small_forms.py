@@ -9,26 +9,70 @@ from pathlib import Path
 from recognizers.experiment.request import Request
 from recognizers.folds.splits import Split
 
-EPOCHS: Mapping[str, int | None] = {
-    "au_gacn": 10,
-    "bi_woof_svm": None,
-    "capsulenet": 5,
-    "dssn": 40,
-    "dual_branch": 6,
-    "elrcn": 20,
-    "frl_dgt": 3,
-    "frl_dgt_s": 5,
-    "lbp_top_svm": None,
-    "mer_gcn": 20,
-    "mmnet": 15,
-    "nmer": 6,
-    "off_apexnet": 40,
-    "resnet18": 12,
-    "sssn": 40,
-    "stcnn": 30,
-    "ststnet": 60,
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """How a system's small form learns.
+
+    Attributes:
+        short: epochs in tables of many runs, chosen by the time that they take; None: it is fitted
+            once.
+        epochs: on the ladder (``measuring.ladder``); None: it is fitted once.
+        why: what had been in the way of learning, in words; empty where nothing was.
+        heart: epochs of a handful that is learnt by heart.
+    """
+
+    short: int | None
+    epochs: int | None
+    why: str = ""
+    heart: int = 200
+
+    def settings(self, epochs: int | None = None) -> list[str]:
+        """Overrides, with another number of epochs where one is given."""
+        count = self.epochs if epochs is None else epochs
+        length = [] if self.epochs is None else [f"model.training.epochs={count}"]
+        return [*length, "device=cpu"]
+
+
+_CHANGES = (
+    "it read frames as they are, in which what people look like outweighs what moves: it reads the "
+    "change since the onset now"
+)
+_RATE = "a learning rate of 1e-4, the full form's, was too low for so few steps: it has 1e-3"
+
+SMALL: Mapping[str, Small] = {
+    "au_gacn": Small(
+        10, 60, f"{_CHANGES}; three times the learning rate; clips are flipped", heart=600
+    ),
+    "bi_woof_svm": Small(None, None),
+    "capsulenet": Small(
+        5,
+        28,
+        "its crops moved 8 of 40 pixels, as the full form's of 224; with one learning rate for "
+        "all, its capsules, whose weights begin at 0.01, settled on one answer before the trunk, "
+        "which has no ImageNet weights here, had learned anything: it has 1e-3, the rest 2e-4",
+    ),
+    "dssn": Small(40, 15),
+    "dual_branch": Small(6, 10),
+    "elrcn": Small(20, 30),
+    "frl_dgt": Small(3, 24, _RATE),
+    "frl_dgt_s": Small(5, 20, _RATE),
+    "lbp_top_svm": Small(None, None),
+    "mer_gcn": Small(20, 30, f"{_CHANGES}; three times the learning rate"),
+    "mmnet": Small(15, 30),
+    "nmer": Small(6, 6),
+    "off_apexnet": Small(
+        40, 30, "STSTNet's learning rate of 1e-2 ended in one answer for all clips: it has 1e-3"
+    ),
+    "resnet18": Small(12, 8),
+    "sssn": Small(40, 15),
+    "stcnn": Small(
+        30,
+        40,
+        f"{_CHANGES}; the published SGD needs more steps than these epochs have: it has Adam",
+    ),
+    "ststnet": Small(60, 40),
 }
-"""Epochs of the small forms, chosen by their time alone; None: fitted once, without epochs."""
 
 GROUPS = 4
 """Groups of people that small forms are tested on; the papers' sizes leave one person out."""
@@ -54,12 +98,12 @@ class Form:
     @property
     def fits_directly(self) -> bool:
         """Whether it is fitted once, to synthetic and real clips together."""
-        return EPOCHS[self.system] is None
+        return SMALL[self.system].short is None
 
     @property
     def epochs(self) -> int | None:
         """Epochs of the small form; None for the config's own number, or if there are none."""
-        return None if self.full else EPOCHS[self.system]
+        return None if self.full else SMALL[self.system].short
 
     def request(
         self,
@@ -121,65 +165,3 @@ def describe_sizes(forms: Sequence[Form], given: int | None = None) -> str:
         "in small forms (`configs/model/*_tiny.yaml`; epochs were chosen by the time that they "
         f"take: {counts})"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Small:
-    """How a system's small form learns on the ladder (``measuring.ladder``).
-
-    Attributes:
-        epochs: None: it is fitted once.
-        why: what had been in the way of learning, in words; empty where nothing was.
-        overrides: of ``configs/evaluate.yaml``.
-        heart: epochs of a handful that is learnt by heart.
-    """
-
-    epochs: int | None
-    why: str = ""
-    overrides: tuple[str, ...] = ()
-    heart: int = 200
-
-    def settings(self, epochs: int | None = None) -> list[str]:
-        """Overrides, with another number of epochs where one is given."""
-        count = self.epochs if epochs is None else epochs
-        length = [] if self.epochs is None else [f"model.training.epochs={count}"]
-        return [*length, "device=cpu", *self.overrides]
-
-
-_CHANGES = (
-    "it read frames as they are, in which what people look like outweighs what moves: it reads the "
-    "change since the onset now"
-)
-_RATE = "a learning rate of 1e-4, the full form's, was too low for so few steps: it has 1e-3"
-
-SMALL: Mapping[str, Small] = {
-    "au_gacn": Small(
-        60, f"{_CHANGES}; three times the learning rate; clips are flipped", heart=600
-    ),
-    "bi_woof_svm": Small(None),
-    "capsulenet": Small(
-        28,
-        "its crops moved 8 of 40 pixels, as the full form's of 224; with one learning rate for "
-        "all, its capsules, whose weights begin at 0.01, settled on one answer before the trunk, "
-        "which has no ImageNet weights here, had learned anything: it has 1e-3, the rest 2e-4",
-    ),
-    "dssn": Small(15),
-    "dual_branch": Small(10),
-    "elrcn": Small(30),
-    "frl_dgt": Small(24, _RATE),
-    "frl_dgt_s": Small(20, _RATE),
-    "lbp_top_svm": Small(None),
-    "mer_gcn": Small(30, f"{_CHANGES}; three times the learning rate"),
-    "mmnet": Small(30),
-    "nmer": Small(6),
-    "off_apexnet": Small(
-        30, "STSTNet's learning rate of 1e-2 ended in one answer for all clips: it has 1e-3"
-    ),
-    "resnet18": Small(8),
-    "sssn": Small(15),
-    "stcnn": Small(
-        40,
-        f"{_CHANGES}; the published SGD needs more steps than these epochs have: it has Adam",
-    ),
-    "ststnet": Small(40),
-}
