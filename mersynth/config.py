@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mersynth import checks
+from mersynth.ranges import out_of_range
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+
+RANGES = "ranges.yaml"
+"""What values may be; no config itself."""
 
 
 class ConfigError(Exception):
@@ -34,17 +38,19 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
 
     Raises:
         ConfigError: if there is no config of that name, or an override is misspelt, names a key or
-            a choice that does not exist, gives a value of another kind, or adds or removes a key.
+            a choice that does not exist, gives a value of another kind or outside its range
+            (``configs/ranges.yaml``), or adds or removes a key.
 
     Example:
         >>> load("prepare", ["image_size=256"]).image_size
         256
     """
     from hydra.errors import HydraException
+    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     folder = config_folder()
-    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    names = sorted(file.stem for file in folder.glob("*.yaml") if file.name != RANGES)
     if name not in names:
         raise ConfigError(f"there is no config {name!r} in {folder}; there are {', '.join(names)}")
     # Groups are chosen before values within them are set, as in Hydra itself.
@@ -63,6 +69,9 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
         raise _named_error(name, ordered) from error
     for override in values:
         _check_kind(override, before, config)
+    values_of = OmegaConf.to_container(config, resolve=True)
+    if wrong := out_of_range(name, values_of, folder / RANGES):
+        raise ConfigError(wrong)
     return config
 
 
@@ -159,33 +168,3 @@ def _kind(value: object) -> str | None:
     if isinstance(value, int):
         return "a whole number"
     return "a number" if isinstance(value, float) else None
-
-
-def check_ranges(config: DictConfig, ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Check that numbers of a config lie in their ranges.
-
-    Args:
-        config: a loaded config.
-        ranges: lowest and highest allowed value of each key.
-
-    Raises:
-        ConfigError: with key, value and range of the first number that lies outside.
-    """
-    from omegaconf import OmegaConf
-
-    for key, (low, high) in ranges.items():
-        value = OmegaConf.select(config, key)
-        if not low <= value <= high:
-            limits = f"{low:g} or more" if high == float("inf") else f"in {low:g}..{high:g}"
-            raise ConfigError(f"{key} must be {limits}, got {value:g}")
-
-
-def check_choice(config: DictConfig, key: str, allowed: Sequence[str | bool]) -> None:
-    """Check that a value of a config is one of those allowed.
-
-    Raises:
-        ConfigError: with key, value and what is allowed.
-    """
-    from omegaconf import OmegaConf
-
-    checks.check_choice(key, OmegaConf.select(config, key), allowed, ConfigError)

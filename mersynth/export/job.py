@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mersynth.checks import check_choice
 from mersynth.clips import Clip
 from mersynth.face.template import FramingChoice
-from mersynth.motion.maps import SCALES, Scale
+from mersynth.motion.maps import Scale
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.dataset import ClipDataset
 
@@ -47,9 +46,6 @@ class ExportSettings:
         framing: for npz: the part of the face that x shows; ``auto``: all of the frames.
         flow: for npz: method and options of :func:`mersynth.motion.flow.optical_flow`.
         device: for npz: where flow is computed.
-
-    Raises:
-        ValueError: if a value is out of range.
     """
 
     classes: str | None
@@ -68,23 +64,6 @@ class ExportSettings:
     framing: FramingChoice
     flow: Mapping[str, Any]
     device: str
-
-    def __post_init__(self) -> None:
-        choices = {
-            "naming": ("raw", "cropped"),
-            "format": (None, "png", "bmp", "jpg"),
-            "frames": ("all", "apex"),
-            "codec": ("mp4v", "vp09"),
-            "scale": SCALES,
-            "device": ("auto", "cpu", "cuda"),
-        }
-        for name, allowed in choices.items():
-            check_choice(name, getattr(self, name), allowed)
-        if not 1 <= self.quality <= 100:
-            raise ValueError(f"quality must lie in 1..100, got {self.quality}")
-        for name, low in (("first_frame", 0), ("shard_clips", 1), ("size", 1)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} must be {low} or more, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)

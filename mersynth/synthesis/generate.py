@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
-from math import ceil, inf
+from math import ceil
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -55,7 +55,7 @@ from mersynth.synthesis.parts import (
     part_path,
     remove_parts,
 )
-from mersynth.synthesis.plan import Curves, make_plan, summarise
+from mersynth.synthesis.plan import make_plan, summarise
 from mersynth.synthesis.tables import show_plan
 from mersynth.synthesis.work import Faces, Work, WorkList, plan_work
 
@@ -284,12 +284,6 @@ def landmarks_at_rest(face: StoredClip, num_frames: int) -> np.ndarray:
 
 def _load_settings(overrides: Sequence[str]) -> DictConfig:
     config = configs.load("generate", overrides)
-    configs.check_ranges(config, {"num_frames": (2, inf), "batch_clips": (1, inf)})
-    configs.check_ranges(config, {"strength": (0, 10)})
-    configs.check_choice(config, "curves", get_args(Curves))
-    configs.check_choice(config, "camera_noise", (True, False))
-    configs.check_choice(config, "device", ("auto", "cpu", "cuda"))
-    configs.check_choice(config, "head_motion", (True, False))
     choose_device(config.device)
     return config
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from mersynth import __version__, config
-from mersynth.devices import PRECISIONS, choose_device, choose_precision
+from mersynth.devices import choose_device, choose_precision
 from mersynth.face.template import FramingChoice
 from mersynth.store.names import Spelling
 from recognizers.data.clip_arrays import ClipArrays, join
@@ -148,15 +148,7 @@ def load_settings(request: Request) -> DictConfig:
             f"there is no model {request.model!r}; {hint}`recognizers list` shows the systems, and "
             f"their forms are {', '.join(names)}"
         )
-    settings = config.load("evaluate", [f"model={request.model}", *request.overrides])
-    config.check_choice(settings, "selection", ("fixed", "inner"))
-    config.check_choice(settings, "precision", PRECISIONS)
-    at_once = settings.folds_at_once
-    if at_once is not None and not (isinstance(at_once, int) and at_once >= 1):
-        raise config.ConfigError(
-            f"folds_at_once must be null or a whole number from 1, got {at_once!r}"
-        )
-    return settings
+    return config.load("evaluate", [f"model={request.model}", *request.overrides])
 
 
 def prepare(request: Request, settings: DictConfig) -> Preparation:
@@ -320,11 +312,6 @@ def _pretraining(settings: DictConfig, sizes: Sequence[int]) -> DictConfig:
         changed.model.training.epochs = changed.pretraining.epochs
     if (clips := changed.pretraining.epoch_clips) is not None:
         clips = round(fmean(sizes)) if clips == "fold" else clips
-        if not isinstance(clips, int) or clips < 1:
-            raise config.ConfigError(
-                "pretraining.epoch_clips must be null, a whole number from 1 or fold, got "
-                f"{clips!r}"
-            )
         OmegaConf.update(changed, "model.training.epoch_clips", clips, force_add=True)
     if changed.pretraining.lr is not None:
         changed.model.training.optimizer.lr = changed.pretraining.lr

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from mersynth.config import ConfigError
+from mersynth.ranges import Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Way:
     def __post_init__(self) -> None:
         for name in ("lr_factor", "length"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            if value not in Range(0, above=True):
                 raise ConfigError(f"ways: {name} must be a number above 0, got {value!r}")
         if self.mix and (self.lr_factor, self.length) != (1.0, 1.0):
             raise ConfigError("ways: a way with mix=true has neither lr_factor nor length")
@@ -64,8 +65,4 @@ def read_choice(block: Mapping[str, Any]) -> tuple[tuple[Way, ...], int, float]:
         raise ConfigError(
             f"choice.ways must be different ways, one at least, got {block['ways']!r}"
         )
-    if not isinstance(parts, int) or parts < 2:
-        raise ConfigError(f"choice.parts must be a whole number from 2, got {parts!r}")
-    if not isinstance(margin, int | float) or not 0 <= margin < 1:
-        raise ConfigError(f"choice.margin must lie in 0..1, got {margin!r}")
     return ways, parts, float(margin)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from mersynth.clips import Clip
+from mersynth.config import ConfigError
 from mersynth.export import ExportError, export
 from mersynth.export.arrays import FEATURES
 from mersynth.face.template import HEAD, TIGHT
@@ -201,12 +202,12 @@ def test_clips_without_a_class_are_left_out(tmp_path: Path) -> None:
         ("u,u", 28, "each once"),
         ("", 28, "must name some"),
         ("u", 33, r"size 33 is larger than the frames' 32 pixels, .* --image-size 33"),
-        ("u", 0, "size must be 1 or more, got 0"),
+        ("u", 0, "size must be in 1..4096, got 0"),
     ],
 )
 def test_what_cannot_be_computed_is_refused(
     store: ClipStore, tmp_path: Path, features: str, size: int, told: str
 ) -> None:
-    with pytest.raises((ValueError, ExportError), match=told):
+    with pytest.raises((ValueError, ConfigError, ExportError), match=told):
         arrays_of(store, tmp_path / "a.npz", features, size=size)
     assert list(tmp_path.iterdir()) == []

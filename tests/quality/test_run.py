@@ -168,7 +168,7 @@ def test_wrong_stores_and_settings_are_refused(stores: tuple[Path, Path], tmp_pa
     assert "--image-size 48" in text
     assert "has 1 clips" in _refused(real, one.path, tmp_path)
     assert "label" in _refused(real, made, tmp_path, "scheme=ten")
-    assert "moments must be 3 or more, got 2" in _refused(real, made, tmp_path, "moments=2")
+    assert "moments must be in 3..1000, got 2" in _refused(real, made, tmp_path, "moments=2")
     assert "64 frames or more" in _refused(real, made, tmp_path, "reader.each=31")
     assert "reader.kind must be one of" in _refused(real, made, tmp_path, "reader.kind=eye")
     assert "preset must be" in _refused(real, made, tmp_path, "motion.flow.preset=best")

@@ -148,10 +148,10 @@ def test_feature_files_choose_unless_told_otherwise(
     [
         (["choice.ways=[]"], "different ways, one at least"),
         (["choice.ways=[{rate: 1}]"], "ways must be mappings of lr_factor, length, mix"),
-        (["choice.ways=[{lr_factor: 0}]"], "lr_factor must be a number above 0, got 0"),
+        (["choice.ways=[{lr_factor: 0}]"], "lr_factor must be above 0 and at most 1000, got 0"),
         (["choice.ways=[{mix: true, length: 0.5}]"], "has neither lr_factor nor length"),
-        (["choice.parts=1"], "choice.parts must be a whole number from 2, got 1"),
-        (["choice.margin=2"], "choice.margin must lie in 0..1, got 2"),
+        (["choice.parts=1"], "choice.parts must be in 2..100, got 1"),
+        (["choice.margin=2"], "choice.margin must be in 0..1, got 2"),
     ],
 )
 def test_a_wrong_choice_is_refused(

@@ -113,8 +113,8 @@ def test_a_group_of_folds_that_lacks_a_strength_is_refused(real: Path, tmp_path:
         ([], "[2,1]", r"orders clips to pretrain on: give their stores \(--pretrain\)"),
         ([1.0, 2.0], "2", r"null or two strengths or more, such as \[3, 1\], got 2"),
         ([1.0, 2.0], "[2]", r"two strengths or more, such as \[3, 1\], got \[2\]"),
-        ([1.0, 2.0], "[2,-1]", "each must be a number above 0, got -1"),
-        ([1.0, 2.0], "[strong,1]", "each must be a number above 0, got 'strong'"),
+        ([1.0, 2.0], "[2,-1]", "must be above 0 and at most 10, got -1"),
+        ([1.0, 2.0], "[strong,1]", "must be above 0 and at most 10, got 'strong'"),
     ],
 )
 def test_schedules_that_cannot_be_followed_are_refused(
