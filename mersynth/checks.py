@@ -45,3 +45,20 @@ def listed_lines(names: Collection[object], limit: int = 10, indent: str = "") -
     if len(names) > limit:
         shown.append(f"and {len(names) - limit} more")
     return [f"{indent}{line}" for line in shown]
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Frames in words, from their numbers in order.
+
+    Example:
+        >>> ranges([3, 7, 8, 9])
+        'frames 3, 7-9'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    shown = [str(a) if a == b else f"{a}-{b}" for a, b in runs]
+    return f"{'frame' if shown == [str(runs[0][0])] else 'frames'} {', '.join(shown)}"

@@ -101,8 +101,12 @@ def prepare(
         str | None, typer.Option(help="Features to compute, for instance flow,strain,tim.")
     ] = None,
     intensities: Annotated[
-        Literal["auto", "v2", "v1", "none"] | None,
-        typer.Option(help="What measures AU intensities (also of stills): a backend of py-feat."),
+        str | None,
+        typer.Option(
+            help="What gives AU intensities (also of stills): auto, none; v2 or v1 of py-feat; "
+            "openface=DIR or libreface=DIR, the CSV files of these tools; or "
+            "blendshapes=FILE.task, MediaPipe's face landmarker."
+        ),
     ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Continue without the clips that cannot be read.")
@@ -123,17 +127,19 @@ def prepare(
     flags = {
         "image_size": image_size,
         "features": f"[{features}]" if features is not None else None,
-        "intensities": intensities,
         "skip_bad": skip_bad,
         "strength": strength,
     }
     options = _options("prepare", overrides, flags)
+    if intensities is not None:  # its path may hold signs that mean something in an override
+        options["intensities"] = intensities
     folder = _one_store(source, store)
     if source is None and (
         root
         or image
         or video
         or out
+        or intensities
         or resume
         or any(value for name, value in flags.items() if name != "features")
     ):
@@ -296,11 +302,15 @@ def quality(
 @app.command()
 def export(
     store: Annotated[Path, typer.Option(help="Folder of a store, real or synthetic.")],
-    layout: Annotated[
-        Literal["casme2", "samm", "imagefolder", "mp4", "webdataset", "npz"],
-        typer.Option(help="How to lay the clips out."),
-    ],
     out: Annotated[Path, typer.Option(help="New folder; for npz the new file, FILE.npz.")],
+    layout: Annotated[
+        Literal["casme2", "samm", "imagefolder", "mp4", "webdataset", "npz", "openface"] | None,
+        typer.Option(help="How to lay the clips out; openface: AUs alone, without images."),
+    ] = None,
+    aus: Annotated[
+        Literal["csv"] | None,
+        typer.Option(help="Also write AU intensities, one CSV file per clip as OpenFace's."),
+    ] = None,
     overrides: Annotated[list[str] | None, config_values("skip_bad=true")] = None,
     naming: Annotated[
         Literal["raw", "cropped"] | None,
@@ -330,6 +340,7 @@ def export(
         store,
         layout,
         out,
+        aus=aus,
         naming=naming,
         classes=classes,
         features=features,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mersynth.checks import check_choice
+from mersynth.files import file_name
 
 Strength = Literal["micro", "macro"]
 
@@ -92,3 +93,8 @@ class Clip:
     def is_synthetic(self) -> bool:
         """Whether a generator made it."""
         return self.generator is not None
+
+
+def flat_name(clip: Clip) -> str:
+    """A safe file name of a clip, without a dot: ``source_subject_name``."""
+    return file_name(f"{clip.source}_{clip.subject}_{clip.name}").replace(".", "_")

@@ -122,6 +122,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def file_name(text: str) -> str:
+    """A text as a safe file name on any system.
+
+    Example:
+        >>> file_name("../a b:c.d")
+        '_a b_c.d'
+    """
+    return re.sub(r'[\x00-\x1f\\/:*?"<>|]', "_", text).lstrip(". ").rstrip(". ") or "_"
+
+
 def move_whole(partial: Path, path: Path) -> None:
     """Move a complete output to its place.
 

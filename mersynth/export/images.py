@@ -16,9 +16,9 @@ from mersynth.export.job import (
     ImageFormat,
     Job,
     Written,
-    file_name,
     flat_names,
 )
+from mersynth.files import file_name
 
 
 def encode_frame(frame: np.ndarray, form: ImageFormat, quality: int) -> bytes:

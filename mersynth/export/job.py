@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from mersynth.clips import Clip
+from mersynth.clips import Clip, flat_name
 from mersynth.face.template import FramingChoice
+from mersynth.facs.emotions import label
 from mersynth.motion.maps import Scale
 from mersynth.store.clip_store import ClipStore
-from mersynth.store.dataset import ClipDataset
 
 Naming = Literal["raw", "cropped"]
 Frames = Literal["all", "apex"]
@@ -66,6 +65,35 @@ class ExportSettings:
     device: str
 
 
+class LabelledClips(Protocol):
+    """Clips with a class each, such as :class:`mersynth.store.dataset.ClipDataset`.
+
+    Attributes:
+        store: the clips.
+        classes: names of the classes.
+        labels: for each clip its index in them.
+    """
+
+    store: ClipStore
+    classes: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+class AllClips:
+    """All clips of a store; one without a class in the scheme has the class of the empty name.
+
+    Args:
+        store: the clips.
+        scheme: label scheme.
+    """
+
+    def __init__(self, store: ClipStore, scheme: str) -> None:
+        names = [label(clip.source, clip.emotion, scheme) or "" for clip in store.clips]
+        self.store = store
+        self.classes = tuple(dict.fromkeys(names))
+        self.labels = tuple(self.classes.index(name) for name in names)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """An export that is about to be written.
@@ -77,7 +105,7 @@ class Job:
         seed: of random choices.
     """
 
-    data: ClipDataset
+    data: LabelledClips
     settings: ExportSettings
     card: Mapping[str, Any]
     seed: int
@@ -140,25 +168,13 @@ def provenance_of(job: Job, index: int) -> dict[str, Any]:
     }
 
 
-def file_name(text: str) -> str:
-    """A text as a safe file name on any system.
-
-    Example:
-        >>> file_name("../a b:c.d")
-        '_a b_c.d'
-    """
-    return re.sub(r'[\x00-\x1f\\/:*?"<>|]', "_", text).lstrip(". ").rstrip(". ") or "_"
-
-
 def flat_names(clips: Iterable[Clip]) -> list[str]:
     """A name for each clip, unique in one folder and without a dot: ``source_subject_name``.
 
     Raises:
         ExportError: if two clips would have the same name.
     """
-    names = [
-        file_name(f"{clip.source}_{clip.subject}_{clip.name}").replace(".", "_") for clip in clips
-    ]
+    names = [flat_name(clip) for clip in clips]
     check_unique(names, clips)
     return names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,17 @@ from mersynth import config as configs
 from mersynth.checks import check_choice, listed
 from mersynth.clips import Clip
 from mersynth.export.arrays import npz_fault, write_npz
+from mersynth.export.aus import AUS_FOLDER, write_aus, write_openface
 from mersynth.export.images import apex_fault, write_imagefolder
-from mersynth.export.job import ExportError, ExportSettings, Job, Written, provenance
+from mersynth.export.job import (
+    AllClips,
+    ExportError,
+    ExportSettings,
+    Job,
+    LabelledClips,
+    Written,
+    provenance,
+)
 from mersynth.export.shards import write_webdataset
 from mersynth.export.trees import CASME2_TREE, SAMM_TREE
 from mersynth.export.video import write_mp4
@@ -53,12 +62,14 @@ class Layout:
         reads: the options of ``configs/export.yaml`` that it reads besides the common ones.
         fault: gives the reason why a clip does not fit the layout; None if it does.
         suffix: for a layout of one file: the ending of its name.
+        needs_class: whether clips without a class in the label scheme are left out.
     """
 
     write: Callable[[Job, Path], Written]
     reads: tuple[str, ...] = ()
     fault: Callable[[Clip, ExportSettings], str | None] = _no_fault
     suffix: str = ""
+    needs_class: bool = True
 
 
 _IMAGES = ("format", "quality")
@@ -72,15 +83,17 @@ LAYOUTS: Mapping[str, Layout] = {
     "npz": Layout(
         write_npz, ("features", "size", "scale", "framing", "flow", "device"), npz_fault, ".npz"
     ),
+    "openface": Layout(write_openface, needs_class=False),
 }
 """The layouts by name."""
 
 
 def export(
     store: Path,
-    layout: str,
+    layout: str | None,
     out: Path,
     *,
+    aus: str | None = None,
     naming: str | None = None,
     classes: str | None = None,
     features: str | None = None,
@@ -99,8 +112,10 @@ def export(
 
     Args:
         store: folder of a store, real or synthetic.
-        layout: a name of :data:`LAYOUTS`.
+        layout: a name of :data:`LAYOUTS`; with ``aus``, None is ``openface``.
         out: the new folder; for ``npz`` the new file.
+        aus: ``"csv"``: the AU intensities as OpenFace's files (:mod:`mersynth.export.aus`), beside
+            the layout's in the folder ``aus``.
         naming: for casme2 and samm: ``"raw"`` or ``"cropped"``.
         classes: label scheme; default the store's own. Clips without a class are left out.
         features: for npz: names of its channels, separated by commas.
@@ -122,7 +137,13 @@ def export(
         ConfigError, ValueError: if the layout or an option is unknown or wrong, or the layout does
             not read it.
     """
+    check_choice("aus", aus, (None, "csv"))
+    layout = "openface" if layout is None and aus is not None else layout
+    if layout is None:
+        raise ValueError(f"give a layout ({', '.join(LAYOUTS)}), AUs (--aus csv), or both")
     check_choice("layout", layout, LAYOUTS)
+    if aus is not None and LAYOUTS[layout].suffix:
+        raise ValueError(f"{layout} is one file: export the AUs, a file per clip, without a layout")
     channels = f"[{features}]" if features is not None else None
     flags = {"naming": naming, "classes": classes, "features": channels, "size": size}
     given = [f"{name}={value}" for name, value in flags.items() if value is not None]
@@ -138,14 +159,17 @@ def export(
         (named,), _ = reconcile_stores([ClipStore.open(store, verify=True)], names)
         job = _job(named, layout, settings, seed, names)
         _warn_terms(job)
-        _write(job, layout, target)
+        _write(job, layout, target, aus is not None)
     logger.info("%s: %d clips in the layout %s", target, len(job.store), layout)
     if layout in SOURCES:
         logger.info("to read it: mersynth prepare --source %s --root %s", layout, target)
+    if aus is not None:
+        place = target if layout == "openface" else target / AUS_FOLDER
+        logger.info("to read the AUs: mersynth prepare ... --intensities openface=%s", place)
     return target
 
 
-def _write(job: Job, layout: str, target: Path) -> None:
+def _write(job: Job, layout: str, target: Path, aus: bool) -> None:
     """Write a job into the new folder or file, all or nothing."""
     if LAYOUTS[layout].suffix:
         with whole_file(target, replace=False) as partial:
@@ -153,6 +177,10 @@ def _write(job: Job, layout: str, target: Path) -> None:
         return
     with whole_folder(target) as partial:
         written = LAYOUTS[layout].write(job, partial)
+        if aus and LAYOUTS[layout].write is not write_openface:
+            (partial / AUS_FOLDER).mkdir()
+            files = [f"{AUS_FOLDER}/{name}" for name in write_aus(job, partial / AUS_FOLDER)]
+            written = replace(written, columns={**written.columns, "aus_file": files})
         write_json_atomically(partial / "card.json", {**job.card, **written.facts})
         _write_provenance(partial / "provenance.csv", job, written)
 
@@ -174,27 +202,27 @@ def _job(
     store: ClipStore, layout: str, settings: ExportSettings, seed: int, names: NameChoice | None
 ) -> Job:
     scheme = settings.classes if settings.classes is not None else own_scheme(store)
-    labelled = ClipDataset(store, scheme=scheme)
-    if len(labelled) < len(store):
-        left = len(store) - len(labelled)
+    labelled = _with_classes(store, scheme, layout)
+    left = len(store) - len(labelled.store)
+    if left:
         logger.warning("%d clips have no class in the scheme %s and are left out", left, scheme)
     fault = LAYOUTS[layout].fault
     faults = {c.id: why for c in labelled.store.clips if (why := fault(c, settings)) is not None}
-    _report(faults, labelled, settings.skip_bad)
+    _report(faults, labelled.store, settings.skip_bad)
     kept = labelled.store.filter(lambda clip: clip.id not in faults)
-    data = ClipDataset(kept, scheme=scheme)
+    data = _with_classes(kept, scheme, layout)
     header = store.meta["header"]
     reads = {*_COMMON, *LAYOUTS[layout].reads}
     card = {
         "layout": layout,
         "scheme": scheme,
         "classes": list(data.classes),
-        "clips": len(data),
+        "clips": len(data.store),
         "synthetic_clips": sum(clip.is_synthetic for clip in data.store.clips),
         "licences": list(dict.fromkeys(_terms(header, "licence"))),
         "citations": list(dict.fromkeys(_terms(header, "citation"))),
         "skipped": faults,
-        "without_a_class": len(store) - len(labelled),
+        "without_a_class": left,
         "options": {name: value for name, value in asdict(settings).items() if name in reads},
         "names": names,
         "seed": seed,
@@ -209,7 +237,13 @@ def _job(
     return Job(data, settings, card, seed)
 
 
-def _report(faults: Mapping[str, str], data: ClipDataset, skip_bad: bool) -> None:
+def _with_classes(store: ClipStore, scheme: str, layout: str) -> LabelledClips:
+    if LAYOUTS[layout].needs_class:
+        return ClipDataset(store, scheme=scheme)
+    return AllClips(store, scheme)
+
+
+def _report(faults: Mapping[str, str], store: ClipStore, skip_bad: bool) -> None:
     """Report clips that cannot be exported; raise unless that is allowed and some are left."""
     if not faults:
         return
@@ -217,9 +251,9 @@ def _report(faults: Mapping[str, str], data: ClipDataset, skip_bad: bool) -> Non
     for clip, why in faults.items():
         by_reason.setdefault(why, []).append(clip)
     reasons = "\n".join(f"  {listed(clips, _SHOWN)}: {why}" for why, clips in by_reason.items())
-    count = f"{len(faults)} of {len(data)} clips cannot be exported"
-    if len(faults) == len(data) or not skip_bad:
-        hint = "" if len(faults) == len(data) else "\nOr leave them out with --skip-bad."
+    count = f"{len(faults)} of {len(store)} clips cannot be exported"
+    if len(faults) == len(store) or not skip_bad:
+        hint = "" if len(faults) == len(store) else "\nOr leave them out with --skip-bad."
         raise ExportError(f"{count}; nothing was written\n{reasons}{hint}")
     logger.warning("%s and are left out:\n%s", count, reasons)
 

@@ -25,9 +25,9 @@ from mersynth.export.job import (
     Naming,
     Written,
     check_unique,
-    file_name,
 )
 from mersynth.facs.emotions import native_labels
+from mersynth.files import file_name
 from mersynth.sources.casme2 import CASME2
 from mersynth.sources.samm import SAMM
 from mersynth.sources.table_source import TableSource

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from mersynth import logs
-from mersynth.export.job import ExportError, Job, Written, file_name, flat_names
+from mersynth.export.job import ExportError, Job, Written, flat_names
+from mersynth.files import file_name
 
 # The mp4v standard stores the frame rate as a fraction of 16-bit numbers.
 _MOST_FPS = 655

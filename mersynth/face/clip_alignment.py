@@ -6,11 +6,11 @@ is the onset. Videos that begin without a face are cut to begin with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mersynth.checks import ranges
 from mersynth.face.align import Alignment, alignment_of, what_is_odd
 from mersynth.face.detect import DETECTORS, FaceError, FaceFinder, choice_message
 from mersynth.face.face import Face
@@ -113,7 +113,7 @@ class Aligner:
     ) -> tuple[ClipFiles, int]:
         """A video without its first frames; a database's clip keeps the frames of its table."""
         first = files.clip.onset
-        reason = f"no face in {_ranges(range(first, first + frame))}: "
+        reason = f"no face in {ranges(range(first, first + frame))}: "
         if isinstance(files, VideoFile):
             reason += f"the clip begins with frame {first + frame}, where a face is found"
             files, frame = replace(files, clip=replace(files.clip, onset=first + frame)), 0
@@ -135,7 +135,7 @@ class Aligner:
         if without:
             many = files.clip.num_frames
             reason = (
-                f"no face in the aligned place in {_ranges(without)} ({len(without)} of {many} "
+                f"no face in the aligned place in {ranges(without)} ({len(without)} of {many} "
                 "frames): stored as they are; cut the video to leave them out"
             )
             problems.append(Problem(files.clip.id, reason, fatal=False))
@@ -146,15 +146,3 @@ def _place(files: ClipFiles, frame: int) -> str:
     if isinstance(files, VideoFile):
         return f"{files.frames[0].name}, frame {files.clip.onset + frame}"
     return files.frames[frame].name
-
-
-def _ranges(numbers: Iterable[int]) -> str:
-    """Frames in words: ``frames 3, 7-9``."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    shown = [str(a) if a == b else f"{a}-{b}" for a, b in runs]
-    return f"{'frame' if shown == [str(runs[0][0])] else 'frames'} {', '.join(shown)}"

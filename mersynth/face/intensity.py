@@ -29,12 +29,14 @@ class Measurement:
     """Measurements of the frames of a clip; NaN where no face was found.
 
     Attributes:
-        intensities: (T, 20) float32 in [0, 1], columns as ``CONDITION_AUS``.
-        landmarks: (T, 68, 2) float32, iBUG's landmarks, x, y in pixels of the frames.
+        intensities: (T, 20) float32 in [0, 1], columns as ``CONDITION_AUS``; or (T, 20, 2) from a
+            reader that distinguishes sides, the last axis as ``SIDES``.
+        landmarks: (T, 68, 2) float32, iBUG's landmarks, x, y in pixels of the frames; None from a
+            reader that gives none.
     """
 
     intensities: np.ndarray
-    landmarks: np.ndarray
+    landmarks: np.ndarray | None
 
 
 def choose_backend(backend: str = "auto") -> Backend | None:

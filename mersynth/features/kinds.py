@@ -170,7 +170,8 @@ REMEDIES: dict[Need, str] = {
     "apex": "prepare the store with apex=strain, which spots it",
     "two frames": "a single picture has no motion: leave the feature out",
     "frames that differ": "a clip in which nothing moves has no dynamic image: leave it out",
-    "intensities": "prepare the store with intensities=v2; `mersynth doctor` says what that needs",
+    "intensities": "prepare the store with --intensities v2 (`mersynth doctor` says what that "
+    "needs), openface=DIR, libreface=DIR or blendshapes=FILE.task",
     "landmarks": "prepare the store with intensities=v2, which also measures landmarks",
 }
 FEATURES: dict[str, Feature] = {

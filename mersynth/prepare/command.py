@@ -141,10 +141,11 @@ def _check_same(out: Path, source: str, chosen: PrepareSettings, seed: int, give
         asked |= {"image_size": chosen.image_size, "seed": seed, "strength": strength}
         asked |= {"framing": str(chosen.framing.framing(HEAD)), "phantom of version": VERSION}
     elif source != COMPOSITE:  # its parts were prepared
-        asked |= asdict(chosen)
+        asked |= chosen.as_recorded()
     # Stores from before these choices existed kept such clips, and had automatic framing.
     recorded = {"doubtful_apex": "keep", **header}
-    recorded |= {"framing": asdict(AUTO), **header.get("options", {})}
+    recorded |= {"framing": asdict(AUTO), "min_confidence": PrepareSettings().min_confidence}
+    recorded |= header.get("options", {})
     if source == PHANTOM:
         recorded |= {"framing": str(framing_in(header)), "phantom of version": version_of(store)}
     others = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 
 from mersynth import __version__, logs, paths
-from mersynth.checks import check_choice
+from mersynth.checks import check_choice, ranges
 from mersynth.clips import Strength
 from mersynth.face.align import Alignment
+from mersynth.face.au_reader import AUReader, FeatReader, choose_reader, without_place
 from mersynth.face.framing import GEOMETRIES, FramedClip, Geometry, frame_clips
-from mersynth.face.intensity import IntensityMeter, choose_backend
-from mersynth.face.template import AUTO, Framing, FramingChoice, face_box, framing_in
-from mersynth.face.weights import RETINAFACE, Backend, locate, require
+from mersynth.face.template import AUTO, Framing, FramingChoice, face_box
+from mersynth.face.weights import RETINAFACE, locate, require
+from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.motion.spotting import DOUBTFUL, SPOTTING, spot_apexes
 from mersynth.sources import PrepareError, Source
+from mersynth.sources.base import Release
 from mersynth.sources.errors import Problem
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.names import Named, find_alike
@@ -42,9 +44,12 @@ class PrepareSettings:
             default the whole head for raw releases and the phantom.
         detector: what finds faces, if they are searched for: ``"auto"``, or one of
             ``face.detect.DETECTORS``: ``"mtcnn"``, ``"feat"`` or ``"lbp"``.
-        intensities: the backend of py-feat that measures AU intensities, ``"v2"`` or ``"v1"``, or
-            ``"none"``; ``"auto"``: whichever has its weights on this machine. The feature
+        intensities: what gives AU intensities, one of ``face.au_reader.CHOICES``: a backend of
+            py-feat, ``"v2"`` or ``"v1"``; another tool's files, ``"openface=DIR"`` or
+            ``"libreface=DIR"``; MediaPipe's blendshapes, ``"blendshapes=FILE.task"``; or
+            ``"none"``. ``"auto"``: the backend whose weights are on this machine. The feature
             ``intensity_change``, their difference from the onset frame, is then stored too.
+        min_confidence: OpenFace's frames of less confidence count as not measured, in [0, 1].
         apex: whether and how missing apexes are spotted: one of ``motion.spotting``'s
             ``SPOTTING``.
         doubtful_apex: what to do with clips whose apex is in doubt
@@ -63,6 +68,7 @@ class PrepareSettings:
     framing: FramingChoice = AUTO
     detector: str = "auto"
     intensities: str = "auto"
+    min_confidence: float = 0.8
     apex: str = "auto"
     doubtful_apex: str = "keep"
     strength: Strength | None = None
@@ -70,6 +76,8 @@ class PrepareSettings:
     def __post_init__(self) -> None:
         if self.image_size < 1:
             raise ValueError(f"image_size must be positive, got {self.image_size}")
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f"min_confidence must lie in [0, 1], got {self.min_confidence}")
         allowed = {
             "geometry": GEOMETRIES,
             "apex": SPOTTING,
@@ -84,6 +92,10 @@ class PrepareSettings:
                 f"one of them (apex may be {', '.join(SPOTTING)})"
             )
 
+    def as_recorded(self) -> dict[str, Any]:
+        """As in a store's header, without the folders that lead to a file or folder named here."""
+        return asdict(self) | {"intensities": without_place(self.intensities)}
+
 
 def prepare_database(
     database: Source,
@@ -95,16 +107,24 @@ def prepare_database(
     resume: bool,
 ) -> ClipStore:
     """Write a database's clips into a store; for arguments and errors see ``prepare.prepare``."""
-    backend = choose_backend(chosen.intensities)
+    reader = choose_reader(chosen.intensities, chosen.min_confidence)
     scan = database.scan(paths.data_root(database.home, root))
     framed = frame_clips(scan, chosen.image_size, chosen.geometry, chosen.detector, chosen.framing)
     problems = [*scan.problems, *framed.problems, *_alike(database.name, framed.clips)]
+    boxes = {
+        item.clip.id: _face_box(item, scan.release, chosen.image_size, framed.framing)
+        for item in framed.clips
+    }
+    unread = reader.find([(c, boxes[c.clip.id]) for c in framed.clips]) if reader else []
+    problems += unread
     _report(database.name, problems, skip_bad)
-    if not framed.clips:
+    lost = {problem.file for problem in unread if problem.fatal}
+    kept = [item for item in framed.clips if item.clip.id not in lost]
+    if not kept:
         raise StoreError(f"{database.name}: no clip is left to store")
-    if backend is not None and scan.release == "raw" and framed.geometry != "align":
-        backend = _if_faces_can_be_found(backend, chosen.intensities)
-    spotted = spot_apexes(framed.clips, chosen.apex, chosen.doubtful_apex)
+    if isinstance(reader, FeatReader) and scan.release == "raw" and framed.geometry != "align":
+        reader = _if_faces_can_be_found(reader, chosen.intensities)
+    spotted = spot_apexes(kept, chosen.apex, chosen.doubtful_apex)
     clips, problems = spotted.clips, [*problems, *spotted.problems]
     if not clips:
         raise StoreError(
@@ -123,10 +143,11 @@ def prepare_database(
         "framing": framed.framing.as_dict() if framed.framing is not None else None,
         "detector": framed.detector,
         "alignments": framed.alignments,
-        "intensities": backend,
+        "intensities": reader.name if reader else None,
+        "au_reader": dict(reader.facts) if reader else None,
         "apex_spotting": spotted.method,
         "respotted": spotted.respotted,
-        "options": asdict(chosen),
+        "options": chosen.as_recorded(),
         "skipped": [problem.as_dict() for problem in problems if problem.fatal],
         "warnings": [problem.as_dict() for problem in problems if not problem.fatal],
         "mersynth": __version__,
@@ -135,18 +156,20 @@ def prepare_database(
     logger.info("%s, %s release: frames are %s", database.name, scan.release, framed.text)
     if framed.geometry == "align":
         logger.info("framed as %s", framed.framing)
-    if backend is None and chosen.intensities != "none":
+    if reader is None and chosen.intensities != "none":
         logger.info("AU intensities are not measured; `mersynth doctor` says what that needs")
-    meter = IntensityMeter(backend) if backend is not None else None
-    return _write(out, clips, header, meter, resume)
+    store = _write(out, clips, header, reader, boxes, resume)
+    if reader is not None:
+        _summarise(store)
+    return store
 
 
-def _if_faces_can_be_found(backend: Backend, asked: str) -> Backend | None:
-    """The backend, if RetinaFace's weights, which must find the faces first, are available."""
+def _if_faces_can_be_found(reader: FeatReader, asked: str) -> FeatReader | None:
+    """The reader, if RetinaFace's weights, which must find the faces first, are available."""
     if asked == "auto" and locate(RETINAFACE) is None:
         return None
     require([RETINAFACE], "faces in frames that are not aligned")
-    return backend
+    return reader
 
 
 def _alike(source: str, clips: Sequence[FramedClip]) -> list[Problem]:
@@ -172,10 +195,11 @@ def _write(
     out: Path,
     clips: Sequence[FramedClip],
     header: dict[str, Any],
-    meter: IntensityMeter | None,
+    reader: AUReader | None,
+    boxes: Mapping[str, np.ndarray | None],
     resume: bool,
 ) -> ClipStore:
-    side, framing = header["image_size"], framing_in(header)
+    side = header["image_size"]
     total = sum(item.clip.num_frames for item in clips)
     with (
         StoreWriter(out, [item.clip for item in clips], side, header, resume=resume) as writer,
@@ -184,16 +208,52 @@ def _write(
         advance(sum(item.clip.num_frames for item in clips[: writer.done]))
         for number, item in enumerate(clips[writer.done :], writer.done + 1):
             frames, intensities, landmarks = _stored(item, writer, advance), None, item.landmarks
-            if meter is None:
+            if reader is None:
                 deque(frames, maxlen=0)  # to their end
             else:
-                read = meter.measure(frames, _face_box(item, header["release"], side, framing))
+                read = reader.read(item, frames, boxes[item.clip.id])
                 intensities = read.intensities
-                landmarks = read.landmarks if item.files.landmarks is None else landmarks
+                if item.files.landmarks is None and read.landmarks is not None:
+                    landmarks = read.landmarks
             writer.end_clip(intensities, landmarks)
             if number % _CLIPS_A_COMMIT == 0:
                 writer.commit()
-        return writer.finish()
+        return writer.finish(facts=None if reader is None else _not_measured(writer))
+
+
+def _not_measured(writer: StoreWriter) -> dict[str, Any]:
+    """Header entry: by clip, the frames (of the store, from 0) for which no AU is known."""
+    writer.commit()
+    known = np.load(writer.partial / "intensities.npy", mmap_mode="r")
+    without, first = {}, 0
+    for clip in writer.clips:
+        rows = known[first : first + clip.num_frames]
+        lost = np.flatnonzero(np.isnan(rows).all((1, 2))).tolist()
+        if lost:
+            without[clip.id] = {"frames": len(lost), "of": clip.num_frames, "which": ranges(lost)}
+        first += clip.num_frames
+    return {"without_intensities": without}
+
+
+def _summarise(store: ClipStore) -> None:
+    """Log what gave the AU intensities of a new store, on which scale, and where none are."""
+    header = store.meta["header"]
+    facts, without = header["au_reader"], header["without_intensities"]
+    lacking = ", ".join(map(str, facts["without"]))
+    logger.info(
+        "AU intensities by %s (%s): %d of %d AUs%s, sides %s",
+        *(facts["tool"], facts["scale"], len(facts["aus"]), len(CONDITION_AUS)),
+        f" (not {lacking})" if lacking else "",
+        "told apart" if facts["sides"] else "not told apart",
+    )
+    if without:
+        lost = sum(each["frames"] for each in without.values())
+        counts = {why: n for why, n in facts.get("frames", {}).items() if why != "measured"}
+        logger.warning(
+            "%d of %d frames have no AU intensities, in %d of %d clips%s",
+            *(lost, len(store.frames), len(without), len(store)),
+            f" ({', '.join(f'{why}: {n}' for why, n in counts.items())})" if counts else "",
+        )
 
 
 def _stored(
@@ -207,7 +267,7 @@ def _stored(
 
 
 def _face_box(
-    item: FramedClip, release: str, side: int, framing: Framing | None
+    item: FramedClip, release: Release | None, side: int, framing: Framing | None
 ) -> np.ndarray | None:
     """Where the face is in the stored frames; None if it has to be searched for."""
     if isinstance(item.transform, Alignment) and framing is not None:

@@ -275,12 +275,17 @@ class StoreWriter:
                 f"{self.path}, or removed it; wait until that process ends"
             )
 
-    def finish(self, furnish: Callable[[ClipStore], None] | None = None) -> ClipStore:
+    def finish(
+        self,
+        furnish: Callable[[ClipStore], None] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> ClipStore:
         """Complete the store, move it to its place and open it.
 
         Args:
             furnish: called with the complete store before it is moved, for instance to add pictures
                 to its folder.
+            facts: additions to the header that were not known before.
 
         Raises:
             StoreError: if clips are missing, or something appeared at the store's path.
@@ -299,7 +304,8 @@ class StoreWriter:
         write_clips(self.partial / "clips.parquet", self.clips)
         seals = hash_files(self.partial, CHECKSUMMED_FILES)
         sha256 = {name: seal["sha256"] for name, seal in seals.items()}
-        meta = {"schema_version": SCHEMA_VERSION, "header": self._header, "sha256": sha256}
+        header = {**self._header, **(facts or {})}
+        meta = {"schema_version": SCHEMA_VERSION, "header": header, "sha256": sha256}
         write_json_atomically(self.partial / "store.json", meta)
         remember(self.partial, seals)
         if furnish is not None:
