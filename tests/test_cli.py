@@ -112,6 +112,7 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
             "framing": FramingChoice(eyes=0.3),
             "detector": "auto",
             "intensities": "v1",
+            "min_confidence": 0.8,
             "apex": "auto",
             "doubtful_apex": "keep",
             "strength": None,
@@ -213,6 +214,7 @@ def test_export_passes_everything(replace: Callable[..., Any]) -> None:
         "store": Path("s"),
         "layout": "npz",
         "out": Path("o.npz"),
+        "aus": None,
         "naming": None,
         "classes": "three",
         "features": "u,v,strain",
@@ -222,6 +224,21 @@ def test_export_passes_everything(replace: Callable[..., Any]) -> None:
         "seed": 4,
         "overrides": ["flow=dis"],
     }
+
+
+def test_export_takes_aus_alone(replace: Callable[..., Any]) -> None:
+    recorder = replace("export")
+    assert run("export", "--store", "s", "--aus", "csv", "--out", "o").exit_code == 0
+    passed = arguments_of(recorder)
+    assert (passed["layout"], passed["aus"]) == (None, "csv")
+    assert run("export", "--store", "s", "--aus", "json", "--out", "o").exit_code == 2
+
+
+def test_prepare_takes_any_path(replace: Callable[..., Any]) -> None:
+    recorder = replace("prepare")
+    place = "openface=/data/a b,c/${d}/e=f's"
+    assert run("prepare", "--source", "samm", "--intensities", place).exit_code == 0
+    assert arguments_of(recorder)["settings"]["intensities"] == place
 
 
 def test_generate_takes_faces_alone(replace: Callable[..., Any]) -> None:

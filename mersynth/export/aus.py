@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,8 +48,8 @@ def write_aus(job: Job, folder: Path) -> list[str]:
     names = [f"{name}.csv" for name in flat_names(job.store.clips)]
     with logs.progress("writing AUs", total=len(names), unit="clips") as advance:
         for item, name in zip(job.store, names, strict=True):
-            lines = (",".join(cells) for cells in (_HEADER, *_rows(item)))
-            (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+            with (folder / name).open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows([_HEADER, *_rows(item)])
             advance(1)
     return names
 

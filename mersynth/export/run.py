@@ -35,6 +35,7 @@ from mersynth.export.shards import write_webdataset
 from mersynth.export.trees import CASME2_TREE, SAMM_TREE
 from mersynth.export.video import write_mp4
 from mersynth.face.template import FramingChoice
+from mersynth.facs.emotions import label
 from mersynth.files import whole_file, whole_folder, write_json_atomically
 from mersynth.lock import hold
 from mersynth.sources import SOURCES
@@ -238,7 +239,8 @@ def _job(
 
 
 def _with_classes(store: ClipStore, scheme: str, layout: str) -> LabelledClips:
-    if LAYOUTS[layout].needs_class:
+    every = all(label(clip.source, clip.emotion, scheme) is not None for clip in store.clips)
+    if every or LAYOUTS[layout].needs_class:
         return ClipDataset(store, scheme=scheme)
     return AllClips(store, scheme)
 

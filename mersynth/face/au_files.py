@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_PROVENANCE = "provenance.csv"  # of an export
 _DEPTH = 6  # folders above a clip that may be repeated above its file
 _SAME_PLACE = 0.4  # least overlap with the clip's face of landmarks that are kept
 # As C++ programs write what is no number.
@@ -225,6 +226,7 @@ class FileReader:
             ValueError: if no clip has a file.
         """
         problems: list[Problem] = []
+        without = 0
         title = f"reading {self.tool.name}'s files"
         with logs.progress(title, total=len(clips), unit="clips") as advance:
             for item, box in clips:
@@ -233,12 +235,15 @@ class FileReader:
                     self._found[item.clip.id] = self._find_one(item, box, problems)
                 except ValueError as error:
                     problems.append(Problem(item.clip.id, str(error)))
-        if clips and not self._sha256 and not self._found:
-            item = clips[0][0]
-            raise ValueError(f"{self.folder} has no file for any clip; {self._missing(item)}")
-        others = sum(1 for _ in self.folder.rglob("*.csv")) - len(self._sha256)
+                    without += isinstance(error, _NoFileError)
+        if clips and without == len(clips):
+            raise ValueError(
+                f"{self.folder} has a file for none of the clips; {problems[0].reason}"
+            )
+        files = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.csv")}
+        others = files - set(self._sha256) - {_PROVENANCE}
         if others:
-            logger.info("%d CSV files in %s belong to none of the clips", others, self.folder)
+            logger.info("%d CSV files in %s belong to none of the clips", len(others), self.folder)
         return problems
 
     def read(
@@ -297,7 +302,7 @@ class FileReader:
             if found:
                 tables = [self._read(file) for file in files]
                 return _joined(tables), np.arange(len(files)), f"{name}/"
-        raise ValueError(self._missing(item))
+        raise _NoFileError(item)
 
     def _read(self, path: Path) -> AUTable:
         place = path.relative_to(self.folder).as_posix()
@@ -308,7 +313,8 @@ class FileReader:
             return self._last[1]
         except ValueError as error:
             raise ValueError(
-                f"{place} cannot be read as {self.tool.name}'s: {error}; run {self.tool.name} again"
+                f"{place} cannot be read as {self.tool.name}'s: {error}; run that tool again, or "
+                "name the folder of its files"
             ) from error
 
     def _claim(self, path: Path, item: FramedClip) -> None:
@@ -322,12 +328,15 @@ class FileReader:
                 f"its subject, {item.clip.subject}/{path.name}"
             )
 
-    def _missing(self, item: FramedClip) -> str:
-        parts = _own_path(item).parts[-2:]
-        clip = item.clip
+
+class _NoFileError(ValueError):
+    """No file is named after a clip; the message gives the likeliest names."""
+
+    def __init__(self, item: FramedClip) -> None:
+        clip, parts = item.clip, _own_path(item).parts[-2:]
         tried = ("/".join(parts), f"{clip.subject}_{clip.name}", flat_name(clip), parts[-1])
         files = ", ".join(f"{name}.csv" for name in dict.fromkeys(tried))
-        return f"no file for {clip.id}: looked for {files}"
+        super().__init__(f"no file for {clip.id}: looked for {files}")
 
 
 def _own_path(item: FramedClip) -> Path:

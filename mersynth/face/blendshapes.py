@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -69,6 +70,8 @@ class BlendshapeReader:
                 f"blendshapes={model}: no bundle of MediaPipe's face landmarker, or damaged "
                 f"({error}); get face_landmarker.task again from {_MODEL}"
             ) from error
+        # Left to the interpreter's end, its closing fails with a traceback.
+        weakref.finalize(self, self._landmarker.close)
         self._mediapipe = mediapipe
         self._sha256 = sha256_of_file(model)
 

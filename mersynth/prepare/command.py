@@ -95,7 +95,10 @@ def prepare(
             database = Folder(images, videos) if images or videos else get_source(source)
             store = prepare_database(database, root, out, chosen, skip_bad, seed, resume)
             logger.info("%s: %d clips, %d subjects", out, len(store), len(store.subjects))
-            if store.meta["header"]["intensities"] is not None:
+            lacking = store.meta["header"].get("without_intensities")
+            if lacking is not None and len(store.frames) > sum(
+                c["frames"] for c in lacking.values()
+            ):
                 wanted = complete_options({"intensity_change": {}}) | wanted
         if wanted:
             add_features(out, wanted)

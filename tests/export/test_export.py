@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import logging
@@ -109,6 +110,7 @@ def test_an_interruption_leaves_nothing_and_does_not_stand_in_the_way(
             (Image.Image, "save"),
             (cv2.VideoWriter, "fourcc"),
             (np, "savez_compressed"),
+            (csv, "writer"),
         ):
             patch.setattr(place, name, interrupt)
         with pytest.raises(KeyboardInterrupt):

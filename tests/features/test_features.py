@@ -218,7 +218,7 @@ def test_no_clip_has_what_a_feature_needs(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s", [clip])
     with pytest.raises(FeatureError, match=r"1 of 1 clips have no apex; .*apex=strain"):
         compute_features(store, FARNEBACK)
-    with pytest.raises(FeatureError, match=r"have no intensities; .*intensities=v2"):
+    with pytest.raises(FeatureError, match=r"have no intensities; .*--intensities v2"):
         compute_features(store, {"intensity_change": {}})
 
 

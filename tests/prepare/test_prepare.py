@@ -137,7 +137,7 @@ def test_weights_asked_for_by_name_must_be_there(astronaut: Path, tmp_path: Path
         ({"geometry": "squash"}, "geometry must be one of auto, align, crop, resize, got 'squash'"),
         ({"apex": "guess"}, "apex must be one of auto, annotated, strain"),
         ({"detector": "hog"}, "detector must be"),
-        ({"intensities": "v3"}, "backend must be"),
+        ({"intensities": "v3"}, "intensities must be one of auto, none, v2, v1, openface=DIR"),
     ],
 )
 def test_unknown_settings(
