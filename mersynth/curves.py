@@ -94,7 +94,7 @@ def cell_curve(
 
 
 def clip_curve(item: StoredClip, settings: ConditionSettings) -> np.ndarray:
-    """AU curve of a stored clip: what was measured, else what was annotated.
+    """AU curve of a stored clip: of each AU what was measured, else what was annotated.
 
     An AU measured in only some frames is interpolated over the others. One whose sides have equal
     measurements, as from a reader that does not distinguish them, moves on the sides that the
@@ -104,12 +104,15 @@ def clip_curve(item: StoredClip, settings: ConditionSettings) -> np.ndarray:
     Returns:
         (T, 20, 2) float32 in [0, 1]; NaN where an AU was neither measured nor annotated.
     """
-    if np.isnan(item.intensities).all():
-        clip = item.clip
+    clip = item.clip
+    curve = _take_sides(_interpolate_gaps(np.array(item.intensities)), clip.aus)
+    unknown = np.isnan(curve).all((0, 2))  # tools other than py-feat do not give all 20 AUs
+    if unknown.any():
         apex = clip.apex_index or (clip.num_frames - 1) / 2
         gain = settings.micro_gain if clip.strength == "micro" else 1.0
-        return cell_curve(clip.aus, clip.num_frames, apex, gain, settings)
-    return _take_sides(_interpolate_gaps(np.array(item.intensities)), item.clip.aus)
+        annotated = cell_curve(clip.aus, clip.num_frames, apex, gain, settings)
+        curve[:, unknown] = annotated[:, unknown]
+    return curve
 
 
 def warn_assumed_apexes(items: Iterable[StoredClip]) -> None:

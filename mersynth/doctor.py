@@ -56,6 +56,7 @@ def examine() -> Iterator[Finding]:
     yield from _detectors()
     for weights in FEAT_WEIGHTS:
         yield _weights(weights)
+    yield _mediapipe()
     # Looking at data sets, generators and stores needs the packages.
     if not any(is_obstacle(finding) for finding in basis):
         yield from _databases()
@@ -222,6 +223,17 @@ def _weights(weights: Weights) -> Finding:
         return Finding(part, weights.name, status, how_to_get(weights))
     detail = f"{weights.file} ({weights.use}; licence: {weights.licence}): {by_hand(weights)}, or"
     return Finding(part, weights.name, "missing", detail, command=command)
+
+
+def _mediapipe() -> Finding:
+    from mersynth.face.blendshapes import INSTALL
+
+    detail = "AU intensities with sides (--intensities blendshapes=FILE.task)"
+    try:
+        version = metadata.version("mediapipe")
+    except metadata.PackageNotFoundError:
+        return Finding("AU readers", "mediapipe", "missing", f"{detail}:", command=INSTALL)
+    return Finding("AU readers", "mediapipe", "found", f"{version}, {detail}")
 
 
 def _generators() -> Iterator[Finding]:

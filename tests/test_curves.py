@@ -89,7 +89,7 @@ def test_gaps_in_a_measurement_are_interpolated() -> None:
     measured[:, 1] = np.nan
     whole = measured.copy()
     measured[[0, 4], 0, 1] = np.nan
-    curve = clip_curve(stored("4", measured), SETTINGS)
+    curve = clip_curve(stored("?", measured), SETTINGS)
     np.testing.assert_allclose(curve[1:, 0], whole[1:, 0], atol=1e-6)
     assert curve[0, 0].tolist() == pytest.approx([0, 0.1])
     assert np.isnan(curve[:, 1]).all()
@@ -103,6 +103,19 @@ def test_unknown_apex_is_the_middle_and_unknown_aus_are_nan() -> None:
 def test_measured_intensities_come_first() -> None:
     measured = np.full((9, 20, 2), 0.3, np.float32)
     np.testing.assert_array_equal(clip_curve(stored("4", measured), SETTINGS), measured)
+
+
+def test_an_au_that_the_tool_does_not_give_is_taken_from_the_annotation() -> None:
+    """OpenFace gives no AU 24, LibreFace no AU 14."""
+    measured = np.full((9, 20, 2), 0.3, np.float32)
+    measured[:, [COLUMN[14], COLUMN[24], COLUMN[11]]] = np.nan
+    curve = clip_curve(stored("4+L14+24B", measured), SETTINGS)
+    annotated = clip_curve(stored("4+L14+24B"), SETTINGS)
+    for au in (14, 24):
+        np.testing.assert_array_equal(curve[:, COLUMN[au]], annotated[:, COLUMN[au]])
+    assert annotated[:, COLUMN[24]].max() == pytest.approx(0.4 * SETTINGS.micro_gain)
+    np.testing.assert_array_equal(curve[:, COLUMN[4]], measured[:, COLUMN[4]])
+    assert not curve[:, COLUMN[11]].any()  # the coder did not see it
 
 
 def test_what_was_measured_without_sides_moves_on_the_annotated_one() -> None:

@@ -201,6 +201,7 @@ class FileReader:
         self._sha256: dict[str, str] = {}
         self._owners: dict[Path, Path] = {}
         self._last: tuple[Path, AUTable] | None = None  # clips of a recording follow each other
+        self._listed: tuple[Path, list[str]] | None = None
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -287,7 +288,8 @@ class FileReader:
                 self._claim(path, item)
                 table, place = self._read(path), f"{name}.csv"
                 try:
-                    return table, _numbers(item, table, self.tool.first), place
+                    numbers = _numbers(item, table, self.tool.first, self._images)
+                    return table, numbers, place
                 except ValueError as error:
                     raise ValueError(f"{place} {error}") from error
         stems = [frame.stem for frame in item.files.frames]
@@ -316,6 +318,12 @@ class FileReader:
                 f"{place} cannot be read as {self.tool.name}'s: {error}; run that tool again, or "
                 "name the folder of its files"
             ) from error
+
+    def _images(self, folder: Path) -> list[str]:
+        """Names of a folder's images, which the clips of a recording share."""
+        if self._listed is None or self._listed[0] != folder:
+            self._listed = folder, [path.name for path in files_of(folder).images]
+        return self._listed[1]
 
     def _claim(self, path: Path, item: FramedClip) -> None:
         """Refuse a file that two recordings would share."""
@@ -354,8 +362,10 @@ def _names(item: FramedClip) -> list[str]:
     return list(dict.fromkeys([*paths[:-1], *subject, paths[-1], clip.name]))
 
 
-def _numbers(item: FramedClip, table: AUTable, first: int) -> np.ndarray:
-    """The numbers (T,) that a clip's frames have in a file.
+def _numbers(
+    item: FramedClip, table: AUTable, first: int, images: Callable[[Path], list[str]]
+) -> np.ndarray:
+    """The numbers (T,) that a clip's frames have in a file; ``images`` lists those of a folder.
 
     The tool saw the folder or film in which the clip lies, or a copy of the clip alone, and counted
     from ``first``; or the file has the numbers of the frames' names.
@@ -366,14 +376,14 @@ def _numbers(item: FramedClip, table: AUTable, first: int) -> np.ndarray:
     if isinstance(item.files, VideoFile):
         ways = [clip.onset + inside, inside]
         ends = [clip.offset, clip.num_frames - 1]
+    elif len(frames) == 1:  # each photo is read for itself
+        ways, ends = [inside], [0]
     else:
-        whole = [path.name for path in files_of(frames[0].parent).images]
         own = [path.name for path in frames]
-        orders = [sorted(names, key=_key(table.by_name)) for names in (whole, own)]
-        ways = [np.array([order.index(name) for name in own]) for order in orders]
+        orders = [sorted(n, key=_key(table.by_name)) for n in (images(frames[0].parent), own)]
+        ranks = [{name: rank for rank, name in enumerate(order)} for order in orders]
+        ways = [np.array([rank[name] for name in own]) for rank in ranks]
         ends = [len(order) - 1 for order in orders]
-        if len(frames) == 1:  # each photo is read for itself
-            ways, ends = [inside], [0]
     for way, end in zip(ways, ends, strict=True):
         if last == first + end:
             return first + way

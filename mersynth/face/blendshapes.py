@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-INSTALL = "pip install 'mersynth[blendshapes]'"
+INSTALL = "pip install --no-deps 'mediapipe>=1.2'"
+"""Without its dependencies: those needed here are mersynth's too, and opencv-contrib-python would
+overwrite the files of opencv-python, perhaps by another version, which finds faces in slightly
+other places. An extra cannot say so, hence there is none."""
+
 _MODEL = "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker"
 _MARGIN = 0.25  # of a frame's side, its border repeated: MediaPipe overlooks faces that fill it
 _MOST_FACES = 5
@@ -56,7 +60,7 @@ class BlendshapeReader:
         except ImportError as error:
             raise ValueError(
                 f"blendshapes need mediapipe 1.2 or newer, which cannot be imported ({error}): "
-                f"{INSTALL}; docs/au_tools.md says how to install it beside opencv-python"
+                f"{INSTALL}"
             ) from error
         options = vision.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_path=str(model)),

