@@ -141,6 +141,23 @@ def test_every_database_is_looked_for() -> None:
     assert "smic, smic-further, smic-vis, smic-nir" in found  # they share a folder
 
 
+def test_mediapipe_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"mediapipe": "1.2.3"}
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(metadata, "requires", lambda _: [])
+    monkeypatch.setattr(metadata, "version", version)
+    assert find("AU readers", "mediapipe").detail.startswith("1.2.3, AU intensities with sides")
+    versions.clear()
+    missing = find("AU readers", "mediapipe")
+    assert (missing.status, missing.required) == ("missing", False)
+    assert missing.command == "pip install --no-deps 'mediapipe>=1.2'"
+
+
 def test_weights_are_found_in_the_cache_of_py_feat(tmp_path: Path) -> None:
     file = (
         tmp_path / "feat/resources/models--py-feat--xgb_au/snapshots/1a/xgb_au_classifier_v2.skops"

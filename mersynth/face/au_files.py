@@ -69,14 +69,12 @@ class AUFileTool(Protocol):
         name: in messages.
         key: of ``prepare --intensities``.
         first: number of a film's first frame.
-        aus: the AUs that it gives, of ``CONDITION_AUS``.
         facts: more of it for the store's header.
     """
 
     name: str
     key: str
     first: int
-    aus: tuple[int, ...]
     facts: Mapping[str, Any]
 
     def read(self, path: Path) -> AUTable:
@@ -197,6 +195,7 @@ class FileReader:
         if not any(folder.rglob("*.csv")):
             raise ValueError(f"{tool.key}={folder}: the folder holds no CSV file")
         self._found: dict[str, Measurement] = {}
+        self._given = np.zeros(len(CONDITION_AUS), bool)
         self._frames: Counter[str] = Counter()
         self._sha256: dict[str, str] = {}
         self._owners: dict[Path, Path] = {}
@@ -208,8 +207,10 @@ class FileReader:
         """What was read and how, for the store's header."""
         return {
             "tool": self.tool.name,
-            "aus": list(self.tool.aus),
-            "without": [au for au in CONDITION_AUS if au not in self.tool.aus],
+            "aus": [au for au, given in zip(CONDITION_AUS, self._given, strict=True) if given],
+            "without": [
+                au for au, given in zip(CONDITION_AUS, self._given, strict=True) if not given
+            ],
             "sides": False,
             **self.tool.facts,
             "frames": dict(sorted(self._frames.items())),
@@ -272,6 +273,7 @@ class FileReader:
         why[(why == "") & np.isnan(intensities).all(1)] = "no value"
         counts = Counter(str(reason) or "measured" for reason in why)
         self._frames += counts
+        self._given |= np.isfinite(table.intensities).any(0)
         if "measured" not in counts:
             reasons = ", ".join(f"{reason}: {count}" for reason, count in counts.items())
             said = f"{place}: no frame is measured ({reasons})"
@@ -381,6 +383,7 @@ def _numbers(
     else:
         own = [path.name for path in frames]
         orders = [sorted(n, key=_key(table.by_name)) for n in (images(frames[0].parent), own)]
+        orders = [order for order in orders if set(own) <= set(order)]
         ranks = [{name: rank for rank, name in enumerate(order)} for order in orders]
         ways = [np.array([rank[name] for name in own]) for rank in ranks]
         ends = [len(order) - 1 for order in orders]

@@ -18,6 +18,9 @@ import numpy as np
 
 from mersynth.face.au_files import AUTable, read_columns, scaled_intensities, whole_numbers
 
+INTENSITIES = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
+"""The AUs whose intensities it gives."""
+
 SCALE = 5.0
 """The strongest intensity."""
 
@@ -26,7 +29,6 @@ class LibreFace:
     """Reads LibreFace's files; see the module's text."""
 
     name, key, first = "LibreFace", "libreface", 0
-    aus: tuple[int, ...] = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
     facts: Mapping[str, Any] = {
         "scale": "0 to 5, divided by 5",
         "presence_alone": [7, 10, 14, 23, 24],
@@ -38,7 +40,7 @@ class LibreFace:
             path,
             lambda name: name == "frame_idx" or re.fullmatch(r"au_\d+_intensity", name) is not None,
         )
-        columns = {au: f"au_{au}_intensity" for au in self.aus}
+        columns = {au: f"au_{au}_intensity" for au in INTENSITIES}
         columns = {au: name for au, name in columns.items() if name in table}
         count = len(table)
         if not columns:

@@ -53,7 +53,6 @@ class OpenFace:
     """
 
     name, key, first = "OpenFace", "openface", 1
-    aus = tuple(sorted(CONDITION_AU[au] for au in INTENSITIES))
 
     def __init__(self, min_confidence: float) -> None:
         self.min_confidence = min_confidence

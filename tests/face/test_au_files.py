@@ -14,9 +14,9 @@ from PIL import Image
 from skimage import data
 
 from mersynth.clips import Clip
+from mersynth.face import libreface
 from mersynth.face.au_files import FileReader
 from mersynth.face.framing import FramedClip
-from mersynth.face.libreface import LibreFace
 from mersynth.face.openface import INTENSITIES, PRESENCES, OpenFace
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.prepare.command import prepare
@@ -417,7 +417,7 @@ def libreface_file(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     present = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
     usual: dict[str, Any] = {"frame_time_in_ms": 0.0, "pitch": 1.5, "lm_mp_0_x": 0.4}
     usual |= {f"au_{au}": 1 for au in present}
-    usual |= {f"au_{au}_intensity": 0.25 for au in LibreFace.aus}
+    usual |= {f"au_{au}_intensity": 0.25 for au in libreface.INTENSITIES}
     usual |= {"facial_expression": "Happiness", "gaze_yaw": 0.1}
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys([*rows[0], *usual])))
@@ -437,7 +437,7 @@ def test_libreface_leaves_out_frames_without_a_face(tmp_path: Path) -> None:
     assert {au for au, here in zip(CONDITION_AUS, known, strict=True) if here} == given
     facts = store.meta["header"]["au_reader"]
     assert facts["frames"] == {"measured": 3, "no face": 2}
-    assert facts["presence_alone"] == [7, 10, 14, 23, 24]
+    assert (set(facts["aus"]), facts["presence_alone"]) == (given, [7, 10, 14, 23, 24])
 
 
 def test_libreface_s_file_of_a_photo(tmp_path: Path) -> None:
