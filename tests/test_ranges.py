@@ -59,6 +59,8 @@ def test_other_values_stand_for_themselves(text: object) -> None:
         ("train", "gan.image_critic.depth=30", "depth must be in 1..9, got 30"),
         ("train", "gan.generator.channels=100000", "channels must be in 1..4096"),
         ("prepare", "image_size=100000", "image_size must be in 8..4096, got 100000"),
+        ("prepare", "min_confidence=80", "min_confidence must be in 0..1, got 80"),
+        ("prepare", "strength=1.5", "one of null (None in Python), micro, macro, got 1.5"),
         ("generate", "strength=nan", "strength must be in 0..10, got nan"),
     ],
 )
@@ -66,6 +68,11 @@ def test_a_value_outside_its_range_is_refused(name: str, override: str, said: st
     with pytest.raises(config.ConfigError) as refused:
         config.load(name, [override])
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("strength", ["micro", "macro"])
+def test_prepare_takes_the_strengths_of_its_own_flag(strength: str) -> None:
+    assert config.load("prepare", [f"strength={strength}"]).strength == strength
 
 
 def compositions() -> Iterator[tuple[str, object]]:
