@@ -99,7 +99,10 @@ def test_sides_and_frames_without_a_face(model: Path, item: FramedClip) -> None:
     )
     assert np.isnan(read.intensities[1]).all()
     facts = reader.facts
-    assert (facts["without"], facts["sides"]) == ([11, 23], True)
+    assert (facts["without"], facts["sides"]) == ([6, 9, 11, 14, 23], True)
+    missing = [CONDITION_AUS.index(au) for au in facts["without"]]
+    assert np.isnan(read.intensities[0, missing]).all()
+    assert np.isfinite(np.delete(read.intensities[0], missing, axis=0)).all()
 
 
 def test_of_several_faces_the_one_in_the_clip_s_place(
