@@ -31,7 +31,7 @@ other places. An extra cannot say so, hence there is none."""
 _MODEL = "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker"
 SILENT = (6, 9, 14)
 """AUs that MediaPipe's blendshapes do not follow: they read 0.01 at most of what the phantom shows,
-with correlations under 0.04 (``scripts/measure_au_reader.py``), and hardly rise on posed real faces.
+with correlations under 0.04 (``scripts/measure_au_reader.py``), and hardly rise on posed faces.
 A 0 that was not measured would hide what is annotated."""
 
 _GIVEN = tuple(au for au in BLENDSHAPES if au not in SILENT)
