@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mersynth.face.au_files import AUTable, read_columns, scaled_intensities, whole_numbers
+from mersynth.face.au_table import AUTable, read_columns, scaled_intensities, whole_numbers
 
 INTENSITIES = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 """The AUs whose intensities it gives."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mersynth.face.au_files import AUTable, read_columns, scaled_intensities, whole_numbers
+from mersynth.face.au_table import AUTable, read_columns, scaled_intensities, whole_numbers
 from mersynth.facs.landmarks import NUM_LANDMARKS
 
 if TYPE_CHECKING:

@@ -314,6 +314,10 @@ def test_a_film_that_begins_before_the_clip(tmp_path: Path) -> None:
     item = FramedClip(clip, VideoFile(clip, (tmp_path / "ada.mp4",)), Cut.whole(8, 8, 8), None)
     openface_file(tmp_path / "aus" / "ada.csv", smiles([1, 2, 3, 4, 5]))
     assert read(FileReader(OpenFace(0.8), tmp_path / "aus"), item)[0] == [3, 4, 5]
+    # A program for several faces has no row for frames without one, here before the clip.
+    openface_file(tmp_path / "aus" / "ada.csv", [{"AU12_r": 4, "frame": 4}])
+    values, _ = read(FileReader(OpenFace(0.8), tmp_path / "aus"), item)
+    np.testing.assert_equal(values, [np.nan, 4, np.nan])
 
 
 def test_a_file_for_each_frame(tmp_path: Path) -> None:
