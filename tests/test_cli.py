@@ -295,14 +295,16 @@ def test_the_overrides_that_help_shows_are_those_that_the_command_takes(
             config.load(composed, [f"{key}={value}"])
 
 
-def test_a_zero_is_passed_on_and_not_taken_for_a_flag_that_was_left_out(
-    replace: Callable[..., Any],
+@pytest.mark.parametrize(("flag", "named"), [("--limit", "limit"), ("--size", "image_size")])
+def test_a_zero_is_not_taken_for_a_flag_that_was_left_out(
+    flag: str, named: str, replace: Callable[..., Any]
 ) -> None:
     recorder = replace("phantom")
     command = ("phantom", "--like", "t.xlsx", "--layout", "samm", "--out", "o")
-    assert run(*command, "--limit", "0", "--size", "0").exit_code == 0
-    passed = arguments_of(recorder)
-    assert (passed["limit"], passed["image_size"]) == (0, 0)
+    refused = run(*command, flag, "0")
+    assert refused.exit_code == 1
+    assert re.search(rf"{named} must be .*, got 0", " ".join(refused.output.split()))
+    assert not recorder.called
 
 
 def test_a_negative_seed_is_refused(replace: Callable[..., Any]) -> None:
