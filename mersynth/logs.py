@@ -25,6 +25,7 @@ console = Console(stderr=True)
 
 # Without a terminal a bar would be noise, and no output would look like a hang.
 _SECONDS_BETWEEN_LINES = 30.0
+_PACKAGES = "mersynth", "recognizers"
 
 
 def set_up(debug: bool = False) -> None:
@@ -39,7 +40,7 @@ def set_up(debug: bool = False) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # Of the processes that torchrun starts, the first speaks for all.
     level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
-    for package in ("mersynth", "recognizers"):
+    for package in _PACKAGES:
         logging.getLogger(package).setLevel(logging.DEBUG if debug else level)
 
 
@@ -53,6 +54,19 @@ class _Handler(logging.Handler):
             console.print(self.format(record), style=style, markup=False, soft_wrap=True)
         except Exception:
             self.handleError(record)
+
+
+@contextmanager
+def warnings_only() -> Iterator[None]:
+    """Keep quiet of what succeeds, where one step of long work is a command of its own."""
+    before = {name: logging.getLogger(name).level for name in _PACKAGES}
+    try:
+        for name in _PACKAGES:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 @contextmanager
@@ -106,11 +120,10 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int]
 
 def is_message(error: Exception) -> bool:
     """Whether an error is a message to the user, not a bug in the code."""
-    ours = ("mersynth", "recognizers")
-    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in ours:
+    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in _PACKAGES:
         return True
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     raised_in = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return isinstance(error, ValueError) and raised_in.split(".")[0] in ours
+    return isinstance(error, ValueError) and raised_in.split(".")[0] in _PACKAGES

@@ -237,7 +237,13 @@ def predict(
     ],
     store: Annotated[Path | None, typer.Option(help="Store to predict.")] = None,
     clip: Annotated[Path | None, typer.Option(help="Folder of a clip's frames.")] = None,
-    video: Annotated[Path | None, typer.Option(help="Video of a clip.")] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            help="Video of a clip; of more than 4 s, without --onset and --offset, a recording in "
+            "which movements are spotted."
+        ),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="FILE.npz of features.")] = None,
     onset: Annotated[int | None, typer.Option(help="Frame in which it begins. [first]")] = None,
     apex: Annotated[int | None, typer.Option(help="Strongest frame. [it is spotted]")] = None,
@@ -253,17 +259,23 @@ def predict(
     """Predict clips of a store, a folder of frames or a video, by a trained recognizer.
 
     Frames are counted as their file names say, those of a video from 0; the face is found and
-    brought to where the model's training had it. For instance `recognizers predict --model
-    models/ststnet --video clip.mp4`, or `--model runs/loso_ststnet_samm/folds/0_0003 --store
+    brought to where the model's training had it. In a long video, movements are spotted and
+    predicted, and a time line is drawn. For instance `recognizers predict --model models/ststnet
+    --video clip.mp4`, or `--model runs/loso_ststnet_samm/folds/0_0003 --store
     stores/smic`.
     """
     from rich.console import Console
 
     from recognizers.trained.predicting import predict as predict_clips
     from recognizers.trained.predicting import terminal_table
+    from recognizers.trained.recording import is_recording, predict_recording
 
     if clip is not None and video is not None:
         raise typer.BadParameter("--clip and --video exclude each other")
+    alone = (store, data, onset, apex, offset) == (None,) * 5 and not aligned
+    if video is not None and alone and is_recording(video):
+        predict_recording(model, video, out, device=device)
+        return
     place = clip if clip is not None else video
     moments = {"onset": onset, "apex": apex, "offset": offset}
     prediction, _ = predict_clips(
