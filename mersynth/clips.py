@@ -7,6 +7,7 @@ from typing import Literal
 
 from mersynth.checks import check_choice
 from mersynth.files import file_name
+from mersynth.ranges import Range
 
 Strength = Literal["micro", "macro"]
 
@@ -38,8 +39,9 @@ class Clip:
         unseen: for a synthetic clip, the ids of the subjects that its generator never saw.
 
     Raises:
-        ValueError: if the offset lies before the onset, the apex outside onset..offset, or the
-            frame rate is not positive.
+        ValueError: if the offset lies before the onset, the apex outside onset..offset, the frame
+            rate is not a number above 0, source, subject or name is empty, or source or subject
+            holds a ``/``, which divides the parts of an id.
     """
 
     source: str
@@ -65,8 +67,15 @@ class Clip:
                 f"clip {self.id}: apex {self.apex} lies outside onset..offset "
                 f"{self.onset}..{self.offset}"
             )
-        if self.fps <= 0:
-            raise ValueError(f"clip {self.id}: fps must be positive, got {self.fps}")
+        if self.fps not in Range(0, above=True):
+            raise ValueError(f"clip {self.id}: fps must be above 0, got {self.fps}")
+        for part in ("source", "subject", "name"):
+            value = getattr(self, part)
+            if not value or (part != "name" and "/" in value):
+                raise ValueError(
+                    f"clip {self.id}: {part} must be a text, and that of a source or a subject "
+                    f"without /, got {value!r}"
+                )
         check_choice(f"clip {self.id}: strength", self.strength, ("micro", "macro"))
 
     @property

@@ -22,11 +22,12 @@ from __future__ import annotations
 
 import json
 import logging
+import operator
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 
@@ -116,12 +117,13 @@ class ClipStore(Sequence[StoredClip]):
             verify: compare them now, even if a result is remembered.
 
         Raises:
-            StoreError: if the folder is not a store, is of another schema version, or is damaged.
+            StoreError: if the folder is not a store, is of another schema version, is damaged, or
+                holds values that no store has.
         """
         path = Path(path)
         meta = _read_meta(path)
         try:
-            check_files(path, meta["sha256"], again=verify)
+            new = check_files(path, meta["sha256"], again=verify)
         except DamagedError as error:
             raise StoreError(f"{error}; make the store again, or use an undamaged copy") from error
         clips = _read_clips(path / "clips.parquet")
@@ -129,6 +131,8 @@ class ClipStore(Sequence[StoredClip]):
         total = int(ends[-1]) if len(ends) else 0
         arrays = _open_arrays(path, total, sides=meta["schema_version"] != _WITHOUT_SIDES)
         starts = (ends - clips.lengths).tolist()
+        if new:
+            _check_values(path, clips, arrays)
         return cls(path, clips, starts, meta=meta, rows=range(len(clips)), **arrays)
 
     @property
@@ -141,7 +145,15 @@ class ClipStore(Sequence[StoredClip]):
     def __len__(self) -> int:
         return len(self._clips)
 
-    def __getitem__(self, index: int) -> StoredClip:  # type: ignore[override]
+    @overload
+    def __getitem__(self, index: int) -> StoredClip: ...
+    @overload
+    def __getitem__(self, index: slice) -> ClipStore: ...
+    def __getitem__(self, index: int | slice) -> StoredClip | ClipStore:
+        if isinstance(index, slice):
+            return self._chosen(range(len(self))[index])
+        if not -len(self) <= operator.index(index) < len(self):
+            raise IndexError(f"{self.path} has {len(self)} clips, there is no clip {index}")
         clip = self._clips[index]
         rows = slice(self.starts[index], self.starts[index] + clip.num_frames)
         return StoredClip(clip, *(array[rows] for array in self._arrays))
@@ -189,7 +201,9 @@ class ClipStore(Sequence[StoredClip]):
 
     def filter(self, keep: Callable[[Clip], bool]) -> ClipStore:
         """The clips for which ``keep`` is true, as a view without copies."""
-        chosen = [i for i, clip in enumerate(self.clips) if keep(clip)]
+        return self._chosen([i for i, clip in enumerate(self.clips) if keep(clip)])
+
+    def _chosen(self, chosen: Sequence[int]) -> ClipStore:
         rows = None if self._rows is None else [self._rows[i] for i in chosen]
         clips, starts = [self.clips[i] for i in chosen], [self.starts[i] for i in chosen]
         return self._part(tuple(clips), starts, rows)
@@ -295,6 +309,26 @@ def _read_meta(path: Path) -> dict[str, Any]:
     if not complete:
         raise StoreError(f"{file} lacks the source or a file's SHA-256; make the store again")
     return meta
+
+
+def _check_values(path: Path, clips: Sequence[Clip], arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse what checksums do not show: values that no store has."""
+    known: set[str] = set()
+    for clip in clips:
+        if clip.id in known:
+            raise StoreError(f"{path}: the id {clip.id} occurs twice; make the store again")
+        known.add(clip.id)
+    intensities, landmarks = arrays["intensities"], arrays["landmarks"]
+    if ((intensities < 0) | (intensities > 1)).any():
+        raise StoreError(
+            f"{path / 'intensities.npy'} holds {np.nanmin(intensities):g}.."
+            f"{np.nanmax(intensities):g}, intensities lie in 0..1; make the store again"
+        )
+    if np.isinf(landmarks).any():
+        raise StoreError(
+            f"{path / 'landmarks.npy'} holds infinite values, landmarks are pixels or NaN; make "
+            "the store again"
+        )
 
 
 def array_layout(image_size: int) -> dict[str, tuple[type, tuple[int, ...]]]:

@@ -37,7 +37,12 @@ class ClipTable(Sequence[Clip]):
         # All rows are checked at once; of those that are wrong, the clip itself says why.
         apex = np.array(columns["apex"], float)
         fits = ~((apex < onset) | (apex > offset)) & (self.lengths > 0)
-        fits &= np.array(columns["fps"], float) > 0
+        fps = np.array(columns["fps"], float)
+        fits &= (fps > 0) & np.isfinite(fps)
+        fits &= np.array([bool(name) for name in columns["name"]], bool)
+        for part in ("source", "subject"):
+            wrong = {name for name in set(columns[part]) if not name or "/" in name}
+            fits &= np.array([name not in wrong for name in columns[part]], bool)
         fits &= np.isin(np.array(columns["strength"], str), get_args(Strength))
         for row in [0, *np.flatnonzero(~fits)] if len(onset) else []:
             self[row]

@@ -33,13 +33,16 @@ class DamagedError(Exception):
     """A file is missing, or does not match its checksum."""
 
 
-def check_files(folder: Path, expected: Mapping[str, str], again: bool = False) -> None:
+def check_files(folder: Path, expected: Mapping[str, str], again: bool = False) -> bool:
     """Compare files with their checksums, except those remembered as correct.
 
     Args:
         folder: where the files are.
         expected: SHA-256 of each file, by its name.
         again: hash all of them, even if remembered.
+
+    Returns:
+        Whether any was hashed.
 
     Raises:
         DamagedError: if a file is missing or damaged.
@@ -50,7 +53,7 @@ def check_files(folder: Path, expected: Mapping[str, str], again: bool = False) 
     known = {} if again else _remembered(folder)
     doubtful = [n for n, sha256 in expected.items() if known.get(n, {}).get("sha256") != sha256]
     if not doubtful:
-        return
+        return False
     seals = hash_files(folder, doubtful)
     for name in doubtful:
         found = seals[name]["sha256"]
@@ -60,6 +63,7 @@ def check_files(folder: Path, expected: Mapping[str, str], again: bool = False) 
                 f"{expected[name][:12]}... when it was written"
             )
     remember(folder, seals)
+    return True
 
 
 def hash_files(folder: Path, names: Iterable[str]) -> dict[str, Seal]:

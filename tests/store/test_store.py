@@ -61,8 +61,11 @@ def test_round_trip(tmp_path: Path) -> None:
     [
         ("offset", 3, "offset 3 lies before onset 10"),
         ("apex", 99, "apex 99 lies outside onset..offset"),
-        ("fps", 0.0, "fps must be positive"),
+        ("fps", 0.0, "fps must be above 0"),
+        ("fps", float("inf"), "fps must be above 0, got inf"),
         ("strength", "mild", "strength"),
+        ("subject", "0/3", "subject must be a text, .* without /, got '0/3'"),
+        ("name", "", "name must be a text"),
     ],
 )
 def test_a_row_that_is_no_clip_is_named(
@@ -73,10 +76,8 @@ def test_a_row_that_is_no_clip_is_named(
     table = pd.read_parquet(file).astype({field: "object"})
     table.loc[17, field] = value
     table.to_parquet(file, index=False)
-    meta = json.loads((tmp_path / "s" / "store.json").read_text())
-    meta["sha256"]["clips.parquet"] = sha256_of_file(file)
-    write_json_atomically(tmp_path / "s" / "store.json", meta)
-    with pytest.raises(StoreError, match=rf"clips.parquet cannot be read .*samm/003.*{reason}"):
+    resealed(tmp_path / "s", file.name)
+    with pytest.raises(StoreError, match=rf"clips.parquet cannot be read .*clip samm/.*{reason}"):
         ClipStore.open(tmp_path / "s")
 
 
@@ -393,6 +394,62 @@ def test_arrays_of_another_layout_are_refused(tmp_path: Path) -> None:
         ClipStore.open(store.path)
 
 
+def resealed(path: Path, *names: str) -> None:
+    """Give changed files the checksums that they have now, as another program would."""
+    meta = json.loads((path / "store.json").read_text())
+    meta["sha256"] |= {name: sha256_of_file(path / name) for name in names}
+    write_json_atomically(path / "store.json", meta)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("intensities", 1.5, r"intensities.npy holds .*1.5, intensities lie in 0..1"),
+        ("intensities", np.inf, r"intensities.npy holds .*inf, intensities lie in 0..1"),
+        ("landmarks", -np.inf, "landmarks.npy holds infinite values"),
+    ],
+)
+def test_values_that_no_store_has_are_refused_whatever_the_checksum(
+    name: str, value: float, said: str, tmp_path: Path
+) -> None:
+    write_tiny_store(tmp_path / "s")
+    file = tmp_path / "s" / f"{name}.npy"
+    array = np.load(file)
+    array[3, 2, 1] = value
+    np.save(file, array)
+    resealed(tmp_path / "s", file.name)
+    with pytest.raises(StoreError, match=said):
+        ClipStore.open(tmp_path / "s")
+
+
+def test_an_id_occurs_once(tmp_path: Path) -> None:
+    write_tiny_store(tmp_path / "s")
+    file = tmp_path / "s" / "clips.parquet"
+    table = pd.read_parquet(file)
+    table.loc[1, ["subject", "name"]] = table.loc[0, ["subject", "name"]]
+    table.to_parquet(file, index=False)
+    resealed(tmp_path / "s", file.name)
+    with pytest.raises(StoreError, match=r"the id samm/.* occurs twice"):
+        ClipStore.open(tmp_path / "s")
+
+
+def test_a_store_is_a_sequence(tmp_path: Path) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    part = store[3:9:2]
+    assert isinstance(part, ClipStore)
+    assert part.clips == (store.clips[3], store.clips[5], store.clips[7])
+    np.testing.assert_array_equal(part[1].frames, store[5].frames)
+    assert store[-1].clip == store.clips[-1]
+    assert store[np.int64(2)].clip == store.clips[2]
+    assert len(store[5:5]) == 0
+    for index in (len(store), -len(store) - 1):
+        with pytest.raises(IndexError, match=rf"has {len(store)} clips, there is no clip {index}"):
+            store[index]
+    for index in (None, 1.0, "0"):
+        with pytest.raises(TypeError):
+            store[index]  # type: ignore[call-overload]
+
+
 def test_synthetic_clips_are_not_taken_for_real_ones(tmp_path: Path) -> None:
     clips = tiny_clips()
     assert require_real(write_tiny_store(tmp_path / "real", clips)).clips == tuple(clips)
@@ -422,7 +479,7 @@ def test_wrong_folders_have_distinct_errors(tmp_path: Path) -> None:
     [
         ({"offset": 3}, "offset 3 lies before onset 10"),
         ({"apex": 99}, "apex 99 lies outside"),
-        ({"fps": 0.0}, "fps must be positive"),
+        ({"fps": 0.0}, "fps must be above 0"),
         ({"strength": "huge"}, "must be one of micro, macro, got 'huge'"),
     ],
 )
