@@ -31,6 +31,7 @@ from measuring.ladder import (
     Climb,
     Climbed,
     climb,
+    config_of,
     make_stores,
     settings_of,
 )
@@ -50,7 +51,7 @@ def row(system: str, climbed: Climb) -> list[str]:
     """A line of the table; what passes is marked."""
     rungs, epochs = [climbed.rungs[rung.name] for rung in RUNGS], SMALL[system].epochs
     return [
-        f"`{system}_tiny`",
+        f"`{config_of(system)}`",
         f"{climbed.parameters:,}",
         "" if epochs is None else str(epochs),
         f"{climbed.least_by_heart:.2f}{' ✓' if climbed.by_heart else ''}",
@@ -88,12 +89,14 @@ def text(climbs: Mapping[str, Climb], picture: str) -> str:
             "Made by",
             command("--system"),
             paragraph(
-                f"Every system in its small form (`configs/model/*_tiny.yaml`) climbs a ladder on "
+                "Every system in its small form (`configs/model/*_tiny.yaml`; support vector "
+                "machines in their full one, at 64 pixels) climbs a ladder on "
                 f"{machine('cpu')}. **By heart**: two micro-expressions of each of "
                 f"{len(EMOTIONS)} classes, not augmented, for {heart} epochs, with "
                 f"{len(SEEDS)} seeds and on {' and '.join(map(str, THREADS))} threads; the figure "
-                f"is the smallest probability that a right class got, and {LEAST:g} with every "
-                "clip right passes (✓). The others are UARs on people whom training never saw, "
+                "is the smallest probability that a right class got (of support vector machines, the "
+                f"smallest margin), and {LEAST:g} with every clip right passes (✓). The others are "
+                "UARs on people whom training never saw, "
                 f"at the last epoch; it learns from {learned.each * len(EMOTIONS)} clips of "
                 f"{learned.people} phantom people, is tested on {tested.each * len(EMOTIONS)} of "
                 f"{tested.people} others, each class equally often, so that chance is {CHANCE:g}: "

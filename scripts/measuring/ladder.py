@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import OmegaConf
 
@@ -22,6 +23,7 @@ from recognizers.experiment.evaluate import evaluate
 from recognizers.experiment.preparation import load_settings, prepare
 from recognizers.experiment.request import Request
 from recognizers.models import create_model
+from recognizers.models.one_vs_rest import DescriptorSVM
 from recognizers.report import Run
 from recognizers.training.trainer import Training
 
@@ -80,7 +82,9 @@ class ByHeart:
 
     Attributes:
         right: share of the clips.
-        least: the smallest probability of a right class.
+        least: the smallest probability of a right class; for support vector machines, whose
+            probabilities are chosen on clips held out, half of the smallest lead of a right class's
+            decision over the next, 1 at the margin.
     """
 
     right: float
@@ -163,7 +167,7 @@ class Climb:
 
 def climb(system: str, stores: Path, work: Path, seed: int) -> Climb:
     """Have a system climb; what is finished in the folder ``work`` is not repeated."""
-    config, how = f"{system}_tiny", SMALL[system]
+    config, how = config_of(system), SMALL[system]
     heart = by_heart(config, how, stores, work / "by_heart")
     runs = {rung.name: take(config, how, rung, stores, work / "runs", seed) for rung in RUNGS}
     return Climb(
@@ -174,9 +178,14 @@ def climb(system: str, stores: Path, work: Path, seed: int) -> Climb:
     )
 
 
+def config_of(system: str) -> str:
+    """Name of the config that climbs."""
+    return system if SMALL[system].epochs is None else f"{system}_tiny"
+
+
 def settings_of(system: str, seed: int) -> str:
     """Checksum of a system's config, the rungs, the people, the phantom and the seeds."""
-    model = _model(f"{system}_tiny", SMALL[system].settings())
+    model = _model(config_of(system), SMALL[system].settings())
     rungs, people = [asdict(rung) for rung in RUNGS], {k: asdict(v) for k, v in PEOPLE.items()}
     heart = [SMALL[system].heart, SEEDS, THREADS]
     return checksum_of([model, seed, rungs, people, IMAGE_SIZE, FRAMES, heart, VERSION])
@@ -253,7 +262,11 @@ def _learn_by_heart(request: Request, threads: int) -> ByHeart:
         torch.set_num_threads(before)
     label = work.clips.label
     right = float((found.argmax(1) == label).mean())
-    return ByHeart(right, float(found[rows, label].min()))
+    own = found[rows, label]
+    if isinstance(model, DescriptorSVM):
+        others = np.where(np.arange(found.shape[1]) == label[:, None], 0, found).max(1)
+        own = np.log(own / others) / float(model.machines.scale) / 2
+    return ByHeart(right, float(own.min()))
 
 
 def _model(config: str, overrides: Sequence[str]) -> Any:

@@ -31,7 +31,9 @@ class Small:
         """Overrides, with another number of epochs where one is given."""
         count = self.epochs if epochs is None else epochs
         length = [] if self.epochs is None else [f"model.training.epochs={count}"]
-        return [*length, "device=cpu"]
+        # What is fitted once needs no small form, but takes the frames that there are.
+        whole = ["model.options.image_size=64"] if self.epochs is None else []
+        return [*length, *whole, "device=cpu"]
 
 
 _CHANGES = (
@@ -47,10 +49,11 @@ SMALL: Mapping[str, Small] = {
     "bi_woof_svm": Small(None, None),
     "capsulenet": Small(
         5,
-        28,
+        42,
         "its crops moved 8 of 40 pixels, as the full form's of 224; with one learning rate for "
         "all, its capsules, whose weights begin at 0.01, settled on one answer before the trunk, "
         "which has no ImageNet weights here, had learned anything: it has 1e-3, the rest 2e-4",
+        heart=300,
     ),
     "dssn": Small(40, 15),
     "dual_branch": Small(6, 10),
@@ -60,7 +63,7 @@ SMALL: Mapping[str, Small] = {
     "lbp_top_svm": Small(None, None),
     "mer_gcn": Small(20, 30, f"{_CHANGES}; three times the learning rate"),
     "mmnet": Small(15, 30),
-    "nmer": Small(6, 6),
+    "nmer": Small(6, 20),
     "off_apexnet": Small(
         40, 30, "STSTNet's learning rate of 1e-2 ended in one answer for all clips: it has 1e-3"
     ),
