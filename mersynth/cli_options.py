@@ -77,7 +77,7 @@ class Commands(TyperGroup):
             if ctx.params["debug"] or not logs.is_message(error):
                 raise
             logs.console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-            raise typer.Exit(1) from error
+            raise typer.Exit(logs.exit_code(error)) from error
 
 
 def new_app(text: str) -> typer.Typer:

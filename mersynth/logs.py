@@ -118,6 +118,17 @@ def progress(description: str, total: int, unit: str) -> Iterator[Callable[[int]
     logger.info("%s: %d %s in %.1f s (%.1f %s/s)", description, done, unit, seconds, rate, unit)
 
 
+def exit_code(error: Exception) -> int:
+    """How a command ends that raised a message (:func:`is_message`).
+
+    2 if the request is wrong, as for an unknown option: an argument or a config value that no data
+    could make right; 1 if the work failed.
+    """
+    from mersynth.config import ConfigError
+
+    return 2 if isinstance(error, ConfigError) or type(error) is ValueError else 1
+
+
 def is_message(error: Exception) -> bool:
     """Whether an error is a message to the user, not a bug in the code."""
     if isinstance(error, OSError) or type(error).__module__.split(".")[0] in _PACKAGES:

@@ -302,7 +302,7 @@ def test_a_zero_is_not_taken_for_a_flag_that_was_left_out(
     recorder = replace("phantom")
     command = ("phantom", "--like", "t.xlsx", "--layout", "samm", "--out", "o")
     refused = run(*command, flag, "0")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert re.search(rf"{named} must be .*, got 0", " ".join(refused.output.split()))
     assert not recorder.called
 
@@ -320,7 +320,7 @@ def test_version() -> None:
 def test_a_wrong_override_is_one_message(replace: Callable[..., Any]) -> None:
     recorder = replace("prepare")
     result = run("prepare", "--source", "samm", "image_sise=64")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.output.startswith("error: override 'image_sise=64'")
     assert "Traceback" not in result.output
     assert not recorder.called
@@ -331,19 +331,20 @@ def _wrong_label(**_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "said", "code"),
     [
-        (StoreError("no store at stores/samm"), "error: no store at stores/samm\n"),
-        (FileNotFoundError(2, "No such file", "data/samm"), "data/samm"),
-        (_wrong_label, "no emotion labels for source 'nowhere'"),
+        (StoreError("no store at stores/samm"), "error: no store at stores/samm\n", 1),
+        (FileNotFoundError(2, "No such file", "data/samm"), "data/samm", 1),
+        (config.ConfigError("steps must be 1 or more"), "error: steps must be 1 or more\n", 2),
+        (_wrong_label, "no emotion labels for source 'nowhere'", 2),
     ],
 )
 def test_an_error_for_the_user_is_one_message(
-    replace: Callable[..., Any], error: Any, said: str
+    replace: Callable[..., Any], error: Any, said: str, code: int
 ) -> None:
     replace("train", does=error)
     result = run("train", "--source", "samm")
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert said in result.output
     assert "Traceback" not in result.output
     assert isinstance(result.exception, SystemExit)
