@@ -57,7 +57,7 @@ SMALL: Mapping[str, Small] = {
     ),
     "dssn": Small(40, 15),
     "dual_branch": Small(6, 10),
-    "elrcn": Small(20, 30),
+    "elrcn": Small(20, 30, heart=600),
     "frl_dgt": Small(3, 24, _RATE),
     "frl_dgt_s": Small(5, 20, _RATE),
     "lbp_top_svm": Small(None, None),
