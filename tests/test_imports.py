@@ -33,6 +33,7 @@ ROOMS = [
     "mersynth.synthesis",
     "mersynth.export",
     "mersynth.quality",
+    "mersynth.transfer",
     "mersynth.studio",
     "mersynth.doctor mersynth.cli_options mersynth.cli mersynth.__main__",
     "recognizers.models",

@@ -1,15 +1,23 @@
-"""The layout ``mp4``."""
+"""The layout ``mp4``, and clips as films to look at."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mersynth import logs
+from mersynth.checks import check_choice
 from mersynth.export.job import ExportError, Job, Written, flat_names
-from mersynth.files import file_name
+from mersynth.files import file_name, whole_file
+from mersynth.synthesis.gallery import save_gif
+
+FILMS = (".mp4", ".gif")
+"""What a clip is written to, to be looked at."""
 
 # The mp4v standard stores the frame rate as a fraction of 16-bit numbers.
 _MOST_FPS = 655
@@ -66,3 +74,47 @@ def write_video(path: Path, frames: np.ndarray, fps: float, codec: str) -> None:
             writer.write(np.ascontiguousarray(frame[..., ::-1]))
     finally:
         writer.release()
+
+
+def check_film(path: Path, side: int) -> None:
+    """Check, before any work is done, that :func:`save_film` can write frames to a path.
+
+    Args:
+        path: of the file.
+        side: of the frames, in pixels.
+
+    Raises:
+        ValueError: if it ends in neither ``.mp4`` nor ``.gif``, or exists, or an ``.mp4`` would
+            have odd sides.
+        FileNotFoundError: if its folder does not exist.
+    """
+    check_choice(f"the ending of {path}", path.suffix, FILMS)
+    if path.exists():
+        raise ValueError(f"{path} exists already; remove it or choose another name")
+    if path.suffix == ".mp4" and side % 2:
+        raise ValueError(
+            f"{path}: an .mp4 needs frames with an even side, these have {side} pixels"
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
+
+
+def save_film(path: Path, frames: np.ndarray, fps: float) -> None:
+    """Write frames to an ``.mp4`` at their own speed, or to a ``.gif``, slowed down.
+
+    Args:
+        path: of the file.
+        frames: (T, H, W, 3) uint8, RGB, of even sides.
+        fps: frames per second.
+
+    Raises:
+        OSError: if OpenCV cannot write such a video.
+    """
+    # OpenCV knows the format by the name, which a file in the making does not have.
+    with tempfile.TemporaryDirectory(prefix="mersynth-") as folder, whole_file(path) as partial:
+        made = Path(folder, path.name)
+        if path.suffix == ".gif":
+            save_gif([Image.fromarray(frame) for frame in frames], made)
+        else:
+            write_video(made, frames, fps, "mp4v")
+        shutil.copyfile(made, partial)

@@ -174,6 +174,24 @@ def landmarks_of(face: Face) -> np.ndarray | None:
     return landmarks_from_points(face.points)
 
 
+def find_landmarks(finder: FaceFinder, frame: np.ndarray) -> np.ndarray | None:
+    """The 68 landmarks of the face that fills an aligned frame.
+
+    Args:
+        finder: what finds faces.
+        frame: (H, W, 3) uint8.
+
+    Returns:
+        (68, 2) float32 x, y in pixels; None if no face, or only its box, is found.
+    """
+    # A face that fills the picture is only found with a margin around it.
+    margin = max(frame.shape) // 4
+    padded = np.pad(frame, ((margin,) * 2, (margin,) * 2, (0, 0)), mode="edge")
+    faces = finder.find_all(padded)
+    landmarks = landmarks_of(faces[0]) if faces else None
+    return None if landmarks is None else np.asarray(landmarks - margin, np.float32)
+
+
 def choice_message(faces: Sequence[Face]) -> str:
     """The message about several faces, the first of which is used: how many, which, and why."""
     why = "clearest" if faces[0].detector == "lbp" else "largest"

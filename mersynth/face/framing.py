@@ -147,7 +147,7 @@ def frame_clips(
     framing = choice.framing(HEAD if scan.release == "raw" else TIGHT)
     if geometry != "align":
         cropped = scan.release == "cropped" and geometry == "resize"
-        if not cropped and choice != AUTO:
+        if not cropped and choice != AUTO and scan.clips:
             raise ValueError(
                 f"framing={choice.name}: frames that are not aligned (geometry={geometry}) show "
                 "faces wherever they are; leave it at auto, or choose geometry=align"

@@ -142,6 +142,21 @@ def rigid_flow(motion: Tensor, size: int, framing: Framing = HEAD) -> Tensor:
     return torch.einsum("hwk,tkc->tchw", points, motion * scale)
 
 
+def still_head(flow: Tensor, framing: Framing = HEAD) -> Tensor:
+    """Remove the head's own motion (:func:`fit_head`).
+
+    Args:
+        flow: (B, 2, S, S), pixels.
+        framing: of the frames.
+
+    Returns:
+        (B, 2, S, S), 0 outside the face.
+    """
+    size = flow.shape[-1]
+    rest = flow - rigid_flow(fit_head(flow, framing), size, framing).to(flow)
+    return rest * face_mask(size, framing, flow.device)
+
+
 def move_head(frames: Tensor, motion: Tensor, framing: Framing = HEAD) -> Tensor:
     """Move the heads in frames; around a head the motion fades out, and edges are repeated.
 

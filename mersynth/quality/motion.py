@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from mersynth import logs
 from mersynth.face.template import HEAD, Framing
 from mersynth.motion.flow import magnitude, optical_flow
-from mersynth.motion.head import face_mask, fit_head, rigid_flow
+from mersynth.motion.head import face_mask, still_head
 from mersynth.quality.sample import Sample
 
 
@@ -85,21 +85,6 @@ def find_motion(
         small=np.stack(small),
         at_first=np.array(at_first),
     )
-
-
-def still_head(flow: Tensor, framing: Framing = HEAD) -> Tensor:
-    """Remove the head's own motion (:func:`mersynth.motion.head.fit_head`).
-
-    Args:
-        flow: (B, 2, S, S), pixels.
-        framing: of the frames.
-
-    Returns:
-        (B, 2, S, S), 0 outside the face.
-    """
-    size = flow.shape[-1]
-    rest = flow - rigid_flow(fit_head(flow, framing), size, framing).to(flow)
-    return rest * face_mask(size, framing, flow.device)
 
 
 def direction_histogram(flow: Tensor, grid: int, bins: int) -> np.ndarray:

@@ -62,3 +62,8 @@ class PrepareError(SourceError):
                 ]
             )
         )
+
+    @property
+    def reasons(self) -> str:
+        """What is fatal, in one line."""
+        return "; ".join(str(problem) for problem in self.problems if problem.fatal)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,21 +13,20 @@ import numpy as np
 import torch
 
 from mersynth.clips import Clip
-from mersynth.face.template import HEAD, Framing, FramingChoice
+from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS, SIDES
 from mersynth.facs.emotions import native_labels
-from mersynth.files import sha256_of_file
 from mersynth.gan.checkpoint import SHIPPED, CheckpointError
 from mersynth.phantom.render import PhantomRenderer
 from mersynth.phantom.sensor import to_bytes
 from mersynth.phantom.subject import subject_name
 from mersynth.phantom.variety import PLAIN
 from mersynth.phantom.version import VERSION
-from mersynth.prepare.command import prepare
 from mersynth.sources import PHANTOM
 from mersynth.sources.folder import Folder
 from mersynth.store.clip_store import ClipStore, StoredClip, StoreError, require_real
 from mersynth.synthesis.generators import ClipGenerator, IcganGenerator
+from mersynth.synthesis.inputs import photo_store
 from mersynth.synthesis.warp_generator import WarpGenerator
 
 SIZE = 256
@@ -138,13 +136,7 @@ def photo_face(photo: Path, checkpoint: Path = SHIPPED) -> Face:
     """
     framing = _icgan(checkpoint).framing or HEAD
     with tempfile.TemporaryDirectory(prefix="mersynth_photo_") as folder:
-        # Two photos of one file name are two people.
-        copy = Path(folder) / f"photo_{sha256_of_file(photo)[:8]}{photo.suffix}"
-        shutil.copyfile(photo, copy)
-        choice = FramingChoice("auto", framing.eyes, framing.apart, framing.aspect)
-        store = prepare(
-            Folder.name, out=Path(folder) / "store", images=[copy], image_size=SIZE, framing=choice
-        )
+        store = photo_store(photo, Path(folder, "photo"), SIZE, framing)
         whole = store[0]
         arrays = [np.array(a) for a in (whole.frames, whole.intensities, whole.landmarks)]
         item = StoredClip(whole.clip, *arrays)

@@ -10,18 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from mersynth import __version__, paths
 from mersynth.clips import Clip
-from mersynth.export.video import write_video
+from mersynth.export.video import save_film
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.writer import StoreWriter
 from mersynth.studio.faces import Face
 from mersynth.studio.looking import apex_of, film
-from mersynth.studio.markup import MILLISECONDS
 from mersynth.studio.motion import NUM_FRAMES, Wish
-from mersynth.synthesis.gallery import save_gif
 from mersynth.synthesis.generate import landmarks_at_rest
 from mersynth.synthesis.generators import ClipGenerator
 
@@ -145,8 +142,5 @@ def write_film(made: MadeClip, path: Path) -> Path:
     Raises:
         OSError: if OpenCV cannot write such a video.
     """
-    if path.suffix == ".gif":
-        save_gif([Image.fromarray(frame) for frame in made.frames], path, MILLISECONDS)
-    else:
-        write_video(path, made.frames, made.clip.fps, "mp4v")
+    save_film(path, made.frames, made.clip.fps)
     return path

@@ -21,10 +21,13 @@ def make_header(
     generators: Sequence[ClipGenerator],
     config: DictConfig,
     scheme: str,
-    per_class: int,
+    per_class: int | None,
     seed: int,
 ) -> dict[str, Any]:
-    """The header of the store, with the databases' licences and citations."""
+    """The header of the store, with the databases' licences and citations.
+
+    ``per_class`` is None for a store that is not balanced.
+    """
     origin = real.meta["header"]
     origins = [origin] if face_store is real else [origin, face_store.meta["header"]]
 
@@ -39,7 +42,7 @@ def make_header(
         "framing": face_store.framing.as_dict() if face_store.framing is not None else None,
         "phantom": version_of(face_store),
         "scheme": scheme,
-        "per_class": per_class,
+        **({} if per_class is None else {"per_class": per_class}),
         "seed": seed,
         "intensities": "as asked for",
         "config": OmegaConf.to_container(config, resolve=True),

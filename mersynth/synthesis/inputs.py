@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,31 @@ def open_faces(
             except PrepareError as error:
                 raise _unusable(faces, error) from error
     return open_real(store, image_size, spelling)
+
+
+def photo_store(photo: Path, folder: Path, image_size: int, framing: Framing = HEAD) -> ClipStore:
+    """Prepare one photo, as ``mersynth prepare --source folder`` does.
+
+    Args:
+        photo: whatever Pillow opens.
+        folder: a new folder, for the store and a copy of the photo.
+        image_size: side of the frame, in pixels.
+        framing: how the face is aligned.
+
+    Raises:
+        PrepareError, StoreError: if the photo cannot be read, or no face is found on it.
+    """
+    folder.mkdir()
+    # Two photos of one file name are two people.
+    copy = folder / f"{photo.stem}_{sha256_of_file(photo)[:8]}{photo.suffix}"
+    shutil.copyfile(photo, copy)
+    return prepare(
+        Folder.name,
+        out=folder / "store",
+        images=[copy],
+        image_size=image_size,
+        framing=_exactly(framing),
+    )
 
 
 def _exactly(framing: Framing) -> FramingChoice:

@@ -13,7 +13,7 @@ from mersynth.augment.au_fields import checksum
 from mersynth.augment.au_motion import Fit
 from mersynth.augment.au_warp import au_flow, au_warp, fit_faces, template_landmarks
 from mersynth.curves import movement
-from mersynth.face.detect import DETECTORS, FaceFinder, landmarks_of
+from mersynth.face.detect import DETECTORS, FaceFinder, find_landmarks
 from mersynth.face.template import HEAD, Framing
 from mersynth.store.clip_store import StoredClip
 from mersynth.store.dataset import to_float
@@ -90,14 +90,9 @@ class WarpGenerator(ClipGenerator):
     def _look_for(self, face: StoredClip) -> Tensor:
         """Landmarks (1, 68, 2) of a face without any in the store."""
         self._finder = self._finder or FaceFinder()
-        frame = np.array(face.frames[0])
-        # A face that fills the picture is only found with a margin around it.
-        margin = max(frame.shape) // 4
-        padded = np.pad(frame, ((margin,) * 2, (margin,) * 2, (0, 0)), mode="edge")
-        faces = self._finder.find_all(padded)
-        landmarks = landmarks_of(faces[0]) if faces else None
+        landmarks = find_landmarks(self._finder, np.array(face.frames[0]))
         if landmarks is not None:
-            return torch.from_numpy(np.asarray(landmarks - margin, np.float32))[None]
+            return torch.from_numpy(landmarks)[None]
         if not self._warned:
             logger.warning(
                 "clip %s has no landmarks in its first frame, and %s finds none: for this and "

@@ -118,8 +118,7 @@ def prepared_clip(
                 source, None, Path(folder, "store"), settings, skip_bad=False, seed=0, resume=False
             )
         except PrepareError as error:
-            fatal = [str(problem) for problem in error.problems if problem.fatal]
-            raise RecognizerError(f"{what} cannot be predicted: {'; '.join(fatal)}") from error
+            raise RecognizerError(f"{what} cannot be predicted: {error.reasons}") from error
         except SourceError as error:
             raise RecognizerError(str(error)) from error
         _check(store, what, needs)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mersynth.face.template import FRAMINGS
-from mersynth.motion.head import HeadMotionError, head_motion, move_head, rigid_flow
+from mersynth.motion.head import HeadMotionError, head_motion, move_head, rigid_flow, still_head
 from mersynth.phantom.population import clip_specs, render_clip
 from mersynth.phantom.render import PhantomRenderer
 from mersynth.phantom.subject import PhantomSubject
@@ -122,3 +122,17 @@ def test_a_head_that_wanders_off_is_refused(face: np.ndarray) -> None:
     assert len(head_motion(_moved(face, maps)[:2])) == 2
     with pytest.raises(HeadMotionError, match="frame 2 "):
         head_motion(_moved(face, maps))
+
+
+def test_the_heads_motion_is_taken_off_and_the_faces_is_kept() -> None:
+    size = 32
+    at = torch.linspace(-1, 1, size)
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    head = torch.stack([0.5 + 0.3 * x - 0.2 * y, -0.4 + 0.1 * x])
+    local = torch.zeros(2, size, size)
+    local[1, 20:24, 12:20] = -0.6
+    rest = still_head((head + local)[None].float())[0]
+    assert rest[1, 20:24, 12:20].mean().item() == pytest.approx(-0.6, abs=0.02)
+    rest[:, 20:24, 12:20] = 0
+    assert rest.abs().max() < 0.02
+    assert (still_head(head[None].float() + 1).abs() < 1e-4).all()

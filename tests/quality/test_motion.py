@@ -15,7 +15,6 @@ from mersynth.quality.motion import (
     measure_motion,
     offset_return,
     roughness,
-    still_head,
 )
 from mersynth.quality.outside import au_regions, measure_outside, outside_figures
 from mersynth.quality.sample import NotMeasuredError
@@ -43,20 +42,6 @@ def test_directions_are_counted_by_length_and_cell() -> None:
     assert found[0, 0, 0] == pytest.approx(2 / 3)
     assert found[1, 1, 1] == pytest.approx(1 / 3)
     assert found.sum() == pytest.approx(1)
-
-
-def test_the_heads_motion_is_taken_off_and_the_faces_is_kept() -> None:
-    size = 32
-    at = torch.linspace(-1, 1, size)
-    y, x = torch.meshgrid(at, at, indexing="ij")
-    head = torch.stack([0.5 + 0.3 * x - 0.2 * y, -0.4 + 0.1 * x])
-    local = torch.zeros(2, size, size)
-    local[1, 20:24, 12:20] = -0.6
-    rest = still_head((head + local)[None].float())[0]
-    assert rest[1, 20:24, 12:20].mean().item() == pytest.approx(-0.6, abs=0.02)
-    rest[:, 20:24, 12:20] = 0
-    assert rest.abs().max() < 0.02
-    assert (still_head(head[None].float() + 1).abs() < 1e-4).all()
 
 
 def _moving(rng: np.random.Generator, shifts: list[int], size: int = 48) -> np.ndarray:
