@@ -259,7 +259,7 @@ def test_clips_are_named_in_exactly_one_way(command: str, clips: tuple[str, ...]
 
 
 @pytest.mark.parametrize(
-    "command", ["phantom", "prepare", "train", "generate", "quality", "export"]
+    "command", ["phantom", "prepare", "train", "generate", "quality", "export", "transfer"]
 )
 def test_every_working_command_takes_a_seed_and_overrides(command: str) -> None:
     result = run(command, "--help")
@@ -270,7 +270,8 @@ def test_every_working_command_takes_a_seed_and_overrides(command: str) -> None:
 
 OF_RECOGNIZERS = dict.fromkeys(("loso", "lovo", "cde", "cross"), "evaluate")
 OF_MERSYNTH = {
-    name: name for name in ("phantom", "prepare", "train", "generate", "quality", "export")
+    name: name
+    for name in ("phantom", "prepare", "train", "generate", "quality", "export", "transfer")
 }
 
 

@@ -20,26 +20,27 @@ squares, with a ridge, and with the true displacements as fields.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
+from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import lsq_linear
 from torch import Tensor
 
 from mersynth.augment.au_warp import au_warp, template_landmarks
-from mersynth.face.template import HEAD, Framing
+from mersynth.face.template import HEAD, TIGHT, Framing
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS, SIDES
 from mersynth.motion.flow import optical_flow
 from mersynth.motion.head import face_mask, head_motion, rigid_flow, still_head
 from mersynth.motion.warp import warp
 
-_SIDE = 128  # pixels; larger frames are reduced
-_FLOW = "dis"  # the most accurate here, and the fastest: docs/transfer.md
+# Pixels of the face, which is cut out and resized: flow finds more where a face is large. 192 are
+# no better, not even of a head of 256 pixels.
+_SIDE = 160
 _LEVEL = 0.5  # intensity at which fields are measured: the flow of a much weaker one is noise
-# The penalties, as shares of the variance that is left unexplained, of the sum of all intensities and
-# of the differences of sides. Chosen on phantom people that docs/transfer.md does not measure; half
-# and twice of either do nearly as well.
+# The penalties, as shares of the variance that is left unexplained: of the sum of all intensities,
+# and of the differences of sides. Chosen on phantom people that docs/transfer.md does not measure;
+# half and twice of either do nearly as well.
 _FEW, _EVEN = 0.1, 1.0
 # Seconds, a standard deviation: short beside the rise of a micro-expression. The flow is smoothed,
 # not the intensities, which noise can only raise where they are 0.
@@ -81,8 +82,11 @@ class MotionReader:
         onset: (S, S, 3) uint8, RGB, the face at rest.
         landmarks: (68, 2) x, y in pixels; None: where the framing has them.
         framing: where the face lies.
+        flow: method (``motion.flow.METHODS``). DIS is the most accurate here, and the fastest.
 
     Attributes:
+        side: of the part of a frame that is looked at, in pixels.
+        framing: of that part.
         fields: (N, K) float64 motion by each of :data:`COLUMNS` at intensity 1: x, then y of every
             pixel of the face, as shares of its side.
 
@@ -91,41 +95,75 @@ class MotionReader:
     """
 
     def __init__(
-        self, onset: np.ndarray, landmarks: np.ndarray | None = None, framing: Framing = HEAD
+        self,
+        onset: np.ndarray,
+        landmarks: np.ndarray | None = None,
+        framing: Framing = HEAD,
+        flow: str = "dis",
     ) -> None:
-        self.framing = framing
-        self._size = min(_SIDE, len(onset))
-        self._mask = face_mask(self._size, framing)
-        self._onset = self._pictures(onset[None])
+        self.flow, self.side = flow, _SIDE
+        self._part, self.framing = _part_with_face(len(onset), framing)
+        self._mask = face_mask(_SIDE, self.framing)
+        self._onset = _pictures(self._cut(onset[None]))
         if landmarks is None:
-            points = template_landmarks((self._size, self._size), framing)
-        else:  # the first pixel's centre is at 0
-            scale = self._size / len(onset)
-            points = torch.from_numpy(np.float32((landmarks + 0.5) * scale - 0.5))
-        moved = au_warp(self._onset, points[None], _LEVEL * torch.from_numpy(COLUMNS)[None])[0]
-        self.fields = self._motion(moved).T / _LEVEL
+            points = template_landmarks((_SIDE, _SIDE), self.framing)
+        else:
+            points = torch.from_numpy(self.place(landmarks))
+        shown = au_warp(self._onset, points[None], _LEVEL * torch.from_numpy(COLUMNS)[None])[0]
+        self.fields = self._motion(shown).T / _LEVEL
 
-    def motion(self, frames: np.ndarray, heads: np.ndarray) -> np.ndarray:
-        """(T, N) motion of the face from its onset, the head's taken out, as ``fields``.
+    def place(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 2) float32 of a frame, in the part that is looked at."""
+        corner, side = self._part[:2], self._part[2:] - self._part[:2]
+        # The first pixel's centre is at 0.
+        placed: np.ndarray = ((points + 0.5 - corner) / side * self.side - 0.5).astype(np.float32)
+        return placed
+
+    def follow(self, frames: np.ndarray, fps: float) -> np.ndarray:
+        """(T, N) float32 motion of the face from its onset, as ``fields``; the head's is taken out.
+
+        It is slightly smoothed in time.
 
         Args:
-            frames: (T, S, S, 3) uint8.
-            heads: (T, 4, 2) the head's motion (:func:`mersynth.motion.head.head_motion`).
+            frames: (T, S, S, 3) uint8, the first the onset.
+            fps: frames per second.
+
+        Raises:
+            HeadMotionError: if the head cannot be followed.
         """
-        moved = rigid_flow(torch.from_numpy(heads), self._size, self.framing)
-        return self._motion(warp(self._pictures(frames), moved))
+        frames = self._cut(frames)
+        heads = torch.from_numpy(head_motion(frames, self.framing))
+        motion = np.zeros((len(frames), len(self.fields)), np.float32)
+        for start in range(1, len(frames), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            moved = rigid_flow(heads[part], _SIDE, self.framing)
+            motion[part] = self._motion(warp(_pictures(frames[part]), moved))
+        smooth: np.ndarray = gaussian_filter1d(motion, _SMOOTHING * fps, axis=0, mode="nearest")
+        return smooth
 
     def _motion(self, pictures: Tensor) -> np.ndarray:
-        flow = optical_flow(self._onset.expand_as(pictures), pictures, _FLOW)
-        inside = still_head(flow, self.framing)[..., self._mask] / self._size
+        flow = optical_flow(self._onset.expand_as(pictures), pictures, self.flow)
+        inside = still_head(flow, self.framing)[..., self._mask] / _SIDE
         return inside.flatten(1).double().numpy()
 
-    def _pictures(self, frames: np.ndarray) -> Tensor:
-        """(T, 3, s, s) in [0, 1]."""
-        if frames.shape[1] > self._size:
-            shape = (self._size, self._size)
-            frames = np.stack([cv2.resize(f, shape, interpolation=cv2.INTER_AREA) for f in frames])
-        return torch.from_numpy(np.ascontiguousarray(frames)).movedim(-1, 1).float() / 255
+    def _cut(self, frames: np.ndarray) -> np.ndarray:
+        """(T, s, s, 3) uint8: the part with the face."""
+        size, box = (_SIDE, _SIDE), tuple(self._part.tolist())
+        bicubic = Image.Resampling.BICUBIC
+        return np.stack([np.array(Image.fromarray(f).resize(size, bicubic, box)) for f in frames])
+
+
+def _part_with_face(size: int, framing: Framing) -> tuple[np.ndarray, Framing]:
+    """(4,) left, top, right and bottom of what frames show within TIGHT, and its framing."""
+    part = TIGHT.within(framing).flatten() * size
+    if part.min() < 0 or part.max() > size:  # framed more tightly already
+        return np.array([0, 0, size, size]), framing
+    return part, TIGHT
+
+
+def _pictures(frames: np.ndarray) -> Tensor:
+    """(T, 3, s, s) in [0, 1]."""
+    return torch.from_numpy(frames).movedim(-1, 1).float() / 255
 
 
 def least_squares(squares: np.ndarray, shared: np.ndarray) -> np.ndarray:
@@ -194,12 +232,6 @@ def read_intensities(
     ):
         raise ValueError(f"frames must be (T, S, S, 3) uint8, got {frames.shape} {frames.dtype}")
     reader = MotionReader(frames[0], landmarks, framing)
-    heads = head_motion(frames, framing)
-    motions = np.zeros((len(frames), len(reader.fields)), np.float32)
-    for start in range(1, len(frames), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        motions[part] = reader.motion(frames[part], heads[part])
-    smooth = gaussian_filter1d(motions, _SMOOTHING * fps, axis=0, mode="nearest")
-    found = np.stack([solve(reader.fields, motion) for motion in smooth])
+    found = np.stack([solve(reader.fields, motion) for motion in reader.follow(frames, fps)])
     curve = np.einsum("tk,kns->tns", found - found[:1], COLUMNS)
     return np.clip(curve, 0, 1).astype(np.float32)

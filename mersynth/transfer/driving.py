@@ -32,6 +32,7 @@ CURVES = ("auto", "motion")
 """``"auto"``: what the store measured, else read from motion; ``"motion"``: always from motion."""
 
 _SIDE = 256  # pixels, of a film's frames
+_STILL = 0.01  # no AU of this intensity can be seen
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def read_curve(driving: Driving, curve: str = "auto") -> tuple[np.ndarray, str]:
         how, found = "measured", movement(clip_curve(item, ConditionSettings()))
     else:
         how, found = "motion", _read(driving)
-    if not found.any():
+    if found.max() < _STILL:
         raise StoreError(
             f"no AU moves in {item.clip.id} after its first frame, so there is nothing to follow; "
             "choose another clip, or in a film another --onset and --offset"
