@@ -101,7 +101,7 @@ class MotionReader:
         framing: Framing = HEAD,
         flow: str = "dis",
     ) -> None:
-        self.flow, self.side = flow, _SIDE
+        self.flow, self.side, self._whole = flow, _SIDE, framing
         self._part, self.framing = _part_with_face(len(onset), framing)
         self._mask = face_mask(_SIDE, self.framing)
         self._onset = _pictures(self._cut(onset[None]))
@@ -131,8 +131,8 @@ class MotionReader:
         Raises:
             HeadMotionError: if the head cannot be followed.
         """
+        heads = torch.from_numpy(head_motion(frames, self._whole))
         frames = self._cut(frames)
-        heads = torch.from_numpy(head_motion(frames, self.framing))
         motion = np.zeros((len(frames), len(self.fields)), np.float32)
         for start in range(1, len(frames), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)

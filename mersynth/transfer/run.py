@@ -11,7 +11,6 @@ import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ from mersynth.gan.checkpoint import SHIPPED_NAME, CheckpointError
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
 from mersynth.motion.head import head_motion, move_head
 from mersynth.sources import PrepareError
-from mersynth.store.clip_store import ClipStore, StoredClip, StoreError
+from mersynth.store.clip_store import ClipStore, StoredClip, StoreError, require_real
 from mersynth.store.dataset import to_uint8
 from mersynth.store.names import NameChoice
 from mersynth.store.writer import StoreWriter, check_target
@@ -47,7 +46,7 @@ from mersynth.synthesis.inputs import (
     reconcile_names,
     wanted_framing,
 )
-from mersynth.transfer.driving import CURVES, Driving, Moments, open_driving, read_curve
+from mersynth.transfer.driving import Driving, Moments, open_driving, read_curve
 
 logger = logging.getLogger(__name__)
 
@@ -147,24 +146,9 @@ def transfer(
         clips = _clips(followed, moved, chosen, maker, {*real.subjects, *faces.subjects})
         header = make_header(real, faces, generators, config, "native", None, seed)
         header["transfer"] = {"driving": followed.item.clip.id, "curve": how}
-        heads = None
-        if config.head_motion:
-            heads = head_motion(np.array(followed.item.frames), followed.framing)
         maker.load(faces.image_size, choose_device(config.device), faces.framing or HEAD)
         with StoreWriter(target, clips, faces.image_size, header) as writer:
-            with logs.progress("transferring", sum(c.num_frames for c in clips), "frames") as step:
-                for number, item in enumerate(chosen):
-                    curve = added_to_rest(
-                        clip_curve(item, ConditionSettings()), config.strength * moved
-                    )
-                    frames = _animated(maker, item, curve, step)
-                    if heads is not None:
-                        motion = torch.from_numpy(heads)
-                        frames = move_head(frames, motion, faces.framing or HEAD)
-                    if config.camera_noise:
-                        rng = np.random.default_rng([seed, number])
-                        frames = add_camera_noise(frames, camera_noise(item.frames), rng)
-                    writer.add(to_uint8(frames), curve, landmarks_at_rest(item, len(curve)))
+            _fill(writer, chosen, followed, moved, maker, faces.framing or HEAD, config, seed)
             finished = writer.finish()
     if film is not None:
         side_by_side = np.concatenate([np.array(item.frames) for item in finished], axis=2)
@@ -175,11 +159,6 @@ def transfer(
 
 def _load_settings(overrides: Sequence[str]) -> DictConfig:
     config = configs.load("transfer", overrides)
-    configs.check_ranges(config, {"image_size": (32, inf), "strength": (0, 10)})
-    configs.check_choice(config, "curve", CURVES)
-    configs.check_choice(config, "head_motion", (True, False))
-    configs.check_choice(config, "camera_noise", (True, False))
-    configs.check_choice(config, "device", ("auto", "cpu", "cuda"))
     choose_device(config.device)
     return config
 
@@ -191,7 +170,8 @@ def _open_face(
     size = generator.image_size
     if face.is_dir():
         photos = not (face / "store.json").exists()
-        return open_faces(face, size or image_size if photos else size, False, None, framing)
+        wanted = size or image_size if photos else size
+        return require_real(open_faces(face, wanted, False, None, framing))
     if not face.exists():
         raise StoreError(f"--face: there is no {face}; name a photo, a store or a folder of photos")
     try:
@@ -259,6 +239,33 @@ def _clips(
         )
         for number, item in enumerate(faces)
     ]
+
+
+def _fill(
+    writer: StoreWriter,
+    faces: Sequence[StoredClip],
+    followed: Driving,
+    moved: np.ndarray,
+    generator: ClipGenerator,
+    framing: Framing,
+    config: DictConfig,
+    seed: int,
+) -> None:
+    heads = None
+    if config.head_motion:
+        found = head_motion(np.array(followed.item.frames), followed.framing)
+        heads = torch.from_numpy(found)
+    with logs.progress("transferring", len(faces) * len(moved), "frames") as step:
+        for number, item in enumerate(faces):
+            rest = clip_curve(item, ConditionSettings())
+            curve = added_to_rest(rest, config.strength * moved)
+            frames = _animated(generator, item, curve, step)
+            if heads is not None:
+                frames = move_head(frames, heads, framing)
+            if config.camera_noise:
+                rng = np.random.default_rng([seed, number])
+                frames = add_camera_noise(frames, camera_noise(item.frames), rng)
+            writer.add(to_uint8(frames), curve, landmarks_at_rest(item, len(curve)))
 
 
 def _animated(
