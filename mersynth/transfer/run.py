@@ -52,6 +52,7 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 32  # frames made at once
 _WORTH_TELLING = 0.05  # of an AU's intensity
+_NO_APEX = 0.5  # a spotted apex with less than this share of the movement is none
 
 
 def transfer(
@@ -88,7 +89,8 @@ def transfer(
         subjects: ids of the people of ``face`` to show, ``source/subject``; default all.
         onset: of the expression in a film, as a frame number: as in the names of a folder's files,
             from 0 in a video. Default: the first frame.
-        apex: likewise. Default: it is spotted.
+        apex: likewise. Default: it is spotted, or the strongest frame of the curve, if the spotted
+            frame has less than half of its movement.
         offset: likewise. Default: the last frame.
         aligned: the film's frames are cut to the face already.
         generator: ``icgan``, or ``warp``, which needs no training.
@@ -217,8 +219,11 @@ def _clips(
     generator: ClipGenerator,
     people: set[str],
 ) -> list[Clip]:
-    model = followed.item.clip
-    apex = model.apex_index
+    model, total = followed.item.clip, moved.sum(axis=(1, 2))
+    apex, method = model.apex_index, model.apex_method
+    # A film that ends at its apex misleads spotting, which expects a face to return to rest.
+    if apex is None or (method is not None and total[apex] < _NO_APEX * total.max()):
+        apex, method = int(total.argmax()), None
     saw = set(generator.training_subjects)
     return [
         Clip(
@@ -226,8 +231,8 @@ def _clips(
             subject=item.clip.subject,
             name=f"transfer_{number:05d}",
             onset=0,
-            apex=int(moved.sum(axis=(1, 2)).argmax()) if apex is None else apex,
-            apex_method=None if apex is None else model.apex_method,
+            apex=apex,
+            apex_method=method,
             offset=model.num_frames - 1,
             emotion=model.emotion,
             aus=model.aus,

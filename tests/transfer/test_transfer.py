@@ -129,6 +129,21 @@ def test_a_photo_follows_a_film(photo: Path, store: ClipStore, tmp_path: Path) -
     assert (again[0].clip.num_frames, again[0].clip.apex) == (len(big), 4)
 
 
+def test_the_apex_of_a_film_that_ends_with_it_is_where_the_curve_is_strong(
+    photo: Path, store: ClipStore, tmp_path: Path
+) -> None:
+    model = store[0]
+    assert model.clip.apex_index is not None
+    frames = np.array(model.frames)
+    shown = frames[[0] * 6 + [model.clip.apex_index] * 4]
+    shown = np.stack([cv2.resize(f, (320, 320), interpolation=cv2.INTER_CUBIC) for f in shown])
+    film = tmp_path / "film.mp4"
+    write_video(film, shown, 50.0, "mp4v")
+    (item,) = transfer(film, photo, out=tmp_path / "made", generator="warp")
+    assert item.clip.apex_method is None
+    assert item.clip.apex_index >= 6
+
+
 def test_the_same_command_gives_the_same_bytes(store: ClipStore, tmp_path: Path) -> None:
     first, second = (
         transfer(
