@@ -52,7 +52,7 @@ SIZE = 128
 FIRST_SUBJECT = 5000
 FACE = 6000  # the subject whose face wears the clips
 MOVES = 0.05  # an AU of this intensity or more counts as shown
-RIDGE = 0.05  # of the fields' mean square; the best of 0.02, 0.05 and 0.1 on other people
+RIDGE = 0.05  # of the fields' mean square; 0.02 did no better on other people
 NEAR = 6  # frames around the apex that its smoothed motion depends on, at 100 a second
 ONSET = 0.1  # share of a movement's peak at which it has begun
 
@@ -81,7 +81,7 @@ class Rendered:
 
 
 def rendered(count: int, strength: Strength, capture: Capture, first: int) -> Iterator[Rendered]:
-    """Clips, two a person, in which every AU occurs equally often, in cells that have it."""
+    """Clips, two a person, the AUs in turn, in cells that have them."""
     cells = {cell: share for each in CELLS.values() for cell, share in each.items()}
     specs = clip_specs(
         subjects=max(1, count // 2),
@@ -267,12 +267,13 @@ def _document(count: int, overall: list[list[str]], aus: list[str], times: list[
             paragraph(
                 f"`mersynth transfer` reads the AU curve of a clip whose store has none from its "
                 f"motion (`mersynth.augment.au_reading`). {count} clips of each kind, two of a "
-                f"person, at {SIZE} pixels, in which every AU occurs equally often, of phantom "
-                "people seen by neither the "
+                f"person, at {SIZE} pixels, which show every AU {count // 20} times or more, of "
+                "phantom people seen by neither the "
                 'shipped generator nor the choices made here; "lab" adds sway of the head, blinks, '
                 "swallowing, stray AUs and flicker. The script's text explains the columns. Made by"
             ),
             command(),
+            "![Three clips, and faces that follow their motion](images/transfer.jpg)",
             "## At the apex",
             table(columns, overall, words=(0, 1)),
             "## AU by AU",

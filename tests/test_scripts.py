@@ -56,6 +56,19 @@ def test_control_is_measured_for_every_au(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_transfer_is_measured_in_every_way(tmp_path: Path) -> None:
+    out = tmp_path / "transfer.md"
+    assert run_script("measure_transfer", "--clips", 2, "--out", out).code == 0
+    rows = [
+        line.split(" | ") for line in out.read_text().splitlines() if line.startswith("| micro")
+    ]
+    read = {row[1]: float(row[3]) for row in rows if len(row) == 7 and row[0] == "| micro"}
+    assert len(read) == 7
+    assert read["as read"] > 0.8
+    assert out.read_text().count("\n| 12 |") == 3
+
+
+@pytest.mark.slow
 def test_the_shipped_generator_is_trained_in_the_time_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

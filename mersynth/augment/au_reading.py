@@ -210,8 +210,8 @@ def read_intensities(
 ) -> np.ndarray:
     """The AU intensities by which a face moves away from its first frame.
 
-    What the face shows in that frame is not read, and neither is what flow cannot follow: most of a
-    blink is missed.
+    What the face shows in that frame is not read. Most intensities come out somewhat too small; AU
+    14, and strong AUs 5 and 43, much too small (``docs/transfer.md``).
 
     Args:
         frames: (T, S, S, 3) uint8, RGB, of an aligned face, the first at rest.
