@@ -366,15 +366,24 @@ def transfer(
     ],
     overrides: Annotated[list[str] | None, config_values("strength=2")] = None,
     store: Annotated[
-        Path | None, typer.Option(help="Store of the driving clip. [./stores/<its source>]")
+        Path | None,
+        typer.Option(help="Store of the driving clip (default: ./stores/<its source>)."),
     ] = None,
     subject: Annotated[
         list[str] | None,
-        typer.Option(help="Person of --face, such as casme2/sub01; repeatable. [everybody]"),
+        typer.Option(
+            help="Person of --face, such as casme2/sub01; repeatable (default: everybody)."
+        ),
     ] = None,
-    onset: Annotated[int | None, typer.Option(help="Frame in which it begins. [first]")] = None,
-    apex: Annotated[int | None, typer.Option(help="Strongest frame. [it is spotted]")] = None,
-    offset: Annotated[int | None, typer.Option(help="Frame in which it ends. [last]")] = None,
+    onset: Annotated[
+        int | None, typer.Option(help="Frame in which it begins (default: the first).")
+    ] = None,
+    apex: Annotated[
+        int | None, typer.Option(help="Strongest frame (default: it is spotted).")
+    ] = None,
+    offset: Annotated[
+        int | None, typer.Option(help="Frame in which it ends (default: the last).")
+    ] = None,
     aligned: Annotated[
         bool, typer.Option("--aligned", help="The film's frames are cut to the face already.")
     ] = False,
@@ -382,7 +391,7 @@ def transfer(
         Literal["icgan", "warp"], typer.Option(help="AU-ICGAN, or the AU warp.")
     ] = "icgan",
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Folder of a trained AU-ICGAN. [the shipped one]")
+        Path | None, typer.Option(help="Folder of a trained AU-ICGAN (default: the shipped one).")
     ] = None,
     out: Out = None,
     video: Annotated[
