@@ -34,12 +34,29 @@ app = new_app("Balanced synthetic facial micro-expression clips, conditioned on 
 
 
 @app.command()
-def doctor() -> None:
-    """Show which packages, device, data sets and weights are found, and how to get the others."""
+def doctor(
+    store: Annotated[
+        list[Path] | None, typer.Option(help="Instead: whether a store is whole; repeatable.")
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="Instead: whether a checkpoint is; repeatable.")
+    ] = None,
+) -> None:
+    """Show which packages, device, data sets and weights are found, and how to get the others.
+
+    With --store or --checkpoint, read these whole and compare their checksums.
+    """
     from rich.console import Console
 
     from mersynth.doctor import examine, is_obstacle, report
+    from mersynth.wholeness import check_checkpoint, check_store
 
+    if store or checkpoint:
+        for path in store or ():
+            logger.info(check_store(path))
+        for path in checkpoint or ():
+            logger.info(check_checkpoint(path))
+        return
     findings = list(examine())
     console = Console()
     for line in report(findings, console.width if console.is_terminal else None):

@@ -312,6 +312,26 @@ def explain(
 
 
 @app.command()
+def doctor(
+    run: Annotated[
+        list[Path] | None, typer.Option(help="Whether a run is whole; repeatable.")
+    ] = None,
+    model: Annotated[
+        list[Path] | None, typer.Option(help="Whether a trained recognizer is; repeatable.")
+    ] = None,
+) -> None:
+    """Read runs and trained recognizers whole, and say whether something is missing or damaged."""
+    from recognizers.trained.wholeness import check_recognizer, check_run
+
+    if not run and not model:
+        raise typer.BadParameter("give --run or --model; `mersynth doctor` examines all else")
+    for path in run or ():
+        logger.info(check_run(path))
+    for path in model or ():
+        logger.info(check_recognizer(path))
+
+
+@app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
     out: Annotated[

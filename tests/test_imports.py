@@ -35,7 +35,7 @@ ROOMS = [
     "mersynth.quality",
     "mersynth.transfer",
     "mersynth.studio",
-    "mersynth.doctor mersynth.cli_options mersynth.cli mersynth.__main__",
+    "mersynth.doctor mersynth.wholeness mersynth.cli_options mersynth.cli mersynth.__main__",
     "recognizers.models",
     "recognizers.data",
     "recognizers.folds",

@@ -342,6 +342,12 @@ def clips_written(path: Path) -> int:
     return max((int((_read_journal(p) or {}).get("done", 0)) for p in partials_of(path)), default=0)
 
 
+def clips_done(partial: Path) -> int:
+    """How many clips an interrupted writing has kept."""
+    journal = _read_journal(partial)
+    return 0 if journal is None else int(journal["done"])
+
+
 def _read_journal(partial: Path) -> dict[str, Any] | None:
     """How far an interrupted writing got; None if that is unknown."""
     try:
