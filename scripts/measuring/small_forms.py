@@ -62,7 +62,7 @@ SMALL: Mapping[str, Small] = {
     "frl_dgt_s": Small(5, 20, _RATE),
     "lbp_top_svm": Small(None, None),
     "mer_gcn": Small(20, 30, f"{_CHANGES}; three times the learning rate"),
-    "mmnet": Small(15, 30),
+    "mmnet": Small(15, 30, heart=300),
     "nmer": Small(6, 20),
     "off_apexnet": Small(
         40, 30, "STSTNet's learning rate of 1e-2 ended in one answer for all clips: it has 1e-3"
