@@ -74,7 +74,7 @@ def test_clips_are_counted_as_often_as_they_were_seen(
         changes = ("pretraining.epochs=2", f"pretraining.epoch_clips={clips}")
         run = evaluate(request(data, *changes, pretrain=[made]), tmp_path / clips)
         assert results(run)["clips_seen"] == 6 * 25 + seen
-    with pytest.raises(ConfigError, match=r"epoch_clips must be null, .* or fold, got 'real'"):
+    with pytest.raises(ConfigError, match=r"epoch_clips must be one of fold, .*, got 'real'"):
         evaluate(request(data, "pretraining.epoch_clips=real", pretrain=[made]), tmp_path / "r")
 
 
