@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,6 +28,7 @@ _KNOWN = (
     "y", "subject", "dataset", "clip", "classes", "channels", "aus", "template", "generator",
     "unseen", "face", "card", "scale", "framing", "units",
 )  # fmt: skip
+_MOST_CLASSES = 100  # without names; more are taken where there are as many clips
 _TEXT = ("dataset", "clip", "aus", "template", "generator", "unseen")
 
 
@@ -145,15 +148,55 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     if not path.exists():
         raise FileNotFoundError(f"no file {path}; `mersynth export --layout npz` writes one")
     try:
+        _check_sizes(path)
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("a single array")
             return {key: file[key] for key in file.files}
+    except FeatureFileError:
+        raise
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise FeatureFileError(
             f"{path} is not a readable npz file; write it with numpy.savez, of arrays of numbers "
             "and text, without objects"
         ) from error
+    except MemoryError as error:
+        raise FeatureFileError(f"{path} does not fit into memory ({error}); divide it") from error
+
+
+def _check_sizes(path: Path) -> None:
+    """Refuse arrays whose headers claim more than the file holds, before room is made for them.
+
+    Raises:
+        ValueError: of such an array.
+        FeatureFileError: if the arrays are larger than the machine's memory.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as arrays:
+        for member in arrays.infolist():
+            with arrays.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0
+                if version >= (2, 0):
+                    read = np.lib.format.read_array_header_2_0
+                shape, _, kind = read(file)
+                claimed = math.prod(shape) * kind.itemsize
+                if not kind.hasobject and claimed != member.file_size - file.tell():
+                    raise ValueError(f"{member.filename} claims {claimed} bytes")
+        whole = sum(member.file_size for member in arrays.infolist())
+    if whole > (memory := _memory()):
+        raise FeatureFileError(
+            f"{path} unpacks to {whole / 1e9:.1f} GB, this machine has {memory / 1e9:.1f} GB of "
+            "memory; divide it into several files (--data is repeatable)"
+        )
+
+
+def _memory() -> float:
+    """Bytes of memory of this machine; infinite where the system does not say."""
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _input_names(
@@ -181,7 +224,14 @@ def _labels(
     elif named:
         classes = tuple(sorted(set(_texts(y))))
     else:
-        classes = tuple(map(str, range(first, int(y.max()) + 1))) if whole else ("0", "1")
+        last = int(y.max()) if whole else first + 1
+        if last - first >= max(len(y), _MOST_CLASSES):
+            raise FeatureFileError(
+                f"{path}: y names a class {last}, which would be one of {last - first + 1}, for "
+                f"{len(y)} clips: number the classes from {first} without gaps, or name them in "
+                "the array 'classes'"
+            )
+        classes = tuple(map(str, range(first, last + 1)))
         _check_first(path, y, first_label)
     if len(set(classes)) != len(classes) or len(classes) < 2 or not all(classes):
         raise FeatureFileError(f"{path}: classes must be 2 or more different names, got {classes}")

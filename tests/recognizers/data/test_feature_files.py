@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,39 @@ def test_arrays_that_are_not_read_are_reported(
 ) -> None:
     read_features(write(tmp_path / "f.npz", datasets=["a"] * 30), {"flow_strain": SPEC})
     assert "datasets is not read; known are x, y, subject" in caplog.text
+
+
+def test_a_file_that_claims_more_than_it_holds(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.npz")
+    head = io.BytesIO()
+    claim = {"descr": "<f4", "fortran_order": False, "shape": (10**9, 3, SIZE, SIZE)}
+    np.lib.format.write_array_header_1_0(head, claim)
+    with zipfile.ZipFile(path) as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(path, "w") as torn:
+        for name, content in (members | {"x.npy": head.getvalue() + bytes(100)}).items():
+            torn.writestr(name, content)
+    with pytest.raises(FeatureFileError, match=r"f\.npz is not a readable npz file"):
+        read_features(path, {"flow_strain": SPEC})
+
+
+def test_a_file_larger_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "f.npz")
+    read_features(path, {"flow_strain": SPEC})
+    monkeypatch.setattr("recognizers.data.feature_files.os.sysconf", lambda name: 20)
+    with pytest.raises(FeatureFileError, match=r"unpacks to 0\.0 GB, this machine has 0\.0 GB of"):
+        read_features(path, {"flow_strain": SPEC})
+
+
+def test_more_classes_than_clips_need_names(tmp_path: Path) -> None:
+    y = features()["y"] * 10**6
+    path = write(tmp_path / "f.npz", y=y, classes=None)
+    with pytest.raises(FeatureFileError, match=r"a class 2000000, .* of 2000001, for 30 clips"):
+        read_features(path, {"flow_strain": SPEC})
+    gaps = read_features(
+        write(tmp_path / "g.npz", y=y // 10**5, classes=None), {"flow_strain": SPEC}
+    )
+    assert len(gaps.classes) == 21
 
 
 def test_a_missing_and_a_damaged_file(tmp_path: Path) -> None:
