@@ -19,12 +19,14 @@ class Small:
             once.
         epochs: on the ladder (``measuring.ladder``); None: it is fitted once.
         why: what had been in the way of learning, in words; empty where nothing was.
+        overrides: of ``configs/evaluate.yaml``.
         heart: epochs of a handful that is learnt by heart.
     """
 
     short: int | None
     epochs: int | None
     why: str = ""
+    overrides: tuple[str, ...] = ()
     heart: int = 200
 
     def settings(self, epochs: int | None = None) -> list[str]:
@@ -33,7 +35,7 @@ class Small:
         length = [] if self.epochs is None else [f"model.training.epochs={count}"]
         # What is fitted once needs no small form, but takes the frames that there are.
         whole = ["model.options.image_size=64"] if self.epochs is None else []
-        return [*length, *whole, "device=cpu"]
+        return [*length, *whole, "device=cpu", *self.overrides]
 
 
 _CHANGES = (
@@ -46,7 +48,12 @@ SMALL: Mapping[str, Small] = {
     "au_gacn": Small(
         10, 60, f"{_CHANGES}; three times the learning rate; clips are flipped", heart=600
     ),
-    "bi_woof_svm": Small(None, None),
+    "bi_woof_svm": Small(
+        None,
+        None,
+        "a hard margin (C of 1e4) fits the noise of weak flow: C is 10",
+        ("model.options.c=10.0",),
+    ),
     "capsulenet": Small(
         5,
         42,
@@ -60,7 +67,12 @@ SMALL: Mapping[str, Small] = {
     "elrcn": Small(20, 30, heart=600),
     "frl_dgt": Small(3, 24, _RATE),
     "frl_dgt_s": Small(5, 20, _RATE),
-    "lbp_top_svm": Small(None, None),
+    "lbp_top_svm": Small(
+        None,
+        None,
+        "its 5 x 5 blocks hold parts of the face that move apart: it has 8 x 8",
+        ("model.options.blocks=8",),
+    ),
     "mer_gcn": Small(20, 30, f"{_CHANGES}; three times the learning rate"),
     "mmnet": Small(15, 30, heart=300),
     "nmer": Small(6, 20),
