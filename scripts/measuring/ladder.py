@@ -187,7 +187,8 @@ def settings_of(system: str, seed: int) -> str:
     """Checksum of a system's config, the rungs, the people, the phantom and the seeds."""
     model = _model(config_of(system), SMALL[system].settings())
     rungs, people = [asdict(rung) for rung in RUNGS], {k: asdict(v) for k, v in PEOPLE.items()}
-    heart = [SMALL[system].heart, SEEDS, THREADS]
+    how = SMALL[system]
+    heart = [how.heart, SEEDS, THREADS, *(["steady"] if how.steady else [])]
     return checksum_of([model, seed, rungs, people, IMAGE_SIZE, FRAMES, heart, VERSION])
 
 
@@ -240,7 +241,7 @@ def by_heart(config: str, how: Small, stores: Path, folder: Path) -> list[ByHear
 
 def _by_heart_request(config: str, how: Small, stores: Path, seed: int) -> Request:
     """Two micro-expressions of each class, for so many epochs."""
-    overrides = how.settings(how.heart)
+    overrides = [*how.settings(how.heart), *(["model.training.scheduler=null"] * how.steady)]
     return Request(
         split="fit", model=config, data=[stores / HANDFUL], seed=seed, overrides=overrides
     )

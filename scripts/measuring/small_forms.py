@@ -21,6 +21,8 @@ class Small:
         why: what had been in the way of learning, in words; empty where nothing was.
         overrides: of ``configs/evaluate.yaml``.
         heart: epochs of a handful that is learnt by heart.
+        steady: whether that is learnt at a constant rate; a rate that falls over the config's own
+            epochs would be nothing before the end.
     """
 
     short: int | None
@@ -28,6 +30,7 @@ class Small:
     why: str = ""
     overrides: tuple[str, ...] = ()
     heart: int = 200
+    steady: bool = False
 
     def settings(self, epochs: int | None = None) -> list[str]:
         """Overrides, with another number of epochs where one is given."""
@@ -74,7 +77,7 @@ SMALL: Mapping[str, Small] = {
         ("model.options.blocks=8",),
     ),
     "mer_gcn": Small(20, 30, f"{_CHANGES}; three times the learning rate"),
-    "mmnet": Small(15, 30, heart=300),
+    "mmnet": Small(15, 30, heart=300, steady=True),
     "nmer": Small(6, 20),
     "off_apexnet": Small(
         40, 30, "STSTNet's learning rate of 1e-2 ended in one answer for all clips: it has 1e-3"
