@@ -32,6 +32,7 @@ from mersynth.augment.batch import Batch, check_unit_range, unpack
 __all__ = ["Augmentation", "Batch", "Params", "check_unit_range", "unpack"]
 
 Params = dict[str, Tensor]
+"""What a transform drew at random, by name; the first axis is that of the samples."""
 
 
 class Augmentation(nn.Module, ABC):
