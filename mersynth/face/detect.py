@@ -73,9 +73,8 @@ class FaceFinder:
 
     Example:
         >>> from skimage.data import astronaut
-        >>> face = FaceFinder().find(astronaut())
-        >>> face.points.round(-1).tolist()
-        [[200.0, 110.0], [240.0, 110.0], [230.0, 130.0], [210.0, 150.0], [250.0, 140.0]]
+        >>> FaceFinder("mtcnn").find(astronaut()).points.shape
+        (5, 2)
     """
 
     def __init__(self, detector: str = "auto", device: str | torch.device = "auto") -> None:

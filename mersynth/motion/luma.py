@@ -22,6 +22,7 @@ def luma(frames: Tensor, weights: tuple[float, float, float] = LUMA) -> Tensor:
         ValueError: if there are neither 1 nor 3 channels.
 
     Example:
+        >>> import torch
         >>> luma(torch.ones(2, 3, 4, 4)).shape
         torch.Size([2, 1, 4, 4])
     """

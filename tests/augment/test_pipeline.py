@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 from pathlib import Path
 
 import pytest
@@ -61,15 +59,3 @@ def test_what_a_link_of_a_chain_lacks_is_named() -> None:
     chain = v2.Compose([augment.RandomCrop(padding=2), augment.OnsetApexPair()])
     with pytest.raises(ValueError, match="OnsetApexPair: give a mapping with 'clip'"):
         chain(torch.rand(2, 6, 3, 16, 16))
-
-
-@pytest.mark.parametrize(
-    "file", sorted(Path(augment.__file__).parent.glob("*.py")), ids=lambda f: f.stem
-)
-def test_examples_run(file: Path) -> None:
-    module = importlib.import_module(
-        "mersynth.augment" + ("" if file.stem == "__init__" else f".{file.stem}")
-    )
-    torch.manual_seed(0)
-    result = doctest.testmod(module)
-    assert result.failed == 0
