@@ -35,7 +35,6 @@ from measuring.ladder import (
     make_stores,
     settings_of,
 )
-from measuring.shipped import shipped_section
 from measuring.small_forms import SMALL
 from reproduction.command import errors_shown
 
@@ -119,7 +118,6 @@ def text(climbs: Mapping[str, Climb], picture: str) -> str:
             table(("system", "found and mended"), changes, words=(0, 1)),
             "## Learning curves",
             f"![Accuracy by epoch]({picture})",
-            shipped_section(),
         ]
     )
 
