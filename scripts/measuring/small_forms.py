@@ -69,7 +69,7 @@ SMALL: Mapping[str, Small] = {
     "dual_branch": Small(6, 10),
     "elrcn": Small(20, 30, heart=600),
     "frl_dgt": Small(3, 24, _RATE),
-    "frl_dgt_s": Small(5, 20, _RATE),
+    "frl_dgt_s": Small(5, 30, _RATE),
     "lbp_top_svm": Small(
         None,
         None,
@@ -78,7 +78,7 @@ SMALL: Mapping[str, Small] = {
     ),
     "mer_gcn": Small(20, 30, f"{_CHANGES}; three times the learning rate"),
     "mmnet": Small(15, 30, heart=300, steady=True),
-    "nmer": Small(6, 20),
+    "nmer": Small(6, 30),
     "off_apexnet": Small(
         40, 30, "STSTNet's learning rate of 1e-2 ended in one answer for all clips: it has 1e-3"
     ),
