@@ -86,7 +86,7 @@ def text(climbs: Mapping[str, Climb], picture: str) -> str:
         [
             "# Which systems learn what",
             "Made by",
-            command("--system"),
+            command("--system", "--work"),
             paragraph(
                 "Every system in its small form (`configs/model/*_tiny.yaml`; support vector "
                 "machines in their full one, at 64 pixels) climbs a ladder on "

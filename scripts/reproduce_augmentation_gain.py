@@ -231,7 +231,7 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
         [
             "# What pretraining on synthetic clips gives",
             "Made by",
-            command("--system"),
+            command("--system", "--work"),
             paragraph(introduction(cells, options)),
             f"Paper 004 reports a mean gain of {WANTED:+.3f} in F1 for AU-ICGAN, over four "
             "recognizers and two databases. Here:",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from measuring.ladder import Climb
+from measuring.ladder import RUNGS, Climb
 
 COLOURS = ("#1f6fb4", "#d1662a", "#2e8b57")
 
@@ -29,18 +29,20 @@ def draw_learning(climbs: Mapping[str, Climb], path: Path) -> None:
     for panel in axes.flat[len(climbs) :]:
         panel.axis("off")
     for panel, (system, climb) in zip(axes.flat, climbs.items(), strict=False):
-        for colour, (name, rung) in zip(COLOURS, climb.rungs.items(), strict=True):
-            curve = rung.curve
+        for colour, rung in zip(COLOURS, RUNGS, strict=True):
+            curve = climb.rungs[rung.name].curve
             epochs = [point.epoch for point in curve]
             mark = "o" if len(curve) == 1 else None
             tested = [point.tested for point in curve]
             trained = [point.trained for point in curve]
-            panel.plot(epochs, tested, color=colour, marker=mark, label=name, linewidth=1.4)
+            panel.plot(epochs, tested, color=colour, marker=mark, label=rung.name, linewidth=1.4)
             panel.plot(epochs, trained, color=colour, linestyle=":", linewidth=0.9)
         panel.set_title(system, fontsize=9)
         panel.set_ylim(0, 1)
         panel.axhline(0.2, color="#999999", linewidth=0.6)
         panel.tick_params(labelsize=7)
+        if len(curve) == 1:
+            panel.set_xticks([1], ["fitted once"])
         panel.spines[["top", "right"]].set_visible(False)
     for panel in axes[:, 0]:
         panel.set_ylabel("accuracy", fontsize=8)

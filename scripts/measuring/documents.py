@@ -10,17 +10,18 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 
-def command(parts: str | None = None) -> str:
+def command(*left_out: str) -> str:
     """The running script's command line, as a block to copy, and the version of the phantom.
 
     Args:
-        parts: an option, with a value, by which a table is measured in parts: left out.
+        left_out: options, with a value each, that change nothing: folders of work, and those by
+            which a table is measured in parts.
     """
     from mersynth.phantom.version import VERSION
 
     words, rest = ["python", f"scripts/{Path(sys.argv[0]).name}"], iter(sys.argv[1:])
     for word in rest:
-        if word == parts:
+        if word in left_out:
             next(rest)
         else:
             words.append(word)
