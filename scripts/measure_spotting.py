@@ -47,7 +47,7 @@ def overlap(found: Movement, shown: Shown) -> float:
 
 
 def matched(found: Sequence[Movement], shown: Sequence[Shown]) -> tuple[list[Match], int]:
-    """Each expression with its movement, and the number of movements that are of none."""
+    """Each expression with its movement, and the number of false alarms."""
     left, matches = list(found), []
     for each in shown:
         best = max(left, key=lambda movement: overlap(movement, each), default=None)
@@ -120,8 +120,8 @@ def main() -> None:
                 command(),
                 paragraph(told),
                 paragraph(
-                    f"F1 {f1:.3f}: {hits} of {len(matches)} expressions found, and {false} "
-                    f"movements that are none, {false / minutes:.2f} a minute."
+                    f"F1 {f1:.3f}: {hits} of {len(matches)} expressions were found, with {false} "
+                    f"false alarms, {false / minutes:.2f} a minute."
                 ),
                 table(HEAD, [*rows, line("all", matches, options.fps)]),
             ]

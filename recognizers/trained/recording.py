@@ -71,7 +71,7 @@ def predict_recording(
 
     Args:
         model: folder of a trained recognizer, or the name of one that comes with the package.
-        film: a video of one person, or more, of whom the largest face counts.
+        film: a video; where it shows several people, the largest face counts.
         out: the new folder; None: ``./predictions/`` and the names of model and film.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
