@@ -109,8 +109,9 @@ def text(climbs: Mapping[str, Climb], picture: str) -> str:
                     for rung in RUNGS
                 )
                 + ". One seed; seconds are those of the three, which other work on the machine "
-                "lengthens. Sizes are not the papers': the table says whether a system can learn, "
-                "not which is best."
+                "lengthens. Epochs, and what was mended, were chosen with these figures in view, "
+                "and sizes are not the papers': the table says whether a system can learn, not "
+                "which is best."
             ),
             paragraph(counted(rows)),
             table(HEAD, rows),

@@ -54,7 +54,7 @@ SMALL: Mapping[str, Small] = {
     "bi_woof_svm": Small(
         None,
         None,
-        "a hard margin (C of 1e4) fits the noise of weak flow: C is 10",
+        "with a hard margin (C of 1e4) it reached 0.565 on macro-expressions: C is 10",
         ("model.options.c=10.0",),
     ),
     "capsulenet": Small(
@@ -73,7 +73,7 @@ SMALL: Mapping[str, Small] = {
     "lbp_top_svm": Small(
         None,
         None,
-        "its 5 x 5 blocks hold parts of the face that move apart: it has 8 x 8",
+        "with 5 x 5 blocks it reached 0.505 on macro-expressions: it has 8 x 8",
         ("model.options.blocks=8",),
     ),
     "mer_gcn": Small(20, 30, f"{_CHANGES}; three times the learning rate"),
