@@ -2,8 +2,8 @@
 
     python scripts/draw_transfer.py [--out docs/images/transfer.jpg]
 
-Three clips of phantom subjects, 256 pixels, their AU curves read from motion alone, worn by another
-phantom subject and by scikit-image's astronaut, a public-domain picture.
+Three clips of phantom subjects, of 256 pixels. Their AU curves are read from motion alone; another
+phantom subject and scikit-image's astronaut, a public-domain picture, follow them.
 """
 
 from __future__ import annotations

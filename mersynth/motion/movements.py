@@ -37,6 +37,8 @@ _BLINK = 4.0  # an eye that moves so many times as far as the rest of the face b
 _LONGEST = 2.0  # seconds from an apex to its onset and offset
 _PLATEAU = 0.3  # seconds in which a face comes no closer to rest
 _REST = 0.85  # of its way: closer to rest is rest
+_PAUSE = 0.425  # of its way: a stop before that is a pause, not rest
+_SLOWEST = 10.0  # frames a second; with fewer, a micro-expression has hardly a frame on each side
 # The eyes in HEAD: height, and left and right ends.
 _EYES = (0.29, 0.405), ((0.24, 0.46), (0.54, 0.76))
 
@@ -62,7 +64,7 @@ def spot_movements(frames: Tensor, fps: float, threshold: float = 5.0) -> list[M
     Args:
         frames: (T, 1, 64, 64) in [0, 1], grey, of a face aligned to
             :data:`mersynth.face.template.HEAD`.
-        fps: frames a second.
+        fps: frames a second, 10 or more.
         threshold: how far a movement must stand out of the median of the recording, in median
             absolute deviations.
 
@@ -70,8 +72,8 @@ def spot_movements(frames: Tensor, fps: float, threshold: float = 5.0) -> list[M
         The movements, by time; they do not overlap.
 
     Raises:
-        ValueError: if the frames have another shape or lie outside [0, 1], a number is not above 0,
-            or the recording is too short, under half a second.
+        ValueError: if the frames have another shape or lie outside [0, 1], the rate or the
+            threshold is out of range, or the recording lasts 0.4 s or less.
     """
     _check(frames, fps, threshold)
     seen = _Recording(frames, fps)
@@ -191,7 +193,7 @@ def _until_rest(back: np.ndarray, still: int) -> int:
     for step, value in enumerate(back):
         if value > best:
             best, place = value, step
-        elif step - place >= still and best > _REST * 0.5:
+        elif step - place >= still and best > _PAUSE:
             break
     return int(np.argmax(back[: place + 1] >= back[0] + _REST * (best - back[0])))
 
@@ -208,15 +210,18 @@ def _disjoint(movements: list[Movement]) -> list[Movement]:
 def _check(frames: Tensor, fps: float, threshold: float) -> None:
     if frames.dim() != 4 or tuple(frames.shape[1:]) != (1, SIDE, SIDE):
         raise ValueError(f"frames must be (T, 1, {SIDE}, {SIDE}), grey, got {tuple(frames.shape)}")
-    for name, value in (("fps", fps), ("threshold", threshold)):
-        if value not in Range(0, above=True):
-            raise ValueError(f"{name} must be above 0, got {value!r}")
+    for name, value, allowed in (
+        ("fps", fps, Range(_SLOWEST)),
+        ("threshold", threshold, Range(0, above=True)),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name} must be {allowed}, got {value!r}")
     if not (frames.min() >= 0 and frames.max() <= 1):
         raise ValueError(
             f"frames must lie in [0, 1], got {frames.min().item():g}..{frames.max().item():g}"
         )
     if len(frames) <= 2 * max(1, round(REACHES[0] * fps)):
         raise ValueError(
-            f"a recording must last {2 * REACHES[0]:g} s or more, got {len(frames)} frames at "
+            f"a recording must last more than {2 * REACHES[0]:g} s, got {len(frames)} frames at "
             f"{fps:g} a second"
         )

@@ -88,10 +88,14 @@ def test_a_black_frame_and_a_drift_are_no_movement() -> None:
         (torch.rand(50, 1, 32, 32), {}, "grey, got"),
         (2 * torch.rand(50, 1, SIDE, SIDE) + 1, {}, r"must lie in \[0, 1\]"),
         (torch.full((50, 1, SIDE, SIDE), torch.nan), {}, r"must lie in \[0, 1\]"),
-        (torch.rand(50, 1, SIDE, SIDE), {"fps": 0}, "fps must be above 0, got 0"),
-        (torch.rand(50, 1, SIDE, SIDE), {"fps": math.nan}, "fps must be above 0, got nan"),
+        (torch.rand(50, 1, SIDE, SIDE), {"fps": 0}, "fps must be 10 or more, got 0"),
+        (torch.rand(50, 1, SIDE, SIDE), {"fps": math.nan}, "fps must be 10 or more, got nan"),
         (torch.rand(50, 1, SIDE, SIDE), {"threshold": -1}, "threshold must be above 0"),
-        (torch.rand(9, 1, SIDE, SIDE), {}, "must last 0.4 s or more, got 9 frames at 25 a second"),
+        (
+            torch.rand(9, 1, SIDE, SIDE),
+            {},
+            "must last more than 0.4 s, got 9 frames at 25 a second",
+        ),
     ],
 )
 def test_what_is_no_recording_is_refused(
