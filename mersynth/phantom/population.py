@@ -25,7 +25,7 @@ from mersynth.phantom.subject import subject_name
 from mersynth.phantom.variety import PLAIN, Population
 from mersynth.phantom.version import VERSION
 from mersynth.store.clip_store import ClipStore
-from mersynth.store.writer import StoreWriter
+from mersynth.store.writer import CLIPS_A_COMMIT, StoreWriter
 
 logger = logging.getLogger(__name__)
 
@@ -170,11 +170,13 @@ def write_store(
     population: Population = PLAIN,
     capture: Capture = PLAIN_CAPTURE,
     gain: float = 1.0,
+    resume: bool = False,
 ) -> ClipStore:
     """Render a population into a new store; see :func:`clip_specs` and :func:`render_clip`.
 
     The truth is stored with the clips: intensities hold every AU that moved, blinks as AU 43, and
-    landmarks follow the head; the header records how people and recordings were drawn.
+    landmarks follow the head; the header records how people and recordings were drawn. ``resume``
+    continues an interrupted rendering of the same population.
 
     Raises:
         ValueError: as :func:`clip_specs`, or if the image size is odd or below 32.
@@ -209,12 +211,17 @@ def write_store(
     }
     total = sum(spec.clip.num_frames for spec in specs)
     with (
-        StoreWriter(out, [spec.clip for spec in specs], image_size, header) as writer,
+        StoreWriter(
+            out, [spec.clip for spec in specs], image_size, header, resume=resume
+        ) as writer,
         logs.progress("rendering the phantom", total=total, unit="frames") as advance,
     ):
-        for spec in specs:
+        advance(sum(spec.clip.num_frames for spec in specs[: writer.done]))
+        for number, spec in enumerate(specs[writer.done :], writer.done + 1):
             writer.add(*render_clip(spec, image_size, device, framing, population, capture, gain))
             advance(spec.clip.num_frames)
+            if number % CLIPS_A_COMMIT == 0:
+                writer.commit()
         return writer.finish()
 
 

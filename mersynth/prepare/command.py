@@ -42,8 +42,9 @@ def prepare(
     """Check a database's files, then write its clips, from onset to offset, into a store.
 
     The header of ``store.json`` records what was chosen, found and left out. If the store already
-    exists, prepared in the same way, only the features that it lacks are computed; without
-    features to compute this is an error, except for the phantom, which would be rendered the same.
+    exists, prepared in the same way, only the features that it lacks are computed. Without features
+    to compute this is an error, except for the phantom, which would be rendered the same, and with
+    ``resume``, if the database's clips are those of the store.
 
     Args:
         source: a name in ``sources.SOURCES``; ``"phantom"``, which is rendered; or ``"composite"``,
@@ -55,7 +56,7 @@ def prepare(
         videos: videos, likewise.
         features: names of ``mersynth.features.kinds.FEATURES``, each with its options.
         skip_bad: leave out the clips that cannot be stored, instead of stopping.
-        resume: continue an interrupted writing of the same clips.
+        resume: continue an interrupted writing of the same clips; a whole store stays as it is.
         seed: seed of the phantom's rendering; recorded in the store in any case.
         settings: of :class:`PrepareSettings`.
 
@@ -80,14 +81,14 @@ def prepare(
     choose_detector(chosen.detector)
     out = paths.store_path(source, out)
     with hold(out):
-        if out.exists():
+        if out.exists() and (not resume or source in (PHANTOM, COMPOSITE)):
             # The same phantom would be rendered again; the files of a database may have changed.
             done = not wanted and source != PHANTOM
             _check_same(out, source, chosen, seed, given=bool(root or images or videos or done))
             if not wanted:
                 logger.info("%s exists already, prepared in the same way", out)
         elif source == PHANTOM:
-            _render_phantom(root, out, chosen, seed)
+            _render_phantom(root, out, chosen, seed, resume)
         elif source == COMPOSITE:
             _compose(root, out, chosen, skip_bad)
         else:
@@ -173,7 +174,9 @@ def _compose(root: Path | None, out: Path, chosen: PrepareSettings, skip_bad: bo
     make_composite(root, out, skip_bad=skip_bad)
 
 
-def _render_phantom(root: Path | None, out: Path, chosen: PrepareSettings, seed: int) -> None:
+def _render_phantom(
+    root: Path | None, out: Path, chosen: PrepareSettings, seed: int, resume: bool
+) -> None:
     from mersynth.phantom.population import write_store
 
     if root is not None:
@@ -186,5 +189,12 @@ def _render_phantom(root: Path | None, out: Path, chosen: PrepareSettings, seed:
                 f"are known and are stored as they are; leave it at {getattr(defaults, name)}"
             )
     strength = chosen.strength or "micro"
-    framing = chosen.framing.framing(HEAD)
-    write_store(out, image_size=chosen.image_size, seed=seed, strength=strength, framing=framing)
+    check_target(out, resume)
+    write_store(
+        out,
+        image_size=chosen.image_size,
+        seed=seed,
+        strength=strength,
+        framing=chosen.framing.framing(HEAD),
+        resume=resume,
+    )

@@ -26,11 +26,9 @@ from mersynth.sources.base import Release
 from mersynth.sources.errors import Problem
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.names import Named, find_alike
-from mersynth.store.writer import StoreWriter
+from mersynth.store.writer import CLIPS_A_COMMIT, StoreWriter
 
 logger = logging.getLogger(__name__)
-
-_CLIPS_A_COMMIT = 25  # clips that a kill may lose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +203,8 @@ def _write(
         StoreWriter(out, [item.clip for item in clips], side, header, resume=resume) as writer,
         logs.progress(f"writing {out.name}", total=total, unit="frames") as advance,
     ):
+        if writer.whole:
+            return writer.finish()
         advance(sum(item.clip.num_frames for item in clips[: writer.done]))
         for number, item in enumerate(clips[writer.done :], writer.done + 1):
             frames, intensities, landmarks = _stored(item, writer, advance), None, item.landmarks
@@ -216,7 +216,7 @@ def _write(
                 if item.files.landmarks is None and read.landmarks is not None:
                     landmarks = read.landmarks
             writer.end_clip(intensities, landmarks)
-            if number % _CLIPS_A_COMMIT == 0:
+            if number % CLIPS_A_COMMIT == 0:
                 writer.commit()
         return writer.finish(facts=None if reader is None else _not_measured(writer))
 

@@ -39,6 +39,9 @@ from mersynth.store.verdict import hash_files, remember
 
 logger = logging.getLogger(__name__)
 
+CLIPS_A_COMMIT = 25
+"""How many clips a kill may lose, where there is no better measure."""
+
 _JOURNAL = "journal.json"
 
 
@@ -46,11 +49,12 @@ class StoreWriter:
     """Writes a store whose clips are known in advance; ``path`` appears only when it is complete.
 
     Clips are added in order. With ``resume=True`` an interrupted writing of the same clips and
-    header continues after the last committed clip (see :attr:`done`). The store's lock
-    (:func:`mersynth.lock.hold`) is held until the end of the ``with`` block.
+    header continues after the last committed clip (see :attr:`done`), or finds the store whole (see
+    :attr:`whole`). The store's lock (:func:`mersynth.lock.hold`) is held until the end of the
+    ``with`` block.
 
     Args:
-        path: folder of the new store; it must not exist.
+        path: folder of the new store; it must not exist, unless ``resume`` finds this store there.
         clips: all clips of the store, ids unique.
         image_size: side of the square frames, in pixels.
         header: JSON-able facts about the store; ``source`` is required.
@@ -82,6 +86,7 @@ class StoreWriter:
         self._arrays: dict[str, RowFile] = {}
         self._written = 0  # frames of the next clip
         self.done = 0
+        self.whole = False
         self.partial = partial_of(self.path)
         self._journal = self.partial / _JOURNAL
         with ExitStack() as lock:
@@ -92,7 +97,14 @@ class StoreWriter:
 
     def _begin(self, image_size: int, resume: bool) -> None:
         if self.path.exists():
-            raise StoreError(f"{self.path} exists already; remove it or choose another --out")
+            if not resume or _plan_of(self.path) != self._plan:
+                other = ", and is another store" if resume else ""
+                raise StoreError(
+                    f"{self.path} exists already{other}; remove it or choose another --out"
+                )
+            self.whole, self.done = True, len(self.clips)
+            logger.info("%s is whole already", self.path)
+            return
         begun = self._find_begun() if resume else None
         if begun is not None:
             self._take_over(begun)
@@ -113,10 +125,11 @@ class StoreWriter:
 
     def _find_begun(self) -> Path | None:
         """The interrupted writing of this store that got farthest."""
+        partials = partials_of(self.path)
+        if damaged := next((folder for folder in partials if _is_damaged(folder)), None):
+            raise StoreError(self._how_to_keep(damaged))
         found = {
-            folder: journal
-            for folder in partials_of(self.path)
-            if (journal := _read_journal(folder)) is not None
+            folder: journal for folder in partials if (journal := _read_journal(folder)) is not None
         }
         fitting = [folder for folder, journal in found.items() if journal["plan"] == self._plan]
         if found and not fitting:
@@ -126,6 +139,25 @@ class StoreWriter:
                 "began it"
             )
         return max(fitting, key=lambda folder: int(found[folder]["done"]), default=None)
+
+    def _how_to_keep(self, begun: Path) -> str:
+        """What to do about an interrupted writing whose journal is damaged."""
+        journal = json.dumps({"plan": self._plan, "done": self._filled(begun / "frames.npy")})
+        return (
+            f"{begun / _JOURNAL} is damaged, so nobody knows how many clips of {self.path} were "
+            f"written. Its frames suggest that this was in it: {journal}. Write that into it and "
+            f"repeat the command with --resume; or remove {begun} to begin anew"
+        )
+
+    def _filled(self, file: Path) -> int:
+        """How many clips an interrupted writing seems to have: the file began as zeros."""
+        try:
+            frames = np.load(file, mmap_mode="r")
+            starts = [0, *self._ends[:-1]]
+            pairs = zip(starts, self._ends, strict=True)
+            return next((i for i, (a, b) in enumerate(pairs) if not frames[a:b].any()), len(starts))
+        except (OSError, ValueError):
+            return 0
 
     def _take_over(self, begun: Path) -> None:
         """Take over an interrupted writing by renaming it, which only one process can do."""
@@ -280,7 +312,7 @@ class StoreWriter:
         furnish: Callable[[ClipStore], None] | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> ClipStore:
-        """Complete the store, move it to its place and open it.
+        """Complete the store, move it to its place and open it; one that was whole is only opened.
 
         Args:
             furnish: called with the complete store before it is moved, for instance to add pictures
@@ -290,6 +322,9 @@ class StoreWriter:
         Raises:
             StoreError: if clips are missing, or something appeared at the store's path.
         """
+        if self.whole:
+            (self.path / _JOURNAL).unlink(missing_ok=True)
+            return ClipStore.open(self.path)
         if self._next != len(self.clips):
             raise StoreError(
                 f"{self.path}: {self._next} of {len(self.clips)} clips were added; "
@@ -305,7 +340,12 @@ class StoreWriter:
         seals = hash_files(self.partial, CHECKSUMMED_FILES)
         sha256 = {name: seal["sha256"] for name, seal in seals.items()}
         header = {**self._header, **(facts or {})}
-        meta = {"schema_version": SCHEMA_VERSION, "header": header, "sha256": sha256}
+        meta = {
+            "schema_version": SCHEMA_VERSION,
+            "header": header,
+            "sha256": sha256,
+            "plan": self._plan,
+        }
         write_json_atomically(self.partial / "store.json", meta)
         remember(self.partial, seals)
         if furnish is not None:
@@ -323,11 +363,19 @@ def check_target(path: Path, resume: bool) -> None:
     """Check, before any work is done, that a store can be written.
 
     Raises:
-        StoreError: if it exists, or an interrupted writing of it would be lost.
+        StoreError: if it exists, or an interrupted writing of it would be lost. With ``resume`` the
+            writer decides.
     """
+    if resume:
+        return
     if path.exists():
         raise StoreError(f"{path} exists already; remove it or choose another --out")
-    for partial in () if resume else partials_of(path):
+    for partial in partials_of(path):
+        if _is_damaged(partial):
+            raise StoreError(
+                f"an interrupted store is in {partial}, and its {_JOURNAL} is damaged: add "
+                "--resume to be told how to keep its clips, or remove that folder"
+            )
         if (_read_journal(partial) or {}).get("done"):
             raise StoreError(
                 f"an interrupted store is in {partial}; add --resume to continue it, or remove "
@@ -346,6 +394,20 @@ def clips_done(partial: Path) -> int:
     """How many clips an interrupted writing has kept."""
     journal = _read_journal(partial)
     return 0 if journal is None else int(journal["done"])
+
+
+def _plan_of(path: Path) -> str | None:
+    """What a finished store was made by; None if that is unknown."""
+    try:
+        plan: str | None = ClipStore.open(path).meta.get("plan")
+        return plan
+    except StoreError:
+        return None
+
+
+def _is_damaged(partial: Path) -> bool:
+    """Whether there is a journal that says nothing."""
+    return (partial / _JOURNAL).exists() and _read_journal(partial) is None
 
 
 def _read_journal(partial: Path) -> dict[str, Any] | None:

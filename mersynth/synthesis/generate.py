@@ -111,8 +111,9 @@ def generate(
         dry_run: only show the plan; nothing is written.
         estimate: only make a few batches, in a folder for temporary files, and show what the whole
             will take (:mod:`mersynth.synthesis.estimate`).
-        resume: continue an interrupted generation of the same plan; if parts of it were made
-            (``shard``), make the missing ones and join them to the bytes that one process writes.
+        resume: continue an interrupted generation of the same plan, or find it whole; if parts of
+            it were made (``shard``), make the missing ones and join them to the bytes that one
+            process writes.
         shard: make only this part, ``<out>.parts/I_of_N``, which may be done on any machine.
         workers: make so many parts at once in processes of this machine, and join them.
         names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
@@ -147,7 +148,8 @@ def generate(
             if shard is not None and resume and place.exists() and not target.exists():
                 logger.info("%s is complete", place)
                 return ClipStore.open(place)
-            check_target(target, resume or shard is not None)
+            if shard is None or target.exists():
+                check_target(target, resume and shard is None)
             check_target(place, resume)
         parts = begun_parts(target, resume or only_show) if shard is None else []
         clips = real_clips(real_folder)
@@ -199,7 +201,7 @@ def generate(
         if workers > 1 and not parts:
             parts = all_parts(min(workers, ceil(len(work) / config.batch_clips)))
         with StoreWriter(place, new_clips, face_store.image_size, header, resume=resume) as writer:
-            if parts:
+            if parts and not writer.whole:
                 make_parts(target, parts, workers, partial(_make_part, settings), len(work))
                 copy_parts(writer, parts, header, config.batch_clips)
             else:

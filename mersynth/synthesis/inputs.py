@@ -192,7 +192,7 @@ def open_real(
         with hold(folder, wait=True):  # another generation may be rendering it
             if not folder.exists():
                 logger.info("%s does not exist yet: rendering the phantom", folder)
-                prepare(PHANTOM, out=folder, framing=_exactly(framing), **size)
+                prepare(PHANTOM, out=folder, resume=True, framing=_exactly(framing), **size)
     real = ClipStore.open(folder, verify=True)
     if image_size not in (None, real.image_size):
         raise CheckpointError(

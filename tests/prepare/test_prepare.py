@@ -17,7 +17,7 @@ from mersynth.face.detect import find_face
 from mersynth.face.template import five_points, misplacement
 from mersynth.face.weights import WeightsMissingError
 from mersynth.features.cache import FeatureError
-from mersynth.phantom.population import ClipSpec, clip_specs, render_clip
+from mersynth.phantom.population import ClipSpec, clip_specs, render_clip, write_store
 from mersynth.phantom.version import VERSION
 from mersynth.prepare.command import add_features, prepare
 from mersynth.sources.errors import PrepareError
@@ -168,7 +168,7 @@ def test_a_killed_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     specs = [s for s in clip_specs(seed=3) if s.clip.num_frames < 40][:4]
     root = smic_tree(tmp_path / "data", specs)
     whole = prepare("smic", root, tmp_path / "whole", image_size=32)
-    monkeypatch.setattr("mersynth.prepare.database._CLIPS_A_COMMIT", 1)
+    monkeypatch.setattr("mersynth.prepare.database.CLIPS_A_COMMIT", 1)
     end_clip, added = StoreWriter.end_clip, []
 
     def killed(self: StoreWriter, *arrays: object) -> None:
@@ -185,6 +185,36 @@ def test_a_killed_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     store = prepare("smic", root, tmp_path / "cut", image_size=32, resume=True)
     assert len(added) == 3 + 2  # the two clips that were written are not written again
     assert store.checksum == whole.checksum
+    # Killed after the store was in its place: it is whole, and the command goes on to the features.
+    store = prepare(
+        "smic", root, tmp_path / "cut", image_size=32, resume=True, features={"dynamic_image": {}}
+    )
+    assert len(added) == 3 + 2
+    assert store.checksum == whole.checksum
+    assert list((store.path / "features").glob("dynamic_image-*.npy"))
+    with pytest.raises(StoreError, match="exists already, and is another store"):
+        prepare("smic", root, tmp_path / "cut", image_size=40, resume=True)
+
+
+def test_a_killed_rendering_of_the_phantom_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"image_size": 32, "subjects": 2, "counts": {"anger": 4}, "max_frames": 8}
+    monkeypatch.setattr("mersynth.phantom.population.CLIPS_A_COMMIT", 1)
+    whole = write_store(tmp_path / "whole", **settings)
+    add, added = StoreWriter.add, []
+
+    def killed(self: StoreWriter, *arrays: object) -> None:
+        added.append(len(added))
+        if len(added) == 3:
+            raise KeyboardInterrupt
+        add(self, *arrays)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(StoreWriter, "add", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_store(tmp_path / "cut", **settings)
+    assert write_store(tmp_path / "cut", **settings, resume=True).checksum == whole.checksum
+    assert len(added) == 3 + 2
 
 
 def test_a_long_video_is_never_in_memory(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import resource
 import shutil
 import time
@@ -23,7 +24,7 @@ from mersynth.files import sha256_of_file, write_json_atomically
 from mersynth.space import NoSpaceError
 from mersynth.store.clip_store import CHECKSUMMED_FILES, ClipStore, StoreError, require_real
 from mersynth.store.verdict import VERDICTS
-from mersynth.store.writer import StoreWriter, merge
+from mersynth.store.writer import StoreWriter, check_target, merge
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 
@@ -165,6 +166,45 @@ def test_resume_goes_on_behind_the_last_commit(tmp_path: Path) -> None:
             writer.add(frames_of(clips[value], value))
         assert writer.finish().checksum == whole.checksum
     assert not list(tmp_path.glob(".*"))
+
+
+def test_resume_finds_a_store_whole(tmp_path: Path) -> None:
+    clips, header = tiny_clips(subjects=1), {"source": "samm"}
+    with StoreWriter(tmp_path / "s", clips, 8, header) as writer:
+        write(writer, 5)
+        whole = writer.finish()
+    (tmp_path / "s" / "journal.json").write_text("{}")  # as left by a kill
+    with StoreWriter(tmp_path / "s", clips, 8, header, resume=True) as writer:
+        assert writer.whole
+        assert writer.done == 5
+        assert writer.finish().checksum == whole.checksum
+    assert not (tmp_path / "s" / "journal.json").exists()
+    with pytest.raises(StoreError, match="exists already; remove it"):
+        StoreWriter(tmp_path / "s", clips, 8, header)
+    with pytest.raises(StoreError, match="exists already, and is another store"):
+        StoreWriter(tmp_path / "s", clips[:3], 8, header, resume=True)
+
+
+def test_a_damaged_journal_is_named_and_can_be_restored(tmp_path: Path) -> None:
+    clips, header, out = tiny_clips(subjects=1), {"source": "samm"}, tmp_path / "s"
+    with StoreWriter(out, clips, 8, header) as writer:
+        for value, clip in enumerate(clips[:3], 1):
+            writer.add(frames_of(clip, value))
+        writer.commit()
+    (journal,) = tmp_path.glob(".s.*/journal.json")
+    journal.write_text('{"plan": ')
+    with pytest.raises(StoreError, match=r"journal\.json is damaged: add --resume"):
+        check_target(out, resume=False)
+    with pytest.raises(StoreError, match=r"journal\.json is damaged") as raised:
+        StoreWriter(out, clips, 8, header, resume=True)
+    (suggested,) = re.findall(r"\{.*?\}", str(raised.value))
+    journal.write_text(suggested)
+    with StoreWriter(out, clips, 8, header, resume=True) as writer:
+        assert writer.done == 3
+        for value, clip in enumerate(clips[3:], 4):
+            writer.add(frames_of(clip, value))
+        whole = writer.finish()
+    assert [int(item.frames.max()) for item in whole] == [1, 2, 3, 4, 5]
 
 
 def test_resume_refuses_another_plan(tmp_path: Path) -> None:

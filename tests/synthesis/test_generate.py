@@ -227,6 +227,11 @@ def test_kill_and_resume_leave_neither_duplicate_nor_gap(place: Path, tmp_path: 
     with pytest.raises(StoreError, match="another store"):
         run(place, out, per_class=5, seed=9, resume=True)
     assert run(place, out, per_class=5, resume=True).checksum == whole.checksum
+    before = {file: file.stat().st_mtime_ns for file in out.iterdir()}
+    assert run(place, out, per_class=5, resume=True).checksum == whole.checksum
+    assert {file: file.stat().st_mtime_ns for file in out.iterdir()} == before
+    with pytest.raises(StoreError, match="exists already, and is another store"):
+        run(place, out, per_class=5, seed=9, resume=True)
 
 
 def _done(journal: Path) -> int:

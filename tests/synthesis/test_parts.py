@@ -73,6 +73,11 @@ def test_parts_made_in_any_order_join_to_the_bytes_of_one_process(
     assert joined.checksum == whole.checksum
     assert_same_bytes(joined.path, whole.path)
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    # Killed before all parts were removed.
+    run(place, tmp_path / "other", shard=Shard(2, 4))
+    (tmp_path / "other.parts").rename(tmp_path / "s.parts")
+    assert run(place, out, resume=True).checksum == whole.checksum
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 @pytest.mark.slow
