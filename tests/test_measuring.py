@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from mersynth.config import load
 from mersynth.facs.action_units import CONDITION_AUS
@@ -50,6 +53,18 @@ def test_synthetic_clips_come_first_or_beside() -> None:
     assert (list(trained.pretrain), list(trained.mix)) == ([synthetic], [macro])
     fitted = forms.Form("lbp_top_svm").request(real, [synthetic])
     assert (list(fitted.pretrain), list(fitted.mix)) == ([], [synthetic])
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((SCRIPTS.parent / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    used = [lines for name, lines in extras.items() if name not in ("docs", "test", "dev")]
+    lines = [*project["dependencies"], *(line for lines in used for line in lines)]
+    names = {canonicalize_name(Requirement(line).name) for line in lines}
+    assert set(script("measure_dependencies").REASONS) == names
+    told = (SCRIPTS.parent / "docs" / "dependencies.md").read_text()
+    here = {n for n in names if n != "standard-imghdr"}  # only of later versions of Python
+    assert here <= set(re.findall(r"^\| `([\w-]+)` \|", told, re.MULTILINE))
 
 
 def test_documents_are_markdown(monkeypatch: pytest.MonkeyPatch) -> None:

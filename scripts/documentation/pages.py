@@ -48,9 +48,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are made whole: the overview, and one per file and group of configs."""
+    """Add the pages that are made whole: README, SECURITY, and those of configs."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    made = {"index.md": readme.replace("](docs/", "](")}
+    security = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    made = {"index.md": readme.replace("](docs/", "]("), "security.md": security}
     made |= {page: text for page, _, text in (*_files(), *_folders())}
     for page, text in made.items():
         files.append(File.generated(config, page, content=text))
