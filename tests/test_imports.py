@@ -17,7 +17,7 @@ ROOMS = [
     "mersynth.files mersynth.lock mersynth.logs mersynth.paths mersynth.ranges mersynth.shards "
     "mersynth.space mersynth.state_files mersynth.threads",
     "mersynth.facs",
-    "mersynth.clips mersynth.face.template",
+    "mersynth.clips mersynth.face.template mersynth.marks",
     "mersynth.store",
     "mersynth.curves",
     "mersynth.phantom",

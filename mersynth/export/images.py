@@ -19,25 +19,30 @@ from mersynth.export.job import (
     flat_names,
 )
 from mersynth.files import file_name
+from mersynth.marks import Mark, mark_of, picture_options
 
 
-def encode_frame(frame: np.ndarray, form: ImageFormat, quality: int) -> bytes:
+def encode_frame(
+    frame: np.ndarray, form: ImageFormat, quality: int, mark: Mark | None = None
+) -> bytes:
     """A frame as the bytes of an image file.
 
     Args:
         frame: (H, W, 3) uint8, RGB.
         form: ``"png"`` and ``"bmp"`` are exact; ``"jpg"`` keeps the full resolution of colour.
         quality: of JPEG, 1 to 100.
+        mark: of the clip, if it is synthetic; BMP has no place for one.
     """
     buffer = io.BytesIO()
     image = Image.fromarray(frame)
+    marked = picture_options(f".{form}", mark)
     if form == "jpg":
         # Chroma subsampling would halve the resolution of changes in skin colour.
-        image.save(buffer, "JPEG", quality=quality, subsampling=0)
+        image.save(buffer, "JPEG", quality=quality, subsampling=0, **marked)
     elif form == "png":
         # zlib's usual search for repeats takes twice to five times as long, the more the smoother
         # an image is, and finds next to none: files are as large without it.
-        image.save(buffer, "PNG", compress_type=zlib.Z_RLE)
+        image.save(buffer, "PNG", compress_type=zlib.Z_RLE, **marked)
     else:
         image.save(buffer, "BMP")
     return buffer.getvalue()
@@ -85,9 +90,10 @@ def write_imagefolder(job: Job, folder: Path) -> Written:
             clip = item.clip
             index = clip.apex_index if settings.frames == "apex" else None
             shown = range(clip.num_frames) if index is None else [index]
+            mark = mark_of([clip])
             for i in shown:
                 file = folder / place / f"{name}_{clip.onset + i:05d}.{form}"
-                file.write_bytes(encode_frame(item.frames[i], form, settings.quality))
+                file.write_bytes(encode_frame(item.frames[i], form, settings.quality, mark))
             paths.append(f"{place}/{name}_*.{form}")
             advance(1)
     order = sorted(file_name(name) for name in set(job.class_names))

@@ -21,6 +21,7 @@ from mersynth.export.job import (
     flat_names,
     provenance_of,
 )
+from mersynth.marks import mark_of
 from mersynth.store.clip_store import StoredClip
 
 # Extensions that the library's decoder treats as images.
@@ -77,8 +78,9 @@ def _sample(
 ) -> dict[str, bytes]:
     """The files of a sample, by their extensions."""
     form: ImageFormat = settings.format or "png"
+    mark = mark_of([item.clip])
     files = {
-        f"{i:0{digits}d}.{form}": encode_frame(frame, form, settings.quality)
+        f"{i:0{digits}d}.{form}": encode_frame(frame, form, settings.quality, mark)
         for i, frame in enumerate(item.frames)
     }
     files["cls"] = str(label).encode()

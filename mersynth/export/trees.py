@@ -28,6 +28,7 @@ from mersynth.export.job import (
 )
 from mersynth.facs.emotions import native_labels
 from mersynth.files import file_name
+from mersynth.marks import mark_of
 from mersynth.sources.casme2 import CASME2
 from mersynth.sources.samm import SAMM
 from mersynth.sources.table_source import TableSource
@@ -98,10 +99,11 @@ class Tree:
         ) as advance:
             for path, row, subject, item in zip(paths, rows, folders, job.store, strict=True):
                 (folder / path).mkdir(parents=True)
+                mark = mark_of([item.clip])
                 for number, frame in enumerate(item.frames, row.onset):
                     name = self.frame(job.settings.naming, subject, number)
                     file = folder / path / f"{name}.{form}"
-                    file.write_bytes(encode_frame(frame, form, job.settings.quality))
+                    file.write_bytes(encode_frame(frame, form, job.settings.quality, mark))
                 advance(1)
         facts = {"written_as_other": unnamed, **self._facts(job, rows)}
         self.write_table(folder / self.table, rows, {**job.card, **facts})

@@ -14,6 +14,7 @@ from mersynth import logs
 from mersynth.checks import check_choice
 from mersynth.export.job import ExportError, Job, Written, flat_names
 from mersynth.files import file_name, whole_file
+from mersynth.marks import Mark, mark_mp4, mark_of
 from mersynth.synthesis.gallery import save_gif
 
 FILMS = (".mp4", ".gif")
@@ -49,6 +50,7 @@ def write_mp4(job: Job, folder: Path) -> Written:
             (folder / place).mkdir(exist_ok=True)
             paths.append(f"{place}/{name}.mp4")
             write_video(folder / paths[-1], item.frames, item.clip.fps, codec)
+            mark_mp4(folder / paths[-1], mark_of([item.clip]))
             advance(1)
     return Written(paths, {"codec": codec, "lossless": False})
 
@@ -99,13 +101,14 @@ def check_film(path: Path, side: int) -> None:
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
 
 
-def save_film(path: Path, frames: np.ndarray, fps: float) -> None:
+def save_film(path: Path, frames: np.ndarray, fps: float, mark: Mark | None) -> None:
     """Write frames to an ``.mp4`` at their own speed, or to a ``.gif``, slowed down.
 
     Args:
         path: of the file.
         frames: (T, H, W, 3) uint8, RGB, of even sides.
         fps: frames per second.
+        mark: of the clips shown; None if none of them is synthetic.
 
     Raises:
         OSError: if OpenCV cannot write such a video.
@@ -114,7 +117,8 @@ def save_film(path: Path, frames: np.ndarray, fps: float) -> None:
     with tempfile.TemporaryDirectory(prefix="mersynth-") as folder, whole_file(path) as partial:
         made = Path(folder, path.name)
         if path.suffix == ".gif":
-            save_gif([Image.fromarray(frame) for frame in frames], made)
+            save_gif([Image.fromarray(frame) for frame in frames], made, mark)
         else:
             write_video(made, frames, fps, "mp4v")
+            mark_mp4(made, mark)
         shutil.copyfile(made, partial)

@@ -14,6 +14,7 @@ import torch
 from mersynth import __version__, paths
 from mersynth.clips import Clip
 from mersynth.export.video import save_film
+from mersynth.marks import mark_of
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.writer import StoreWriter
 from mersynth.studio.faces import Face
@@ -142,5 +143,5 @@ def write_film(made: MadeClip, path: Path) -> Path:
     Raises:
         OSError: if OpenCV cannot write such a video.
     """
-    save_film(path, made.frames, made.clip.fps)
+    save_film(path, made.frames, made.clip.fps, mark_of([made.clip]))
     return path

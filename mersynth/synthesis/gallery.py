@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.marks import Mark, mark_of, picture_options
 from mersynth.pages.pictures import DIFFERENCE_GAIN, difference
 from mersynth.store.clip_store import ClipStore, StoredClip
 from mersynth.synthesis.generators import ClipGenerator
@@ -41,13 +42,16 @@ def draw_gallery(
     own = store.filter(lambda clip: clip.id in faces)
     shown = [_strongest(own, emotion, count=3) for emotion in emotions]
     firsts = [items[0] for items in shown]
-    contact_sheet(firsts, generator, faces).save(store.path / "contact_sheet.png")
-    save_gif(class_strip(firsts), store.path / "classes.gif")
+    mark = mark_of(item.clip for item in firsts)
+    sheet = contact_sheet(firsts, generator, faces)
+    sheet.save(store.path / "contact_sheet.png", **picture_options(".png", mark))
+    save_gif(class_strip(firsts), store.path / "classes.gif", mark)
     gifs = store.path / "gifs"
     gifs.mkdir(exist_ok=True)
     for items in shown:
         for item in items:
-            save_gif([_enlarge(frame) for frame in item.frames], gifs / f"{_file_name(item)}.gif")
+            pictures = [_enlarge(frame) for frame in item.frames]
+            save_gif(pictures, gifs / f"{_file_name(item)}.gif", mark_of([item.clip]))
     (store.path / "gallery.html").write_text(_page(store, shown, scheme))
 
 
@@ -86,13 +90,18 @@ def class_strip(items: Sequence[StoredClip]) -> list[Image.Image]:
     return pictures
 
 
-def save_gif(pictures: Sequence[Image.Image], path: Path, milliseconds: int = 70) -> None:
-    """Save pictures as a looping GIF, slowed down, with a pause at the end."""
+def save_gif(
+    pictures: Sequence[Image.Image], path: Path, mark: Mark | None, milliseconds: int = 70
+) -> None:
+    """Save pictures as a looping GIF, slowed down, with a pause at the end, and marked."""
     # One palette for all frames: separate palettes would flicker more than the face moves.
     palette = pictures[len(pictures) // 2].quantize(256, dither=Image.Dither.NONE)
     indexed = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in pictures]
     pauses = [milliseconds] * (len(indexed) - 1) + [6 * milliseconds]
-    indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=pauses, loop=0)
+    marked = picture_options(".gif", mark)
+    indexed[0].save(
+        path, save_all=True, append_images=indexed[1:], duration=pauses, loop=0, **marked
+    )
 
 
 def _enlarge(frame: np.ndarray) -> Image.Image:

@@ -28,6 +28,7 @@ from mersynth.export.video import check_film, save_film
 from mersynth.face.template import HEAD, Framing, FramingChoice
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import SHIPPED_NAME, CheckpointError
+from mersynth.marks import mark_of
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
 from mersynth.motion.head import head_motion, move_head
 from mersynth.sources import PrepareError
@@ -154,7 +155,7 @@ def transfer(
             finished = writer.finish()
     if film is not None:
         side_by_side = np.concatenate([np.array(item.frames) for item in finished], axis=2)
-        save_film(film, side_by_side, finished.clips[0].fps)
+        save_film(film, side_by_side, finished.clips[0].fps, mark_of(finished.clips))
     logger.info("%s: %d clips follow %s", target, len(finished), driving)
     return finished
 

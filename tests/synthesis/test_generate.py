@@ -287,6 +287,7 @@ def test_pictures(place: Path, tmp_path: Path) -> None:
     with Image.open(store.path / "contact_sheet.png") as sheet:
         assert sheet.width > 600
         assert sheet.height > 5 * 160
+        assert store.clips[0].generator in sheet.info["xmp"].decode()  # marked as synthetic
     with Image.open(store.path / "classes.gif") as strip:
         assert strip.n_frames == 4
         assert strip.width > 5 * 160
