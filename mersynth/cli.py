@@ -321,7 +321,8 @@ def export(
     store: Annotated[Path, typer.Option(help="Folder of a store, real or synthetic.")],
     out: Annotated[Path, typer.Option(help="New folder; for npz the new file, FILE.npz.")],
     layout: Annotated[
-        Literal["casme2", "samm", "imagefolder", "mp4", "webdataset", "npz", "openface"] | None,
+        Literal["casme2", "samm", "imagefolder", "mp4", "webdataset", "parquet", "npz", "openface"]
+        | None,
         typer.Option(help="How to lay the clips out; openface: AUs alone, without images."),
     ] = None,
     aus: Annotated[

@@ -37,7 +37,7 @@ class ExportSettings:
         quality: JPEG quality, 1 to 100.
         frames: for imagefolder: all frames of a clip, or only its apex.
         codec: for mp4.
-        shard_clips: for webdataset: clips per shard.
+        shard_clips: for webdataset and parquet: clips per shard.
         features: for npz: names of :data:`mersynth.export.arrays.FEATURES`.
         size: for npz: side of the images, in pixels.
         scale: for npz: what each channel of each clip is brought to

@@ -31,6 +31,7 @@ from mersynth.export.job import (
     Written,
     provenance,
 )
+from mersynth.export.parquet import write_parquet
 from mersynth.export.shards import write_webdataset
 from mersynth.export.trees import CASME2_TREE, SAMM_TREE
 from mersynth.export.video import write_mp4
@@ -81,6 +82,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "imagefolder": Layout(write_imagefolder, ("frames", *_IMAGES), apex_fault),
     "mp4": Layout(write_mp4, ("codec",)),
     "webdataset": Layout(write_webdataset, ("shard_clips", *_IMAGES)),
+    "parquet": Layout(write_parquet, ("shard_clips", *_IMAGES)),
     "npz": Layout(
         write_npz, ("features", "size", "scale", "framing", "flow", "device"), npz_fault, ".npz"
     ),

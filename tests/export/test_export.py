@@ -142,7 +142,7 @@ def test_what_is_wrong_is_said(store: ClipStore, tmp_path: Path) -> None:
         (
             "mp4",
             "format=png",
-            "format is for casme2, samm, imagefolder, webdataset, not for mp4",
+            "format is for casme2, samm, imagefolder, webdataset, parquet, not for mp4",
         ),
         ("samm", "size=28", "size is for npz, not for samm"),
         ("imagefolder", "flow=dis", "flow is for npz, not for imagefolder"),
