@@ -21,6 +21,7 @@ from mersynth.card import read_card, write_card
 from mersynth.clips import Clip
 from mersynth.face.template import Framing
 from mersynth.files import checksum_of, whole_folder
+from mersynth.hub import model_card
 from recognizers.folds.splits import Split
 from recognizers.models.base import InputSpec
 from recognizers.runs.files import RESULTS
@@ -37,6 +38,10 @@ RENDERED = (
     "for real people mean nothing"
 )
 """What the card of such a recognizer notes."""
+_HUB = """from recognizers.trained.recognizer import TrainedRecognizer
+
+recognizer = TrainedRecognizer.from_pretrained("FOLDER or owner/name")
+recognizer.predict_store("stores/samm").probabilities"""
 AGAIN = "fit the recognizer again, or repeat the run that made it"
 """What to do about one that cannot be used."""
 
@@ -193,6 +198,28 @@ def save_recognizer(folder: Path, weights: Weights, card: RecognizerCard) -> str
     with whole_folder(folder) as partial:
         facts = {**facts, "checksum": checksum_of(facts)}
         return str(write_card(partial / CARD, WEIGHTS, tensors, facts)["sha256"])
+
+
+def hub_card(card: RecognizerCard) -> str:
+    """The model card of a trained recognizer for the Hugging Face Hub."""
+    facts = (
+        ("system", card.model),
+        ("classes", ", ".join(card.classes)),
+        ("inputs", "; ".join(f"{name} {spec.shape}" for name, spec in card.inputs.items())),
+        ("trained on", f"{card.learned.clips} clips, {card.learned.synthetic} of them synthetic"),
+        ("has seen", f"{len(card.people)} people; figures on them are no test"),
+        ("note", card.note),
+        *(
+            (
+                f"UF1 on {Path(test.path).name}, {test.clips} clips of {len(test.people)} people",
+                f"{test.uf1[0]:.3f}",
+            )
+            for test in card.tested
+        ),
+        ("SHA-256", f"`{card.sha256}`"),
+    )
+    task = f"A recognizer of facial micro-expressions: the system {card.model}."
+    return model_card(card.model, task, _HUB, facts)
 
 
 def load_card(folder: Path) -> RecognizerCard:

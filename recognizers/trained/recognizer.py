@@ -15,6 +15,7 @@ from mersynth.card import read_weights
 from mersynth.checks import listed
 from mersynth.clips import Clip
 from mersynth.devices import choose_device
+from mersynth.hub import fetch, save_folder
 from mersynth.store.clip_store import ClipStore, warn_framings
 from mersynth.store.names import dataset_key, person_key
 from recognizers.data.feature_files import read_clips
@@ -27,6 +28,7 @@ from recognizers.trained.card import (
     WEIGHTS,
     RecognizerCard,
     RecognizerError,
+    hub_card,
     load_card,
     shipped,
 )
@@ -93,6 +95,33 @@ class TrainedRecognizer:
     def inputs(self) -> Mapping[str, InputSpec]:
         """The tensors that it reads, by name."""
         return self.card.inputs
+
+    @staticmethod
+    def from_pretrained(
+        name: str | Path, device: str | torch.device = "auto", *, revision: str | None = None
+    ) -> TrainedRecognizer:
+        """Load a trained recognizer, also from the Hugging Face Hub.
+
+        Args:
+            name: as :func:`load` takes it; or, where there is no such folder, ``owner/name`` of a
+                repository of the Hub.
+            device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+            revision: branch, tag or commit on the Hub.
+
+        Raises:
+            RecognizerError: if there is none, or it cannot be used (:func:`load`).
+            HubError: if it cannot be had from the Hub.
+        """
+        path = name if str(name) in shipped() else fetch(name, revision)
+        return load(path, device)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Copy weights and card into a new folder, with a model card to upload them with.
+
+        Raises:
+            HubError: if the folder exists, or the weights were changed since they were loaded.
+        """
+        save_folder(Path(folder), self.path / CARD, self.model.state_dict(), hub_card(self.card))
 
     def predict_proba(self, inputs: Mapping[str, Tensor | np.ndarray]) -> np.ndarray:
         """The probability of each class.
