@@ -30,6 +30,10 @@ from mersynth.shards import Shard
 
 logger = logging.getLogger(__name__)
 
+ExportLayout = Literal[
+    "casme2", "samm", "imagefolder", "mp4", "webdataset", "parquet", "meb", "npz", "openface"
+]
+
 app = new_app("Balanced synthetic facial micro-expression clips, conditioned on action units.")
 
 
@@ -321,8 +325,7 @@ def export(
     store: Annotated[Path, typer.Option(help="Folder of a store, real or synthetic.")],
     out: Annotated[Path, typer.Option(help="New folder; for npz the new file, FILE.npz.")],
     layout: Annotated[
-        Literal["casme2", "samm", "imagefolder", "mp4", "webdataset", "parquet", "npz", "openface"]
-        | None,
+        ExportLayout | None,
         typer.Option(help="How to lay the clips out; openface: AUs alone, without images."),
     ] = None,
     aus: Annotated[
@@ -342,7 +345,7 @@ def export(
         typer.Option(help="Channels of npz, for instance onset,apex (default: u,v,strain)."),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the images of npz in pixels (default: 28).")
+        int | None, typer.Option(help="Side of the maps of npz and meb in pixels (default: 28).")
     ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Continue without clips that the layout cannot hold.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -122,6 +123,25 @@ def write_npz(job: Job, file: Path) -> Written:
         ValueError: if a feature is unknown or named twice, an option of the flow is wrong, or a
             scale is wanted for pictures.
     """
+    with computed_features(job, file.parent) as (x, facts):
+        _write_arrays(job, x, facts, file)
+    return Written([], facts)
+
+
+@contextmanager
+def computed_features(job: Job, folder: Path) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """The features of every clip, as x of :func:`write_npz`, in a temporary file.
+
+    Args:
+        job: the export.
+        folder: where the file may be.
+
+    Yields:
+        x, (N, C, H, W) float32, and its facts for the card.
+
+    Raises:
+        ExportError, ValueError: see :func:`write_npz`.
+    """
     settings = job.settings
     features = _chosen(settings.features)
     if settings.scale != "none" and (
@@ -137,11 +157,9 @@ def write_npz(job: Job, file: Path) -> Written:
     channels = sum(len(feature.channels) for feature in features)
     shape = len(job.store), channels, settings.size, settings.size
     # x may be larger than the memory: it is put into a file first.
-    with TemporaryFile(dir=file.parent) as stored:
+    with TemporaryFile(dir=folder) as stored:
         _compute_all(job, features, stored)
-        x = np.memmap(stored, np.float32, "r", shape=shape)
-        facts = _write_arrays(job, x, features, file)
-    return Written([], facts)
+        yield np.memmap(stored, np.float32, "r", shape=shape), _facts(job, features)
 
 
 def _compute_all(job: Job, features: Sequence[Feature], file: IO[bytes]) -> None:
@@ -158,18 +176,14 @@ def _compute_all(job: Job, features: Sequence[Feature], file: IO[bytes]) -> None
     file.flush()
 
 
-def _write_arrays(
-    job: Job, x: np.ndarray, features: Sequence[Feature], file: Path
-) -> dict[str, Any]:
-    """Write the ``.npz`` file; its facts for the card."""
-    settings = job.settings
+def _facts(job: Job, features: Sequence[Feature]) -> dict[str, Any]:
+    settings, framing = job.settings, _framing(job)
     units = {
         channel: _SCALED.get(settings.scale, feature.unit)
         for feature in features
         for channel in feature.channels
     }
-    framing = _framing(job)
-    facts = {
+    return {
         "channels": units,
         "image_size": job.store.image_size,
         "size": settings.size,
@@ -178,6 +192,11 @@ def _write_arrays(
         "flow": dict(settings.flow) if any(feature.moves for feature in features) else None,
         "device": choose_device(settings.device).type,
     }
+
+
+def _write_arrays(job: Job, x: np.ndarray, facts: Mapping[str, Any], file: Path) -> None:
+    """Write the ``.npz`` file."""
+    units, framing = facts["channels"], _framing(job)
     table = list(provenance(job))
     arrays: dict[str, Any] = {
         "x": x,
@@ -185,7 +204,7 @@ def _write_arrays(
         "classes": np.asarray(job.data.classes),
         "channels": np.asarray(list(units)),
         "units": np.asarray(list(units.values())),
-        "scale": np.asarray(settings.scale),
+        "scale": np.asarray(job.settings.scale),
         "card": np.asarray(json.dumps({**job.card, **facts}, sort_keys=True)),
     }
     if framing is not None:
@@ -194,7 +213,6 @@ def _write_arrays(
         arrays[name] = np.asarray([row[name] for row in table], str)
     with file.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
-    return facts
 
 
 def _framing(job: Job) -> Framing | None:

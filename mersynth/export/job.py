@@ -39,12 +39,13 @@ class ExportSettings:
         codec: for mp4.
         shard_clips: for webdataset and parquet: clips per shard.
         features: for npz: names of :data:`mersynth.export.arrays.FEATURES`.
-        size: for npz: side of the images, in pixels.
-        scale: for npz: what each channel of each clip is brought to
+        size: for npz and meb: side of the images, in pixels.
+        scale: for npz and meb: what each channel of each clip is brought to
             (:data:`mersynth.motion.maps.Scale`).
-        framing: for npz: the part of the face that x shows; ``auto``: all of the frames.
-        flow: for npz: method and options of :func:`mersynth.motion.flow.optical_flow`.
-        device: for npz: where flow is computed.
+        framing: for npz and meb: the part of the face that x shows; ``auto``: all of the
+            frames.
+        flow: for npz and meb: method and options of :func:`mersynth.motion.flow.optical_flow`.
+        device: for npz and meb: where flow is computed.
     """
 
     classes: str | None

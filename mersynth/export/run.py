@@ -31,6 +31,7 @@ from mersynth.export.job import (
     Written,
     provenance,
 )
+from mersynth.export.meb import write_meb
 from mersynth.export.parquet import write_parquet
 from mersynth.export.shards import write_webdataset
 from mersynth.export.trees import CASME2_TREE, SAMM_TREE
@@ -75,6 +76,7 @@ class Layout:
 
 
 _IMAGES = ("format", "quality")
+_FLOW = ("size", "scale", "framing", "flow", "device")
 _TREE = ("naming", "first_frame", "emotions", *_IMAGES)
 LAYOUTS: Mapping[str, Layout] = {
     "casme2": Layout(CASME2_TREE.write, _TREE),
@@ -83,9 +85,8 @@ LAYOUTS: Mapping[str, Layout] = {
     "mp4": Layout(write_mp4, ("codec",)),
     "webdataset": Layout(write_webdataset, ("shard_clips", *_IMAGES)),
     "parquet": Layout(write_parquet, ("shard_clips", *_IMAGES)),
-    "npz": Layout(
-        write_npz, ("features", "size", "scale", "framing", "flow", "device"), npz_fault, ".npz"
-    ),
+    "meb": Layout(write_meb, (*_FLOW, *_IMAGES), npz_fault),
+    "npz": Layout(write_npz, ("features", *_FLOW), npz_fault, ".npz"),
     "openface": Layout(write_openface, needs_class=False),
 }
 """The layouts by name."""

@@ -142,10 +142,10 @@ def test_what_is_wrong_is_said(store: ClipStore, tmp_path: Path) -> None:
         (
             "mp4",
             "format=png",
-            "format is for casme2, samm, imagefolder, webdataset, parquet, not for mp4",
+            "format is for casme2, samm, imagefolder, webdataset, parquet, meb, not for mp4",
         ),
-        ("samm", "size=28", "size is for npz, not for samm"),
-        ("imagefolder", "flow=dis", "flow is for npz, not for imagefolder"),
+        ("samm", "size=28", "size is for meb, npz, not for samm"),
+        ("imagefolder", "flow=dis", "flow is for meb, npz, not for imagefolder"),
         ("npz", "naming=raw", "naming is for casme2, samm, not for npz"),
         ("samm", "naming=aligned", "naming must be one of raw, cropped, got 'aligned'"),
         (
