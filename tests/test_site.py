@@ -97,8 +97,10 @@ def test_api_pages_describe_what_packages_offer(site: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["start.md", "tutorial_report.md"])
+@pytest.mark.parametrize("page", ["start.md", "tutorial_report.md", "sharing.md"])
 def test_commands_of_a_page_run(page: str, tmp_path: Path) -> None:
+    if page == "sharing.md":
+        pytest.importorskip("datasets", reason="pip install datasets")
     parts = blocks(page, "sh", "python")
     assert len(parts) > 3
     for language, text in parts:
