@@ -2,15 +2,12 @@
 
 A mark is plain metadata with the fields that IPTC's Photo Metadata Standard 2025.1 and C2PA use for
 generated media, as an XMP packet: in a PNG's ``iTXt`` chunk, a JPEG's ``APP1`` segment, an MP4's
-``uuid`` box; in a GIF, as a comment. It is not signed: whoever wants to, can remove it.
+``uuid`` box; in a GIF, as a comment. It is not signed, and easily removed. The fields::
 
-========================================  =====================================================
-``Iptc4xmpExt:DigitalSourceType``         :data:`SOURCE_TYPE`
-``Iptc4xmpExt:AISystemUsed``              ``mersynth`` and its version
-``Iptc4xmpExt:AISystemVersionUsed``       SHA-256 of the generators, separated by spaces
-``dc:description``                        for each clip whose face it shows, and whose AU curve it
-                                          follows
-========================================  =====================================================
+    Iptc4xmpExt:DigitalSourceType    SOURCE_TYPE
+    Iptc4xmpExt:AISystemUsed         mersynth and its version
+    Iptc4xmpExt:AISystemVersionUsed  SHA-256 of the generators, separated by spaces
+    dc:description                   for each clip whose face is shown and AU curve followed
 """
 
 from __future__ import annotations
@@ -25,7 +22,7 @@ from mersynth import __version__
 from mersynth.clips import Clip
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-"""IPTC's term for a picture that was changed by a generative model."""
+"""IPTC's term for a picture that was changed by a generative model; there is none for the AU warp."""
 
 _UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # XMP specification, part 3, 1.2.7
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>

@@ -44,26 +44,24 @@ def write_meb(job: Job, folder: Path) -> Written:
         df = pandas.read_csv("out/data_frame.csv", dtype={"material": str})
         core.IndividualDatasetAUValidator(Config).validate(df, numpy.load("out/optical_flow.npy"))
 
-    =====================  =========================================================================
-    column                 what
-    =====================  =========================================================================
-    subject                id, ``samm/006``: MEB's folds must not join people of two databases
-    material               the clip's name
-    onset, apex, offset    frame numbers, those of the files
-    apexf, n_frames        the apex counted from the onset, 0; the number of frames
-    emotion                class in the label scheme
-    AU                     the annotated cell
-    dataset                the database
-    path                   folder of the frames
-    synthetic, face,       provenance of synthetic clips, as in ``provenance.csv``
-    template, generator
-    AU1, AU2, ...          1 for an AU that the cell names without alternatives, else 0; empty if
-                           the clip has no annotated AUs
-    =====================  =========================================================================
+    The columns of the table::
 
-    Rows are sorted by database, subject and clip, and so are those of the flow: MEB pools
-    predictions fold by fold but compares them with the labels row by row, which agree only if the
-    rows of a fold follow each other.
+        subject                 id, "samm/006": MEB's folds must not join people of two databases
+        material                the clip's name
+        onset, apex, offset     frame numbers, those of the files
+        apexf, n_frames         the apex counted from the onset, 0; the number of frames
+        emotion                 class in the label scheme
+        AU                      the annotated cell
+        dataset                 the database
+        path                    folder of the frames
+        synthetic, face,        provenance of synthetic clips, as in provenance.csv
+        template, generator
+        AU1, AU2, ...           1 for an AU that the cell names without alternatives, else 0; empty
+                                if the clip has no annotated AUs
+
+    Rows are sorted by database and subject, and so are those of the flow: MEB pools predictions
+    fold by fold but compares them with the labels row by row, which agree only if the rows of a
+    fold follow each other.
 
     Raises:
         ExportError: if the frames are asked for as PNG.

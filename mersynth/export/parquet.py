@@ -42,29 +42,26 @@ def write_parquet(job: Job, folder: Path) -> Written:
                 train-00000-of-00002.parquet
                 train-00001-of-00002.parquet
 
-    ================  ====================  ========================================================
-    column            type                  what
-    ================  ====================  ========================================================
-    frames            list of images        ``datasets`` decodes them to Pillow images; others read
-                                            the bytes of each, a PNG, and its file name
-    label             class label           index in the names of the classes
-    synthetic         bool                  whether a generator made the clip
-    intensities       float32 (T, 20, 2)    AU intensities, rows as ``CONDITION_AUS``, then the
-                                            subject's left and right side; NaN: not measured
-    landmarks         float32 (T, 68, 2)    (x, y) in pixels; NaN: not measured
-    dataset, subject  string                the store's own names
-    clip              string                unique within its subject
-    emotion, aus      string                as annotated
-    onset, apex,      int64                 frame numbers; the first of ``frames`` is the onset; the
-    offset                                  apex is null if there is none
-    fps               float64               frames per second
-    strength          string                micro or macro
-    apex_method       string                how the apex was spotted; null: it was not
-    face              string                id of the subject whose face is shown
-    template          string                id of the clip whose AU curve is followed; else null
-    generator         string                SHA-256 of the generator; null for a real clip
-    unseen            list of strings       ids of the subjects that the generator never saw
-    ================  ====================  ========================================================
+    The columns::
+
+        frames                  list of images, which `datasets` decodes with Pillow; others read
+                                the bytes of each, a PNG, and its file name
+        label                   int64, index in the names of the classes
+        synthetic               bool, whether a generator made the clip
+        intensities             (T, 20, 2) float32, AU intensities, rows as CONDITION_AUS, then
+                                the subject's left and right side; NaN: not measured
+        landmarks               (T, 68, 2) float32, (x, y) in pixels; NaN: not measured
+        dataset, subject, clip  the store's own names; that of a clip is unique within its subject
+        emotion, aus            as annotated
+        onset, apex, offset     int64, frame numbers; the first of the frames is the onset; the apex
+                                is null if there is none
+        fps                     float64, frames per second
+        strength                micro or macro
+        apex_method             how the apex was spotted; null: it was not
+        face                    id of the subject whose face is shown
+        template                id of the clip whose AU curve is followed; null for a real clip
+        generator               SHA-256 of the generator; null for a real clip
+        unseen                  list of the ids of subjects that the generator never saw
 
     The types are in each file's schema, as ``datasets`` (2.14 or newer) reads them, and the
     export's card, as JSON under ``mersynth``.

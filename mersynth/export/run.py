@@ -123,7 +123,7 @@ def export(
         naming: for casme2 and samm: ``"raw"`` or ``"cropped"``.
         classes: label scheme; default the store's own. Clips without a class are left out.
         features: for npz: names of its channels, separated by commas.
-        size: for npz: side of the images, in pixels.
+        size: for npz and meb: side of the maps, in pixels.
         skip_bad: leave out the clips that the layout cannot hold, instead of stopping.
         names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
             ``"same"``, ``"distinct"``, or None to refuse them (:mod:`mersynth.store.names`).
