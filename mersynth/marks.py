@@ -22,7 +22,7 @@ from mersynth import __version__
 from mersynth.clips import Clip
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-"""IPTC's term for a picture that was changed by a generative model; there is none for the AU warp."""
+"""IPTC's term for a picture that was changed by a generative model, the closest for the AU warp."""
 
 _UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # XMP specification, part 3, 1.2.7
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
