@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from mersynth import __version__, logs, paths
@@ -140,6 +141,7 @@ def prepare_database(
         "geometry": framed.text,
         "framing": framed.framing.as_dict() if framed.framing is not None else None,
         "detector": framed.detector,
+        "opencv": cv2.__version__,  # what the detector finds depends on it
         "alignments": framed.alignments,
         "intensities": reader.name if reader else None,
         "au_reader": dict(reader.facts) if reader else None,

@@ -134,7 +134,7 @@ def test_a_real_face_is_aligned_to_a_framing(framing: Framing) -> None:
     shown = alignment_of(face, 128, framing).apply_points(ASTRONAUT)
     shown = (shown + 0.5) / 128
     assert shown[1, 0] - shown[0, 0] == pytest.approx(framing.apart, abs=0.015)
-    assert shown[:2, 1].mean() == pytest.approx(framing.eyes, abs=0.015)
+    assert shown[:2, 1].mean() == pytest.approx(framing.eyes, abs=0.02)
     assert shown[:2, 0].mean() == pytest.approx(0.5, abs=0.015)
     # The mouth is her own, which a smile raises.
     assert -0.12 < shown[2:, 1].mean() - framing.mouth < 0

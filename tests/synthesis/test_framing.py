@@ -46,7 +46,7 @@ def make(store: ClipStore, out: Path, *overrides: str, **changes: object) -> Cli
 def test_the_phantom_is_rendered_as_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def render(source: str, out: Path, framing: inputs.FramingChoice) -> None:
+    def render(source: str, out: Path, framing: inputs.FramingChoice, resume: bool) -> None:
         write_store(out, image_size=32, framing=framing.framing(HEAD), **SMALL)  # type: ignore[arg-type]
 
     monkeypatch.chdir(tmp_path)
