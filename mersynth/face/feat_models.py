@@ -49,6 +49,9 @@ def import_feat() -> None:
     """Import py-feat without changing the environment.
 
     Its import sets ``OMP_NUM_THREADS`` to 1 if unset, for this process and all its children.
+
+    Raises:
+        ValueError: if it cannot be imported; its torchcodec may be of another torch.
     """
     variable = "OMP_NUM_THREADS"
     unset = variable not in os.environ
@@ -56,6 +59,13 @@ def import_feat() -> None:
         os.environ[variable] = str(torch.get_num_threads())
     try:
         import feat  # noqa: F401
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"py-feat cannot be imported with torch {torch.__version__} ({reason}): it needs "
+            "torchcodec, whose version must be the one for this torch; `pip install -U torch "
+            "torchvision torchcodec` brings them together"
+        ) from error
     finally:
         if unset:
             del os.environ[variable]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mersynth.face.feat_models import import_feat
 from tests.face import random_weights
 
 SIDE = 96
@@ -39,8 +40,17 @@ def _frames() -> np.ndarray:
     return np.stack([seen, unseen, seen, seen, unseen])
 
 
+@pytest.fixture(scope="session", name="py_feat")
+def _py_feat() -> None:
+    """Skip where py-feat cannot be imported: the lowest torch has no torchcodec that it takes."""
+    try:
+        import_feat()
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="session", name="random_folder")
-def _random_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _random_folder(tmp_path_factory: pytest.TempPathFactory, py_feat: None) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     seen, unseen = (torch.from_numpy(p).permute(2, 0, 1)[None] for p in _pictures())
     random_weights.write_retinaface(folder, seen, unseen)

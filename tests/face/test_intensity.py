@@ -167,6 +167,7 @@ def test_the_function_reads_one_clip(frames: np.ndarray, feat_weights: Path) -> 
     assert np.isfinite(intensities).all()
 
 
+@pytest.mark.usefixtures("py_feat")
 def test_columns_follow_the_names_of_the_checkpoint(
     frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,6 +334,7 @@ def test_the_difference_is_taken_to_the_first_frame() -> None:
     np.testing.assert_allclose(difference, expected, atol=1e-7)
 
 
+@pytest.mark.usefixtures("py_feat")
 def test_py_feat_s_own_folder_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     import feat
     from feat.utils.io import get_resource_path
