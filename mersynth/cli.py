@@ -321,6 +321,20 @@ def quality(
 
 
 @app.command()
+def gallery(
+    store: Annotated[Path, typer.Option(help="Folder of a store, real or synthetic.")],
+) -> None:
+    """Write the page gallery.html into a store: its clips play, with the curves of their AUs.
+
+    `generate` does so by itself. The pages of `recognizers report` link to the clips of a gallery.
+    """
+    from mersynth.pages.gallery import write_gallery
+    from mersynth.store.clip_store import ClipStore
+
+    logger.info("gallery: %s", write_gallery(ClipStore.open(store)))
+
+
+@app.command()
 def export(
     store: Annotated[Path, typer.Option(help="Folder of a store, real or synthetic.")],
     out: Annotated[Path, typer.Option(help="New folder; for npz the new file, FILE.npz.")],

@@ -15,7 +15,7 @@ from mersynth.checks import check_choice
 from mersynth.export.job import ExportError, Job, Written, flat_names
 from mersynth.files import file_name, whole_file
 from mersynth.marks import Mark, mark_mp4, mark_of
-from mersynth.synthesis.gallery import save_gif
+from mersynth.synthesis.pictures import save_gif
 
 FILMS = (".mp4", ".gif")
 """What a clip is written to, to be looked at."""

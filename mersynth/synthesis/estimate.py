@@ -14,6 +14,7 @@ import numpy as np
 
 from mersynth.clips import Clip
 from mersynth.estimate import Estimate, PeakMemory, Spent, bytes_in, now
+from mersynth.pages.gallery import FILMS, MOST, write_gallery
 from mersynth.store.clip_store import ClipStore, array_layout
 from mersynth.store.writer import StoreWriter
 
@@ -43,7 +44,8 @@ def estimate_generation(
         image_size: of the store's frames.
         header: of the store.
         fill: makes clips, by their places in the plan, and adds them to a writer.
-        furnish: adds pictures to a complete store; None for none.
+        furnish: adds pictures to a complete store, beside which it gets a gallery; None for
+            neither.
         followed: the clips whose heads are followed, by places in the plan.
         begun: when the command began; the time since is part of the estimate.
     """
@@ -63,7 +65,13 @@ def estimate_generation(
                 writer.finish(furnish if pictures else None)
                 completed = now()
             beside = bytes_in(path) - _array_bytes(own, image_size)
-        return _Made(made - start, completed - made, beside)
+            gallery, films = Spent(), 0
+            if pictures and furnish is not None:
+                start_of_gallery = now()
+                write_gallery(ClipStore.open(path))
+                gallery = now() - start_of_gallery
+                films = bytes_in(path / FILMS)
+        return _Made(made - start, completed - made, beside, gallery, films)
 
     with PeakMemory() as memory:
         warm = make(batches[0]).making
@@ -78,6 +86,7 @@ def estimate_generation(
     heads = len(followed(range(len(clips))))
     drawn = _shown(clips) / _shown([clips[i] for i in places])
     pictures = (again.completing - once.completing).beyond_noise * drawn
+    shown = min(len(clips), MOST) / min(len(places), MOST)
     written = _array_bytes(clips, image_size)
     return Estimate(
         time=prepared
@@ -85,10 +94,11 @@ def estimate_generation(
         + a_head * heads
         + once.completing
         + _hashing(written)
-        + pictures,
+        + pictures
+        + again.gallery * shown,
         memory=memory.peak,
         on_gpu=memory.on_gpu,
-        disk=written + round(again.beside * drawn),
+        disk=written + round(again.beside * drawn + again.films * shown),
         steps=(
             f"{len(clips)} clips at {a_clip.wall:.3g} s, measured on {len(places)}",
             f"{heads} heads to follow at {a_head.wall:.3g} s, measured on {new}",
@@ -98,15 +108,17 @@ def estimate_generation(
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What a store took: making its clips, completing it, and bytes beside its arrays."""
+    """What a store took: its clips, completing it, bytes beside its arrays; its gallery's films."""
 
     making: Spent
     completing: Spent
     beside: int
+    gallery: Spent
+    films: int
 
 
 def _shown(clips: Sequence[Clip]) -> int:
-    """Number of clips in the gallery: up to three of a class, of different people."""
+    """Number of clips that get a GIF: up to three of a class, of different people."""
     people: dict[str, set[str]] = {}
     for clip in clips:
         people.setdefault(clip.emotion, set()).add(clip.subject)

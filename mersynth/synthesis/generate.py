@@ -24,6 +24,7 @@ from mersynth.facs.emotions import label
 from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
+from mersynth.pages.gallery import write_gallery
 from mersynth.shards import Shard
 from mersynth.sources import PHANTOM
 from mersynth.store.clip_store import ClipStore, StoredClip
@@ -32,7 +33,6 @@ from mersynth.store.names import NameChoice
 from mersynth.store.writer import StoreWriter, check_target
 from mersynth.synthesis.agreement import check_classes, warn_framings, warn_versions
 from mersynth.synthesis.estimate import estimate_generation
-from mersynth.synthesis.gallery import draw_gallery
 from mersynth.synthesis.generators import ClipGenerator
 from mersynth.synthesis.head import HeadMotions
 from mersynth.synthesis.header import make_header
@@ -55,6 +55,7 @@ from mersynth.synthesis.parts import (
     part_path,
     remove_parts,
 )
+from mersynth.synthesis.pictures import draw_pictures
 from mersynth.synthesis.plan import make_plan, summarise
 from mersynth.synthesis.tables import show_plan
 from mersynth.synthesis.work import Faces, Work, WorkList, plan_work
@@ -183,7 +184,7 @@ def generate(
             work = work[shard.share(len(work), config.batch_clips, "batches of config batch_clips")]
             header = part_header(header, shard)
         new_clips = [item.clip for item in work]
-        pictures = _pictures(work, new_clips, generators[0], classes) if shard is None else None
+        pictures = _pictures(work, new_clips, generators[0]) if shard is None else None
         if estimate:
             estimate_generation(
                 new_clips,
@@ -206,7 +207,7 @@ def generate(
                 copy_parts(writer, parts, header, config.batch_clips)
             else:
                 _fill(writer, work, generators, heads, config)
-            finished = writer.finish(pictures)
+            finished = writer.finish(_with_gallery(pictures) if pictures else None)
         if shard is not None:
             return finished
         if parts:
@@ -218,11 +219,19 @@ def generate(
 
 
 def _pictures(
-    work: WorkList, clips: Sequence[Clip], generator: ClipGenerator, scheme: str
+    work: WorkList, clips: Sequence[Clip], generator: ClipGenerator
 ) -> Callable[[ClipStore], None]:
     """What adds pictures of these clips to their store."""
     neutral = Faces(work, clips)
-    return lambda whole: draw_gallery(whole, generator, neutral, scheme)
+    return lambda whole: draw_pictures(whole, generator, neutral)
+
+
+def _with_gallery(pictures: Callable[[ClipStore], None]) -> Callable[[ClipStore], None]:
+    def furnish(whole: ClipStore) -> None:
+        pictures(whole)
+        write_gallery(whole)
+
+    return furnish
 
 
 _SAME_FOR_PARTS = (

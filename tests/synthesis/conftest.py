@@ -14,4 +14,5 @@ def pictures() -> None:
 def _no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the pictures in other tests: they take longer than a tiny store."""
     if "pictures" not in request.fixturenames:
-        monkeypatch.setattr(generate, "draw_gallery", lambda *_: None)
+        for name in ("draw_pictures", "write_gallery"):
+            monkeypatch.setattr(generate, name, lambda *_: None)

@@ -1,9 +1,7 @@
-"""Pictures of a synthetic store: contact sheet, GIFs and a page."""
+"""Pictures of a synthetic store: contact sheet and GIFs."""
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,19 +22,18 @@ _INK, _PAPER, _GREY = (32, 33, 36), (255, 255, 255), (110, 113, 120)
 _COLUMNS = ("onset", "apex", f"difference x{DIFFERENCE_GAIN}", "mask")
 
 
-def draw_gallery(
-    store: ClipStore, generator: ClipGenerator, faces: Mapping[str, StoredClip], scheme: str
+def draw_pictures(
+    store: ClipStore, generator: ClipGenerator, faces: Mapping[str, StoredClip]
 ) -> None:
-    """Write pictures, and a page that shows them, into a synthetic store's folder.
+    """Write pictures of the strongest clips into a synthetic store's folder.
 
-    ``contact_sheet.png``; ``classes.gif``, one clip per class side by side; ``gifs/``, three clips
-    of each class; and ``gallery.html``.
+    ``contact_sheet.png``; ``classes.gif``, one clip per class side by side; and ``gifs/``, three
+    clips of each class.
 
     Args:
         store: a synthetic store.
         generator: a generator that made clips in it; its masks are shown.
         faces: for each clip that it made, by id, the clip whose first frame it moved.
-        scheme: name of the label scheme, for the page.
     """
     emotions = list(dict.fromkeys(clip.emotion for clip in store.clips))
     own = store.filter(lambda clip: clip.id in faces)
@@ -52,7 +49,6 @@ def draw_gallery(
         for item in items:
             pictures = [_enlarge(frame) for frame in item.frames]
             save_gif(pictures, gifs / f"{_file_name(item)}.gif", mark_of([item.clip]))
-    (store.path / "gallery.html").write_text(_page(store, shown, scheme))
 
 
 def contact_sheet(
@@ -133,43 +129,3 @@ def _tiles(item: StoredClip, generator: ClipGenerator, face: StoredClip) -> list
 
 def _file_name(item: StoredClip) -> str:
     return f"{item.clip.emotion}_{item.clip.subject}_{item.clip.name}"
-
-
-def _page(store: ClipStore, shown: Sequence[Sequence[StoredClip]], scheme: str) -> str:
-    rows = []
-    for items in shown:
-        clips = sum(clip.emotion == items[0].clip.emotion for clip in store.clips)
-        figures = "".join(
-            f'<figure><img src="gifs/{html.escape(_file_name(item))}.gif" alt="">'
-            f"<figcaption>face {html.escape(item.clip.subject)}, AU {html.escape(item.clip.aus)}, "
-            f"after {html.escape(item.clip.template or 'a prototype')}</figcaption></figure>"
-            for item in items
-        )
-        name = html.escape(items[0].clip.emotion)
-        rows.append(f"<section><h2>{name} <small>{clips} clips</small></h2>{figures}</section>")
-    card = html.escape(json.dumps(store.meta["header"], indent=2, sort_keys=True))
-    return _TEMPLATE.format(
-        title=f"{len(store)} synthetic clips, {scheme} classes",
-        rows="\n".join(rows),
-        card=card,
-    )
-
-
-_TEMPLATE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 16px/1.5 system-ui, sans-serif; color: #202124; max-width: 64rem; margin: 2rem auto;
-  padding: 0 1rem; }}
-small, figcaption {{ color: #6e7178; font-weight: normal; font-size: .8rem; }}
-figure {{ display: inline-block; width: 160px; margin: 0 1rem 1rem 0; vertical-align: top; }}
-figure img {{ width: 160px; height: 160px; border-radius: 4px; }}
-img {{ max-width: 100%; }} pre {{ background: #f4f5f7; padding: 1rem; overflow: auto; }}
-</style></head><body>
-<h1>{title}</h1>
-<p>Onset, apex, their magnified difference, and the mask: dark where the generator changed it. L
-or R before an AU: only the person's left or right side, in the picture's opposite half.</p>
-<img src="contact_sheet.png" alt="contact sheet">
-<p><img src="classes.gif" alt="a clip of each class"></p>
-{rows}
-<h2>Card</h2><pre>{card}</pre>
-</body></html>
-"""
