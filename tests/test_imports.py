@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[1]
 ROOMS = [
     "mersynth.card mersynth.checks mersynth.config mersynth.devices mersynth.estimate "
     "mersynth.files mersynth.hub mersynth.lock mersynth.logs mersynth.paths mersynth.ranges "
-    "mersynth.shards mersynth.space mersynth.state_files mersynth.threads",
+    "mersynth.shards mersynth.space mersynth.state_files mersynth.threads mersynth.tracking",
     "mersynth.facs",
     "mersynth.clips mersynth.face.template mersynth.marks",
     "mersynth.store",

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from mersynth.gan.data import ImageBatch
 from mersynth.gan.forms import AnyGenerator
 from mersynth.gan.processes import ALONE, Processes
 from mersynth.gan.trainer import TrainingError
+from mersynth.tracking import Kind, open_tracker
 
 logger = logging.getLogger(__name__)
 
@@ -30,22 +32,34 @@ _COLLAPSED = 0.1
 
 
 class Monitor:
-    """Writes TensorBoard figures and sample grids of one training run.
+    """Writes figures and sample grids of one training run.
 
     Args:
-        folder: the run's folder; figures go to ``logs``, pictures to ``samples``.
-        first_step: generator steps already done; figures of later steps are dropped.
+        folder: the run's folder; pictures go to ``samples``.
+        first_step: generator steps already done; TensorBoard drops its figures of later ones.
         processes: those that train together; figures are their means, and the first writes.
+        kind: where figures go (:func:`mersynth.tracking.open_tracker`).
+        settings: what the figures depend on, for the tracker.
     """
 
-    def __init__(self, folder: Path, first_step: int, processes: Processes = ALONE) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
+    def __init__(
+        self,
+        folder: Path,
+        first_step: int,
+        processes: Processes = ALONE,
+        kind: Kind = "tensorboard",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.samples, self.processes = folder / "samples", processes
-        self.writer = None
         if processes.rank == 0:
             self.samples.mkdir(parents=True, exist_ok=True)
-            self.writer = SummaryWriter(str(folder / "logs"), purge_step=first_step + 1)
+        self.tracker = open_tracker(
+            kind if processes.rank == 0 else "none",
+            folder,
+            group=f"{folder.parent.name}/{folder.name}",
+            settings=settings,
+            first_step=first_step,
+        )
         self._waiting: list[tuple[dict[str, Tensor], int, float]] = []
         self._warned = -_WARN_EVERY
         self._moved: deque[float] = deque(maxlen=_WINDOW)
@@ -68,9 +82,7 @@ class Monitor:
         values = iter(self.processes.mean(torch.stack(kept)).tolist())  # one transfer for all
         for figures, step, when in waiting:
             numbers = {name: next(values) for name in figures}
-            if self.writer is not None:
-                for name, number in numbers.items():
-                    self.writer.add_scalar(name, number, step, when)
+            self.tracker.log(numbers, step, when)
             if "moved" in numbers:
                 self._check_movement(numbers["moved"], step)
             if "mask/mean" in numbers:
@@ -114,7 +126,7 @@ class Monitor:
         self, generator: AnyGenerator, images: ImageBatch, step: int, columns: int = 8
     ) -> None:
         """Save a grid: input, generated, mask and the clip's true frame, one column per sample."""
-        if self.writer is None:
+        if self.processes.rank:
             return
         shown = slice(0, images.each * columns, images.each)  # one condition per input
         start, own = images.image[:columns], images.image_aus[:columns].nan_to_num()
@@ -125,6 +137,5 @@ class Monitor:
             save_image(torch.cat(rows).cpu(), partial, nrow=len(out.image), padding=2, format="png")
 
     def close(self) -> None:
-        """Close the TensorBoard file."""
-        if self.writer is not None:
-            self.writer.close()
+        """End the writing of figures."""
+        self.tracker.close()

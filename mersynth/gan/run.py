@@ -26,6 +26,7 @@ from mersynth.gan.motion_generator import MotionGenerator
 from mersynth.gan.state import save_state
 from mersynth.gan.trainer import Figures, Trainer
 from mersynth.logs import progress
+from mersynth.tracking import Kind, where_to_look
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,10 @@ class Run:
     def go(self, first: int) -> None:
         """Take all steps from ``first`` on, and save."""
         config, trainer = self.config, self.trainer
-        monitor = Monitor(self.folder, first, trainer.processes)
+        kind = config.logger
+        monitor = Monitor(self.folder, first, trainer.processes, kind, self.card.config)
+        if trainer.processes.rank == 0 and (where := where_to_look(kind, self.folder)):
+            logger.info("figures: %s", where)
         try:
             with (
                 progress("training", config.steps - first, "steps") as advance,
@@ -105,7 +109,9 @@ class Run:
     def estimate(self, first: int, groups: int, begun: Spent) -> Estimate:
         """What :meth:`go` would take for a number of generators, from some of its steps."""
         config, seen = self.config, [clips for clips, _ in self.sets]
-        monitor = Monitor(self.folder, first, self.trainer.processes)
+        # What a tool elsewhere takes is not measured.
+        kind: Kind = "tensorboard" if config.logger == "tensorboard" else "none"
+        monitor = Monitor(self.folder, first, self.trainer.processes, kind)
         (_, images), *_ = self._take([first], monitor)
         try:
             return estimate_training(

@@ -33,6 +33,7 @@ from mersynth.lock import hold
 from mersynth.phantom.version import version_of, warn_versions
 from mersynth.store.clip_store import ClipStore, StoreError, require_real, warn_framings
 from mersynth.store.names import NameChoice, reconcile_stores
+from mersynth.tracking import check_tracker
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ def train(
         The folders of the trained generators; none for an estimate.
 
     Raises:
-        ConfigError: if an override does not fit, or this machine lacks the device.
+        ConfigError: if an override does not fit, this machine lacks the device, or figures cannot
+            be passed on (:func:`mersynth.tracking.check_tracker`).
         StoreError: if a store cannot be read, holds synthetic clips, or has another image size
             than the configuration.
         CheckpointError: if ``out`` holds a run already and ``resume`` is false, or another run.
@@ -87,6 +89,7 @@ def train(
             "many there are"
         )
     config = load_settings(overrides)
+    check_tracker(config.logger)
     # The choice is recorded in card and state, so that a resumed run has the same precision.
     device = _device(config.device)
     processes = Processes.of(device)
@@ -219,6 +222,7 @@ def _begin(
         trainer = Trainer(config, len(sets[0][0].emotions), device, processes)
     recorded: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     # Checksums, because a path on this machine would mean nothing elsewhere.
+    del recorded["logger"]  # which nothing depends on
     recorded["macro_store"] = macro.checksum if macro is not None else None
     if config.gan.init_from:
         start = trainer.start_from(config.gan.init_from)

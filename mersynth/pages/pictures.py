@@ -22,6 +22,6 @@ def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 def data_url(image: np.ndarray) -> str:
     """(H, W, 3) uint8 RGB as a JPEG data URL to embed in a page."""
-    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEGQUALITY, QUALITY])
+    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     assert done
     return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -14,6 +14,7 @@ from mersynth.estimate import now
 from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.shards import Shard
+from mersynth.tracking import check_tracker, where_to_look
 from recognizers.executors import Executor, make_executor
 from recognizers.experiment.estimate import estimate_run
 from recognizers.experiment.preparation import Preparation, load_settings, prepare
@@ -23,6 +24,7 @@ from recognizers.models import outline
 from recognizers.report import write_report
 from recognizers.runs.folder import RunFolder
 from recognizers.runs.results import write_results
+from recognizers.runs.tracking import RunTracking
 from recognizers.trained.card import RecognizerCard
 from recognizers.trained.fitting import card_of
 from recognizers.training.choice import choose_way
@@ -55,7 +57,8 @@ def evaluate(
         ``report.html``, unless ``shard`` or ``estimate`` is given.
 
     Raises:
-        ConfigError: if an override or a setting does not fit.
+        ConfigError: if an override or a setting does not fit, or figures cannot be passed on
+            (:func:`mersynth.tracking.check_tracker`).
         StoreError, FeatureFileError, FileNotFoundError: if clips cannot be read.
         ValueError: if clips, folds and model do not fit together.
         NamesError: if names look alike, and ``request.names`` does not say whether they differ.
@@ -69,6 +72,8 @@ def evaluate(
         raise ValueError("split fit tests nobody; recognizers.trained.fitting.fit is for it")
     begun = now()
     settings = load_settings(request)
+    if not estimate:
+        check_tracker(settings.logger)
     place = paths.run_path(request.name, out)
     seeds = range(request.seed, request.seed + request.seeds)
     with nullcontext() if estimate else _held(place, shard):
@@ -80,11 +85,14 @@ def evaluate(
             return place
         with hold(place, wait=True):  # another shard may be making it
             folder = RunFolder(place, run.identity, request.command(place))
-        _train(run, folder, _share(run, seeds, shard))
+        tracking = RunTracking(settings.logger, folder.path, run.options)
+        if where := where_to_look(settings.logger, folder.path):
+            logger.info("learning curves: %s", where)
+        _train(run, folder, _share(run, seeds, shard), tracking)
         if shard is not None:
             logger.info("share %s is in %s; without --shard the command pools all", shard, place)
             return folder.path
-        write_results(folder, run, seeds)
+        tracking.pooled(write_results(folder, run, seeds))
         logger.info("report: %s", write_report(folder.path))
     return folder.path
 
@@ -118,7 +126,12 @@ def _share(
     return [work for unit in chosen for work in unit]
 
 
-def _train(run: Preparation, folder: RunFolder, share: Sequence[tuple[FoldPlan, int]]) -> None:
+def _train(
+    run: Preparation,
+    folder: RunFolder,
+    share: Sequence[tuple[FoldPlan, int]],
+    tracking: RunTracking,
+) -> None:
     """Run the pretrainings and folds that are not in the folder yet."""
     keep_weights = run.options["keep_weights"]
     missing = [
@@ -133,7 +146,7 @@ def _train(run: Preparation, folder: RunFolder, share: Sequence[tuple[FoldPlan, 
     with make_executor(_executor(run)) as executor:
         work = executor.share(run.work)
         missing = _as_chosen(run, folder, missing, executor, work)
-        weights = _pretrain(run, folder, run.pretrainings(missing), executor, work)
+        weights = _pretrain(run, folder, run.pretrainings(missing), executor, work, tracking)
         groups = _together(run, missing)
         calls = [
             (work, plans, weights.get(run.pretraining_of(plans[0], seed)), seed, keep_weights)
@@ -146,6 +159,7 @@ def _train(run: Preparation, folder: RunFolder, share: Sequence[tuple[FoldPlan, 
                     clips = [run.work.clips.clips[i].id for i in plan.fold.test]
                     card = _card(run, plan, seed, result) if keep_weights else None
                     folder.keep_fold(plan.index, seed, plan.fold.name, clips, result, card)
+                    tracking.curve(seed, plan.fold.name, result.curve)
                 advance(len(plans))
 
 
@@ -214,6 +228,7 @@ def _pretrain(
     needed: Sequence[tuple[int, int]],
     executor: Executor,
     work: Any,
+    tracking: RunTracking,
 ) -> dict[tuple[int, int] | None, Any]:
     """Shared weights by pretraining and seed; those in the folder are not trained again."""
     missing = [key for key in needed if not folder.has_pretrained(*key)]
@@ -226,6 +241,7 @@ def _pretrain(
             for position, result in executor.run(pretrain, calls):
                 group, seed = missing[position]
                 folder.keep_pretrained(group, seed, result)
+                tracking.curve(seed, f"pretraining {group}", result.curve)
                 advance(1)
     return {key: executor.share(folder.pretrained(*key)) for key in needed}
 

@@ -34,13 +34,16 @@ from recognizers.runs.records import (
 logger = logging.getLogger(__name__)
 
 
-def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> None:
+def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> Results:
     """Write ``predictions.csv``, ``oracle.csv``, ``config.yaml`` and ``results.json``.
 
     Args:
         folder: the run's folder, with a record of every fold and seed.
         run: the run's preparation.
         seeds: the seeds to pool.
+
+    Returns:
+        What ``results.json`` holds.
 
     Raises:
         RunError: if a record is damaged or missing.
@@ -91,6 +94,7 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
     )
     # The last file: a folder that has it holds a complete run.
     write(folder.path / RESULTS, results)
+    return results
 
 
 def scored(predictions: Predictions) -> dict[str, ScoredPool]:

@@ -11,9 +11,11 @@ from mersynth import __version__, paths
 from mersynth.config import ConfigError
 from mersynth.lock import hold
 from mersynth.logs import progress
+from mersynth.tracking import check_tracker, where_to_look
 from recognizers.experiment.preparation import Preparation, load_settings, prepare
 from recognizers.experiment.request import Request
 from recognizers.folds.way import Way
+from recognizers.runs.tracking import RunTracking
 from recognizers.trained.card import (
     RENDERED,
     RecognizerCard,
@@ -51,6 +53,7 @@ def fit(request: Request, out: Path | None = None) -> Path:
     if request.split != "fit":
         raise ValueError(f"split must be 'fit', got {request.split!r}")
     settings = load_settings(request)
+    check_tracker(settings.logger)
     if settings.selection != "fixed":
         raise ConfigError(
             f"selection must be fixed, got {settings.selection!r}: fit learns from all people, so "
@@ -72,6 +75,10 @@ def fit(request: Request, out: Path | None = None) -> Path:
         rows, epoch = range(len(work.clips.clips)), len(learned.curve)
         card = card_of(run, rows, before, learned.statistics, epoch, request.seed)
         save_recognizer(place, learned.weights, card)
+        tracking = RunTracking(settings.logger, place, run.options)
+        tracking.curve(request.seed, "fit", learned.curve)
+    if where := where_to_look(settings.logger, place):
+        logger.info("learning curve: %s", where)
     clips = "--data FILE.npz" if card.scheme is None else "--video FILE"
     logger.info(
         "%s: learned from %d clips of %d people, %d of them synthetic; classes %s",

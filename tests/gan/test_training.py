@@ -458,6 +458,21 @@ def test_training_on_a_gpu_lowers_what_it_minimises(tmp_path: Path) -> None:
     assert all(np.isfinite(value.float().numpy()).all() for value in state.values())
 
 
+def test_figures_go_where_the_config_says_and_the_generator_does_not_depend_on_it(
+    tmp_path: Path,
+) -> None:
+    store = write_tiny_store(tmp_path / "s")
+    train(store_path=store.path, out=tmp_path / "a", overrides=[*quick(2), "logger=none"])
+    train(store_path=store.path, out=tmp_path / "b", overrides=quick(2))
+    assert not (tmp_path / "a" / "logs").exists()
+    assert (tmp_path / "b" / "logs").exists()
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert load_card(tmp_path / "a").config == load_card(tmp_path / "b").config
+    # One that was begun with the other word goes on.
+    resumed = [*quick(2), "logger=tensorboard"]
+    train(store_path=store.path, out=tmp_path / "a", resume=True, overrides=resumed)
+
+
 def test_environment_is_left_alone(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s")
     before = (torch.random.get_rng_state().clone(), dict(os.environ), torch.get_num_threads())

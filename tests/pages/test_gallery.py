@@ -227,3 +227,17 @@ def test_in_a_browser_filters_leave_a_class_and_a_person(page: Any) -> None:
     page.click("button[type=reset]")
     page.wait_for_function("document.querySelector('output').textContent === '1,500 clips'")
     assert page.locator(".clip:not([hidden])").count() == 1500
+
+
+@pytest.mark.slow
+def test_in_a_browser_all_films_are_there_before_it_prints(page: Any) -> None:
+    page.select_option("[name=person]", label="007 (50)")
+    page.evaluate(
+        "window.print = () => window.printed ="
+        " [...document.querySelectorAll('.clip:not([hidden]) img')]"
+        ".filter(film => film.complete && film.naturalWidth).length"
+    )
+    page.click("[name=print]")
+    page.wait_for_function("window.printed")
+    assert page.evaluate("window.printed") == 50
+    page.click("button[type=reset]")
