@@ -1,4 +1,4 @@
-"""Learning curves as line charts: the geometry that the page's template draws as SVG."""
+"""Learning curves and calibration: the geometry that the page's template draws as SVG."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mersynth.pages.charts import Tick, points, scale, ticks
+from mersynth.pages.charts import Plot, Tick, points, scale, ticks
+from recognizers.evaluation.calibration import Calibration
 from recognizers.runs.records import Epoch, FoldRecord, PretrainingRecord
 
 WIDTH, HEIGHT = 360, 216
@@ -39,6 +40,37 @@ class Chart:
     value: float
     curves: int
     shorter: bool
+
+
+def calibration_plots(calibrated: Calibration) -> list[Plot]:
+    """Accuracy against confidence, and how often each confidence occurs."""
+    bins = calibrated.bins
+    reliability = Plot(
+        title="Accuracy by confidence",
+        note="Dashed: probabilities are right. Below it: too sure.",
+        x_range=(0, 1),
+        y_range=(0, 1),
+        x_label="confidence",
+        y_label="accuracy",
+    )
+    confidence = np.array([each.confidence for each in bins])
+    accuracy = np.array([each.accuracy for each in bins])
+    reliability.line(np.array([0, 1]), np.array([0, 1]), "faint")
+    reliability.line(confidence, accuracy, "real")
+    reliability.dots(confidence, accuracy, "real")
+    shares = np.array([each.share for each in bins])
+    often = Plot(
+        title="How sure it is",
+        note="Share of the predictions; bins with few say little.",
+        x_range=(0, 1),
+        y_range=(0, float(shares.max())),
+        x_label="confidence",
+        y_label="share",
+    )
+    for each in bins:
+        edges = np.array([each.low + 0.004, each.high - 0.004])
+        often.area(edges, np.full(2, each.share), "real")
+    return [reliability, often]
 
 
 def learning_charts(records: Sequence[FoldRecord] | Sequence[PretrainingRecord]) -> list[Chart]:

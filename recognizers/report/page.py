@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recognizers.evaluation.calibration import calibration
 from recognizers.report import figures
-from recognizers.report.charts import Chart, learning_charts
+from recognizers.report.charts import Chart, calibration_plots, learning_charts
+from recognizers.report.clips import clip_links, surest_mistakes
+from recognizers.report.reading import what_to_read_first
 from recognizers.report.rendering import render
 from recognizers.report.run import Run
 from recognizers.runs.records import Results, Selection
@@ -45,7 +48,8 @@ def write_report(run: str | Path) -> Path:
         RunError: if the folder is not a complete, readable run.
     """
     opened = Run.open(run)
-    return render("page.html.j2", opened.path / "report.html", **_content(opened))
+    page = opened.path / "report.html"
+    return render("page.html.j2", page, **_content(opened), links=clip_links([opened], page))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ def describe_split(results: Results) -> str:
 def _content(run: Run) -> dict[str, Any]:
     results = run.results
     predictions = run.predictions["strict"]
+    calibrated = calibration(predictions)
     return {
         "run": run,
         "results": results,
@@ -95,6 +100,7 @@ def _content(run: Run) -> dict[str, Any]:
         "epochs": _EPOCHS[results.selection],
         "num_clips": len(predictions.clips),
         "num_subjects": predictions.num_subjects,
+        "reading": what_to_read_first(run, calibrated),
         "headline": figures.headline(run),
         "order": _order(run),
         "majority": figures.majority(run),
@@ -102,6 +108,9 @@ def _content(run: Run) -> dict[str, Any]:
         "classes": figures.class_rows(run),
         "matrices": {name: figures.confusion_rows(run, name) for name in run.scores},
         "subjects": figures.subject_rows(predictions),
+        "calibrated": calibrated,
+        "calibration_plots": calibration_plots(calibrated),
+        "mistakes": surest_mistakes(predictions),
         "seeds": figures.seed_rows(run),
         "charts": learning_charts(run.folds) if run.folds else [],
         "kept": _kept_epochs(run),

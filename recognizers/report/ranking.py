@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mersynth.pages.rendering import figure, signed
 from recognizers.evaluation.comparison import Comparison, compare
 from recognizers.evaluation.metrics import FULL, Statistic
+from recognizers.report.clips import Disagreement, clip_links, disagreements, report_links
 from recognizers.report.figures import Figure, headline
 from recognizers.report.page import describe_split
 from recognizers.report.rendering import render
@@ -112,8 +113,47 @@ def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> R
     )
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
-        render("comparison.html.j2", Path(out), ranking=ranking)
+        render(
+            "comparison.html.j2",
+            Path(out),
+            ranking=ranking,
+            reading=_what_to_read_first(ranking),
+            disagreeing=_disagreeing(ranking, strict),
+            links=clip_links(strict, Path(out)),
+            reports=report_links(opened, Path(out)),
+        )
     return ranking
+
+
+def _what_to_read_first(ranking: Ranking) -> str:
+    """Which runs differ from the baseline by more than chance; empty if none was compared."""
+    sure, others = [], 0
+    for entry in ranking.ranked:
+        if entry.comparison is None:
+            continue
+        by = entry.comparison.difference
+        if by.low <= 0 <= by.high:
+            others += 1
+            continue
+        sure.append(
+            f"{entry.model} ({entry.name}) is {'better' if by.low > 0 else 'worse'} than "
+            f"{ranking.baseline} by {figure(abs(by.estimate))} in UF1, more than chance over "
+            f"people explains ({signed(by.low)} to {signed(by.high)})"
+        )
+    if others:
+        one = "1 run" if others == 1 else f"{others} runs"
+        sure.append(f"{one} may be as good as {ranking.baseline}")
+    return f"{'; '.join(sure)}." if sure else ""
+
+
+def _disagreeing(ranking: Ranking, strict: Sequence[Run]) -> dict[str, list[Disagreement]]:
+    """By a run's name, the clips on which it disagrees with the baseline, where it is compared."""
+    of = {str(run.path): run.predictions["strict"] for run in strict}
+    return {
+        entry.name: disagreements(of[entry.name], strict[0].predictions["strict"])
+        for entry in ranking.ranked
+        if entry.comparison is not None
+    }
 
 
 def _entry(run: Run) -> Entry:

@@ -68,7 +68,7 @@ def test_comparison_page_shows_the_same(several, tmp_path):
     path = tmp_path / "new" / "folder" / "comparison.html"
     ranking = compare_runs(several.values(), path)
     page = Page(path)
-    strict, _, apart = page.rows["1"], page.rows["2"], page.rows["3"]
+    strict, _, apart = page.rows["1"], page.rows["2"], page.rows["4"]
     assert [row[0] for row in strict[1:]] == ["1", "2", "3"]
     by = ranking.ranked[0].comparison
     assert f"{by.difference.estimate:+.3f}" in strict[1][5]
