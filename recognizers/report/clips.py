@@ -27,7 +27,7 @@ class Mistake:
         clip: its id.
         true: its class.
         predicted: the class that most seeds predicted, where they were wrong.
-        confidence: its probability, the mean over these seeds.
+        confidence: its probability, the mean over all seeds.
         seeds: share of the seeds that were wrong.
     """
 
@@ -73,21 +73,21 @@ class ClipLinks:
 def surest_mistakes(predictions: Predictions, most: int = 12) -> list[Mistake]:
     """The clips for which a wrong class got the highest probability, the surest first."""
     frame = predictions.frame
-    wrong = frame[frame["predicted"] != frame["true"]]
     found = []
-    for key, rows in wrong.groupby(["dataset", "subject", "clip"], sort=True):
-        name = Counter(rows["predicted"]).most_common(1)[0][0]
-        own = rows[rows["predicted"] == name]
-        found.append(
-            Mistake(
-                clip="/".join(key),
-                true=own["true"].iloc[0],
-                predicted=name,
-                confidence=float(own[f"p_{name}"].mean()),
-                seeds=len(rows) / len(predictions.seeds),
+    for key, rows in frame.groupby(["dataset", "subject", "clip"], sort=True):
+        wrong = rows.loc[rows["predicted"] != rows["true"], "predicted"]
+        if len(wrong):
+            name = Counter(wrong).most_common(1)[0][0]
+            found.append(
+                Mistake(
+                    clip="/".join(key),
+                    true=rows["true"].iloc[0],
+                    predicted=name,
+                    confidence=float(rows[f"p_{name}"].mean()),
+                    seeds=len(wrong) / len(rows),
+                )
             )
-        )
-    return sorted(found, key=lambda each: (-each.confidence * each.seeds, each.clip))[:most]
+    return sorted(found, key=lambda each: (-each.confidence, each.clip))[:most]
 
 
 def disagreements(run: Predictions, baseline: Predictions) -> list[Disagreement]:

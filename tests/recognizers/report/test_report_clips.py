@@ -60,6 +60,7 @@ def test_the_surest_mistakes_come_first() -> None:
     assert (both.clip, both.true, both.predicted) == ("samm/a/clip000", "negative", "positive")
     assert (both.confidence, both.seeds) == pytest.approx((0.8, 1))
     assert (one.clip, one.predicted, one.seeds) == ("samm/a/clip001", "surprise", 0.5)
+    assert one.confidence == pytest.approx((0.15 + 0.7) / 2)
 
 
 def test_runs_disagree_where_half_of_the_seeds_do() -> None:
