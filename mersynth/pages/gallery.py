@@ -9,12 +9,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mersynth.curves import ConditionSettings, clip_curve, movement
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS, SIDES
 from mersynth.files import remove, whole_folder
 from mersynth.lock import hold
 from mersynth.logs import progress
+from mersynth.marks import mark_of, picture_options
 from mersynth.pages.pictures import QUALITY
 from mersynth.pages.rendering import render
 from mersynth.store.clip_store import ClipStore, StoredClip
@@ -109,7 +111,8 @@ def write_gallery(store: ClipStore) -> Path:
                 name = f"{number:04}.jpg"
                 item = store[i]
                 moments = _moments(item)
-                (partial / name).write_bytes(_film(item.frames, moments))
+                marked = picture_options(".jpg", mark_of([item.clip]))
+                _film(item.frames, moments).save(partial / name, quality=QUALITY, **marked)
                 film = _described(item, f"{FILMS}/{name}", moments, curve, top)
                 films.setdefault(item.clip.emotion, []).append(film)
                 advance(1)
@@ -168,17 +171,13 @@ def _moments(item: StoredClip) -> np.ndarray:
     return moments
 
 
-def _film(frames: np.ndarray, moments: np.ndarray) -> bytes:
-    chosen = [np.asarray(frames[i])[..., ::-1] for i in moments]
+def _film(frames: np.ndarray, moments: np.ndarray) -> Image.Image:
     # Blocks of JPEG as in every other frame: artefacts that differ would look like movement.
     side = min(_SIDE, max(_BLOCK, frames.shape[1] // _BLOCK * _BLOCK))
+    chosen = [np.asarray(frames[i]) for i in moments]
     if side != frames.shape[1]:
         chosen = [cv2.resize(f, (side, side), interpolation=cv2.INTER_AREA) for f in chosen]
-    done, data = cv2.imencode(
-        ".jpg", np.concatenate(chosen, 1), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-    )
-    assert done
-    return data.tobytes()
+    return Image.fromarray(np.concatenate(chosen, 1))
 
 
 def _described(

@@ -296,7 +296,11 @@ def test_pictures(place: Path, tmp_path: Path) -> None:
     with Image.open(gifs[0]) as gif:
         assert gif.n_frames == 4
     page = (store.path / "gallery.html").read_text()
-    assert all(f"gifs/{path.name}" in page for path in gifs)
+    films = sorted((store.path / "gallery").iterdir())
+    assert len(films) == 20
+    assert all(f"gallery/{path.name}" in page for path in films)
+    with Image.open(films[0]) as film:
+        assert store.clips[0].generator in film.info["xmp"].decode()
     assert "20 synthetic clips, five classes" in page
 
 
