@@ -39,6 +39,7 @@ _SIDE = 128  # pixels of a film's frame, at most
 _BLOCK = 16  # pixels that JPEG encodes together
 _FRAMES = 24  # of a film, at most
 _LINES = 4  # AU curves of a clip, at most
+_LIDS = 43
 _MOVES = 0.05  # an AU that changes less has no curve
 _WIDTH, _HEIGHT = 150, 40  # of a drawing
 
@@ -128,6 +129,9 @@ def write_gallery(store: ClipStore) -> Path:
             total=len(store),
             count=len(shown),
             top=top,
+            cut=any(
+                round(line.peak, 3) > top for own in films.values() for f in own for line in f.lines
+            ),
             annotated=bool(np.isnan(store.intensities).all()),
             header=store.meta["header"],
             synthetic=_is_synthetic(store),
@@ -226,8 +230,12 @@ def _lines(curve: np.ndarray, top: float) -> list[Line]:
 
 
 def _top(curves: Sequence[np.ndarray]) -> float:
-    """Where the axis of all curves ends: a round value, at or above all."""
-    highest = max((float(np.nan_to_num(curve).max(initial=0)) for curve in curves), default=0.0)
+    """Where the axis of all curves ends: a round value, above all but those of closing lids.
+
+    A blink closes the lids entirely; beside it the curves of micro-expressions would be flat.
+    """
+    others = [i for i, au in enumerate(CONDITION_AUS) if au != _LIDS]
+    highest = max((float(np.nan_to_num(c[:, others]).max(initial=0)) for c in curves), default=0.0)
     return float(np.clip(np.ceil(10 * highest - 1e-6) / 10, 0.1, 1))
 
 

@@ -110,7 +110,23 @@ def test_curves_are_those_of_the_aus_that_move_on_one_scale(tmp_path: Path) -> N
     assert first["curves"] == ["0,40 30,27 60,13 90,0 120,20 150,40"]  # the axis ends at 0.6
     assert "AU L14 0.30" in second["text"]
     assert second["curves"] == ["0,40 30,33 60,27 90,20 120,33 150,40"]
-    assert "an intensity of 0.6, for all clips" in (store.path / "gallery.html").read_text()
+    page = (store.path / "gallery.html").read_text()
+    assert "an intensity of 0.6, for all clips. L" in page
+
+
+def test_a_blink_does_not_flatten_the_curves_of_other_aus(tmp_path: Path) -> None:
+    clips = tiny_clips(subjects=1)[:1]
+    curve = np.zeros((6, 20, 2), np.float32)
+    curve[:, CONDITION_AUS.index(43)] = np.array([0, 0.5, 1, 0.5, 0, 0])[:, None]
+    curve[:, CONDITION_AUS.index(12)] = np.array([0, 0.1, 0.2, 0.1, 0, 0])[:, None]
+    with StoreWriter(tmp_path / "s", clips, 32, {"source": "samm"}) as writer:
+        writer.add(np.zeros((6, 32, 32, 3), np.uint8), curve)
+        store = writer.finish()
+    page = write_gallery(store)
+    lids, corners = _Clips(page).found[clips[0].id]["curves"]
+    assert corners == "0,40 30,20 60,0 90,20 120,40 150,40"
+    assert "60,-160" in lids
+    assert "an intensity of 0.2, for all clips; AU 43" in page.read_text()
 
 
 def test_curves_of_unmeasured_aus_are_those_of_the_annotation_and_it_is_said(
