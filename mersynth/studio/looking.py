@@ -47,25 +47,25 @@ def look(
         (S, S, 3) uint8 each, in the order of :data:`VIEWS`. The motion field is optical flow (DIS)
         measured from onset to apex; the mask is dark where the generator changes the face.
     """
-    apex = apex_of(curve)
     onset = np.array(face.frames[0])
     wanted = [view for view in VIEWS if view in views]
-    last = onset
-    if {"apex", "difference", "motion"} & set(wanted):
-        last = to_uint8(generator.animate([face], curve[None, [0, apex]])[0])[1]
+    if wanted in ([], ["onset"]):
+        return {view: onset for view in wanted}
+    shown = generator.show(face, curve, apex_of(curve))
+    apex = to_uint8(shown.image)
     pictures = {}
     for view in wanted:
         if view == "onset":
             pictures[view] = onset
         elif view == "apex":
-            pictures[view] = last
+            pictures[view] = apex
         elif view == "difference":
-            pictures[view] = difference(onset, last)
+            pictures[view] = difference(onset, apex)
         elif view == "motion":
-            pictures[view] = arrows(last, measured_flow(onset, last))
+            pictures[view] = arrows(apex, measured_flow(onset, apex))
         else:
-            mask = generator.mask(face, curve, apex).cpu().numpy()
-            pictures[view] = np.repeat((255 * mask).astype(np.uint8)[..., None], 3, axis=-1)
+            mask = (255 * shown.mask).byte().cpu().numpy()
+            pictures[view] = np.repeat(mask[..., None], 3, axis=-1)
     return pictures
 
 
@@ -77,7 +77,7 @@ def film(face: StoredClip, generator: ClipGenerator, curve: np.ndarray) -> np.nd
 def measured_flow(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
     """(S, S, 2) x, y in pixels: DIS flow between two frames (S, S, 3) uint8."""
     first, second = (to_float(frame)[None] for frame in (onset, apex))
-    return optical_flow(first, second, "dis")[0].permute(1, 2, 0).numpy()
+    return optical_flow(first, second, "dis", preset="fast")[0].permute(1, 2, 0).numpy()
 
 
 def arrows(frame: np.ndarray, flow: np.ndarray) -> np.ndarray:

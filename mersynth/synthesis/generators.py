@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -18,10 +18,24 @@ from mersynth.face.template import HEAD, Framing
 from mersynth.gan.checkpoint import load_card, load_generator
 from mersynth.gan.generator import Generated
 from mersynth.gan.motion_generator import Fields, MotionGenerator
+from mersynth.motion.flow import magnitude
 from mersynth.store.clip_store import StoredClip
 from mersynth.store.dataset import to_float
 
 _FACES = 256  # whose fields are kept, two megabytes each
+
+
+class Shown(NamedTuple):
+    """A face at one moment of a curve.
+
+    Attributes:
+        image: (3, H, W) in [0, 1].
+        mask: (H, W) in [0, 1]: 1 where a pixel does not change, 0 where it is replaced by paint, or
+            moved farthest.
+    """
+
+    image: Tensor
+    mask: Tensor
 
 
 class ClipGenerator(ABC):
@@ -71,11 +85,8 @@ class ClipGenerator(ABC):
         """
 
     @abstractmethod
-    def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
-        """(H, W) in [0, 1]: where a frame of a curve (K, 20, 2) keeps the face unchanged.
-
-        1 where a pixel does not change, 0 where it is replaced by paint, or moved farthest.
-        """
+    def show(self, face: StoredClip, curve: np.ndarray, frame: int) -> Shown:
+        """One frame of a curve (K, 20, 2), and where it keeps the face."""
 
 
 class IcganGenerator(ClipGenerator):
@@ -129,10 +140,7 @@ class IcganGenerator(ClipGenerator):
         return torch.stack([self._animate(f, c) for f, c in zip(faces, curves, strict=True)])
 
     def _animate(self, face: StoredClip, curve: np.ndarray) -> Tensor:
-        image, made = self._made(face, curve)
-        if made.motion is not None:
-            return made.image
-        return (image + made.image - made.image[:1]).clamp(0, 1)
+        return _moved(*self._made(face, curve))
 
     def _made(self, face: StoredClip, curve: np.ndarray) -> tuple[Tensor, Generated]:
         """The face (1, 3, H, W), and the generator's output along a curve."""
@@ -158,15 +166,22 @@ class IcganGenerator(ClipGenerator):
         return self._studied[key]
 
     @torch.inference_mode()
-    def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
-        """The attention mask, times :func:`stillness` for the form with motion."""
+    def show(self, face: StoredClip, curve: np.ndarray, frame: int) -> Shown:
+        """The mask is the attention mask, times :func:`stillness` for the form with motion."""
         image, made = self._made(face, curve[[0, frame]])
         mask = made.mask[1] if made.motion is None else made.mask[1] * stillness(made.motion[1])
         grown = F.interpolate(mask[None], image.shape[-2:], mode="bilinear", align_corners=False)
-        return grown[0, 0]
+        return Shown(_moved(image, made)[1], grown[0, 0])
+
+
+def _moved(image: Tensor, made: Generated) -> Tensor:
+    """(K, 3, H, W): the frames that the generator's output along a curve stands for."""
+    if made.motion is not None:
+        return made.image
+    return (image + made.image - made.image[:1]).clamp(0, 1)
 
 
 def stillness(motion: Tensor) -> Tensor:
     """(H, W): 1 minus the length of a motion (2, H, W), relative to the longest."""
-    length = motion.norm(dim=0)
+    length = magnitude(motion[None])[0, 0]
     return 1 - length / length.max().clamp(min=1e-6)

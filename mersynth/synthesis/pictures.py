@@ -121,7 +121,7 @@ def _strongest(store: ClipStore, emotion: str, count: int) -> list[StoredClip]:
 def _tiles(item: StoredClip, generator: ClipGenerator, face: StoredClip) -> list[np.ndarray]:
     apex = item.clip.apex_index or 0
     onset_frame, apex_frame = item.frames[0], item.frames[apex]
-    mask = generator.mask(face, np.array(item.intensities), apex).cpu().numpy()
+    mask = generator.show(face, np.array(item.intensities), apex).mask.cpu().numpy()
     grey = np.repeat((255 * mask).astype(np.uint8)[..., None], 3, axis=-1)
     change = difference(onset_frame, apex_frame)
     return [np.array(onset_frame), np.array(apex_frame), change, grey]

@@ -17,7 +17,7 @@ from mersynth.face.detect import DETECTORS, FaceFinder, find_landmarks
 from mersynth.face.template import HEAD, Framing
 from mersynth.store.clip_store import StoredClip
 from mersynth.store.dataset import to_float
-from mersynth.synthesis.generators import ClipGenerator, stillness
+from mersynth.synthesis.generators import ClipGenerator, Shown, stillness
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +54,12 @@ class WarpGenerator(ClipGenerator):
         # One at a time, so that a clip's bytes do not depend on its batch, and it fits the cache.
         return torch.stack([self._animate(f, c) for f, c in zip(faces, curves, strict=True)])
 
-    def mask(self, face: StoredClip, curve: np.ndarray, frame: int) -> Tensor:
-        """1 minus the length of the motion, relative to the longest."""
+    def show(self, face: StoredClip, curve: np.ndarray, frame: int) -> Shown:
+        """The mask is :func:`stillness`."""
         size = face.frames.shape[1:3]
         at_frame = _movement(curve).to(self._device)[:, frame : frame + 1]
         flow = au_flow(self._fit(face), at_frame, (size[0], size[1]))
-        return stillness(flow[0, 0])
+        return Shown(self._animate(face, curve[[0, frame]])[1], stillness(flow[0, 0]))
 
     def _animate(self, face: StoredClip, curve: np.ndarray) -> Tensor:
         image = to_float(face.frames[0])[None].to(self._device)

@@ -113,7 +113,7 @@ def test_generating(make: Callable[[], ClipGenerator], elsewhere: torch.device) 
     for device in (CPU, elsewhere):
         generator = make()
         generator.load(side, device)
-        made.append((generator.animate([face], curves), generator.mask(face, curves[0], 2)))
+        made.append((generator.animate([face], curves), *generator.show(face, curves[0], 2)))
     for here, there in zip(*made, strict=True):
         assert there.device == elsewhere
         assert (there.cpu() - here).abs().mean() < 1e-3

@@ -446,7 +446,8 @@ def test_a_mask_shows_where_a_motion_head_moves(place: Path) -> None:
     item = StoredClip(clip_specs(subjects=1, counts={"happiness": 1})[0].clip, *face)
     curve = np.zeros((2, len(CONDITION_AUS), 2), np.float32)
     curve[1, CONDITION_AUS.index(1)] = 0.5  # the brows' inner ends go up
-    mask = generator.mask(item, curve, 1)
+    image, mask = generator.show(item, curve, 1)
+    assert torch.equal(image, generator.animate([item], curve[None])[0, 1])
     assert mask.shape == (64, 64)
     assert mask.min() < 0.1
     assert mask[:32].mean() < mask[40:].mean()
