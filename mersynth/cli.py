@@ -143,7 +143,8 @@ def prepare(
 
     Faces of raw releases are found by detector=auto|mtcnn|feat|lbp (auto: the first one installed)
     and aligned. geometry=align|crop|resize decides what is stored; framing=tight|head, or numbers
-    such as framing.eyes=0.26 framing.apart=0.58, decide which part of an aligned face.
+    such as framing.eyes=0.26 framing.apart=0.58, decide which part of an aligned face. With
+    face=all, each face on a photo of --source folder is a person.
     """
     flags = {
         "image_size": image_size,

@@ -6,13 +6,14 @@ is the onset. Videos that begin without a face are cut to begin with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mersynth.checks import ranges
 from mersynth.face.align import Alignment, alignment_of, what_is_odd
-from mersynth.face.detect import DETECTORS, FaceError, FaceFinder, choice_message
+from mersynth.face.detect import DETECTORS, FaceError, FaceFinder, choice_message, places_of
 from mersynth.face.face import Face
 from mersynth.face.template import HEAD, Framing, five_points
 from mersynth.sources.base import ClipFiles
@@ -66,13 +67,47 @@ class Aligner:
             FaceError: if no frame shows a face, or the face cannot be brought to its place.
         """
         frame, face, shape = self._first_face(files, problems)
-        alignment = alignment_of(face, self.image_size, self.framing)
-        self._check(face, shape, _place(files, frame))
+        alignment = self._alignment(face, shape, _place(files, frame))
         if frame:
             files, frame = self._without_beginning(files, frame, problems)
         if isinstance(files, VideoFile) and self.finder.detector != "lbp":
             self._report_faceless(files, face, problems)
         return AlignedClip(files, alignment, face, frame)
+
+    def align_each(self, files: ClipFiles, problems: list[Problem]) -> list[AlignedClip]:
+        """Align each face of a photo; of several, each is another person's clip.
+
+        Args:
+            files: the photo.
+            problems: list to which it is added who was found, and which faces were left out because
+                they cannot be aligned.
+
+        Raises:
+            FaceError: if there is no face, or none that can be brought to its place.
+        """
+        (image,) = files.read()
+        faces, place = self.finder.find_all(image, exact=None), files.frames[0].name
+        if not faces:
+            raise FaceError(f"{place}: {self.finder.not_found(image)}")
+        people = [files] if len(faces) == 1 else [_person(files, i + 1) for i in range(len(faces))]
+        clips, refused = [], []
+        for face, own in zip(faces, people, strict=True):
+            try:
+                alignment = self._alignment(face, image.shape[:2], place)
+                clips.append(AlignedClip(own, alignment, face, 0))
+            except FaceError as error:
+                refused.append((own.clip.id, error))
+        if not clips:
+            raise refused[0][1]
+        if len(faces) > 1:
+            names = f"{people[0].clip.subject} to {people[-1].clip.subject}"
+            reason = (
+                f"{place}: {len(faces)} faces found, each is a person of its own, {names} (in this "
+                f"order, left, top, right, bottom: {places_of(faces)})"
+            )
+            problems.append(Problem(files.clip.id, reason, fatal=False))
+        problems += [Problem(who, f"left out: {error}", fatal=False) for who, error in refused]
+        return clips
 
     def _first_face(
         self, files: ClipFiles, problems: list[Problem]
@@ -84,6 +119,8 @@ class Aligner:
             if faces:
                 if len(faces) > 1:
                     reason = f"{_place(files, number)}: {choice_message(faces)}"
+                    if files.anyone:
+                        reason += ", or let `mersynth prepare ... face=all` make each a person"
                     problems.append(Problem(files.clip.id, reason, fatal=False))
                 return number, faces[0], (image.shape[0], image.shape[1])
             said = said or self.finder.not_found(image)
@@ -91,11 +128,16 @@ class Aligner:
         none = "" if many == 1 else f"none of {many} frames shows a face: "
         raise FaceError(f"{files.frames[0].name}: {none}{said}")
 
-    def _check(self, face: Face, shape: tuple[int, int], place: str) -> None:
-        """Refuse a face whose aligned eyes and mouth are not where the template has them."""
+    def _alignment(self, face: Face, shape: Sequence[int], place: str) -> Alignment:
+        """A face's; one whose aligned eyes and mouth are not in the template's places is refused.
+
+        Raises:
+            FaceError: if so.
+        """
+        alignment = alignment_of(face, self.image_size, self.framing)
         known = face.landmarks if face.landmarks is not None else face.points
         if known is None:
-            return
+            return alignment
         points = known if face.landmarks is None else five_points(face.landmarks)
         off = what_is_odd(known, self.image_size, self.framing)
         outside = (points < -0.5).any() or (points > np.array(shape[::-1]) - 0.5).any()
@@ -107,6 +149,7 @@ class Aligner:
                 f"{off}; it may not be a face, or be cut off or turned away. Use another picture, "
                 "or prepare without alignment: geometry=crop or geometry=resize"
             )
+        return alignment
 
     def _without_beginning(
         self, files: ClipFiles, frame: int, problems: list[Problem]
@@ -139,6 +182,11 @@ class Aligner:
                 "frames): stored as they are; cut the video to leave them out"
             )
             problems.append(Problem(files.clip.id, reason, fatal=False))
+
+
+def _person(files: ClipFiles, number: int) -> ClipFiles:
+    """The clip of one of several people on a photo."""
+    return replace(files, clip=replace(files.clip, subject=f"{files.clip.subject}_face{number}"))
 
 
 def _place(files: ClipFiles, frame: int) -> str:

@@ -102,11 +102,13 @@ class FaceFinder:
                 INSTALL,
             )
 
-    def find_all(self, image: np.ndarray) -> list[Face]:
+    def find_all(self, image: np.ndarray, exact: int | None = 1) -> list[Face]:
         """All faces of an image, the largest first; from the cascade, the one with most votes.
 
         Args:
             image: (H, W, 3) uint8, RGB; a grey image has three equal channels.
+            exact: for how many of them, from the first, all is found that can be; None: for all.
+                The points of the others are rougher, or their landmarks are missing.
 
         Raises:
             ValueError: if the image has another type or shape.
@@ -114,9 +116,9 @@ class FaceFinder:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"image must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
         if self.detector == "feat":
-            return self._feat.find(image)
+            return self._feat.find(image, exact)
         if self.detector == "mtcnn":
-            seen = self._mtcnn.find(image)
+            seen = self._mtcnn.find(image, exact)
             return [Face(_sides(b), None, points, score, "mtcnn") for b, points, score in seen]
         found = self._cascade.find(image)
         return [Face(_sides(box), None, None, float(votes), "lbp") for box, votes in found]
@@ -194,11 +196,15 @@ def find_landmarks(finder: FaceFinder, frame: np.ndarray) -> np.ndarray | None:
 def choice_message(faces: Sequence[Face]) -> str:
     """The message about several faces, the first of which is used: how many, which, and why."""
     why = "clearest" if faces[0].detector == "lbp" else "largest"
-    places = "; ".join(", ".join(f"{side:.0f}" for side in face.box) for face in faces)
     return (
         f"{len(faces)} faces found, the {why} is used (the first of these boxes, left, top, right, "
-        f"bottom: {places}); if another is meant, crop the picture to it"
+        f"bottom: {places_of(faces)}); if another is meant, crop the picture to it"
     )
+
+
+def places_of(faces: Sequence[Face]) -> str:
+    """The boxes of faces, in words: left, top, right, bottom of each."""
+    return "; ".join(", ".join(f"{side:.0f}" for side in face.box) for face in faces)
 
 
 def find_face(image: np.ndarray, detector: str = "auto") -> Face:

@@ -113,14 +113,19 @@ class FeatFinder:
         self._reader = load_reader(backend, self._device) if backend else None
         self.gives = f"68 landmarks by the {backend} backend" if backend else "boxes and 5 points"
 
-    def find(self, image: np.ndarray) -> list[Face]:
-        """The faces of an image, (H, W, 3) uint8; the largest first, and with its landmarks."""
+    def find(self, image: np.ndarray, exact: int | None = 1) -> list[Face]:
+        """The faces of an image, the largest first.
+
+        Args:
+            image: (H, W, 3) uint8.
+            exact: how many of them, from the largest, have landmarks; None: all.
+        """
         frame = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
         frame = frame.to(self._device)
         faces: list[Face] = []
         for box, points, score in self._retinaface.find(frame)[0]:
             landmarks = None
-            if self._reader is not None and not faces:
+            if self._reader is not None and (exact is None or len(faces) < exact):
                 boxes = torch.from_numpy(box)[None].to(self._device)
                 landmarks = self._reader.read(frame, boxes)[1][0]
             left, top, right, bottom = box.tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal, Protocol
@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 Geometry = Literal["auto", "align", "crop", "resize"]
 GEOMETRIES: tuple[Geometry, ...] = ("auto", "align", "crop", "resize")
+
+Who = Literal["largest", "all"]
+WHO: tuple[Who, ...] = ("largest", "all")
+"""Which of several faces on a photo are stored."""
 
 
 class Transform(Protocol):
@@ -121,6 +125,7 @@ def frame_clips(
     geometry: Geometry,
     detector: str,
     choice: FramingChoice = AUTO,
+    face: Who = "largest",
 ) -> Framed:
     """Decide for each clip of a database which part of its frames a store keeps.
 
@@ -135,10 +140,12 @@ def frame_clips(
         choice: which part of an aligned face is stored, by default the whole head in a raw release
             and the face in a cropped one. For frames of a cropped release that are not aligned, it
             states how they are framed.
+        face: ``"all"``: each of several faces on a photo that does not name its person is a clip of
+            a person of its own; ``"largest"``: that face alone is stored.
 
     Raises:
-        ValueError: if the geometry or the detector is unknown, or a framing is asked for although
-            frames of a raw release are not aligned.
+        ValueError: if the geometry or the detector is unknown, or a framing or all faces are asked
+            for although frames of a raw release are not aligned.
         WeightsMissingError: if the detector was asked for by name and its weights are missing.
     """
     check_choice("geometry", geometry, GEOMETRIES)
@@ -146,6 +153,11 @@ def frame_clips(
         geometry = "align" if scan.release == "raw" else "resize"
     framing = choice.framing(HEAD if scan.release == "raw" else TIGHT)
     if geometry != "align":
+        if face == "all" and scan.clips:
+            raise ValueError(
+                f"face=all: no faces are searched for where geometry={geometry}; choose "
+                "geometry=align, or leave face at largest"
+            )
         cropped = scan.release == "cropped" and geometry == "resize"
         if not cropped and choice != AUTO and scan.clips:
             raise ValueError(
@@ -166,10 +178,11 @@ def frame_clips(
             )
         kept = framing if cropped else None
         return Framed(tuple(clips), (), geometry, f"{text}, resized", kept)
-    return _align(scan, image_size, detector, framing)
+    return _align(scan, image_size, detector, framing, face)
 
 
-def _align(scan: Scan, image_size: int, detector: str, framing: Framing) -> Framed:
+def _align(scan: Scan, image_size: int, detector: str, framing: Framing, face: Who) -> Framed:
+    people = {files.clip.subject for files in scan.clips}
     clips: list[FramedClip] = []
     problems: list[Problem] = []
     aligner: Aligner | None = None
@@ -182,8 +195,13 @@ def _align(scan: Scan, image_size: int, detector: str, framing: Framing) -> Fram
                     clips.append(_by_published(files, image_size, framing, problems))
                     continue
                 aligner = aligner or Aligner(detector, image_size, framing)
-                clips.append(_by_found(aligner.align(files, problems)))
-                found += 1
+                if face == "all" and files.anyone:
+                    each = aligner.align_each(files, problems)
+                    _check_new([c.files.clip for c in each], people - {files.clip.subject})
+                else:
+                    each = [aligner.align(files, problems)]
+                clips += map(_by_found, each)
+                found += len(each)
             except (FaceError, ValueError) as error:
                 problems.append(Problem(files.clip.id, str(error)))
     ways = {"the landmarks published for": len(clips) - found, "the face found in": found}
@@ -191,6 +209,16 @@ def _align(scan: Scan, image_size: int, detector: str, framing: Framing) -> Fram
     text = f"aligned by {by} the onset frame"
     by_whom = aligner.finder.detector if aligner else None
     return Framed(tuple(clips), tuple(problems), "align", text, framing, by_whom)
+
+
+def _check_new(clips: Sequence[Clip], people: Collection[str]) -> None:
+    """Refuse people who were named after their photo as somebody else is."""
+    taken = [clip.subject for clip in clips if clip.subject in people]
+    if taken:
+        raise ValueError(
+            f"a face on it would be called {taken[0]}, as a person of another file is: rename one "
+            "of the files"
+        )
 
 
 def _by_published(

@@ -147,7 +147,7 @@ def _check_same(out: Path, source: str, chosen: PrepareSettings, seed: int, give
     elif source != COMPOSITE:  # its parts were prepared
         asked |= chosen.as_recorded()
     # Stores from before these choices existed kept such clips, and had automatic framing.
-    recorded = {"doubtful_apex": "keep", **header}
+    recorded = {"doubtful_apex": "keep", "face": "largest", **header}
     recorded |= {"framing": asdict(AUTO), "min_confidence": PrepareSettings().min_confidence}
     recorded |= header.get("options", {})
     if source == PHANTOM:
@@ -182,7 +182,7 @@ def _render_phantom(
     if root is not None:
         raise ValueError(f"the phantom is rendered and has no --root, got {root}")
     defaults = PrepareSettings()
-    for name in ("geometry", "detector", "intensities", "apex", "doubtful_apex"):
+    for name in ("geometry", "detector", "face", "intensities", "apex", "doubtful_apex"):
         if getattr(chosen, name) != getattr(defaults, name):
             raise ValueError(
                 f"{name}={getattr(chosen, name)}: the phantom's faces, AU intensities and apexes "

@@ -17,7 +17,7 @@ from mersynth.checks import check_choice, ranges
 from mersynth.clips import Strength
 from mersynth.face.align import Alignment
 from mersynth.face.au_reader import AUReader, FeatReader, choose_reader, without_place
-from mersynth.face.framing import GEOMETRIES, FramedClip, Geometry, frame_clips
+from mersynth.face.framing import GEOMETRIES, WHO, FramedClip, Geometry, Who, frame_clips
 from mersynth.face.template import AUTO, Framing, FramingChoice, face_box
 from mersynth.face.weights import RETINAFACE, locate, require
 from mersynth.facs.action_units import CONDITION_AUS
@@ -25,6 +25,7 @@ from mersynth.motion.spotting import DOUBTFUL, SPOTTING, spot_apexes
 from mersynth.sources import PrepareError, Source
 from mersynth.sources.base import Release
 from mersynth.sources.errors import Problem
+from mersynth.sources.folder import Folder
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.names import Named, find_alike
 from mersynth.store.writer import CLIPS_A_COMMIT, StoreWriter
@@ -43,6 +44,8 @@ class PrepareSettings:
             default the whole head for raw releases and the phantom.
         detector: what finds faces, if they are searched for: ``"auto"``, or one of
             ``face.detect.DETECTORS``: ``"mtcnn"``, ``"feat"`` or ``"lbp"``.
+        face: of several faces on a photo of the source ``"folder"``, the ``"largest"``, or
+            ``"all"``, each as a person.
         intensities: what gives AU intensities, one of ``face.au_reader.CHOICES``: a backend of
             py-feat, ``"v2"`` or ``"v1"``; another tool's files, ``"openface=DIR"`` or
             ``"libreface=DIR"``; MediaPipe's blendshapes, ``"blendshapes=FILE.task"``; or
@@ -66,6 +69,7 @@ class PrepareSettings:
     geometry: Geometry = "auto"
     framing: FramingChoice = AUTO
     detector: str = "auto"
+    face: Who = "largest"
     intensities: str = "auto"
     min_confidence: float = 0.8
     apex: str = "auto"
@@ -79,6 +83,7 @@ class PrepareSettings:
             raise ValueError(f"min_confidence must lie in [0, 1], got {self.min_confidence}")
         allowed = {
             "geometry": GEOMETRIES,
+            "face": WHO,
             "apex": SPOTTING,
             "doubtful_apex": DOUBTFUL,
             "strength": (None, "micro", "macro"),
@@ -106,9 +111,16 @@ def prepare_database(
     resume: bool,
 ) -> ClipStore:
     """Write a database's clips into a store; for arguments and errors see ``prepare.prepare``."""
+    if chosen.face == "all" and database.name != Folder.name:
+        raise ValueError(
+            f"face=all is for photos, --source {Folder.name}: {database.name} shows one person in "
+            "each clip; leave it at largest"
+        )
     reader = choose_reader(chosen.intensities, chosen.min_confidence)
     scan = database.scan(paths.data_root(database.home, root))
-    framed = frame_clips(scan, chosen.image_size, chosen.geometry, chosen.detector, chosen.framing)
+    framed = frame_clips(
+        scan, chosen.image_size, chosen.geometry, chosen.detector, chosen.framing, chosen.face
+    )
     problems = [*scan.problems, *framed.problems, *_alike(database.name, framed.clips)]
     boxes = {
         item.clip.id: _face_box(item, scan.release, chosen.image_size, framed.framing)

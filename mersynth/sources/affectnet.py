@@ -170,7 +170,7 @@ class AffectNet(Source):
             return None
         points = image.landmarks
         landmarks = None if points is None else points[None] - np.array(box[:2], np.float32)
-        return FaceFiles(clip, checked.frames, landmarks, box)
+        return FaceFiles(clip, checked.frames, landmarks, box=box)
 
 
 def _count(annotations: Path, split: str) -> int:

@@ -31,11 +31,13 @@ class ClipFiles:
         frames: the files of its frames, from onset to offset.
         landmarks: (T, 68, 2) float32, (x, y) in pixels of the frames that :meth:`read` gives; NaN
             for frames without published landmarks; None if no frame has any.
+        anyone: a photo that does not say whom it shows: each of several faces may be a person.
     """
 
     clip: Clip
     frames: tuple[Path, ...]
     landmarks: np.ndarray | None = None
+    anyone: bool = False
 
     def read(self) -> Iterator[np.ndarray]:
         """The frames in order, each (H, W, 3) uint8, RGB."""

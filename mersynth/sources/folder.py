@@ -29,10 +29,12 @@ class Folder(Source):
                 interview.mov
             ...
 
-    Photos are whatever Pillow opens (.jpg, .png, .webp, .tif ...; .heic with the package
-    pillow-heif) and become clips of one frame; videos are whatever OpenCV opens (.mp4, .mov, .avi
-    ...) and become clips of all their frames. Other files, and folders within a person's, are left
-    out and reported. The clips have neither emotion nor AUs; their faces can be used for synthesis
+    Photos are whatever Pillow opens (.jpg, .png, .webp, .tif ...; .heic with the extra
+    ``mersynth[heic]``) and become clips of one frame; videos are whatever OpenCV opens (.mp4, .mov,
+    .avi ...) and become clips of all their frames. Other files, and folders within a person's, are
+    left out and reported. Of several faces on a photo the largest is taken; with ``face=all`` each is a
+    person, ``anna_face1``, ``anna_face2`` and so on from the largest, unless the photo lies in a
+    person's folder. The clips have neither emotion nor AUs; their faces can be used for synthesis
     (``mersynth generate --faces STORE``).
 
     Args:
@@ -82,7 +84,7 @@ class Folder(Source):
                         raise ValueError(
                             "a symbolic link leads out of the folder; copy the file here"
                         )
-                    files = self._check(subject, path, place, problems)
+                    files = self._check(subject, path, place, root, problems)
                     first = places.setdefault(files.clip.id, place)
                     if first != place:
                         raise ValueError(f"{first} has the same name; give them different names")
@@ -92,7 +94,9 @@ class Folder(Source):
                 clips.append(files)
         return Scan(tuple(clips), tuple(problems), "raw" if clips else None)
 
-    def _check(self, subject: str, path: Path, place: str, problems: list[Problem]) -> ClipFiles:
+    def _check(
+        self, subject: str, path: Path, place: str, root: Path, problems: list[Problem]
+    ) -> ClipFiles:
         if not path.is_file():
             raise ValueError("there is no such file")
         if path in self.videos or kind_of(path) == "video":
@@ -102,7 +106,9 @@ class Folder(Source):
                 problems.append(Problem(place, f"{reason}; those are stored", fatal=False))
             return VideoFile(self._clip(subject, path.stem, count, fps), (path,))
         check_frame(path)
-        return ClipFiles(self._clip(subject, path.stem, 1, 1.0), (path,))
+        # Only the folder of a person says whom a photo shows.
+        anyone = path in self.images or path.parent == root
+        return ClipFiles(self._clip(subject, path.stem, 1, 1.0), (path,), anyone=anyone)
 
     def _clip(self, subject: str, name: str, frames: int, fps: float) -> Clip:
         return Clip(

@@ -166,13 +166,14 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 @cache
-def _learn_heif() -> None:
-    """Let Pillow read HEIC if the package for it is installed."""
+def _learn_heif() -> bool:
+    """Let Pillow read HEIC if the package for it is installed; whether it is."""
     try:
         import pillow_heif
     except ImportError:
-        return
+        return False
     pillow_heif.register_heif_opener()
+    return True
 
 
 def _why_unknown(path: Path) -> str:
@@ -181,9 +182,9 @@ def _why_unknown(path: Path) -> str:
         head = file.read(12)
     if not head:
         return "the file is empty"
-    if head[4:8] == b"ftyp" and head[8:] in _HEIF:
+    if head[4:8] == b"ftyp" and head[8:] in _HEIF and not _learn_heif():
         return (
-            "a HEIC image, which needs another package (pip install pillow-heif); or save it as "
-            ".jpg"
+            "a HEIC image, which needs another package (pip install 'mersynth[heic]'); or save it "
+            "as .jpg"
         )
     return "the image is truncated or damaged (no known format)"

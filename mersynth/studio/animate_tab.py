@@ -10,7 +10,7 @@ from typing import Any
 
 from mersynth.studio.controls import fresh_dropdown
 from mersynth.studio.errors import shows_errors
-from mersynth.studio.faces import TITLES, Face, phantom_face, photo_face, store_face
+from mersynth.studio.faces import TITLES, Face, phantom_face, photo_faces, store_face
 from mersynth.studio.keeping import make_clip, write_film, write_store
 from mersynth.studio.looking import VIEWS
 from mersynth.studio.motion import MICRO, Wish, peaks_of, peaks_of_clip
@@ -59,7 +59,7 @@ class _Page:
 
     def session(self, key: str) -> Session:
         """What a visitor's page holds."""
-        return self.sessions.setdefault(key, Session(self.start, None, []))
+        return self.sessions.setdefault(key, Session(self.start))
 
     def show(self, key: str, strength: float, views: Sequence[str], *sliders: Any) -> str:
         """The pictures."""
@@ -93,7 +93,7 @@ def animate_tab(folder: Path, shelf: Shelf, checkpoint: Path) -> None:
     import gradio as gr
 
     face, first = phantom_face(_FIRST, checkpoint), peaks_of(_FIRST_CELL)
-    opened, wish = Session(face, None, []), Wish(first)
+    opened, wish = Session(face), Wish(first)
     sessions: dict[str, Session] = {}
     key = gr.State(lambda: uuid.uuid4().hex, delete_callback=lambda key: sessions.pop(key, None))
     with gr.Row():
@@ -118,10 +118,16 @@ def _connect_sliders(page: _Page) -> None:
     import gradio as gr
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
+    # A picture follows the hand: the queue, which takes turns, would keep it waiting.
+    at_once = quiet | {"queue": False}
     hands, strength = page.sliders.every, page.strength
-    gr.on([s.input for s in hands], page.by_hand(page.show), page.state, page.shown, **quiet)
+    gr.on([s.input for s in hands], page.by_hand(page.show), page.state, page.shown, **at_once)
     gr.on(
-        [strength.input, page.views.input], shows_errors(page.show), page.state, page.shown, **quiet
+        [strength.input, page.views.input],
+        shows_errors(page.show),
+        page.state,
+        page.shown,
+        **at_once,
     )
     # A film takes as long as many pictures: it waits until the hand lets go.
     gr.on([s.release for s in hands], page.by_hand(page.play), page.state, page.playing, **quiet)
@@ -148,9 +154,16 @@ def _face_controls(shelf: Shelf) -> Callable[[_Page, Path, Any], None]:
             photo = gr.Image(
                 sources=["upload", "webcam", "clipboard"],
                 type="filepath",
-                label="Drop a photo of one face, or take one",
+                label="Photo",
+                show_label=False,  # it would lie on the face
+                placeholder="Drop a photo of a face here, or choose or take one",
                 height=220,
                 elem_id="photo",
+            )
+            # The file as it is: Gradio would open it first, and fail in its own words.
+            photo.preprocess = lambda file: file and file.path
+            which = gr.Radio(
+                [], label="Several faces, the largest first", visible=False, elem_id="which"
             )
         with gr.Tab("Store") as tab:
             name = fresh_dropdown(tab, shelf.names, label="Store of real clips")
@@ -163,16 +176,27 @@ def _face_controls(shelf: Shelf) -> Callable[[_Page, Path, Any], None]:
             chosen = "happiness" if "happiness" in labels else labels[0]
             return gr.update(choices=list(labels), value=chosen)
 
+        def photo_dropped(key: str, path: str | None) -> Any:
+            if path is None:  # it was taken away
+                return gr.update(), gr.update(visible=False)
+            faces = page.session(key).photo = photo_faces(Path(path), checkpoint)
+            numbers = [str(i + 1) for i in range(len(faces))]
+            several = gr.update(choices=numbers, value="1", visible=len(faces) > 1)
+            return face_chosen(key, faces[0]), several
+
+        def one_of_photo(key: str, number: str) -> Any:
+            return face_chosen(key, page.session(key).photo[int(number) - 1])
+
         def on(trigger: Any, find: Callable[..., Face], inputs: list[Any]) -> None:
             def event(key: str, *chosen: Any) -> Any:
-                if any(value is None for value in chosen):  # a photo was taken away
-                    return gr.update()
                 return face_chosen(key, find(*chosen))
 
             page.then_look(trigger(shows_errors(event), [page.key, *inputs], emotion))
 
         on(number.release, lambda n: phantom_face(int(n), checkpoint), [number])
-        on(photo.change, lambda p: photo_face(Path(p), checkpoint), [photo])
+        dropped = shows_errors(photo_dropped)
+        page.then_look(photo.change(dropped, [page.key, photo], [emotion, which]))
+        page.then_look(which.input(shows_errors(one_of_photo), [page.key, which], emotion))
         on(person.input, lambda n, p: store_face(shelf.open(n), p, checkpoint), [name, person])
         name.input(
             shows_errors(lambda n: gr.update(choices=list(shelf.open(n).subjects), value=None)),

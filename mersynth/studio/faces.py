@@ -22,7 +22,7 @@ from mersynth.phantom.sensor import to_bytes
 from mersynth.phantom.subject import subject_name
 from mersynth.phantom.variety import PLAIN
 from mersynth.phantom.version import VERSION
-from mersynth.sources import PHANTOM
+from mersynth.sources import PHANTOM, PrepareError
 from mersynth.sources.folder import Folder
 from mersynth.store.clip_store import ClipStore, StoredClip, StoreError, require_real
 from mersynth.synthesis.generators import ClipGenerator, IcganGenerator
@@ -123,25 +123,34 @@ def store_face(store: ClipStore, subject: str, checkpoint: Path = SHIPPED) -> Fa
     return _ready(store[index], header, store.subjects, framing, checkpoint)
 
 
-def photo_face(photo: Path, checkpoint: Path = SHIPPED) -> Face:
-    """The face on a photo, found and aligned as ``mersynth prepare --source folder`` does.
+def photo_faces(photo: Path, checkpoint: Path = SHIPPED) -> tuple[Face, ...]:
+    """The faces on a photo, the largest first.
+
+    They are found and aligned as ``mersynth prepare --source folder face=all`` does.
 
     Args:
         photo: whatever Pillow opens.
         checkpoint: folder of the AU-ICGAN.
 
     Raises:
-        PrepareError, StoreError: if it cannot be read, or no face is found on it.
+        ValueError: if it cannot be read, or no face is found on it.
         CheckpointError: as :func:`phantom_face`.
     """
     framing = _icgan(checkpoint).framing or HEAD
     with tempfile.TemporaryDirectory(prefix="mersynth_photo_") as folder:
-        store = photo_store(photo, Path(folder, "photo"), SIZE, framing)
-        whole = store[0]
-        arrays = [np.array(a) for a in (whole.frames, whole.intensities, whole.landmarks)]
-        item = StoredClip(whole.clip, *arrays)
+        try:
+            store = photo_store(photo, Path(folder, "photo"), SIZE, framing, face="all")
+        except PrepareError as error:
+            reasons = "; ".join(p.reason for p in error.problems if p.fatal)
+            raise ValueError(f"this photo cannot be used: {reasons}") from error
+        items = [_in_memory(item) for item in store]
         header, people = store.meta["header"], store.subjects
-    return _ready(item, header, people, framing, checkpoint)
+    return tuple(_ready(item, header, people, framing, checkpoint) for item in items)
+
+
+def _in_memory(item: StoredClip) -> StoredClip:
+    arrays = (np.array(a) for a in (item.frames, item.intensities, item.landmarks))
+    return StoredClip(item.clip, *arrays)
 
 
 def _ready(

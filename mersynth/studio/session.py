@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,11 +32,13 @@ class Session:
         face: that moves.
         followed: the clip whose curve it follows; None: what the sliders say.
         made: the clips that were kept.
+        photo: the faces on the photo that was dropped last.
     """
 
     face: Face
-    followed: StoredClip | None
-    made: list[MadeClip]
+    followed: StoredClip | None = None
+    made: list[MadeClip] = field(default_factory=list)
+    photo: Sequence[Face] = ()
 
     def wish(self, strength: float, sliders: Sequence[Any]) -> Wish:
         """What the page asks for."""

@@ -11,6 +11,7 @@ from typing import Any
 from mersynth import paths
 from mersynth.checks import check_choice
 from mersynth.clips import Clip
+from mersynth.face.framing import Who
 from mersynth.face.template import HEAD, Framing, FramingChoice
 from mersynth.files import checksum_of, sha256_of_file
 from mersynth.gan.checkpoint import (
@@ -268,7 +269,9 @@ def open_faces(
     return open_real(store, image_size, spelling)
 
 
-def photo_store(photo: Path, folder: Path, image_size: int, framing: Framing = HEAD) -> ClipStore:
+def photo_store(
+    photo: Path, folder: Path, image_size: int, framing: Framing = HEAD, face: Who = "largest"
+) -> ClipStore:
     """Prepare one photo, as ``mersynth prepare --source folder`` does.
 
     Args:
@@ -276,6 +279,7 @@ def photo_store(photo: Path, folder: Path, image_size: int, framing: Framing = H
         folder: a new folder, for the store and a copy of the photo.
         image_size: side of the frame, in pixels.
         framing: how the face is aligned.
+        face: which of several faces become clips.
 
     Raises:
         PrepareError, StoreError: if the photo cannot be read, or no face is found on it.
@@ -290,6 +294,7 @@ def photo_store(photo: Path, folder: Path, image_size: int, framing: Framing = H
         images=[copy],
         image_size=image_size,
         framing=_exactly(framing),
+        face=face,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -189,6 +190,83 @@ def test_a_face_that_cannot_be_aligned_is_refused_with_its_file(
     Image.fromarray(data.astronaut()).save(path)
     with pytest.raises(PrepareError, match=r"ada.png: the face that MTCNN .* cannot be aligned: "):
         prepare("folder", out=tmp_path / "s", images=[path])
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.fixture(name="group")
+def _group(tmp_path: Path) -> Path:
+    """A folder with a photo of two, both alone and in a person's folder, and one of one."""
+    one = data.astronaut()
+    other = cv2.resize(one[:, ::-1], None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    both = np.full((512, 512 + other.shape[1], 3), 200, np.uint8)
+    both[:, :512], both[: len(other), 512:] = one, other
+    folder = tmp_path / "photos"
+    (folder / "carla").mkdir(parents=True)
+    for name in ("team.png", "carla/party.png"):
+        Image.fromarray(both).save(folder / name)
+    Image.fromarray(one).save(folder / "anna.png")
+    return folder
+
+
+def test_each_face_of_a_photo_becomes_a_person(group: Path, tmp_path: Path) -> None:
+    store = prepare("folder", group, tmp_path / "s", face="all", intensities="none")
+    assert [clip.id for clip in store.clips] == [
+        "folder/anna/anna",
+        "folder/team_face1/team",
+        "folder/team_face2/team",
+        "folder/carla/party",  # whoever else is on it has no name
+    ]
+    anna, large, small = (store[i].frames[0].astype(int) for i in range(3))
+    assert np.abs(large - anna).mean() < 10
+    assert np.abs(small[:, ::-1] - anna).mean() < 10 < np.abs(small - anna).mean() / 3
+    off = store[2].landmarks[0, 36:48].mean(0) - store[1].landmarks[0, 36:48].mean(0)
+    assert np.linalg.norm(off) < 1.5
+    told = {w["file"]: w["reason"] for w in store.meta["header"]["warnings"]}
+    assert "each is a person of its own, team_face1 to team_face2" in told["folder/team/team"]
+    assert "the largest is used" in told["folder/carla/party"]
+    assert store.meta["header"]["options"]["face"] == "all"
+
+
+def test_a_name_from_a_photo_is_nobody_elses(group: Path, tmp_path: Path) -> None:
+    (group / "team_face2").mkdir()
+    (group / "anna.png").rename(group / "team_face2" / "anna.png")
+    with pytest.raises(PrepareError, match="team: a face on it would be called team_face2, as"):
+        prepare("folder", group, tmp_path / "s", face="all")
+
+
+def test_of_several_faces_those_that_cannot_be_aligned_are_left_out(
+    group: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = FaceFinder.find_all
+
+    def shifted(self: FaceFinder, image: np.ndarray, exact: int | None = 1) -> list[Face]:
+        first, *others = whole(self, image, exact)
+        assert first.points is not None
+        off = first.points + np.array([[0, 0]] * 3 + [[20, 20]] * 2)
+        return [Face(first.box, None, off, 1.0, "mtcnn"), *others]
+
+    monkeypatch.setattr(FaceFinder, "find_all", shifted)
+    images = [group / "team.png"]
+    store = prepare("folder", out=tmp_path / "s", images=images, face="all", intensities="none")
+    assert store.subjects == ("folder/team_face2",)
+    told = {w["file"]: w["reason"] for w in store.meta["header"]["warnings"]}
+    assert told["folder/team_face1/team"].startswith("left out: team.png: the face that MTCNN")
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("folder", {"geometry": "crop"}, "no faces are searched for where geometry=crop"),
+        ("samm", {}, "face=all is for photos"),
+        ("phantom", {}, "face=all: the phantom's faces"),
+    ],
+)
+def test_all_faces_are_for_photos_that_are_searched(
+    group: Path, tmp_path: Path, source: str, options: dict[str, Any], message: str
+) -> None:
+    root = None if source == "phantom" else group
+    with pytest.raises(ValueError, match=message):
+        prepare(source, root, tmp_path / "s", face="all", **options)
     assert not (tmp_path / "s").exists()
 
 

@@ -100,6 +100,20 @@ def test_grey_of_16_bits_outside_of_png(tmp_path: Path, form: str) -> None:
     assert check_frame(tmp_path / "frame") == (7, 5)
 
 
+@pytest.mark.parametrize(("orientation", "degrees"), [(1, 0), (3, 180), (6, 90), (8, 270)])
+def test_heic_of_a_turned_phone_is_upright(tmp_path: Path, orientation: int, degrees: int) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    upright = np.zeros((64, 96, 3), np.uint8)
+    upright[:32, :48] = (220, 60, 30)
+    turned = Image.fromarray(upright).rotate(degrees, expand=True)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "photo.heic"
+    heif.from_pillow(turned).save(path, exif=exif.tobytes(), quality=95)
+    assert check_frame(path) == (96, 64)
+    assert np.abs(read_frame(path).astype(int) - upright).mean() < 4
+
+
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "GIF", "TIFF"])
 def test_what_is_transparent_lies_on_white(tmp_path: Path, form: str) -> None:
     pixels = np.zeros((6, 8, 4), np.uint8)

@@ -20,9 +20,8 @@ from skimage.data import astronaut
 
 from mersynth.augment.au_warp import au_flow
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS, condition_vector, parse_au_cell
-from mersynth.sources import PrepareError
 from mersynth.store.clip_store import StoreError
-from mersynth.studio.faces import Face, phantom_face, photo_face, store_face
+from mersynth.studio.faces import Face, phantom_face, photo_faces, store_face
 from mersynth.studio.keeping import make_clip, write_film, write_store
 from mersynth.studio.looking import VIEWS, apex_of, arrows, film, look, measured_flow
 from mersynth.studio.markup import curves_chart, film_player
@@ -156,7 +155,7 @@ def test_a_still_face_has_no_arrows(face: Face) -> None:
 
 
 def test_the_page_holds_pictures_and_films_of_both_generators(face: Face) -> None:
-    session = Session(face, None, [])
+    session = Session(face)
     rows = stills(session, SMILE, ["onset", "apex"])
     assert rows.count("data:image/jpeg") == 4
     assert rows.index("AU-ICGAN") < rows.index("AU warp")
@@ -247,14 +246,24 @@ def test_a_photo_becomes_a_face(tmp_path: Path, caplog: pytest.LogCaptureFixture
     photo = tmp_path / "image.png"
     Image.fromarray(astronaut()).save(photo)
     caplog.set_level(logging.ERROR)
-    face = photo_face(photo)
+    (face,) = photo_faces(photo)
     assert face.image.shape == (256, 256, 3)
     assert "happiness" in face.emotions
     Image.fromarray(astronaut()[:, ::-1]).save(photo)
-    assert photo_face(photo).item.clip.id != face.item.clip.id
+    assert photo_faces(photo)[0].item.clip.id != face.item.clip.id
     Image.new("RGB", (300, 300), "white").save(photo)
-    with pytest.raises(PrepareError, match="no face"):
-        photo_face(photo)
+    with pytest.raises(ValueError, match="cannot be used: .*no face"):
+        photo_faces(photo)
+
+
+def test_a_photo_of_two_gives_two_faces(tmp_path: Path) -> None:
+    photo = tmp_path / "image.png"
+    Image.fromarray(np.hstack([astronaut(), astronaut()[:, ::-1]])).save(photo)
+    first, second = photo_faces(photo)
+    assert first.item.clip.subject_id != second.item.clip.subject_id
+    assert set(first.people) == {f.item.clip.subject_id for f in (first, second)}
+    mirrored = second.image[:, ::-1].astype(int)
+    assert np.abs(first.image - mirrored).mean() < 0.3 * np.abs(first.image - second.image).mean()
 
 
 def test_a_person_of_a_store_becomes_a_face(tmp_path: Path, face: Face) -> None:
