@@ -2,9 +2,10 @@
 
     python scripts/measure_studio.py --out docs/studio.md --pictures docs/images
 
-A headless Chromium (Debian's package ``chromium``) is led by Playwright (``pip install playwright``),
-on a store and a run made for it. The page's seconds are the browser's own: from the event to the
-drawn picture. The server's are processor seconds, which other work on the machine does not change.
+A headless Chromium (Debian's package ``chromium``) is led by Playwright (``pip install
+playwright``), on a store and a run made for it; its camera sees a photo. Seconds are the browser's
+own, from the event to the drawn picture. Those of the server are processor seconds, which other
+work on the machine changes less.
 """
 
 from __future__ import annotations
@@ -29,16 +30,18 @@ from skimage.data import astronaut
 from mersynth import logs
 from mersynth.store.clip_store import ClipStore
 from mersynth.studio.page import serve
+from recognizers.experiment.evaluate import evaluate
+from recognizers.experiment.request import Request
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_WAIT = 120_000  # milliseconds
+_WAIT = 60_000  # milliseconds
 
 # Resolves when what is shown at a place has changed, and is drawn.
 _WATCH = """
 ([place, what]) => {
   const shown = () => {
     const each = document.querySelector(place + ' ' + what);
-    return each && (each.src || each.style.backgroundImage || each.innerText);
+    return each && (each.src || each.srcdoc || each.style.backgroundImage || each.innerText);
   };
   const before = shown(), start = performance.now();
   window.seen = new Promise(done => {
@@ -123,16 +126,24 @@ def main() -> None:
 
 @contextlib.contextmanager
 def opened_page(folder: Path) -> Iterator[Any]:
-    """The page in a browser, with a store to play."""
+    """The page in a browser, with a store to play and a run to open."""
     from playwright.sync_api import sync_playwright
 
     program = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if program is None:
         raise SystemExit("there is no chromium; apt-get install chromium")
-    _make_store(folder)
+    _make_run(_make_store(folder), folder)
+    seen = folder / "camera.mjpeg"
+    Image.fromarray(astronaut()).save(seen, "JPEG")
+    camera = ("use-fake-ui-for-media-stream", "use-fake-device-for-media-stream")
+    args = [
+        "--no-sandbox",
+        *(f"--{a}" for a in camera),
+        f"--use-file-for-fake-video-capture={seen}",
+    ]
     address, end = serve(block=False)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=args)
         page = browser.new_page(viewport={"width": 1280, "height": 1072})
         page.set_default_timeout(_WAIT)
         page.goto(address)
@@ -146,7 +157,14 @@ def opened_page(folder: Path) -> Iterator[Any]:
 def _make_store(folder: Path) -> ClipStore:
     from mersynth.phantom.population import write_store
 
-    return write_store(folder / "stores" / "phantom", subjects=2, image_size=128)
+    counts = dict.fromkeys(("anger", "contempt", "happiness", "surprise"), 6)
+    return write_store(folder / "stores" / "phantom", subjects=3, counts=counts)
+
+
+def _make_run(store: ClipStore, folder: Path) -> None:
+    quick = ("keep_weights=true", "executor.workers=1", "device=cpu", "model.training.epochs=20")
+    request = Request(data=[store.path], model="ststnet_tiny", overrides=quick, split="loso")
+    evaluate(request, folder / "runs" / "phantom")
 
 
 def lead(log: Log, folder: Path, pictures: Path, group: Path | None, times: int) -> None:
@@ -198,6 +216,13 @@ def lead(log: Log, folder: Path, pictures: Path, group: Path | None, times: int)
         page.locator(f"#{kind}").click()
         page.locator(f'#file a[href$=".{kind}"]').first.wait_for()
         log.done.append((f"{kind.upper()}", "a file to download", [], []))
+    click("AU cell")
+    log.time("all sliders at rest", "apexes", APEX, lambda i: page.locator("#rest").click())
+    page.get_by_label("Left and right apart").uncheck()
+    log.time("an AU cell, 6+12, is written", "apexes", APEX, lambda i: fill("#cell", "6+12"))
+    page.locator("#strength input[type=number]").fill("0.8")
+    page.locator("#strength input[type=number]").press("Tab")
+    page.wait_for_timeout(3000)
     click("Photo")
     photo = folder / "photo.jpg"
     Image.fromarray(astronaut()).save(photo, quality=92)
@@ -210,8 +235,18 @@ def lead(log: Log, folder: Path, pictures: Path, group: Path | None, times: int)
     log.done.append(("", answer, [first[2][0] + seconds[0]], [first[3][0] + busy[0]]))
     page.wait_for_timeout(2000)
     page.screenshot(path=pictures / "studio_photo.jpg", type="jpeg", quality=85)
+    page.locator("#photo").get_by_label("Remove Image").click()
+    page.locator("#photo").get_by_label("Capture from camera").click()
+    page.get_by_text("Click to Access Webcam").click()
+    shutter = page.locator("#photo").get_by_label("capture photo")
+    shutter.wait_for()
+    pull("strength", 1)
+    page.wait_for_timeout(3000)
+    log.time("the camera takes a photo", "its face, moved", APEX, lambda i: shutter.click())
     if group is not None:
+        page.wait_for_timeout(3000)
         page.locator("#photo").get_by_label("Remove Image").click()
+        page.locator("#photo").get_by_label("Upload file").click()
         log.time("a photo of several people is dropped", "the largest face, moved", APEX,
                  lambda i: drop.set_input_files(group))  # fmt: skip
         log.time("another of its faces is chosen", "apexes", APEX,
@@ -223,6 +258,18 @@ def lead(log: Log, folder: Path, pictures: Path, group: Path | None, times: int)
              lambda i: choose("#play-store", "stores/phantom"))  # fmt: skip
     page.wait_for_timeout(1500)
     page.screenshot(path=pictures / "studio_store.jpg", type="jpeg", quality=85)
+    page.get_by_label("Class").click()
+    log.time("a class is chosen", "its clips", ("#play-clips", "h4"),
+             lambda i: page.get_by_role("option", name="surprise").click())  # fmt: skip
+    click("Open a run")
+    page.wait_for_timeout(2000)
+    log.time("a run is opened", "its report", ("#report", "iframe"),
+             lambda i: choose("#run", "runs/phantom"))  # fmt: skip
+    choose("#run-clip", 0)
+    log.time("one of its clips is explained", "a map by Grad-CAM", ("#explained", "iframe"),
+             lambda i: page.locator("#explain").click())  # fmt: skip
+    page.wait_for_timeout(2000)
+    page.screenshot(path=pictures / "studio_run.jpg", type="jpeg", quality=85)
 
 
 def describe(log: Log, load: float) -> str:
@@ -244,8 +291,8 @@ def describe(log: Log, load: float) -> str:
         """
     close = f"""
         A slider was moved {len(moved[2])} times; {sum(s < 0.3 for s in moved[2])} answers took less
-        than 0.3 s, each of ten pictures: onset, apex, difference, measured motion and mask of AU-ICGAN
-        and of the AU warp.
+        than 0.3 s, each of ten pictures: onset, apex, difference, measured motion and mask of
+        AU-ICGAN and of the AU warp. The films wait until the slider is let go.
         """
     return document(
         [
@@ -257,6 +304,7 @@ def describe(log: Log, load: float) -> str:
             paragraph(close),
             "![A dropped photo](images/studio_photo.jpg)",
             "![A store plays](images/studio_store.jpg)",
+            "![A run's report, and what its recognizer looked at](images/studio_run.jpg)",
         ]
     )
 

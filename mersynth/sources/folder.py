@@ -32,9 +32,9 @@ class Folder(Source):
     Photos are whatever Pillow opens (.jpg, .png, .webp, .tif ...; .heic with the extra
     ``mersynth[heic]``) and become clips of one frame; videos are whatever OpenCV opens (.mp4, .mov,
     .avi ...) and become clips of all their frames. Other files, and folders within a person's, are
-    left out and reported. Of several faces on a photo the largest is taken; with ``face=all`` each is a
-    person, ``anna_face1``, ``anna_face2`` and so on from the largest, unless the photo lies in a
-    person's folder. The clips have neither emotion nor AUs; their faces can be used for synthesis
+    left out and reported. Of several faces on a photo the largest is taken; with ``face=all`` each
+    is a person, ``anna_face1``, ``anna_face2`` and so on from the largest, unless the photo lies in
+    a person's folder. The clips have neither emotion nor AUs; their faces can be used for synthesis
     (``mersynth generate --faces STORE``).
 
     Args:

@@ -157,8 +157,10 @@ def _face_controls(shelf: Shelf) -> Callable[[_Page, Path, Any], None]:
                 label="Photo",
                 show_label=False,  # it would lie on the face
                 placeholder="Drop a photo of a face here, or choose or take one",
-                height=220,
+                height=290,  # less, and what asks for the camera would cover the other buttons
                 elem_id="photo",
+                # A mirrored picture would swap the person's left and right.
+                webcam_options=gr.WebcamOptions(mirror=False),
             )
             # The file as it is: Gradio would open it first, and fail in its own words.
             photo.preprocess = lambda file: file and file.path

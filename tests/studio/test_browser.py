@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from skimage.data import astronaut
 
 from mersynth.store.clip_store import ClipStore
+from mersynth.studio.faces import photo_faces
 from mersynth.studio.page import serve
+from recognizers.experiment.evaluate import evaluate
+from recognizers.experiment.request import Request
+from recognizers.studio_tab import studio_tab
 from tests.tiny_store import write_tiny_store
 
 pytestmark = pytest.mark.slow
@@ -28,14 +34,20 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module", name="browser")
-def _browser() -> Iterator[Any]:
+def _browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium, whose camera sees the astronaut."""
     sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     pytest.importorskip("gradio", reason="gradio is not installed")
     program = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if program is None:
         pytest.skip("there is no chromium")
     with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        seen = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+        Image.fromarray(astronaut()).save(seen, "JPEG")
+        camera = ("use-fake-ui-for-media-stream", "use-fake-device-for-media-stream")
+        args = ["--no-sandbox", *(f"--{a}" for a in camera)]
+        args.append(f"--use-file-for-fake-video-capture={seen}")
+        browser = playwright.chromium.launch(executable_path=program, args=args)
         yield browser
         browser.close()
 
@@ -44,10 +56,15 @@ def _browser() -> Iterator[Any]:
 def _served(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The page's address, and the folder that it was started in."""
     folder = tmp_path_factory.mktemp("studio")
-    write_tiny_store(folder / "stores" / "real", image_size=64, measured=True)
+    store = write_tiny_store(folder / "stores" / "real", image_size=64, measured=True)
+    quick = ("keep_weights=true", "executor.workers=1", "device=cpu", "model.training.epochs=1")
+    asked = Request(
+        data=[store.path], model="ststnet_tiny", overrides=quick, split="loso", groups=2
+    )
+    evaluate(asked, folder / "runs" / "quick")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        address, end = serve(tabs={}, block=False)
+        address, end = serve(tabs={"Open a run": studio_tab}, block=False)
         yield address, folder
         end()
 
@@ -176,6 +193,54 @@ def test_a_photo_is_dropped(page: Any, tmp_path: Path) -> None:
     assert _content(page, "#stills") == after
 
 
+def test_a_face_of_several_is_chosen(page: Any, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.webp"
+    Image.fromarray(np.hstack([astronaut(), astronaut()[:, ::-1]])).save(photo)
+    before = _content(page, "#stills")
+    page.get_by_role("tab", name="Photo").click()
+    page.locator("#photo input[type=file]").set_input_files(photo)
+    first = _changed(page, "#stills", before)
+    page.locator("#which label").nth(1).click()
+    second = _changed(page, "#stills", first)
+    assert _data_urls(first, "onset") != _data_urls(second, "onset")
+
+
+def test_the_camera_takes_a_photo_that_is_not_mirrored(page: Any, tmp_path: Path) -> None:
+    before = _content(page, "#stills")
+    page.get_by_role("tab", name="Photo").click()
+    page.locator("#photo").get_by_label("Capture from camera").click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.locator("#photo").get_by_label("capture photo").click()
+    taken = _data_urls(_changed(page, "#stills", before), "onset")[0]
+    encoded = np.frombuffer(base64.b64decode(taken.partition(",")[2]), np.uint8)
+    picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert picture is not None
+    Image.fromarray(astronaut()).save(tmp_path / "same.png")
+    (same,) = photo_faces(tmp_path / "same.png")
+    off = [np.abs(picture[:, ::way, ::-1] - same.image.astype(float)).mean() for way in (1, -1)]
+    assert off[0] < off[1] / 2
+
+
+def test_a_file_that_is_no_photo_is_explained(page: Any, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_text("no picture")
+    page.get_by_role("tab", name="Photo").click()
+    page.locator("#photo input[type=file]").set_input_files(photo)
+    page.get_by_text("this photo cannot be used: the image is truncated or damaged").wait_for()
+
+
+def test_a_run_opens_and_a_clip_is_explained(page: Any) -> None:
+    page.get_by_role("tab", name="Open a run").click()
+    page.wait_for_timeout(2000)  # the list is looked up anew
+    page.locator("#run input").click()
+    page.get_by_role("option", name="runs/quick").click()
+    page.frame_locator("#report iframe").get_by_text("UF1").first.wait_for()
+    page.locator("#run-clip input").click()
+    page.get_by_role("option").first.click()
+    page.locator("#explain").click()
+    page.frame_locator("#explained iframe").locator("img").first.wait_for()
+
+
 def test_a_store_plays(page: Any) -> None:
     page.get_by_role("tab", name="Play a store").click()
     page.wait_for_timeout(2000)  # the list is looked up anew
@@ -183,6 +248,13 @@ def test_a_store_plays(page: Any) -> None:
     page.get_by_role("option", name="stores/real").click()
     page.locator("#play-clips .film").first.wait_for()
     assert page.locator("#play-clips article").count() == 8
+    before = page.locator("#play-clips").inner_html()
+    page.get_by_label("Class").click()
+    page.get_by_role("option", name="surprise").click()
+    page.wait_for_function(
+        "before => document.querySelector('#play-clips').innerHTML !== before", arg=before
+    )
+    assert set(page.locator("#play-clips h4").all_inner_texts()) == {"surprise"}
 
 
 def test_other_files_are_not_served(page: Any, served: tuple[str, Path], tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_a_photo_becomes_a_face(tmp_path: Path, caplog: pytest.LogCaptureFixture
     Image.fromarray(astronaut()[:, ::-1]).save(photo)
     assert photo_faces(photo)[0].item.clip.id != face.item.clip.id
     Image.new("RGB", (300, 300), "white").save(photo)
-    with pytest.raises(ValueError, match="cannot be used: .*no face"):
+    with pytest.raises(ValueError, match=r"cannot be used: .*no face"):
         photo_faces(photo)
 
 
