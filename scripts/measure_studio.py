@@ -35,6 +35,7 @@ from recognizers.experiment.request import Request
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _WAIT = 60_000  # milliseconds
+CLASSES = ("anger", "contempt", "happiness", "surprise")  # of the store that is played
 
 # Resolves when what is shown at a place has changed, and is drawn.
 _WATCH = """
@@ -44,7 +45,8 @@ _WATCH = """
     return each && (each.src || each.srcdoc || each.style.backgroundImage || each.innerText);
   };
   const before = shown(), start = performance.now();
-  window.seen = new Promise(done => {
+  window.seen = new Promise((done, failed) => {
+    setTimeout(() => failed(`nothing new at ${place} ${what}`), 60000);
     const look = () => {
       const now = shown();
       if (!now || now === before) return;
@@ -157,7 +159,7 @@ def opened_page(folder: Path) -> Iterator[Any]:
 def _make_store(folder: Path) -> ClipStore:
     from mersynth.phantom.population import write_store
 
-    counts = dict.fromkeys(("anger", "contempt", "happiness", "surprise"), 6)
+    counts = dict.fromkeys(CLASSES, 6)
     return write_store(folder / "stores" / "phantom", subjects=3, counts=counts)
 
 
@@ -171,6 +173,9 @@ def lead(log: Log, folder: Path, pictures: Path, group: Path | None, times: int)
     """Do everything that the page offers."""
     page = log.page
     page.screenshot(path=pictures / "studio.png")
+    with Image.open(pictures / "studio.png") as picture:
+        small = picture.convert("RGB").quantize(256)
+    small.save(pictures / "studio.png", optimize=True)
 
     def pull(slider: str, value: float) -> None:
         page.evaluate(_PULL, [slider, value])
@@ -258,9 +263,11 @@ def lead(log: Log, folder: Path, pictures: Path, group: Path | None, times: int)
              lambda i: choose("#play-store", "stores/phantom"))  # fmt: skip
     page.wait_for_timeout(1500)
     page.screenshot(path=pictures / "studio_store.jpg", type="jpeg", quality=85)
+    first = page.locator("#play-clips h4").first.inner_text()
+    other = next(name for name in CLASSES if name != first)
     page.get_by_label("Class").click()
     log.time("a class is chosen", "its clips", ("#play-clips", "h4"),
-             lambda i: page.get_by_role("option", name="surprise").click())  # fmt: skip
+             lambda i: page.get_by_role("option", name=other).click())  # fmt: skip
     click("Open a run")
     page.wait_for_timeout(2000)
     log.time("a run is opened", "its report", ("#report", "iframe"),
@@ -284,7 +291,7 @@ def describe(log: Log, load: float) -> str:
     text = f"""
         `pip install 'mersynth[studio]' && mersynth studio` opens a page on this machine. A headless
         Chromium did all of the following on it, with faces of {SIZE} pixels; made by
-        `python scripts/measure_studio.py` on {machine("cpu")}, which other jobs kept busy
+        `python scripts/measure_studio.py --group PHOTO` on {machine("cpu")}, which other jobs kept busy
         (load {load:.1f}). *Seconds* are the browser's, from the event to the drawn picture; where
         there are several, their median and the longest. *Processor* are the seconds that the
         server computed.
