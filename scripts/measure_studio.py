@@ -291,9 +291,9 @@ def describe(log: Log, load: float) -> str:
     text = f"""
         `pip install 'mersynth[studio]' && mersynth studio` opens a page on this machine. A headless
         Chromium did all of the following on it, with faces of {SIZE} pixels; made by
-        `python scripts/measure_studio.py --group PHOTO` on {machine("cpu")}, which other jobs kept busy
-        (load {load:.1f}). *Seconds* are the browser's, from the event to the drawn picture; where
-        there are several, their median and the longest. *Processor* are the seconds that the
+        `python scripts/measure_studio.py --group PHOTO` on {machine("cpu")}, which other jobs kept
+        busy (load {load:.1f}). *Seconds* are the browser's, from the event to the drawn picture;
+        where there are several, their median and the longest. *Processor* are the seconds that the
         server computed.
         """
     close = f"""

@@ -34,8 +34,8 @@ class Folder(Source):
     .avi ...) and become clips of all their frames. Other files, and folders within a person's, are
     left out and reported. Of several faces on a photo the largest is taken; with ``face=all`` each
     is a person, ``anna_face1``, ``anna_face2`` and so on from the largest, unless the photo lies in
-    a person's folder; whoever is on two such photos is two people. The clips have neither emotion nor AUs; their faces can be used for synthesis
-    (``mersynth generate --faces STORE``).
+    a person's folder; whoever is on two such photos is two people. The clips have neither emotion
+    nor AUs; their faces can be used for synthesis (``mersynth generate --faces STORE``).
 
     Args:
         images: photos to use instead of a folder; each is a subject, named after the file.
