@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from mersynth.config import load
+from mersynth.face.face import Face
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import SHIPPED
 from mersynth.phantom.version import VERSION
@@ -324,3 +325,11 @@ def test_control_is_what_readings_say() -> None:
     assert found["cross_talk"][au] == pytest.approx(0.1 / 19 / 2)
     assert found["one_sided"][au] == pytest.approx((1 + 0.5) / (1 + 0.6))
     assert np.isnan(found["one_sided"][CONDITION_AUS.index(17)])
+
+
+def test_a_box_counts_for_one_marked_face() -> None:
+    photos = script("measure_photos")
+    boxes = [(0.0, 0.0, 10.0, 10.0), (20.0, 0.0, 30.0, 10.0), (50.0, 50.0, 60.0, 60.0)]
+    faces = [Face(box, None, None, 1.0, "mtcnn") for box in boxes]
+    assert photos.count_right(faces, [(5, 5), (25, 5), (100, 5)]) == 2
+    assert photos.count_right(faces, [(5, 5), (6, 6)]) == 1
