@@ -42,6 +42,7 @@ REASONS: Mapping[str, str] = {
     "packaging": "`mersynth doctor` compares versions",
     "pandas": "annotation tables",
     "pillow": "pictures of all formats, text on pictures",
+    "pillow-heif": "HEIC photos of phones",
     "py-feat": "AU intensities, landmarks and identities, where its weights are",
     "pyarrow": "`clips.parquet` of a store",
     "pytorch-msssim": "SSIM in the generator's loss",
@@ -62,7 +63,9 @@ REASONS: Mapping[str, str] = {
 }
 """Why each dependency is one."""
 
-EXTRAS = ("gradio", "lightning-fabric", "mlflow", "pytorch-lightning", "ray", "wandb")
+EXTRAS = (
+    "gradio", "lightning-fabric", "mlflow", "pillow-heif", "pytorch-lightning", "ray", "wandb",
+)  # fmt: skip
 """Dependencies of the extras that users install."""
 
 
@@ -158,8 +161,8 @@ def text() -> str:
             "```\npython scripts/measure_dependencies.py --out docs/dependencies.md\n```",
             paragraph(
                 f"with Python {platform.python_version()} on {platform.system()}, after "
-                "`pip install -e '.[test,studio,wandb,mlflow]'`. *MB only through it*: what would not be on "
-                "the disk without it, among the dependencies of "
+                "`pip install -e '.[test,studio,wandb,mlflow]'`. *MB only through it*: what would "
+                "not be on the disk without it, among the dependencies of "
                 "`pip install mersynth`, which together with their own weigh "
                 f"{megabytes(everything):,.0f} MB in {len(everything)} packages; of an extra, what "
                 "it adds."
