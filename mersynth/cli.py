@@ -367,6 +367,7 @@ def export(
     ] = False,
     same_person: SamePerson = False,
     distinct: Distinct = False,
+    resume: Resume = False,
     seed: Seed = 0,
 ) -> None:
     """Write a store in a layout that other people's code reads."""
@@ -383,6 +384,7 @@ def export(
         size=size,
         skip_bad=skip_bad,
         names=name_choice(same_person, distinct),
+        resume=resume,
         seed=seed,
         overrides=overrides or [],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from mersynth.files import whole_file
 
+_FACTS = "mersynth"  # one key: safetensors writes several in an order that changes
 _SHA256 = "sha256"
 
 
@@ -21,7 +23,8 @@ def save_state_file(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping
     # Cloned, because safetensors refuses tensors that share memory.
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with whole_file(path) as partial:
-        save_file(plain, partial, {**metadata, _SHA256: _sha256(plain)})
+        facts = json.dumps({**metadata, _SHA256: _sha256(plain)}, sort_keys=True)
+        save_file(plain, partial, {_FACTS: facts})
 
 
 def load_state_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -32,13 +35,13 @@ def load_state_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with safe_open(path, "pt") as file:
-            metadata: dict[str, str] = dict(file.metadata() or {})
+            facts = json.loads((file.metadata() or {}).get(_FACTS, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({error})") from error
-    if metadata.pop(_SHA256, None) != _sha256(tensors):
+    if not isinstance(facts, dict) or facts.pop(_SHA256, None) != _sha256(tensors):
         raise ValueError(f"{path} is damaged: its values do not match their checksum")
-    return tensors, metadata
+    return tensors, facts
 
 
 def _sha256(tensors: Mapping[str, Tensor]) -> str:

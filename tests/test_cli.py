@@ -110,6 +110,7 @@ def test_prepare_passes_its_flags_and_a_flag_wins_over_an_override(
             "image_size": 64,
             "geometry": "auto",
             "framing": FramingChoice(eyes=0.3),
+            "face": "largest",
             "detector": "auto",
             "intensities": "v1",
             "min_confidence": 0.8,
@@ -221,6 +222,7 @@ def test_export_passes_everything(replace: Callable[..., Any]) -> None:
         "size": 28,
         "skip_bad": True,
         "names": None,
+        "resume": False,
         "seed": 4,
         "overrides": ["flow=dis"],
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
@@ -104,6 +106,7 @@ def export(
     size: int | None = None,
     skip_bad: bool = False,
     names: NameChoice | None = None,
+    resume: bool = False,
     seed: int = 0,
     overrides: Sequence[str] = (),
 ) -> Path:
@@ -127,6 +130,7 @@ def export(
         skip_bad: leave out the clips that the layout cannot hold, instead of stopping.
         names: how to treat names that look alike, such as the subjects ``006`` and ``6``:
             ``"same"``, ``"distinct"``, or None to refuse them (:mod:`mersynth.store.names`).
+        resume: leave this very export alone if it is there already.
         seed: of the order of clips in webdataset's shards.
         overrides: Hydra overrides of ``configs/export.yaml``; the arguments above take precedence.
 
@@ -136,7 +140,8 @@ def export(
     Raises:
         StoreError: if there is no complete, readable store.
         NamesError: if names in the store look alike, and ``names`` is None.
-        ExportError: if ``out`` exists, or the layout cannot hold the clips.
+        ExportError: if ``out`` exists and is not what is resumed, or the layout cannot hold the
+            clips.
         InUseError: if another process is writing ``out``.
         ConfigError, ValueError: if the layout or an option is unknown or wrong, or the layout does
             not read it.
@@ -158,10 +163,15 @@ def export(
     if suffix and target.suffix != suffix:
         raise ExportError(f"{layout} writes one file, whose name ends in {suffix}; got {target}")
     with hold(target):
-        if target.exists():
+        there = target.exists()
+        if there and not resume:
             raise ExportError(f"{target} exists already; remove it or choose another --out")
         (named,), _ = reconcile_stores([ClipStore.open(store, verify=True)], names)
-        job = _job(named, layout, settings, seed, names)
+        job = _job(named, layout, settings, seed, names, aus)
+        if there:
+            _check_same(job, target)
+            logger.info("%s is whole already", target)
+            return target
         _warn_terms(job)
         _write(job, layout, target, aus is not None)
     logger.info("%s: %d clips in the layout %s", target, len(job.store), layout)
@@ -171,6 +181,24 @@ def export(
         place = target if layout == "openface" else target / AUS_FOLDER
         logger.info("to read the AUs: mersynth prepare ... --intensities openface=%s", place)
     return target
+
+
+def _check_same(job: Job, target: Path) -> None:
+    """Check that an export is that of a job."""
+    try:
+        if target.is_dir():
+            card = json.loads((target / "card.json").read_text(encoding="utf-8"))
+        else:
+            with np.load(target) as arrays:
+                card = json.loads(str(arrays["card"]))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        card = {}
+    wanted = json.loads(json.dumps(job.card))
+    if not isinstance(card, dict) or {name: card.get(name) for name in wanted} != wanted:
+        raise ExportError(
+            f"{target} exists already, and is not this export (another store, layout, option or "
+            "version); remove it or choose another --out"
+        )
 
 
 def _write(job: Job, layout: str, target: Path, aus: bool) -> None:
@@ -203,7 +231,12 @@ def _settings(layout: str, overrides: Sequence[str]) -> ExportSettings:
 
 
 def _job(
-    store: ClipStore, layout: str, settings: ExportSettings, seed: int, names: NameChoice | None
+    store: ClipStore,
+    layout: str,
+    settings: ExportSettings,
+    seed: int,
+    names: NameChoice | None,
+    aus: str | None,
 ) -> Job:
     scheme = settings.classes if settings.classes is not None else own_scheme(store)
     labelled = _with_classes(store, scheme, layout)
@@ -229,6 +262,7 @@ def _job(
         "without_a_class": left,
         "options": {name: value for name, value in asdict(settings).items() if name in reads},
         "names": names,
+        "aus": aus,
         "seed": seed,
         "store": {"name": store.path.name, "checksum": store.checksum, "header": header},
         "versions": {

@@ -92,6 +92,23 @@ def test_what_is_there_is_not_touched(layout: str, store: ClipStore, tmp_path: P
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_export_that_is_whole_is_left_alone(
+    layout: str, store: ClipStore, tmp_path: Path
+) -> None:
+    out = place_of(tmp_path, layout)
+    export(store.path, layout, out)
+    before = out.stat().st_mtime_ns
+    export(store.path, layout, out, resume=True)
+    assert out.stat().st_mtime_ns == before
+    with pytest.raises(ExportError, match="exists already, and is not this export"):
+        export(store.path, layout, out, resume=True, seed=1)
+    out.rename(tmp_path / "elsewhere")
+    out.write_text("a letter")
+    with pytest.raises(ExportError, match="exists already, and is not this export"):
+        export(store.path, layout, out, resume=True)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_interruption_leaves_nothing_and_does_not_stand_in_the_way(
     layout: str, store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
