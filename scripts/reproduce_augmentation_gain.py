@@ -220,7 +220,15 @@ def introduction(cells: Sequence[Cell], options: argparse.Namespace) -> str:
         "many steps, on the same people, its interval a bootstrap over people; s: seconds of all "
         "folds and pretrainings, which other work on the machine lengthens. Where stores have no "
         "landmarks for its regions, FRL-DGT uses 3 x 3 patches."
+        f"{yet_to_come(cells)}"
     )
+
+
+def yet_to_come(cells: Sequence[Cell]) -> str:
+    """A sentence on the pairs of system and database that were not measured, if any."""
+    pairs = len({cell.setting for cell in cells}) * len(SYSTEMS)
+    left = pairs - len(cells)
+    return f" {left} of {pairs} pairs of system and database have yet to be measured." * bool(left)
 
 
 def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> str:
