@@ -5,7 +5,6 @@ A card names the file of its weights and their SHA-256, so that neither is read 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mersynth.files import read_tensors, sha256_of_file, whole_file, write_json_atomically
+from mersynth.json_files import read_json
 
 
 def write_card(
@@ -47,7 +47,7 @@ def read_card(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: if the card is not JSON, or names no weights; the message gives no path.
     """
-    card = json.loads(path.read_text(encoding="utf-8"))
+    card = read_json(path)
     if not isinstance(card, dict) or not isinstance(card.get("weights"), str):
         raise ValueError("it names no weights")
     return card

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from numbers import Integral
 from typing import Literal
 
 from mersynth.checks import check_choice
@@ -39,9 +41,10 @@ class Clip:
         unseen: for a synthetic clip, the ids of the subjects that its generator never saw.
 
     Raises:
-        ValueError: if the offset lies before the onset, the apex outside onset..offset, the frame
-            rate is not a number above 0, source, subject or name is empty, or source or subject
-            holds a ``/``, which divides the parts of an id.
+        ValueError: if a value is of another type, the offset lies before the onset, the apex
+            outside onset..offset, the frame rate is not a number above 0, source, subject or name
+            is empty, source or subject holds a ``/``, which divides the parts of an id, or
+            ``template`` or ``unseen`` holds no ids.
     """
 
     source: str
@@ -60,6 +63,12 @@ class Clip:
     unseen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_texts()
+        for part in ("onset", "offset", "apex"):
+            value = getattr(self, part)
+            none = value is None and part == "apex"
+            if not none and (not isinstance(value, Integral) or isinstance(value, bool)):
+                raise ValueError(f"clip {self.id}: {part} must be a whole number, got {value!r}")
         if self.offset < self.onset:
             raise ValueError(f"clip {self.id}: offset {self.offset} lies before onset {self.onset}")
         if self.apex is not None and not self.onset <= self.apex <= self.offset:
@@ -68,15 +77,35 @@ class Clip:
                 f"{self.onset}..{self.offset}"
             )
         if self.fps not in Range(0, above=True):
-            raise ValueError(f"clip {self.id}: fps must be above 0, got {self.fps}")
+            raise ValueError(f"clip {self.id}: fps must be above 0, got {self.fps!r}")
+        check_choice(f"clip {self.id}: strength", self.strength, ("micro", "macro"))
+
+    def _check_texts(self) -> None:
         for part in ("source", "subject", "name"):
             value = getattr(self, part)
-            if not value or (part != "name" and "/" in value):
+            text = isinstance(value, str) and value
+            if not text or (part != "name" and "/" in value):
                 raise ValueError(
                     f"clip {self.id}: {part} must be a text, and that of a source or a subject "
                     f"without /, got {value!r}"
                 )
-        check_choice(f"clip {self.id}: strength", self.strength, ("micro", "macro"))
+        for part in ("emotion", "aus"):
+            if not isinstance(value := getattr(self, part), str):
+                raise ValueError(f"clip {self.id}: {part} must be a text, got {value!r}")
+        for part in ("template", "generator", "apex_method"):
+            value = getattr(self, part)
+            if value is not None and not (isinstance(value, str) and value):
+                raise ValueError(f"clip {self.id}: {part} must be a text or None, got {value!r}")
+        if self.template is not None and self.template.count("/") < 2:
+            raise ValueError(
+                f"clip {self.id}: template must be the id of a clip, source/subject/name, got "
+                f"{self.template!r}"
+            )
+        if not _are_subject_ids(self.unseen):
+            raise ValueError(
+                f"clip {self.id}: unseen must be a tuple of ids of subjects, source/subject, got "
+                f"{self.unseen!r}"
+            )
 
     @property
     def subject_id(self) -> str:
@@ -102,6 +131,18 @@ class Clip:
     def is_synthetic(self) -> bool:
         """Whether a generator made it."""
         return self.generator is not None
+
+
+def _are_subject_ids(values: object) -> bool:
+    try:
+        return isinstance(values, tuple) and _all_are_ids(values)
+    except TypeError:  # of values that are not hashable, and so no texts
+        return False
+
+
+@lru_cache(maxsize=1024)  # the clips of a generator share hundreds of ids
+def _all_are_ids(values: tuple[object, ...]) -> bool:
+    return all(isinstance(value, str) and "/" in value for value in values)
 
 
 def flat_name(clip: Clip) -> str:

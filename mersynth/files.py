@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,6 +121,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
         move_whole(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no file, such as a folder, or a FIFO, whose reading may never end.
+
+    Raises:
+        FileNotFoundError: if there is nothing.
+        ValueError: if it is no file; the message gives no path.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise ValueError("a folder, not a file" if stat.S_ISDIR(mode) else "not a regular file")
 
 
 def file_name(text: str) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
+from mersynth.files import check_regular
+
 _BLOCK = 1 << 24  # bytes written at once
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -49,6 +51,20 @@ def new_array(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
         path.unlink(missing_ok=True)
         raise
     return array
+
+
+def mapped(path: Path) -> np.ndarray:
+    """An existing ``.npy`` file as an array, memory-mapped and read-only.
+
+    Raises:
+        ValueError: if it cannot be read, or claims more than it holds.
+    """
+    try:
+        check_regular(path)
+        array: np.ndarray = np.load(path, mmap_mode="r")
+        return array
+    except (OSError, EOFError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path} cannot be read ({error})") from error
 
 
 class RowFile:

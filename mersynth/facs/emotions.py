@@ -65,6 +65,8 @@ _NATIVE = {
     "affectnet": _AFFECTNET,
     "folder": ("unlabelled",),
 }
+LABELLED = tuple(_NATIVE)
+"""The databases whose labels are known."""
 _NEGATIVE = ("anger", "contempt", "disgust", "fear", "repression", "sadness")
 
 

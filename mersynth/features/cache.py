@@ -14,7 +14,6 @@ another file, the same options find the existing one.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,10 +26,11 @@ from mersynth import __version__, config, logs
 from mersynth.checks import check_choice
 from mersynth.features.kinds import FEATURES, REMEDIES, warn_still
 from mersynth.files import checksum_of, sha256_of_file, whole_file, write_json_atomically
+from mersynth.json_files import read_json
 from mersynth.lock import hold
 from mersynth.motion.flow import METHODS
 from mersynth.motion.magnify.checkpoint import SHIPPED
-from mersynth.space import new_array
+from mersynth.space import mapped, new_array
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.verdict import DamagedError, check_files, hash_files, remember
 
@@ -162,10 +162,12 @@ def load_feature(store: ClipStore, name: str, **options: Any) -> np.ndarray:
         raise FeatureError(f"{store.path} has {name!r} in several versions, choose one by: {found}")
     file, card = versions[0]
     try:
-        check_files(file.parent, {file.name: card["sha256"]})
-        values = np.load(file, mmap_mode="r")
-    except (DamagedError, OSError, EOFError, ValueError) as error:
+        seals = check_files(file.parent, {file.name: card["sha256"]})
+        values = mapped(file)
+    except (DamagedError, ValueError) as error:
         raise FeatureError(f"{error}; remove {file} and compute it again") from error
+    if seals:
+        remember(file.parent, seals)
     if list(values.shape) != card["shape"]:
         raise FeatureError(f"{file} is damaged (shape {values.shape}); remove and compute it again")
     if len(card["clips"]) == len(store):
@@ -268,7 +270,7 @@ def _is_there(file: Path, store: ClipStore) -> bool:
 def _read_card(file: Path, store: ClipStore) -> dict[str, Any] | None:
     """The card of a feature's file; None if it is incomplete or belongs to another store."""
     try:
-        card: dict[str, Any] = json.loads(file.with_suffix(".json").read_text())
+        card: dict[str, Any] = read_json(file.with_suffix(".json"))
         fits = card["store"] == store.checksum and card["bytes"] == file.stat().st_size
         return card if fits and {"options", "clips", "shape", "sha256"} <= set(card) else None
     except (OSError, ValueError, KeyError, TypeError):

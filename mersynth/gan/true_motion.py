@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mersynth.files import whole_file
 from mersynth.motion.warp import warp
+from mersynth.space import mapped
 from mersynth.store.clip_store import ClipStore, StoreError
 
 FILE = "true_motion.npy"
@@ -52,9 +53,9 @@ def load_true_motion(store: ClipStore) -> np.ndarray | None:
         return None
     wanted = (len(store.frames), 2, SIZE, SIZE)
     try:
-        fields: np.ndarray = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read ({error}); remove it") from error
+        fields = mapped(path)
+    except ValueError as error:
+        raise StoreError(f"{error}; remove it") from error
     if fields.shape != wanted or fields.dtype != np.float16:
         raise StoreError(
             f"{path} holds {fields.dtype} {fields.shape}, the store's frames need float16 {wanted};"

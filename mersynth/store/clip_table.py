@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, overload
 
 import numpy as np
 
 from mersynth.clips import Clip, Strength
+from mersynth.files import check_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 CLIP_FIELDS = tuple(field.name for field in dataclasses.fields(Clip))
 _NUMBERS = ("onset", "apex", "offset", "fps")
+_OPTIONAL = ("apex", "template", "generator", "apex_method")
+
+# What the columns of texts must not hold; Clip says why.
+_WRONG: dict[str, Callable[[Any], bool]] = {
+    "source": lambda name: not name or "/" in name,
+    "subject": lambda name: not name or "/" in name,
+    "name": lambda name: not name,
+    "strength": lambda name: name not in get_args(Strength),
+    "template": lambda clip: clip is not None and clip.count("/") < 2,
+    "generator": lambda sha256: sha256 == "",
+    "unseen": lambda people: not all(person and "/" in person for person in people),
+}
 
 
 class ClipTable(Sequence[Clip]):
@@ -39,11 +52,10 @@ class ClipTable(Sequence[Clip]):
         fits = ~((apex < onset) | (apex > offset)) & (self.lengths > 0)
         fps = np.array(columns["fps"], float)
         fits &= (fps > 0) & np.isfinite(fps)
-        fits &= np.array([bool(name) for name in columns["name"]], bool)
-        for part in ("source", "subject"):
-            wrong = {name for name in set(columns[part]) if not name or "/" in name}
-            fits &= np.array([name not in wrong for name in columns[part]], bool)
-        fits &= np.isin(np.array(columns["strength"], str), get_args(Strength))
+        for part, wrong in _WRONG.items():
+            values = columns.get(part, ())
+            if found := {value for value in set(values) if wrong(value)}:
+                fits &= np.array([value not in found for value in values], bool)
         for row in [0, *np.flatnonzero(~fits)] if len(onset) else []:
             self[row]
 
@@ -55,10 +67,18 @@ class ClipTable(Sequence[Clip]):
             OSError, pyarrow.ArrowException: if the file cannot be read.
             KeyError, TypeError, ValueError: see :class:`ClipTable`.
         """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         texts = [name for name in CLIP_FIELDS if name not in (*_NUMBERS, "unseen")]
+        check_regular(path)
         table = pq.read_table(path, read_dictionary=texts).unify_dictionaries()
+        for name in set(table.column_names) - set(_OPTIONAL):
+            if table.column(name).null_count:
+                raise ValueError(f"a clip has no {name}")
+        for name in ("onset", "apex", "offset"):
+            if not pa.types.is_integer(kind := table.schema.field(name).type):
+                raise ValueError(f"{name} holds {kind}, not whole numbers")
         return cls({name: _values(table.column(name)) for name in table.column_names})
 
     def __len__(self) -> int:
@@ -77,6 +97,10 @@ class ClipTable(Sequence[Clip]):
         names = list(self._columns)
         rows = zip(*self._columns.values(), strict=True)
         return (Clip(**dict(zip(names, row, strict=True))) for row in rows)
+
+    def pairs(self, one: str, other: str) -> Iterable[tuple[Any, Any]]:
+        """The values of two columns, row by row."""
+        return zip(self._columns[one], self._columns[other], strict=True)
 
     def part(self, rows: Sequence[int]) -> ClipTable:
         """The table of these rows alone."""

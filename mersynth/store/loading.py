@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mersynth.store.clip_store import ClipStore
+from mersynth.store.clip_store import ClipStore, schemes_in
 from mersynth.store.dataset import ClipDataset, warn_empty_classes
 from mersynth.store.names import NameChoice, Named, reconcile
 
@@ -66,17 +65,10 @@ def own_scheme(store: ClipStore) -> str:
     Raises:
         ValueError: if the store was merged from stores of several schemes.
     """
-    found = sorted(set(_schemes(store.meta["header"])))
+    found = sorted(set(schemes_in(store.meta["header"])))
     if len(found) > 1:
         raise ValueError(
             f"{store.path} holds clips labelled by several schemes ({', '.join(found)}); choose "
             "one with all their classes: scheme=..., or --classes on the command line"
         )
     return found[0] if found else "native"
-
-
-def _schemes(header: Mapping[str, Any]) -> Iterator[str]:
-    if header.get("scheme"):
-        yield header["scheme"]
-    for part in header.get("parts", ()):
-        yield from _schemes(part["header"])

@@ -8,7 +8,6 @@ copied, changed or restored file is hashed again. Results are kept beside the fi
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 from mersynth import logs, paths
 from mersynth.files import sha256_of_file, write_json_atomically
+from mersynth.json_files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class DamagedError(Exception):
     """A file is missing, or does not match its checksum."""
 
 
-def check_files(folder: Path, expected: Mapping[str, str], again: bool = False) -> bool:
+def check_files(folder: Path, expected: Mapping[str, str], again: bool = False) -> dict[str, Seal]:
     """Compare files with their checksums, except those remembered as correct.
 
     Args:
@@ -42,7 +42,7 @@ def check_files(folder: Path, expected: Mapping[str, str], again: bool = False) 
         again: hash all of them, even if remembered.
 
     Returns:
-        Whether any was hashed.
+        The seals of those that were hashed, for :func:`remember`.
 
     Raises:
         DamagedError: if a file is missing or damaged.
@@ -53,7 +53,7 @@ def check_files(folder: Path, expected: Mapping[str, str], again: bool = False) 
     known = {} if again else _remembered(folder)
     doubtful = [n for n, sha256 in expected.items() if known.get(n, {}).get("sha256") != sha256]
     if not doubtful:
-        return False
+        return {}
     seals = hash_files(folder, doubtful)
     for name in doubtful:
         found = seals[name]["sha256"]
@@ -62,8 +62,7 @@ def check_files(folder: Path, expected: Mapping[str, str], again: bool = False) 
                 f"{folder / name} is damaged: its SHA-256 is {found[:12]}..., and was "
                 f"{expected[name][:12]}... when it was written"
             )
-    remember(folder, seals)
-    return True
+    return seals
 
 
 def hash_files(folder: Path, names: Iterable[str]) -> dict[str, Seal]:
@@ -107,7 +106,7 @@ def _remembered(folder: Path) -> dict[str, Seal]:
     for place in _places(folder):
         with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
             noted = place.stat().st_mtime_ns
-            for name, seal in json.loads(place.read_text()).items():
+            for name, seal in read_json(place).items():
                 file = folder / name
                 if file.is_file() and _seal(file, seal["sha256"]) == seal and _age(seal) < noted:
                     known[name] = seal

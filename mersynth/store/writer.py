@@ -32,6 +32,7 @@ from mersynth.store.clip_store import (
     ClipStore,
     StoreError,
     array_layout,
+    check_emotions,
     clip_row,
 )
 from mersynth.store.clip_table import write_clips
@@ -80,6 +81,7 @@ class StoreWriter:
         if not self.clips:
             raise StoreError(f"a store needs at least one clip; none was given for {self.path}")
         _check_unique(self.clips)
+        check_emotions(((clip.source, clip.emotion) for clip in self.clips), header, self.path)
         self._ends = np.cumsum([clip.num_frames for clip in self.clips]).tolist()
         self._plan = _plan_checksum(self.clips, image_size, header)
         self._header = dict(header)

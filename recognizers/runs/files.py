@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
 import msgspec
 
 from mersynth.files import checksum_of, write_json_atomically
+from mersynth.json_files import converted, read_json
 from recognizers.runs.records import FoldRecord, Record, RunIdentity, Selection
 
 RUN = "run.json"
@@ -43,14 +43,10 @@ def read(path: Path, kind: type[R]) -> R:
             if a fold's checksum is not that of its content.
     """
     try:
-        content = msgspec.json.decode(path.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        content = read_json(path)
+        record = converted(_renamed(content), kind)
+    except ValueError as error:
         raise _damaged(path, kind, str(error)) from error
-    renamed = _renamed(content)
-    try:
-        record = msgspec.convert(renamed, kind)
-    except msgspec.ValidationError as error:
-        raise _damaged(path, kind, _reason(str(error), renamed, kind)) from error
     if kind is FoldRecord and content.pop("checksum", None) != checksum_of(content):
         raise _damaged(path, kind, "its checksum is not that of its content")
     return record
@@ -87,21 +83,3 @@ def _renamed(content: Any) -> Any:
 def _damaged(path: Path, kind: type[Record], reason: str) -> RunError:
     advice = _AFRESH if kind is RunIdentity else _AGAIN
     return RunError(f"{path} is damaged ({reason}); {advice}")
-
-
-def _reason(message: str, content: Any, kind: type[Record]) -> str:
-    """A message of msgspec, with the value received and the values allowed."""
-    wrong, _, place = message.partition(" - at `$")
-    place = place.removeprefix(".").removesuffix("`")
-    if wrong.startswith("Object missing") or "..." in place:  # of a mapping, the key is not named
-        return f"{wrong} in {place or 'the file'}"
-    if not place:
-        return wrong
-    value = content
-    for name, index in re.findall(r"(\w+)|\[(\d+)\]", place):
-        value = value[int(index)] if index else value[name]
-    shown = repr(value) if len(repr(value)) < 60 else f"{repr(value)[:57]}..."
-    asked = get_type_hints(kind).get(place)
-    if get_origin(asked) is Literal:
-        wrong = f"it must be one of {', '.join(get_args(asked))}"
-    return f"{place} is {shown}: {wrong}"
