@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mersynth.ranges import out_of_range
+from mersynth import ranges
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -70,9 +70,19 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     for override in values:
         _check_kind(override, before, config)
     values_of = OmegaConf.to_container(config, resolve=True)
-    if wrong := out_of_range(name, values_of, folder / RANGES):
+    if wrong := out_of_range(name, values_of):
         raise ConfigError(wrong)
     return config
+
+
+def out_of_range(name: str, values: object) -> str | None:
+    """What is wrong with the first value of a config that is out of its range, or None.
+
+    Args:
+        name: of the config.
+        values: plain Python, all of them or some.
+    """
+    return ranges.out_of_range(name, values, config_folder() / RANGES)
 
 
 def _with_values(

@@ -211,13 +211,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     and numpy arrays, such as a training loss, may accompany them.
 
     Raises:
-        ValueError: if the file is missing, needs code to be run, or holds no named tensors.
+        ValueError: if the file is missing, needs code to be run, or holds no named tensors, or one
+            that is not finite.
     """
     import torch
-    from safetensors.torch import load_file
 
     if not path.is_file():
         raise ValueError(f"no weights at {path}")
+    tensors = _named_tensors(path)
+    for name, value in tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"{path} holds NaN or infinite weights, in {name}")
+    return tensors
+
+
+def _named_tensors(path: Path) -> dict[str, Tensor]:
+    import torch
+    from safetensors.torch import load_file
+
     try:
         if path.suffix == ".safetensors":
             return tensors_by_name(load_file(path))

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
 from torch import Tensor
 
+from mersynth import config
 from mersynth.card import read_card, read_weights, write_card
-from mersynth.face.template import HEAD, Framing, framing_in
+from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.files import read_tensors
 from mersynth.gan.forms import MOTION, PAINT, AnyGenerator, make_generator
+from mersynth.json_files import converted
 
 CARD = "generator.json"
 SHIPPED = Path(__file__).parents[1] / "checkpoints" / "phantom"
 SHIPPED_NAME = "shipped"
 """Name of the package's generator for ``generate --checkpoint``."""
+
+
+Subject = Annotated[str, Meta(pattern="^[^/]+/[^/]+$")]
+"""Id of a subject, ``source/subject``."""
 
 
 class CheckpointError(Exception):
@@ -48,20 +55,32 @@ class CheckpointCard:
         sha256: SHA-256 of that file.
     """
 
-    image_size: int
+    image_size: Annotated[int, Meta(ge=1)]
     aus: tuple[int, ...]
-    generator: dict[str, Any]
-    training_subjects: tuple[str, ...]
-    unseen_subjects: tuple[str, ...]
-    groups: int
-    seed: int
-    step: int
+    generator: dict[str, bool | int | float | str]
+    training_subjects: tuple[Subject, ...]
+    unseen_subjects: tuple[Subject, ...]
+    groups: Annotated[int, Meta(ge=1, le=100_000)]
+    seed: Annotated[int, Meta(ge=0)]
+    step: Annotated[int, Meta(ge=0)]
     config: dict[str, Any]
     framing: Framing | None = HEAD
-    phantom: int | None = None
-    gains: tuple[float, ...] | None = None
+    phantom: Annotated[int, Meta(ge=1)] | None = None
+    gains: tuple[Annotated[float, Meta(gt=0, le=100)], ...] | None = None
     weights: str = ""
     sha256: str = ""
+
+    def __post_init__(self) -> None:
+        many = len(self.aus)
+        if not isinstance(self.config.get("steps", 0), int):
+            raise ValueError(f"config.steps must be a whole number, got {self.config['steps']!r}")
+        if self.generator.get("num_aus", many) != many:
+            raise ValueError(f"generator.num_aus is {self.generator['num_aus']!r} for {many} AUs")
+        if self.gains is not None and len(self.gains) != many:
+            raise ValueError(f"there are {len(self.gains)} gains for {many} AUs")
+        gan = {"image_size": self.image_size, "generator": self.generator}
+        if wrong := config.out_of_range("train", {"gan": gan}):
+            raise ValueError(wrong)
 
     @property
     def any_size(self) -> bool:
@@ -103,28 +122,12 @@ def load_card(folder: Path) -> CheckpointCard:
         raise CheckpointError(f"no generator at {folder} (no {CARD}); `mersynth train` makes one")
     try:
         values = read_card(path)
-        tuples = {k: tuple(values[k]) for k in ("aus", "training_subjects", "unseen_subjects")}
-        known: dict[str, Any] = {"framing": framing_in(values), "phantom": _phantom_in(values)}
-        gains = values.get("gains")
-        known["gains"] = None if gains is None else tuple(map(float, gains))
-        card = CheckpointCard(**{**values, **tuples, **known})
-    except (ValueError, KeyError, TypeError) as error:
+        card = converted(values, CheckpointCard)
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); train the generator again") from error
-    for name in ("image_size", "seed", "step", "groups"):
-        if not isinstance(getattr(card, name), int):
-            raise CheckpointError(
-                f"{path} is damaged ({name} is {getattr(card, name)!r}, not a whole number); train "
-                "the generator again"
-            )
+    if "phantom" not in values and all(n.startswith("phantom/") for n in card.training_subjects):
+        return replace(card, phantom=1)  # older cards name no version
     return card
-
-
-def _phantom_in(values: Mapping[str, Any]) -> int | None:
-    """The version of the phantom in a card; older cards have none."""
-    if "phantom" in values:
-        return None if values["phantom"] is None else int(values["phantom"])
-    rendered = all(name.startswith("phantom/") for name in values["training_subjects"])
-    return 1 if rendered else None
 
 
 def load_generator(
@@ -158,8 +161,14 @@ def load_generator(
         raise CheckpointError(f"{error}; train it again") from error
     try:
         generator = make_generator(card.image_size, **_options(card))
+    except TypeError as error:
+        raise CheckpointError(
+            f"{folder / CARD}: the generator's options {card.generator} are not those of this "
+            "version; train it again, or install the version that wrote it"
+        ) from error
+    try:
         generator.load_state_dict({k: v.float() for k, v in tensors.items()})
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{folder / card.weights} does not fit the sizes in {CARD} ({error}); train it again"
         ) from error

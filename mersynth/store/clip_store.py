@@ -362,8 +362,10 @@ def check_emotions(
         StoreError: with the emotion, and those there are.
     """
     schemes = sorted({"native", *schemes_in(header)})
+    unlabelled = native_labels("folder")  # what clips of any database may be, to be predicted
     for source, emotion in set(found):
-        if source in LABELLED and not any(_has_label(source, emotion, s) for s in schemes):
+        known = source not in LABELLED or emotion in unlabelled
+        if not known and not any(_has_label(source, emotion, s) for s in schemes):
             raise StoreError(
                 f"{where}: {emotion!r} is neither a label of {source} "
                 f"({', '.join(native_labels(source))}) nor a class of the label schemes "

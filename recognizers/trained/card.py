@@ -9,19 +9,26 @@ It is a folder, which is there whole or not at all::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 import torch
+from msgspec import Meta
 
+from mersynth import config
 from mersynth.card import read_card, write_card
+from mersynth.checks import listed
 from mersynth.clips import Clip
 from mersynth.face.template import Framing
-from mersynth.files import checksum_of, whole_folder
+from mersynth.facs.emotions import SCHEMES
+from mersynth.features.kinds import FEATURES
+from mersynth.files import whole_folder
 from mersynth.hub import model_card
+from mersynth.json_files import converted
 from recognizers.folds.splits import Split
 from recognizers.models.base import InputSpec
 from recognizers.runs.files import RESULTS
@@ -128,12 +135,12 @@ class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model: str
     options: dict[str, Any]
     classes: tuple[str, ...]
-    scheme: str | None
+    scheme: Literal[SCHEMES] | None  # type: ignore[valid-type]
     inputs: dict[str, InputSpec]
     features: dict[str, dict[str, Any]]
     statistics: dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
     training: dict[str, Any]
-    epoch: Ordinal
+    epoch: Annotated[int, Meta(ge=1, le=1_000_000)]
     seed: Count
     split: Split
     fold: str | None
@@ -144,6 +151,24 @@ class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     note: str = ""
     tested: tuple[Tested, ...] = ()
     sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
+            raise ValueError(
+                f"classes must be 2 or more different names, got {listed(self.classes)}"
+            )
+        for name, (mean, deviation) in self.statistics.items():
+            count = len(self.inputs[name].channels) if name in self.inputs else None
+            if not len(mean) == len(deviation) == count:
+                raise ValueError(f"statistics of {name} are not a mean and a deviation per channel")
+            if not all(map(math.isfinite, (*mean, *deviation))) or min(deviation) <= 0:
+                raise ValueError(
+                    f"statistics of {name} must be finite, deviations above 0: {mean}, {deviation}"
+                )
+        if unknown := set(self.features) - set(FEATURES):
+            raise ValueError(f"there is no feature {listed(sorted(unknown))}")
+        if wrong := config.out_of_range("evaluate", {"model": {"options": self.options}}):
+            raise ValueError(wrong)
 
     @property
     def people(self) -> frozenset[str]:
@@ -196,7 +221,6 @@ def save_recognizer(folder: Path, weights: Weights, card: RecognizerCard) -> str
     del facts["sha256"]
     tensors = {k: torch.from_numpy(np.array(v, order="C")) for k, v in weights.items()}
     with whole_folder(folder) as partial:
-        facts = {**facts, "checksum": checksum_of(facts)}
         return str(write_card(partial / CARD, WEIGHTS, tensors, facts)["sha256"])
 
 
@@ -232,7 +256,7 @@ def load_card(folder: Path) -> RecognizerCard:
     if not path.is_file():
         raise RecognizerError(_why_none(folder))
     try:
-        facts = read_card(path)
+        facts = read_card(path, sealed=True)
         sha256, version = facts.pop("sha256"), facts["format"]
         if version not in (1, _FORMAT):
             raise RecognizerError(
@@ -240,12 +264,10 @@ def load_card(folder: Path) -> RecognizerCard:
                 f"install the version that wrote it ({facts.get('mersynth')})"
             )
         del facts["weights"]
-        if facts.pop("checksum") != checksum_of(facts):
-            raise ValueError("its checksum is not that of its content")
         del facts["format"]
         if version == 1:  # which called the split so
             facts["split"] = facts.pop("protocol")
-        return msgspec.convert({**facts, "sha256": sha256}, RecognizerCard)
+        return converted({**facts, "sha256": sha256}, RecognizerCard)
     except RecognizerError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -212,7 +212,7 @@ def test_a_card_without_note_and_tests_is_read(copied: Path) -> None:
             lambda folder: (folder / "recognizer.safetensors").unlink(),
             r"recognizer\.safetensors is missing or damaged",
         ),
-        (lambda folder: (folder / "recognizer.json").write_text("{"), r"json is damaged \(Expect"),
+        (lambda folder: (folder / "recognizer.json").write_text("{"), r"json is damaged \(Input"),
         (edit('"surprise"', '"sadness"'), r"json is damaged \(its checksum is not that of its con"),
         (spoil(format=9), r"has format 9, this mersynth reads 2; .*install the version .*0\.1\.0"),
         (spoil(more=1), r"json is damaged \(Object contains unknown field `more`\)"),
@@ -275,7 +275,7 @@ def test_stores_of_other_sizes_and_framings(
     loaded.predict_store(tmp_path / "c")
     assert "faces are not framed alike" in caplog.text
     # Clips need no label, but what the inputs are made of.
-    lacking = [replace(clips[0], emotion="anger", apex=None), replace(clips[1], emotion="unheard")]
+    lacking = [replace(clips[0], emotion="anger", apex=None), replace(clips[1], emotion="unlabelled")]
     write_tiny_store(tmp_path / "d", lacking)
     predicted = loaded.predict_store(ClipStore.open(tmp_path / "d"))
     assert [clip.name for clip in predicted.clips] == [clips[1].name]
