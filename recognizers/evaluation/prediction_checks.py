@@ -23,6 +23,8 @@ COLUMNS = ("seed", "fold", *CLIP_KEY, "true", "predicted")
 
 #: How far the sum of a clip's probabilities may be from 1: half precision rounds that much.
 SUM_TOLERANCE = 1e-2
+#: Probabilities so close count as equal, since tables of others are rounded.
+TIE = 1e-3
 
 
 def check_same_clips(
@@ -130,6 +132,16 @@ def cleaned(frame: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
             f"the probabilities of {_row(row)} add up to {row[probabilities].sum():.4g} instead "
             "of 1; write softmax outputs, not logits"
         )
+    best = frame[probabilities].max(axis=1)
+    told = frame[probabilities].to_numpy()[
+        np.arange(len(frame)), frame["predicted"].map(classes.index)
+    ]
+    if (odd := best - told > TIE).any():
+        row = frame[odd].iloc[0]
+        raise ValueError(
+            f"the label of {_row(row)} is {row['predicted']}, which is not its most probable class "
+            f"({row[probabilities].astype(float).idxmax().removeprefix('p_')})"
+        )
     order = ["seed", *CLIP_KEY]
     if (twice := frame.duplicated(order)).any():
         rows = [_row(row) for _, row in frame[twice].iterrows()]
@@ -139,8 +151,9 @@ def cleaned(frame: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
 
 def check_columns(columns: pd.Index, needed: Sequence[str], what: str) -> None:
     """Raise a ValueError that names the columns that a table lacks or has twice."""
+    shown = listed([str(name)[:40] for name in columns], 30)
     if missing := [name for name in needed if name not in columns]:
-        raise ValueError(f"{what} lack the columns {listed(missing, 5)}; there are {list(columns)}")
+        raise ValueError(f"{what} lack the columns {listed(missing, 5)}; there are {shown}")
     if not columns.is_unique:
         raise ValueError(f"{what} hold a column twice: {list(columns[columns.duplicated()])}")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mersynth.checks import listed
-from mersynth.files import whole_file
+from mersynth.files import check_regular, whole_file
 from recognizers.evaluation.prediction_checks import (
     CLIP_KEY,
     COLUMNS,
@@ -57,7 +57,8 @@ class Predictions:
     Raises:
         ValueError: if a column is missing, a cell empty, a label not a class, a seed not a whole
             number, a probability missing or outside [0, 1], or a row's do not add up to 1; if a
-            clip comes twice for a seed, or two seeds differ in their clips or true labels.
+            label is not the most probable class, a clip comes twice for a seed, or two seeds differ
+            in their clips or true labels.
 
     Example:
         >>> predictions = Predictions.from_csv("runs/samm/predictions.csv")    # doctest: +SKIP
@@ -88,8 +89,12 @@ class Predictions:
         """
         import pandas as pd
 
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            lines = [line for line in csv.reader(file) if line]
+        try:
+            check_regular(Path(path))
+            with Path(path).open(newline="", encoding="utf-8-sig") as file:
+                lines = [line for line in csv.reader(file, strict=True) if line]
+        except (csv.Error, ValueError) as error:
+            raise ValueError(f"{path} is not a readable table: {error}") from error
         if not lines:
             raise ValueError(f"{path} is empty; it needs the columns {', '.join(COLUMNS)}")
         header, *rows = lines

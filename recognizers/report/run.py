@@ -66,7 +66,7 @@ class Run:
             predictions=predictions,
             scores={name: _scores(path, name, results, predictions[name]) for name in chosen},
             config=_read_text(path / CONFIG),
-            folds=_records(path / "folds", FoldRecord, results),
+            folds=_folds(path, results, predictions[results.headline]),
             pretrained=_records(path / "pretrained", PretrainingRecord, results),
         )
 
@@ -93,8 +93,25 @@ class Run:
 
 def _records(folder: Path, kind: type[R], results: Results) -> list[R]:
     """The records of the seeds in the results; the folder may have more."""
-    records = [read(file, kind) for file in sorted(folder.glob("*.json"))]
+    files = sorted(folder.glob("*.json"))
+    records = [read(file, kind) for file in files]
+    for file, record in zip(files, records, strict=True):
+        if file.name.partition("_")[0] != str(record.seed):
+            raise RunError(f"{file} is damaged (it is of seed {record.seed}); {_REPEAT}")
     return [record for record in records if record.seed in results.seeds]
+
+
+def _folds(path: Path, results: Results, predictions: Predictions) -> list[FoldRecord]:
+    """The folds' records, each of which must be of a fold and of clips of the run."""
+    records = _records(path / "folds", FoldRecord, results)
+    names, clips = {fold.name for fold in results.folds}, set(predictions.clips)
+    for record in records:
+        if record.fold not in names or not set(record.clips) <= clips:
+            raise RunError(
+                f"{path / 'folds'} holds a record of fold {record.fold} and seed {record.seed}, "
+                f"whose clips are not those of {RESULTS}; {_REPEAT}"
+            )
+    return records
 
 
 def _read_predictions(path: Path, selection: Selection, results: Results) -> Predictions:

@@ -126,14 +126,33 @@ class RunFolder:
         with whole_file(self.path / CONFIG) as partial:
             partial.write_text(text)
 
-    def fold(self, index: int, seed: int) -> FoldRecord | None:
+    def fold(
+        self, index: int, seed: int, name: str, clips: Sequence[str], num_classes: int
+    ) -> FoldRecord | None:
         """The record of a finished fold; None if it is not finished.
 
+        Args:
+            index: the fold's number.
+            seed: of the run.
+            name: the fold's name.
+            clips: ids of its test clips, in the order of the record's rows.
+            num_classes: number of classes.
+
         Raises:
-            RunError: if it is damaged.
+            RunError: if it is damaged, or that of another fold, seed or clips.
         """
         file = self._fold(index, seed)
-        return read(file, FoldRecord) if file.exists() else None
+        if not file.exists():
+            return None
+        record = read(file, FoldRecord)
+        wanted, found = (name, seed, tuple(clips)), (record.fold, record.seed, record.clips)
+        if found != wanted or any(len(row) != num_classes for row in record.probabilities):
+            raise RunError(
+                f"{file} is not that of fold {name} and seed {seed} with {len(clips)} clips and "
+                f"{num_classes} classes, but of fold {record.fold} and seed {record.seed}, or of "
+                "other clips or classes; remove it and repeat the command, which makes it again"
+            )
+        return record
 
     def keep_fold(
         self,

@@ -27,6 +27,7 @@ from mersynth.face.template import HEAD, Framing
 from mersynth.motion.maps import Scale
 from mersynth.store.names import NameChoice
 from recognizers.evaluation.comparison import Interval
+from recognizers.evaluation.prediction_checks import SUM_TOLERANCE
 from recognizers.folds.guard import Leak, Protocol
 from recognizers.folds.splits import Split
 
@@ -38,6 +39,7 @@ Role = Literal["real", "train", "test", "mix", "pretrain"]
 
 Count = Annotated[int, Meta(ge=0)]
 Ordinal = Annotated[int, Meta(ge=1)]
+ChosenEpoch = Annotated[int, Meta(ge=1, le=1_000_000)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 
@@ -89,8 +91,8 @@ class FoldRecord(Record, frozen=True):
     fold: str
     seed: Count
     seconds: Seconds
-    epoch: Ordinal
-    oracle_epoch: Ordinal
+    epoch: ChosenEpoch
+    oracle_epoch: ChosenEpoch
     curve: tuple[Epoch, ...]
     clips: tuple[str, ...]
     probabilities: tuple[tuple[Share, ...], ...]
@@ -101,6 +103,9 @@ class FoldRecord(Record, frozen=True):
         for name in ("probabilities", "oracle_probabilities"):
             if (rows := len(getattr(self, name))) != len(self.clips):
                 raise ValueError(f"{name} has {rows} rows for {len(self.clips)} clips")
+            for clip, row in zip(self.clips, getattr(self, name), strict=True):
+                if len(row) != len(self.probabilities[0]) or abs(sum(row) - 1) > SUM_TOLERANCE:
+                    raise ValueError(f"{name} of {clip} are not one per class that add up to 1")
 
 
 class PretrainingRecord(Record, frozen=True):

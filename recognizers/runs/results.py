@@ -49,9 +49,7 @@ def write_results(folder: RunFolder, run: Preparation, seeds: Sequence[int]) -> 
         RunError: if a record is damaged or missing.
     """
     records = {
-        (seed, plan.index): _record(folder, plan.index, seed)
-        for seed in seeds
-        for plan in run.plans
+        (seed, plan.index): _record(folder, run, plan, seed) for seed in seeds for plan in run.plans
     }
     plans = {
         (seed, plan.index): run.as_chosen(plan, folder.choice(plan.index, seed))
@@ -105,10 +103,12 @@ def scored(predictions: Predictions) -> dict[str, ScoredPool]:
     }
 
 
-def _record(folder: RunFolder, index: int, seed: int) -> FoldRecord:
-    record = folder.fold(index, seed)
+def _record(folder: RunFolder, run: Preparation, plan: FoldPlan, seed: int) -> FoldRecord:
+    clips = run.work.clips
+    tested = [clips.clips[i].id for i in plan.fold.test]
+    record = folder.fold(plan.index, seed, plan.fold.name, tested, len(clips.classes))
     if record is None:
-        raise RunError(f"{folder.path} lacks fold {index} of seed {seed}; repeat the command")
+        raise RunError(f"{folder.path} lacks fold {plan.index} of seed {seed}; repeat the command")
     return record
 
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import torch
-from msgspec import Meta
 
 from mersynth import config
 from mersynth.card import read_card, write_card
@@ -32,7 +31,7 @@ from mersynth.json_files import converted
 from recognizers.folds.splits import Split
 from recognizers.models.base import InputSpec
 from recognizers.runs.files import RESULTS
-from recognizers.runs.records import Count, DataUsed, Ordinal, Record, Share
+from recognizers.runs.records import ChosenEpoch, Count, DataUsed, Ordinal, Record, Share
 from recognizers.training.fold_work import ChannelStatistics, Weights
 
 CARD = "recognizer.json"
@@ -140,7 +139,7 @@ class RecognizerCard(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     features: dict[str, dict[str, Any]]
     statistics: dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
     training: dict[str, Any]
-    epoch: Annotated[int, Meta(ge=1, le=1_000_000)]
+    epoch: ChosenEpoch
     seed: Count
     split: Split
     fold: str | None

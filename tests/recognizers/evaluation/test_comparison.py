@@ -145,7 +145,8 @@ def test_seeds_enter_as_their_mean():
 def test_mcnemar_counts_clips_joined_by_id():
     true = ["negative"] * 6
     run = frame_of(true, ["negative"] * 4 + ["positive"] * 2, ["1", "1", "2", "2", "3", "3"])
-    baseline = run.assign(predicted=["positive"] * 3 + ["negative"] * 2 + ["positive"])
+    guessed = ["positive"] * 3 + ["negative"] * 2 + ["positive"]
+    baseline = frame_of(true, guessed, run["subject"].tolist())
     result = compare(
         Predictions(run, CLASSES), Predictions(baseline.sample(frac=1, random_state=1), CLASSES)
     )

@@ -37,9 +37,20 @@ def test_probabilities_survive_bit_for_bit(tmp_path):
     frame = small()
     p = np.random.default_rng(0).dirichlet([1, 1, 1], len(frame))
     frame[[f"p_{name}" for name in CLASSES]] = p
+    frame["predicted"] = [CLASSES[i] for i in p.argmax(1)]
     Predictions(frame, CLASSES).to_csv(tmp_path / "p.csv")
     again = Predictions.from_csv(tmp_path / "p.csv", CLASSES)
     np.testing.assert_array_equal(again.frame[[f"p_{name}" for name in CLASSES]].to_numpy(), p)
+
+
+def test_a_label_that_is_not_the_most_probable_class_is_refused():
+    frame = small()
+    named = frame["predicted"].iloc[0]
+    frame.loc[frame.index[0], "predicted"] = next(name for name in CLASSES if name != named)
+    with pytest.raises(ValueError, match=rf"which is not its most probable class \({named}\)"):
+        Predictions(frame, CLASSES)
+    frame[[f"p_{name}" for name in CLASSES]] = 1 / 3  # any label of a tie will do
+    assert len(Predictions(frame, CLASSES).frame) == len(frame)
 
 
 def test_order_of_classes_is_the_given_one(tmp_path):

@@ -47,6 +47,8 @@ def lacking(run: Path, *keys: str) -> None:
 def spoil_predictions(run: Path) -> None:
     table = Predictions.from_csv(run / "predictions.csv").frame
     table["predicted"] = table["true"]
+    for name in FIVE:
+        table[f"p_{name}"] = (table["true"] == name).astype(float)
     Predictions(table, FIVE).to_csv(run / "predictions.csv")
 
 

@@ -182,6 +182,15 @@ def test_an_interrupted_run_is_recognised_and_goes_on(stopped: Path, data: Path)
     assert len(compare_runs([stopped]).ranked) == 1
 
 
+def test_records_of_other_folds_are_not_continued_with(stopped: Path, data: Path) -> None:
+    one, other = (stopped / "folds" / f"0_000{number}.json" for number in (0, 1))
+    content = one.read_text()
+    one.write_text(other.read_text())
+    other.write_text(content)
+    with pytest.raises(RunError, match=r"0_0000\.json is not that of fold .* of fold .*remove it"):
+        evaluate(request(data, groups=3), stopped)
+
+
 def test_folds_without_the_file_that_names_their_run(stopped: Path, data: Path) -> None:
     (stopped / "run.json").unlink()
     told = (

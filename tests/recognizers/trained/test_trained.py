@@ -275,7 +275,10 @@ def test_stores_of_other_sizes_and_framings(
     loaded.predict_store(tmp_path / "c")
     assert "faces are not framed alike" in caplog.text
     # Clips need no label, but what the inputs are made of.
-    lacking = [replace(clips[0], emotion="anger", apex=None), replace(clips[1], emotion="unlabelled")]
+    lacking = [
+        replace(clips[0], emotion="anger", apex=None),
+        replace(clips[1], emotion="unlabelled"),
+    ]
     write_tiny_store(tmp_path / "d", lacking)
     predicted = loaded.predict_store(ClipStore.open(tmp_path / "d"))
     assert [clip.name for clip in predicted.clips] == [clips[1].name]
