@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from numbers import Integral
+
+from mersynth.ranges import Range
 
 
 def check_choice(
@@ -26,6 +29,63 @@ def check_choice(
     if value not in values:
         shown = ", ".join("null (None in Python)" if v is None else str(v) for v in values)
         raise error(f"{name} must be one of {shown}, got {value!r}")
+
+
+def check_whole(
+    name: str, value: object, low: int, high: int, error: type[Exception] = ValueError
+) -> None:
+    """Refuse what is no whole number from ``low`` to ``high``, both included.
+
+    Args:
+        name: what the user calls the value.
+        value: what was given.
+        low: the least allowed.
+        high: the most allowed.
+        error: what to raise.
+
+    Raises:
+        error: with name, value and what is allowed.
+
+    Example:
+        >>> check_whole("num_frames", 16, 1, 10000)
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not low <= value <= high:  # type: ignore[operator]
+        raise error(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+
+
+def check_number(
+    name: str, value: object, allowed: str, error: type[Exception] = ValueError
+) -> None:
+    """Refuse what is no number of a range.
+
+    Args:
+        name: what the user calls the value.
+        value: what was given.
+        allowed: the range as :meth:`mersynth.ranges.Range.read` reads it.
+        error: what to raise.
+
+    Raises:
+        error: with name, value and what is allowed.
+
+    Example:
+        >>> check_number("dropout", 0.5, "0..<1")
+    """
+    if value not in (wanted := Range.of(allowed)):
+        raise error(f"{name} must be a number, {wanted}, got {value!r}")
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A value for an error message, cut where it is long.
+
+    Example:
+        >>> shown("a" * 100, 10)
+        "'aaaaaaaa... (100 characters)"
+    """
+    text = repr(value)
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit - 1]}... ({len(str(value))} characters)"
 
 
 def listed(names: Collection[object], limit: int = 10, separator: str = ", ") -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from mersynth import paths
+from mersynth import config, paths
 from mersynth.cli_options import (
     Distinct,
     EstimateOption,
@@ -194,6 +194,13 @@ def train(
     source: Source = None,
     store: Store = None,
     out: Out = None,
+    macro_store: Annotated[
+        Path | None, typer.Option(help="Store of macro-expressions to train on as well.")
+    ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(help="Generator to start from: a checkpoint, a GANimation file, or shipped."),
+    ] = None,
     subject_groups: Annotated[
         int, typer.Option(min=1, help="Train this many generators, each without one group.")
     ] = 1,
@@ -208,6 +215,8 @@ def train(
 ) -> None:
     """Train the generator (AU-ICGAN) on a store."""
     store = _one_store(source, store)
+    given = {"macro_store": macro_store, "gan.init_from": init_from}
+    places = [config.literal(key, path) for key, path in given.items() if path is not None]
 
     from mersynth.gan.train import train as train_generator
 
@@ -220,7 +229,7 @@ def train(
         estimate=estimate,
         names=name_choice(same_person, distinct),
         seed=seed,
-        overrides=overrides or [],
+        overrides=[*(overrides or []), *places],
     )
 
 
@@ -504,14 +513,13 @@ def _options(name: str, overrides: list[str] | None, flags: Mapping[str, Any]) -
     """A command's config as keyword arguments; a flag that was given wins over an override."""
     from omegaconf import OmegaConf
 
-    from mersynth import config
     from mersynth.face.template import FramingChoice
 
     # Compared by identity: 0 equals False, but is a value, though a wrong one.
     given = [
         f"{k}={value}" for k, value in flags.items() if value is not None and value is not False
     ]
-    options = OmegaConf.to_container(config.load(name, [*(overrides or []), *given]))
+    options = OmegaConf.to_container(config.load(name, [*(overrides or []), *given]), resolve=True)
     options = cast(dict[str, Any], options)
     if "framing" in options:
         options["framing"] = FramingChoice(**options["framing"])

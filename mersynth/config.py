@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import lru_cache
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 RANGES = "ranges.yaml"
 """What values may be; no config itself."""
+
+
+PATHS = {"prepare": ("intensities",), "train": ("macro_store", "gan.init_from")}
+"""Keys of paths, by config: what follows their first = is the value as it is, or in quotes."""
 
 
 class ConfigError(Exception):
@@ -34,7 +39,8 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     Args:
         name: file name in the config folder, without ``.yaml``.
         overrides: Hydra overrides, for instance ``["gan=large", "gan.image_size=256"]``. They
-            cannot change a value's kind: number, whole number, or true/false.
+            cannot change a value's kind: number, whole number, or true/false. Paths
+            (:data:`PATHS`) are taken as they are.
 
     Raises:
         ConfigError: if there is no config of that name, or an override is misspelt, names a key or
@@ -49,6 +55,9 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    if isinstance(overrides, str) or not all(isinstance(each, str) for each in overrides):
+        raise ConfigError(f"overrides must be a list of texts such as 'a=1', got {overrides!r}")
+    overrides, places = _apart(name, overrides)
     folder = config_folder()
     names = sorted(file.stem for file in folder.glob("*.yaml") if file.name != RANGES)
     if name not in names:
@@ -69,6 +78,8 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
         raise _named_error(name, ordered) from error
     for override in values:
         _check_kind(override, before, config)
+    for key, place in places.items():
+        OmegaConf.update(config, key, place)
     values_of = OmegaConf.to_container(config, resolve=True)
     if wrong := out_of_range(name, values_of):
         raise ConfigError(wrong)
@@ -83,6 +94,30 @@ def out_of_range(name: str, values: object) -> str | None:
         values: plain Python, all of them or some.
     """
     return ranges.out_of_range(name, values, config_folder() / RANGES)
+
+
+def literal(key: str, value: object) -> str:
+    """The override that sets a key of :data:`PATHS` to a path, whatever signs it holds."""
+    text = str(value).replace('"', '\\"')
+    return f'{key}="{text}"'
+
+
+def _apart(name: str, overrides: Sequence[str]) -> tuple[list[str], dict[str, str | None]]:
+    """Overrides without those of paths, and the paths by their keys."""
+    others, places = [], {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or key not in PATHS.get(name, ()):
+            others.append(override)
+            continue
+        if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+            text = text[1:-1].replace(f"\\{text[0]}", text[0])
+        elif text == "null":
+            places[key] = None
+            continue
+        # Escaped, since OmegaConf would look up ${NAME}.
+        places[key] = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return others, places
 
 
 def _with_values(

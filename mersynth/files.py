@@ -28,12 +28,26 @@ _CHUNK = 1 << 20  # bytes hashed at once
 
 def partial_of(path: Path) -> Path:
     """A name beside ``path`` for an output in the making, which no other process uses."""
-    return path.with_name(f".{path.name}.{_here()}-{os.getpid()}-{secrets.token_hex(4)}.partial")
+    mark = f"{_here()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f".{short_name(path.name)}.{mark}.partial")
+
+
+def short_name(name: str, limit: int = 150) -> str:
+    """A name of at most ``limit`` bytes: a longer one is cut, and a checksum makes it unique.
+
+    File systems take 255 bytes, and names are made of names.
+    """
+    whole = os.fsencode(name)
+    if len(whole) <= limit:
+        return name
+    mark = f"~{hashlib.sha256(whole).hexdigest()[:12]}"
+    return whole[: limit - len(mark)].decode("utf-8", "ignore") + mark
 
 
 def partials_of(path: Path) -> list[Path]:
     """Partial outputs of ``path``: being written, or left by a process that was killed."""
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.[\w-]+-\d+-[0-9a-f]{{8}}\.partial")
+    name = re.escape(short_name(path.name))
+    pattern = re.compile(rf"\.{name}\.[\w-]+-\d+-[0-9a-f]{{8}}\.partial")
     if not path.parent.is_dir():
         return []
     return sorted(found for found in path.parent.iterdir() if pattern.fullmatch(found.name))
@@ -46,7 +60,7 @@ def remove_abandoned(path: Path) -> None:
     """
     for found in partials_of(path):
         host, pid, _ = found.name.removesuffix(".partial").rpartition(".")[2].rsplit("-", 2)
-        if host == _here() and not _is_alive(int(pid)):
+        if host == _here()[:60] and not _is_alive(int(pid)):
             remove(found)
 
 
@@ -121,6 +135,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
         move_whole(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def real_path(path: str | Path) -> Path:
+    """An absolute path without symbolic links; of links that lead to themselves, as far as it goes.
+
+    ``Path.resolve`` raises RuntimeError of these until Python 3.12.
+    """
+    return Path(os.path.realpath(path))
 
 
 def check_regular(path: Path) -> None:

@@ -23,6 +23,9 @@ from pathlib import Path
 
 from filelock import lock_descriptor, unlock_descriptor
 
+from mersynth.files import short_name
+from mersynth.json_files import decoded
+
 logger = logging.getLogger(__name__)
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of some network file systems
@@ -68,7 +71,7 @@ def hold(output: str | Path, wait: bool = False) -> Iterator[None]:
         yield
         return
     made = [folder for folder in path.parents if not folder.exists()]
-    file = path.with_name(f".{path.name}.lock")
+    file = path.with_name(f".{short_name(path.name)}.lock")
     descriptor = _take(file, output, wait)
     _held.outputs.add(key)
     try:
@@ -156,7 +159,7 @@ def _read_card(descriptor: int) -> str | None:
     """Who holds a lock, in words; None if that is not written yet."""
     os.lseek(descriptor, _INFO, os.SEEK_SET)
     try:
-        card = json.loads(os.read(descriptor, 1 << 16))
+        card = decoded(os.read(descriptor, 1 << 16))
         return f"`{card['command']}` (pid {card['pid']} on {card['host']}, since {card['since']})"
     except (ValueError, KeyError, TypeError):
         return None

@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from mersynth.files import short_name
+
 DATA_VARIABLE = "MERSYNTH_DATA"
 
 
@@ -27,32 +29,32 @@ def data_root(source: str, root: str | Path | None = None) -> Path:
 
 def store_path(name: str, out: str | Path | None = None) -> Path:
     """Folder of a store: ``out``, else ``./stores/<name>``."""
-    return Path(out) if out is not None else Path("stores") / name
+    return Path(out) if out is not None else Path("stores") / short_name(name)
 
 
 def checkpoint_path(name: str, out: str | Path | None = None) -> Path:
     """Folder of a generator checkpoint: ``out``, else ``./checkpoints/<name>``."""
-    return Path(out) if out is not None else Path("checkpoints") / name
+    return Path(out) if out is not None else Path("checkpoints") / short_name(name)
 
 
 def run_path(name: str, out: str | Path | None = None) -> Path:
     """Folder of a recognizer's run: ``out``, else ``./runs/<name>``."""
-    return Path(out) if out is not None else Path("runs") / name
+    return Path(out) if out is not None else Path("runs") / short_name(name)
 
 
 def model_path(name: str, out: str | Path | None = None) -> Path:
     """Folder of a trained recognizer: ``out``, else ``./models/<name>``."""
-    return Path(out) if out is not None else Path("models") / name
+    return Path(out) if out is not None else Path("models") / short_name(name)
 
 
 def predictions_path(name: str, out: str | Path | None = None) -> Path:
     """Folder of a recognizer's predictions: ``out``, else ``./predictions/<name>``."""
-    return Path(out) if out is not None else Path("predictions") / name
+    return Path(out) if out is not None else Path("predictions") / short_name(name)
 
 
 def quality_path(name: str, out: str | Path | None = None) -> Path:
     """Folder of a store's quality figures: ``out``, else ``./quality/<name>``."""
-    return Path(out) if out is not None else Path("quality") / name
+    return Path(out) if out is not None else Path("quality") / short_name(name)
 
 
 def cache_path() -> Path:

@@ -38,6 +38,18 @@ class Range:
         ends = float(low), math.inf if high is None else float(high)
         return cls(*ends, bool(above), bool(below), bool(whole))
 
+    @classmethod
+    def of(cls, text: str) -> Range:
+        """The range that a text names.
+
+        Raises:
+            ValueError: if it names none.
+        """
+        found = cls.read(text)
+        if found is None:
+            raise ValueError(f"{text!r} names no range such as >0..1")
+        return found
+
     def __contains__(self, value: object) -> bool:
         kinds = int if self.whole else int | float
         if isinstance(value, bool) or not isinstance(value, kinds):

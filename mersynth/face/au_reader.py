@@ -16,6 +16,7 @@ from mersynth.face.libreface import LibreFace
 from mersynth.face.openface import OpenFace
 from mersynth.face.weights import BACKENDS, Backend
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.files import real_path
 from mersynth.sources.errors import Problem
 
 CHOICES = (*("auto", "none", *BACKENDS, "openface=DIR", "libreface=DIR", "blendshapes=FILE.task"),)
@@ -86,7 +87,7 @@ def choose_reader(intensities: str, min_confidence: float) -> AUReader | None:
 def without_place(intensities: str) -> str:
     """The name of a reader without the folders that lead to its files, for stores passed on."""
     tool, equals, place = intensities.partition("=")
-    return f"{tool}={Path(place).resolve().name}" if equals else intensities
+    return f"{tool}={real_path(place).name}" if equals else intensities
 
 
 class FeatReader:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.files import check_regular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,16 +52,21 @@ def read_columns(path: Path, wanted: Callable[[str], bool]) -> pd.DataFrame:
         wanted: whether a column of that name is read.
 
     Raises:
-        ValueError: if the file is empty, is no text, has a line with fewer or more values than the
-            header, or a wanted cell that is no number; the message gives no path.
+        ValueError: if the file is empty, is no text, has a wanted column twice or a line with fewer
+            or more values than the header, or a wanted cell that is no number; the message gives no
+            path.
     """
     import pandas as pd
 
+    check_regular(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
             header = file.readline().rstrip("\n")
             if not header.strip():
                 raise ValueError("it is empty")
+            names = [name.strip() for name in header.split(",")]
+            if twice := [name for name in names if wanted(name) and names.count(name) > 1]:
+                raise ValueError(f"the column {twice[0]} occurs twice")
             commas = header.count(",")
             for number, line in enumerate(file, 2):
                 if line.strip() and line.count(",") != commas:
@@ -93,14 +99,29 @@ def whole_numbers(table: pd.DataFrame, name: str) -> np.ndarray:
     """A column (R,) as int64.
 
     Raises:
-        ValueError: if a value is not a whole number.
+        ValueError: if a value is not a whole number from 0 to 10^9.
     """
     values = table[name].to_numpy()
-    wrong = ~(values == np.round(values))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(f"line {row + 2}: {name} must be a whole number, got {values[row]}")
+    right = (values == np.round(values)) & (values >= 0) & (values <= 1e9)
+    check_rows(name, values, right, "a whole number from 0 to 10^9")
     return values.astype(np.int64)
+
+
+def check_rows(name: str, values: np.ndarray, right: np.ndarray, allowed: str) -> None:
+    """Refuse a column with a wrong value.
+
+    Args:
+        name: of the column.
+        values: (R,) of any type.
+        right: (R,) bool, whether each is as it should be.
+        allowed: what they should be.
+
+    Raises:
+        ValueError: with the line and the value of the first that is not.
+    """
+    if not right.all():
+        row = int(right.argmin())
+        raise ValueError(f"line {row + 2}: {name} must be {allowed}, got {values[row]}")
 
 
 def scaled_intensities(table: pd.DataFrame, columns: Mapping[int, str], top: float) -> np.ndarray:

@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mersynth.face.au_table import AUTable, read_columns, scaled_intensities, whole_numbers
+from mersynth.face.au_table import (
+    AUTable,
+    check_rows,
+    read_columns,
+    scaled_intensities,
+    whole_numbers,
+)
 from mersynth.facs.landmarks import NUM_LANDMARKS
 
 if TYPE_CHECKING:
@@ -90,6 +96,10 @@ class OpenFace:
 
     def _failures(self, table: pd.DataFrame) -> np.ndarray:
         why = np.full(len(table), "", object)
+        for name in {"confidence", "success"} & set(table.columns):
+            values = table[name].to_numpy()
+            right = np.isnan(values) | ((values >= 0) & (values <= 1))
+            check_rows(name, values, right, "in 0..1")
         if "confidence" in table:
             doubtful = ~(table["confidence"] >= self.min_confidence)
             why[doubtful] = f"confidence under {self.min_confidence:g}"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Literal
 
 import numpy as np
+
+from mersynth.checks import check_number
 
 Half = Literal["eyes", "mouth", "other"]
 
@@ -214,7 +218,11 @@ def parse_au_cell(cell: str | float | None) -> AUCell:
     :func:`why_unread` gives the reason.
 
     Args:
-        cell: the table's value: text, a number, or None or NaN for an empty cell.
+        cell: the table's value: text, a number, or None or NaN for an empty cell. Texts of more
+            than 500 characters are unread.
+
+    Raises:
+        ValueError: if it is none of these.
 
     Example:
         >>> parse_au_cell("L12 + 15A").events[1].intensity
@@ -222,13 +230,17 @@ def parse_au_cell(cell: str | float | None) -> AUCell:
         >>> [event.number for event in parse_au_cell("R14A or 17A").groups[0]]
         [14, 17]
     """
-    if cell is None or cell != cell:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return AUCell()
+    if not isinstance(cell, str | Real):
+        raise ValueError(f"an AU cell is a text, a number or None, got {cell!r}")
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
     groups: list[tuple[AUEvent, ...]] = []
     remarks, unread = [], []
     text = unicodedata.normalize("NFKC", str(cell))
+    if len(text) > _LONGEST:
+        return AUCell(unread=(text.strip(),))
     for written in _fragments(text):
         fragment = written.replace("?", " ").strip()
         # A question mark may stand for a lost character, so it joins nothing.
@@ -252,6 +264,8 @@ def why_unread(fragment: str) -> str:
         "'99' cannot be read: FACS has no AU 99"
     """
     reason = ""
+    if len(fragment) > _LONGEST:
+        return f"{fragment[:40]!r} and {len(fragment) - 40} further characters cannot be read"
     if re.fullmatch(r"\d+\.\d+", fragment):
         reason = ": a decimal number; spreadsheets turn AUs joined by a comma into one; write 4+7"
     elif re.match(r"\d{4}-\d\d-\d\d", fragment):
@@ -286,8 +300,7 @@ def condition_vector(cell: AUCell, *, unlettered: float) -> np.ndarray:
         >>> vector[CONDITION_AUS.index(14)].round(1).tolist()
         [0.4000000059604645, 0.0]
     """
-    if not 0 <= unlettered <= 1:
-        raise ValueError(f"unlettered must lie in [0, 1], got {unlettered}")
+    check_number("unlettered", unlettered, "0..1")
     if not cell.groups:
         return np.full((len(CONDITION_AUS), len(SIDES)), np.nan, np.float32)
     vector = np.zeros((len(CONDITION_AUS), len(SIDES)), np.float32)
@@ -309,6 +322,7 @@ def on_both_sides(intensities: np.ndarray) -> np.ndarray:
     return np.broadcast_to(intensities[..., None], (*intensities.shape, len(SIDES)))
 
 
+_LONGEST = 500  # characters of a cell; those of the databases have 60 at most
 _EVENT = re.compile(
     r"(?P<asymmetric>A(?:/(?=[LR]))?)?(?P<side>[LR])?(?P<part>[TB])?(?P<number>\d+)(?:\.0+)?"
     r"(?P<letters>[A-E](/[A-E])*)?"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mersynth.files import real_path
 from mersynth.pages.rendering import figure, render
 from mersynth.quality.plots import (
     control_bars,
@@ -51,8 +52,8 @@ def write_page(
         "page.html.j2",
         path,
         result=result,
-        name=Path(result["synthetic"]["path"]).resolve().name,
-        real_name=Path(result["real"]["path"]).resolve().name,
+        name=real_path(result["synthetic"]["path"]).name,
+        real_name=real_path(result["real"]["path"]).name,
         kind="synthetic" if result["synthetic"]["synthetic"] else "second real",
         m=figures,
         tiles=_tiles(figures),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from mersynth import paths
 from mersynth.checks import listed
 from mersynth.clips import Clip
+from mersynth.files import real_path
 from mersynth.sources.errors import Problem, SourceError
 from mersynth.sources.frames import check_frame, read_frame
 from mersynth.sources.media import files_of, left_out
@@ -147,12 +149,14 @@ def check_frames(clip: Clip, files: Mapping[int, Path], folder: Path, root: Path
     """
     place = folder.relative_to(root).as_posix()
     problems: list[Problem] = []
-    wanted = range(clip.onset, clip.offset + 1)
-    missing = [number for number in wanted if number not in files]
-    if missing:
-        reason = f"{_numbers(missing)} of {clip.onset}..{clip.offset} missing"
-        problems.append(Problem(place, reason))
-    frames = tuple(files[number] for number in wanted if number in files)
+    there = sorted(number for number in files if clip.onset <= number <= clip.offset)
+    if missing := clip.num_frames - len(there):
+        wanted = itertools.count(clip.onset)
+        first = list(itertools.islice((n for n in wanted if n not in files), min(missing, 5)))
+        more = f" and {missing - len(first)} more" if missing > len(first) else ""
+        reason = f"{'frame' if missing == 1 else 'frames'} {listed(first)}{more}"
+        problems.append(Problem(place, f"{reason} of {clip.onset}..{clip.offset} missing"))
+    frames = tuple(files[number] for number in there)
     # A database has 100,000 frames or more; resolving each one's folders again would take minutes.
     outside = {parent: leads_out(parent, root) for parent in {path.parent for path in frames}}
     sizes = set()
@@ -211,13 +215,9 @@ def frames_by_number(
 
 def leads_out(path: Path, root: Path) -> bool:
     """Whether a symbolic link leads from a folder to a file outside it."""
-    return not path.resolve().is_relative_to(root.resolve())
+    return not real_path(path).is_relative_to(real_path(root))
 
 
 def folders(path: Path) -> list[Path]:
     """The folders within a folder, sorted; hidden ones are left out."""
     return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-
-
-def _numbers(missing: list[int]) -> str:
-    return f"{'frame' if len(missing) == 1 else 'frames'} {listed(missing, 5)}"

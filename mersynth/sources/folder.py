@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mersynth import logs
 from mersynth.clips import Clip
+from mersynth.files import real_path
 from mersynth.sources.base import ClipFiles, Scan, Source, folders, leads_out
 from mersynth.sources.errors import Problem, SourceError
 from mersynth.sources.frames import check_frame
@@ -130,7 +131,7 @@ def _pictures(root: Path, problems: list[Problem]) -> Iterator[tuple[str, Path]]
     """
     for folder in (root, *folders(root)):
         files = files_of(folder)
-        place = root.resolve().name if folder == root else folder.relative_to(root).as_posix()
+        place = real_path(root).name if folder == root else folder.relative_to(root).as_posix()
         problems += left_out(files.others, place, "photos or videos")
         if folder != root:
             for inner in folders(folder):

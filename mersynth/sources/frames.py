@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mersynth.files import check_regular
 from mersynth.sources.media import RAW_SUFFIXES
 
 _ORIENTATION = 0x0112  # the EXIF tag: how the camera was held
@@ -143,6 +144,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise ValueError("raw files of cameras cannot be read; save it as .jpg or .png")
     _learn_heif()
     try:
+        check_regular(path)
         with Image.open(path) as image:
             count = getattr(image, "n_frames", 1) if image.format in _SEVERAL else 1
             if count > 1:

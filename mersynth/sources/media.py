@@ -97,6 +97,8 @@ def _image_suffixes() -> frozenset[str]:
 
 
 def _holds_image(path: Path) -> bool:
+    if not path.is_file():  # a FIFO would be waited for
+        return False
     try:
         with Image.open(path, formats=_TOLD_BY_CONTENT):
             return True

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mersynth.checks import check_whole
 from mersynth.clips import Clip
+from mersynth.files import real_path
 from mersynth.sources.base import ClipFiles, Release, Scan, Source, check_frames, frames_by_number
 from mersynth.sources.errors import SourceError
 from mersynth.sources.folder import UNLABELLED
@@ -86,12 +88,10 @@ class OneClip(Source):
     def _clip(self, numbers: Sequence[int]) -> Clip:
         given: Mapping[str, int | None] = {"onset": self.onset, "offset": self.offset}
         for moment, number in given.items():
-            if number is not None and not numbers[0] <= number <= numbers[-1]:
-                raise SourceError(
-                    f"{self.place}: {moment} must be one of its frames, {numbers[0]}.."
-                    f"{numbers[-1]}, got {number}"
-                )
-        name = self.place.resolve().stem
+            if number is not None:
+                where = f"{self.place}: {moment}"
+                check_whole(where, number, numbers[0], numbers[-1], SourceError)
+        name = real_path(self.place).stem
         return Clip(
             source=self.name,
             subject=name,

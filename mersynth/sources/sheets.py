@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mersynth.files import check_regular
 from mersynth.sources.errors import Problem, SourceError
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ TABLE_SUFFIXES = (".xlsx", ".xlsm", ".csv", ".tsv")
 
 _DELIMITERS = (",", ";", "\t", "|")
 _HEADER_WITHIN = 100  # rows; SAMM's header is the 14th, below some text
+_LARGEST = 500_000_000  # bytes; a table of a million rows has 100 MB
 _OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 _FORMULA = re.compile(rb"<(\w+:)?f[ />]")  # the element of a sheet's XML
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
@@ -170,8 +172,8 @@ def cell_text(value: Any) -> str:
 
 
 def cell_integer(value: Any) -> int | None:
-    """A cell as a whole number (``46``, ``46.0``, ``46,0``); None if it is not one."""
-    match = re.fullmatch(r"(\d+)(?:,0{1,2})?", cell_text(value))
+    """A cell as a whole number of up to nine digits (``46``, ``46.0``, ``46,0``); else None."""
+    match = re.fullmatch(r"([0-9]{1,9})(?:,0{1,2})?", cell_text(value))
     return int(match[1]) if match else None
 
 
@@ -218,10 +220,13 @@ def _letters(column: int) -> str:
 
 def _pages(table: Path, sheet: str) -> Iterator[_Page]:
     try:
+        check_regular(table)
         with table.open("rb") as file:
             head = file.read(4)
     except OSError as error:
         raise SourceError(f"{table} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise SourceError(f"{table} cannot be read: it is {error}") from error
     if head == _OLD_WORKBOOK:
         raise SourceError(
             f"{table} is not a readable .xlsx table: it is a renamed .xls table, or has a "
@@ -236,6 +241,10 @@ def _workbook(table: Path, sheet: str) -> Iterator[_Page]:
     import openpyxl
 
     try:
+        with zipfile.ZipFile(table) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        if size > _LARGEST:
+            raise ValueError(f"it unpacks to {size / 1e9:.1f} GB")
         book = openpyxl.load_workbook(table, data_only=True)
         # A large table takes a second to read, and few tables hold formulas.
         formulas = openpyxl.load_workbook(table) if _has_formulas(table) else book

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mersynth.checks import shown
 from mersynth.clips import Clip, Strength
 from mersynth.facs.action_units import parse_au_cell, why_unread
 from mersynth.facs.emotions import native_labels
@@ -26,6 +27,8 @@ COLUMNS = {
 case (CASME II writes "OnsetFrame", SAMM "Onset Frame"). These are the columns of both; a database
 without an apex or AUs has no such entry."""
 
+_LONGEST = 100_000  # frames of an expression: eight minutes at 200 frames per second
+_LONGEST_NAME = 255  # file systems have no longer ones
 _NO_APEX = ("", "/", "-", "\N{EN DASH}", "\N{EM DASH}", "?", "n/a", "na", "nan", "none", "null")
 
 
@@ -131,6 +134,10 @@ def _read_row(row: TableRow, form: TableFormat) -> tuple[Row | None, list[Proble
     if not written or not name:
         report("the row has no subject or no file name", "name" if written else "subject")
         return None, problems
+    for what, text in {"subject": written, "name": name}.items():
+        if len(text) > _LONGEST_NAME:
+            report(f"{what} {shown(text)} is longer than {_LONGEST_NAME} characters", what)
+            return None, problems
     frames = {}
     for what in ("onset", "offset", "apex"):
         if what not in form.columns:
@@ -142,15 +149,17 @@ def _read_row(row: TableRow, form: TableFormat) -> tuple[Row | None, list[Proble
         frames[what] = cell_integer(cells[what])
         if frames[what] is None:
             report(_why_no_number(what, text), what)
+        elif what == "offset" and frames[what] - (frames["onset"] or 0) > _LONGEST:
+            report(f"offset {text} lies more than {_LONGEST} frames after the onset", what)
     written_emotion = cell_text(cells["emotion"]).lower()
     emotion = form.spellings.get(written_emotion, written_emotion)
     labels = native_labels(form.source)
     if emotion not in labels:
         known = ", ".join((*labels, *form.spellings))
-        report(f"emotion {emotion!r} is not one of {known}", "emotion")
+        report(f"emotion {shown(emotion)} is not one of {known}", "emotion")
     aus = cell_text(cells.get("aus"))
     for fragment in parse_au_cell(aus).unread:
-        report(f"AU cell {aus!r}: {why_unread(fragment)}", "aus", fatal=False)
+        report(f"AU cell {shown(aus)}: {why_unread(fragment)}", "aus", fatal=False)
     subject, clip = form.subject_folder(written), None
     onset, offset = frames.get("onset"), frames.get("offset")
     name = form.clip_name(name, onset)
@@ -178,4 +187,4 @@ def _why_no_number(what: str, text: str) -> str:
         return f"{what} is empty"
     if text.startswith("="):
         return f"{what} {text!r} was never computed; save the table in a spreadsheet program"
-    return f"{what} {text!r} is not a frame number"
+    return f"{what} {shown(text)} is not a frame number"

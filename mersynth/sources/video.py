@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mersynth.files import check_regular
 from mersynth.sources.base import ClipFiles
 
 
@@ -24,7 +25,7 @@ class VideoFile(ClipFiles):
 
 def video_frames(path: Path) -> Iterator[np.ndarray]:
     """The frames of a video, each (H, W, 3) uint8, RGB, as far as they can be read."""
-    capture = cv2.VideoCapture(str(path))
+    capture = _opened(path)
     try:
         while True:
             read, frame = capture.read()
@@ -33,6 +34,11 @@ def video_frames(path: Path) -> Iterator[np.ndarray]:
             yield frame[..., ::-1].copy()
     finally:
         capture.release()
+
+
+def _opened(path: Path) -> cv2.VideoCapture:
+    # Absolute: a colon in a relative name would make what precedes it a protocol.
+    return cv2.VideoCapture(str(path.absolute()))
 
 
 def check_video(path: Path) -> tuple[int, int, float]:
@@ -45,9 +51,10 @@ def check_video(path: Path) -> tuple[int, int, float]:
     Raises:
         ValueError: if no frame can be read, or there is no frame rate; the message gives no path.
     """
+    check_regular(path)
     if not path.stat().st_size:
         raise ValueError("the file is empty")
-    capture = cv2.VideoCapture(str(path))
+    capture = _opened(path)
     fps, promised = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     count = 0
     while capture.grab():

@@ -348,6 +348,15 @@ class _Meta(Struct):
     sha256: dict[str, str]
 
 
+def check_header(header: object) -> None:
+    """Refuse a header that a store cannot be read with.
+
+    Raises:
+        ValueError: if a part is missing or of another type.
+    """
+    converted(header, _Header)
+
+
 def check_emotions(
     found: Iterable[tuple[str, str]], header: Mapping[str, Any], where: str | Path
 ) -> None:

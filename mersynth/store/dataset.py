@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mersynth.checks import listed
+from mersynth.checks import check_choice, check_whole, listed
 from mersynth.clips import Strength
 from mersynth.facs.action_units import stronger_side
-from mersynth.facs.emotions import classes, label
+from mersynth.facs.emotions import SCHEMES, classes, label
 from mersynth.store.clip_store import ClipStore
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class ClipDataset(Dataset[ClipSample]):
         scheme: label scheme (``facs.emotions.SCHEMES``); clips without a class in it are left out.
 
     Raises:
-        ValueError: if ``num_frames`` is not positive, the scheme is unknown, or no clip is left.
+        ValueError: if ``num_frames`` is not in 1..10000, the scheme is unknown, or no clip is left.
 
     Example:
         >>> data = ClipDataset(ClipStore.open("stores/samm"), scheme="five")  # doctest: +SKIP
@@ -62,8 +62,8 @@ class ClipDataset(Dataset[ClipSample]):
     """
 
     def __init__(self, store: ClipStore, num_frames: int = 16, scheme: str = "native") -> None:
-        if num_frames < 1:
-            raise ValueError(f"num_frames must be 1 or more, got {num_frames}")
+        check_whole("num_frames", num_frames, 1, 10_000)
+        check_choice("scheme", scheme, SCHEMES)
         self.num_frames = num_frames
         self.store = store.filter(lambda c: label(c.source, c.emotion, scheme) is not None)
         if not self.store.clips:

@@ -39,7 +39,7 @@ def load_clips(
     Raises:
         StoreError: if there is no complete, readable store.
         ValueError: if the scheme is unknown or no clip has a class in it, ``num_frames`` is not
-            positive, or the store was merged from stores of several schemes and none is named.
+            in 1..10000, or the store was merged from stores of several schemes and none is named.
 
     Example:
         >>> table, clips = mersynth.load_clips("stores/samm_synthetic")   # doctest: +SKIP

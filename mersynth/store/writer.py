@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mersynth.checks import check_whole
 from mersynth.clips import Clip
 from mersynth.facs.action_units import on_both_sides
 from mersynth.files import (
@@ -28,11 +29,13 @@ from mersynth.lock import hold
 from mersynth.space import RowFile, new_array
 from mersynth.store.clip_store import (
     CHECKSUMMED_FILES,
+    FARTHEST,
     SCHEMA_VERSION,
     ClipStore,
     StoreError,
     array_layout,
     check_emotions,
+    check_header,
     clip_row,
 )
 from mersynth.store.clip_table import write_clips
@@ -80,6 +83,8 @@ class StoreWriter:
         self.clips = tuple(clips)
         if not self.clips:
             raise StoreError(f"a store needs at least one clip; none was given for {self.path}")
+        check_whole("image_size", image_size, 1, 32_768, StoreError)
+        _check_header(header, self.path)
         _check_unique(self.clips)
         check_emotions(((clip.source, clip.emotion) for clip in self.clips), header, self.path)
         self._ends = np.cumsum([clip.num_frames for clip in self.clips]).tolist()
@@ -180,7 +185,7 @@ class StoreWriter:
         trace: TracebackType | None,
     ) -> None:
         with self._lock:
-            self._clear(failed=error is not None)
+            self._clear(failed=True)
             if error is not None and self.done:
                 logger.warning(
                     "%d of %d clips of %s are kept: repeat the command with --resume to continue",
@@ -212,6 +217,7 @@ class StoreWriter:
             ValueError: if a shape, a type or a range is wrong.
         """
         clip = self._next_clip
+        self._check_array("frames", frames)
         if frames.shape[:1] != (clip.num_frames,):
             raise self._misshapen("frames", frames.shape)
         self._written = 0
@@ -230,6 +236,7 @@ class StoreWriter:
             ValueError: if they have another type or shape, or are more than the clip has.
         """
         clip, array = self._next_clip, self._arrays["frames"]
+        self._check_array("frames", frames)
         if frames.dtype != np.uint8:
             raise ValueError(f"clip {clip.id}: frames must be uint8, got {frames.dtype}")
         count = self._written + len(frames)
@@ -253,6 +260,11 @@ class StoreWriter:
         clip = self._next_clip
         if self._written != clip.num_frames:
             raise self._misshapen("frames", (self._written, *self._arrays["frames"].shape[1:]))
+        for name, value in {"intensities": intensities, "landmarks": landmarks}.items():
+            if value is not None:
+                self._check_array(name, value)
+                if value.dtype.kind != "f":
+                    raise ValueError(f"clip {clip.id}: {name} must be floats, got {value.dtype}")
         if intensities is not None and intensities.ndim == 2:
             intensities = on_both_sides(intensities)
         first = self._ends[self._next] - clip.num_frames
@@ -268,8 +280,20 @@ class StoreWriter:
                 f"clip {clip.id}: AU intensities must lie in [0, 1], got "
                 f"{np.nanmin(intensities):.3f}..{np.nanmax(intensities):.3f}"
             )
+        if landmarks is not None and (np.abs(landmarks) > FARTHEST).any():
+            raise ValueError(
+                f"clip {clip.id}: landmarks must be pixels, {FARTHEST:g} from the frame at most, "
+                f"or NaN, got {np.nanmin(landmarks):g}..{np.nanmax(landmarks):g}"
+            )
         self._next += 1
         self._written = 0
+
+    def _check_array(self, name: str, value: object) -> None:
+        if not isinstance(value, np.ndarray):
+            raise ValueError(
+                f"clip {self._next_clip.id}: {name} must be a numpy array, got "
+                f"{type(value).__name__}"
+            )
 
     @property
     def _next_clip(self) -> Clip:
@@ -459,6 +483,15 @@ def _plan_checksum(clips: Iterable[Clip], image_size: int, header: Mapping[str, 
     for clip in clips:
         rows.update(json.dumps(clip_row(clip), sort_keys=True).encode())
     return checksum_of([rows.hexdigest(), image_size, dict(header), SCHEMA_VERSION])
+
+
+def _check_header(header: Mapping[str, Any], path: Path) -> None:
+    try:
+        check_header(json.loads(json.dumps(dict(header), allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise StoreError(
+            f"{path}: the header must be JSON-able and name its source, got {header}: {error}"
+        ) from error
 
 
 def _check_unique(clips: Iterable[Clip]) -> None:

@@ -13,7 +13,7 @@ from mersynth.checks import check_choice
 from mersynth.clips import Clip
 from mersynth.face.framing import Who
 from mersynth.face.template import HEAD, Framing, FramingChoice
-from mersynth.files import checksum_of, sha256_of_file
+from mersynth.files import checksum_of, real_path, sha256_of_file
 from mersynth.gan.checkpoint import (
     SHIPPED,
     SHIPPED_NAME,
@@ -257,7 +257,7 @@ def open_faces(
     form = size if framing == HEAD else size | {"framing": framing.as_dict()}
     files = [path for clip in Folder().scan(faces).clips for path in clip.frames]
     sums = {path.relative_to(faces).as_posix(): sha256_of_file(path) for path in files}
-    store = paths.store_path(f"{faces.resolve().name}_{checksum_of([form, sums])[:8]}")
+    store = paths.store_path(f"{real_path(faces).name}_{checksum_of([form, sums])[:8]}")
     with hold(store, wait=True):  # another generation may be preparing them
         if not store.exists():
             logger.info("preparing the faces of %s: %s", faces, store)

@@ -27,6 +27,7 @@ from mersynth.devices import choose_device
 from mersynth.export.video import check_film, save_film
 from mersynth.face.template import HEAD, Framing, FramingChoice
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.files import real_path
 from mersynth.gan.checkpoint import SHIPPED_NAME, CheckpointError
 from mersynth.marks import mark_of
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
@@ -112,7 +113,7 @@ def transfer(
     config = _load_settings(overrides)
     driving = str(driving)
     label = Path(driving).stem if Path(driving).exists() else driving.rpartition("/")[2]
-    target = paths.store_path(f"{label}_on_{face.resolve().stem}", out)
+    target = paths.store_path(f"{label}_on_{real_path(face).stem}", out)
     check_target(target, resume=False)
     with tempfile.TemporaryDirectory(prefix="mersynth-") as folder:
         moments = Moments(onset, apex, offset)

@@ -16,6 +16,7 @@ import torch
 from mersynth.augment import au_sets
 from mersynth.checks import listed
 from mersynth.clips import Clip
+from mersynth.files import check_regular
 from mersynth.sources.folder import UNLABELLED
 from mersynth.sources.sheets import cell_text
 from recognizers.data.inputs import ModelData
@@ -142,16 +143,23 @@ def _check_rows(path: Path, arrays: Mapping[str, np.ndarray], needed: Sequence[s
             )
     if not count:
         raise FeatureFileError(f"{path} holds no clip")
+    for key in ("subject", "classes", "channels", *_TEXT):
+        if key in arrays and arrays[key].ndim != 1:
+            raise FeatureFileError(
+                f"{path}: {key} must be a list of names, got an array of {arrays[key].ndim} "
+                "dimensions"
+            )
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     if not path.exists():
         raise FileNotFoundError(f"no file {path}; `mersynth export --layout npz` writes one")
     try:
+        check_regular(path)
+        if not zipfile.is_zipfile(path):
+            raise ValueError("no archive of arrays")
         _check_sizes(path)
         with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
             return {key: file[key] for key in file.files}
     except FeatureFileError:
         raise
@@ -171,8 +179,6 @@ def _check_sizes(path: Path) -> None:
         ValueError: of such an array.
         FeatureFileError: if the arrays are larger than the machine's memory.
     """
-    if not zipfile.is_zipfile(path):
-        return
     with zipfile.ZipFile(path) as arrays:
         for member in arrays.infolist():
             with arrays.open(member) as file:
@@ -281,22 +287,25 @@ def _clips(path: Path, arrays: Mapping[str, np.ndarray], emotions: list[str]) ->
         raise FeatureFileError(f"{path}: subject and dataset must name every clip; one is empty")
     names = given.get("clip", [f"{i:05}" for i in range(count)])
     empty = [""] * count
-    clips = tuple(
-        Clip(
-            source=datasets[i],
-            subject=subjects[i],
-            name=names[i],
-            onset=0,
-            apex=0,
-            offset=0,
-            emotion=emotions[i],
-            aus=given.get("aus", empty)[i],
-            template=given.get("template", empty)[i] or None,
-            generator=given.get("generator", empty)[i] or None,
-            unseen=tuple(filter(None, given.get("unseen", empty)[i].split(";"))),
+    try:
+        clips = tuple(
+            Clip(
+                source=datasets[i],
+                subject=subjects[i],
+                name=names[i],
+                onset=0,
+                apex=0,
+                offset=0,
+                emotion=emotions[i],
+                aus=given.get("aus", empty)[i],
+                template=given.get("template", empty)[i] or None,
+                generator=given.get("generator", empty)[i] or None,
+                unseen=tuple(filter(None, given.get("unseen", empty)[i].split(";"))),
+            )
+            for i in range(count)
         )
-        for i in range(count)
-    )
+    except ValueError as error:
+        raise FeatureFileError(f"{path}: {error}") from error
     if twice := [name for name, n in Counter(clip.id for clip in clips).items() if n > 1]:
         raise FeatureFileError(f"{path}: clips come more than once: {listed(twice)}")
     return clips

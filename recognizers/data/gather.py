@@ -15,7 +15,7 @@ import torch
 
 from mersynth.config import ConfigError
 from mersynth.face.template import Framing
-from mersynth.files import sha256_of_file
+from mersynth.files import real_path, sha256_of_file
 from mersynth.phantom.version import version_of, warn_versions
 from mersynth.store.clip_store import ClipStore, StoreError, warn_framings
 from mersynth.store.dataset import warn_empty_classes
@@ -157,7 +157,7 @@ def _inputs(
         return build_inputs(store, specs, scheme, device, **options)
     own = json.dumps({name: dict(features[name]) for name in sorted(features)}, sort_keys=True)
     made_of = tuple(sorted(specs.items()))
-    key = (store.path.resolve(), store.checksum, made_of, scheme, own, phases_apart)
+    key = (real_path(store.path), store.checksum, made_of, scheme, own, phases_apart)
     if key not in kept:
         kept[key] = build_inputs(store, specs, scheme, device, **options)
     return kept[key]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from mersynth.checks import check_choice
+from mersynth.files import real_path
 from mersynth.store.names import NameChoice
 from recognizers.folds.guard import Protocol
 from recognizers.folds.splits import Split
@@ -86,9 +87,9 @@ class Request:
             )
         if self.groups is not None and self.split not in ("loso", "cde"):
             raise ValueError(f"groups of people are for loso and cde, not for {self.split}")
-        tested = [path.resolve() for path in (*self.data, *self.test)]
+        tested = [real_path(path) for path in (*self.data, *self.test)]
         for further in ((), self.pretrain, self.mix):
-            used = [*tested, *(path.resolve() for path in further)]
+            used = [*tested, *(real_path(path) for path in further)]
             if twice := sorted({str(path) for path in used if used.count(path) > 1}):
                 raise ValueError(f"given twice, under test or beside it: {', '.join(twice)}")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mersynth.files import real_path
 from recognizers.explain.embedding import Embedding
 from recognizers.explain.maps_page import aus_of
 from recognizers.explain.opening import OpenedRun
@@ -83,7 +84,7 @@ def write_embedding_page(run: OpenedRun, embeddings: Sequence[Embedding], page: 
         page,
         run=run.run,
         results=run.results,
-        name=run.path.resolve().name,
+        name=real_path(run.path).name,
         split=describe_split(run.results),
         seed=run.seed,
         count=len(rows),

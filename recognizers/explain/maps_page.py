@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from mersynth.facs.action_units import ACTION_UNITS, parse_au_cell
+from mersynth.files import real_path
 from mersynth.pages.pictures import data_url
 from recognizers.explain.clip_maps import ExplainedClips, MapMethod, Target
 from recognizers.explain.opening import OpenedRun
@@ -83,7 +84,7 @@ def write_maps_page(
         page,
         run=run.run,
         results=run.results,
-        name=run.path.resolve().name,
+        name=real_path(run.path).name,
         split=describe_split(run.results),
         method=method,
         title=_TITLES[method],

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mersynth.checks import check_whole
 from mersynth.face.template import Framing
 from mersynth.motion.maps import Scale
 
@@ -119,7 +120,7 @@ class Recognizer(nn.Module):
         num_classes: number of classes C.
 
     Raises:
-        ValueError: if there are fewer than two classes.
+        ValueError: if there are fewer than two classes, or more than 100,000.
     """
 
     paper: ClassVar[str]
@@ -131,8 +132,7 @@ class Recognizer(nn.Module):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        if num_classes < 2:
-            raise ValueError(f"num_classes must be 2 or more, got {num_classes}")
+        check_whole("num_classes", num_classes, 2, 100_000)
         self.num_classes = num_classes
 
     def check_inputs(self, **tensors: Tensor) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mersynth.checks import check_number
+
 
 def check_counts(**counts: int) -> None:
     """Refuse numbers of layers, channels and so on that are below 1.
@@ -9,8 +11,9 @@ def check_counts(**counts: int) -> None:
     Raises:
         ValueError: with the names of all, and the first that is below 1.
     """
-    if low := [f"{name}={value}" for name, value in counts.items() if value < 1]:
-        raise ValueError(f"{', '.join(counts)} must be 1 or more, got {low[0]}")
+    for name, value in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{', '.join(counts)} must be 1 or more, got {name}={value!r}")
 
 
 def check_dropout(dropout: float) -> None:
@@ -19,5 +22,4 @@ def check_dropout(dropout: float) -> None:
     Raises:
         ValueError: with the value.
     """
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+    check_number("dropout", dropout, "0..<1")

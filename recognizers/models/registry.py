@@ -212,6 +212,8 @@ def describe(name: str, num_classes: int = 3, **options: Any) -> Description:
 
 
 def _registered(name: str) -> type[Recognizer]:
+    if not isinstance(name, str):
+        raise ValueError(f"a model is named by a text, got {name!r}")
     if name not in _MODELS and name in _modules():
         importlib.import_module(f"{__package__}.{name}")
     if name not in _MODELS:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mersynth.files import real_path
 from recognizers.evaluation.calibration import calibration
 from recognizers.report import figures
 from recognizers.report.charts import Chart, calibration_plots, learning_charts
@@ -95,7 +96,7 @@ def _content(run: Run) -> dict[str, Any]:
     return {
         "run": run,
         "results": results,
-        "name": run.path.resolve().name,
+        "name": real_path(run.path).name,
         "split": describe_split(results),
         "epochs": _EPOCHS[results.selection],
         "num_clips": len(predictions.clips),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mersynth.files import real_path
 from mersynth.pages.rendering import figure, signed
 from recognizers.evaluation.comparison import Comparison, compare
 from recognizers.evaluation.metrics import FULL, Statistic
@@ -100,7 +101,7 @@ def compare_runs(runs: Sequence[str | Path], out: str | Path | None = None) -> R
         raise ValueError(f"the page's name must end in .html, got {out}")
     paths = [Path(path) for path in runs]
     for path in paths:
-        if sum(path.resolve() == other.resolve() for other in paths) > 1:
+        if sum(real_path(path) == real_path(other) for other in paths) > 1:
             raise RunError(f"{path} is named twice; name each run once")
     opened = [Run.open(path) for path in paths]
     strict = [run for run in opened if not run.is_paper]

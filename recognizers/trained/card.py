@@ -279,6 +279,8 @@ def _why_none(folder: Path) -> str:
         kept = sorted(path.parent for path in folder.glob(f"folds/*/{CARD}"))
         if kept:
             return f"{folder} is a run of several recognizers; name one of them: {kept[0]} ..."
+    if not folder.name:
+        return f"{str(folder)!r} names no recognizer; give its folder"
     fold = folder.with_suffix("") if folder.suffix in (".json", ".safetensors") else folder
     if (fold / CARD).exists():
         return f"{folder} is a part of a fold; name the folder {fold}"

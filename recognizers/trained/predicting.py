@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mersynth import paths
 from mersynth.checks import listed
-from mersynth.files import whole_folder
+from mersynth.files import real_path, whole_folder
 from mersynth.lock import hold
 from mersynth.store.clip_store import ClipStore
 from recognizers.trained.card import RecognizerError
@@ -79,7 +79,7 @@ def predict(
     recognizer = load(model, device)
     if recognizer.card.note:
         logger.warning("%s: %s", model, recognizer.card.note)
-    place = paths.predictions_path(f"{model.resolve().name}_{given[0].resolve().stem}", out)
+    place = paths.predictions_path(f"{real_path(model).name}_{real_path(given[0]).stem}", out)
     with hold(place):
         if place.exists():
             raise RecognizerError(f"{place} exists already; remove it or choose another --out")

@@ -141,6 +141,8 @@ def _check(store: ClipStore, what: str, needs: set[Need]) -> None:
 
 def _write_frames(frames: np.ndarray, folder: Path) -> None:
     """Frames as lossless images, so that an array goes the way of a folder."""
+    if not isinstance(frames, np.ndarray):
+        raise TypeError(f"frames must be an array, a folder or a video, got {frames!r:.60}")
     if frames.dtype != np.uint8:
         raise TypeError(f"frames must be uint8, got {frames.dtype}")
     if frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):

@@ -137,7 +137,7 @@ class TrainedRecognizer:
             RecognizerError: if names are missing or unknown, or the numbers of clips differ.
             TypeError, ValueError: if an array does not fit its :class:`InputSpec`.
         """
-        tensors = {name: torch.as_tensor(values) for name, values in inputs.items()}
+        tensors = {name: _tensor(name, values) for name, values in inputs.items()}
         counts = {len(tensor) for tensor in tensors.values()}
         if set(tensors) != set(self.inputs) or len(counts) != 1:
             wanted = ", ".join(f"{k} (N, {str(s.shape)[1:]}" for k, s in self.inputs.items())
@@ -264,6 +264,16 @@ class TrainedRecognizer:
                 len(people),
                 listed(known),
             )
+
+
+def _tensor(name: str, values: object) -> Tensor:
+    try:
+        tensor = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise RecognizerError(f"{name} must be an array (N, ...), got {values!r:.60}") from error
+    if not tensor.ndim:
+        raise RecognizerError(f"{name} must be an array (N, ...), got {values!r:.60}")
+    return tensor
 
 
 def _person(subject_id: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mersynth import logs, paths
-from mersynth.files import whole_folder
+from mersynth.files import real_path, whole_folder
 from mersynth.lock import hold
 from mersynth.motion.movements import Movement
 from mersynth.motion.recording import Recording, spot_recording
@@ -89,7 +89,7 @@ def predict_recording(
     if recognizer.card.note:
         logger.warning("%s: %s", model, recognizer.card.note)
     recognizer.check_takes_frames(str(film))
-    place = paths.predictions_path(f"{model.resolve().name}_{film.resolve().stem}", out)
+    place = paths.predictions_path(f"{real_path(model).name}_{real_path(film).stem}", out)
     with hold(place):
         if place.exists():
             raise RecognizerError(f"{place} exists already; remove it or choose another --out")

@@ -191,7 +191,7 @@ def test_condition_vector_of_a_cell_without_aus_is_not_measured(cell: str | None
 
 
 def test_condition_vector_refuses_an_intensity_outside_the_scale() -> None:
-    with pytest.raises(ValueError, match=r"\[0, 1\], got 3"):
+    with pytest.raises(ValueError, match=r"unlettered must be a number, in 0..1, got 3"):
         condition_vector(parse_au_cell(4), unlettered=3)
 
 

@@ -54,7 +54,9 @@ def test_what_makes_no_dataset_is_refused(tmp_path: Path) -> None:
     store = write_tiny_store(tmp_path / "s", others)
     with pytest.raises(ValueError, match=r"no clip of .* in the label scheme 'three'"):
         ClipDataset(store, scheme="three")
-    with pytest.raises(ValueError, match="num_frames must be 1 or more, got 0"):
+    with pytest.raises(
+        ValueError, match="num_frames must be a whole number from 1 to 10000, got 0"
+    ):
         ClipDataset(store, num_frames=0)
 
 
