@@ -27,8 +27,8 @@ def check_choice(
     """
     values = tuple(allowed)
     if value not in values:
-        shown = ", ".join("null (None in Python)" if v is None else str(v) for v in values)
-        raise error(f"{name} must be one of {shown}, got {value!r}")
+        allowed = ", ".join("null (None in Python)" if v is None else str(v) for v in values)
+        raise error(f"{name} must be one of {allowed}, got {shown(value)}")
 
 
 def check_whole(

@@ -170,6 +170,8 @@ def prepare(
     from mersynth.prepare.command import add_features
     from mersynth.prepare.command import prepare as prepare_source
 
+    if wrong := [name for name in options["features"] if not isinstance(name, str)]:
+        raise config.ConfigError(f"features must be names, got {wrong[0]!r}")
     wanted = {name: options["feature"].get(name, {}) for name in options.pop("features")}
     del options["feature"]
     if source is None:

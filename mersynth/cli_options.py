@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -68,6 +69,16 @@ def name_choice(same_person: bool, distinct: bool) -> NameChoice | None:
 
 class Commands(TyperGroup):
     """Shows errors meant for the user as one message, and only bugs as tracebacks."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse options whose value is empty: an empty path would be the current folder."""
+        for option, value in itertools.pairwise([*args, "-"]):
+            name, equals, given = option.partition("=")
+            if name.startswith("--") and (given if equals else value) == "":
+                raise typer.BadParameter(
+                    "it is empty; give a value, or leave it out", ctx, param_hint=name
+                )
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mersynth import ranges
+from mersynth.checks import listed, shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -67,20 +68,26 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     for override in ordered:
         if override.startswith(("+", "~")):
             raise ConfigError(
-                f"override {override!r}: keys can be changed, not added (+) or removed (~)"
+                f"override {shown(override)}: keys can be changed, not added (+) or removed (~)"
             )
     values = [override for override in ordered if not _chooses_group(override, folder)]
     try:
         before = _composed(name, [override for override in ordered if override not in values])
         config = _with_values(name, before, ordered, values)
-    # Hydra raises ValueError if the choice of a group is a number.
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    # Hydra raises ValueError if the choice of a group is a number, TypeError if it is numbers.
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
         raise _named_error(name, ordered) from error
-    for override in values:
-        _check_kind(override, before, config)
     for key, place in places.items():
         OmegaConf.update(config, key, place)
-    values_of = OmegaConf.to_container(config, resolve=True)
+    try:
+        values_of = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:  # of ${NAME}
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"the overrides {listed(ordered)} cannot be resolved: {reason}"
+        ) from error
+    for override in values:
+        _check_kind(override, before, config)
     if wrong := out_of_range(name, values_of):
         raise ConfigError(wrong)
     return config
@@ -104,7 +111,8 @@ def literal(key: str, value: object) -> str:
 
 def _apart(name: str, overrides: Sequence[str]) -> tuple[list[str], dict[str, str | None]]:
     """Overrides without those of paths, and the paths by their keys."""
-    others, places = [], {}
+    others: list[str] = []
+    places: dict[str, str | None] = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or key not in PATHS.get(name, ()):
@@ -162,9 +170,9 @@ def _named_error(name: str, ordered: list[str]) -> ConfigError:
     for count, override in enumerate(ordered, start=1):
         try:
             config = _composed(name, ordered[:count])
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
+        except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
             reason = _reason(error, override, config)
-            return ConfigError(f"override {override!r} of config {name!r}: {reason}")
+            return ConfigError(f"override {shown(override)} of config {name!r}: {reason}")
     return ConfigError(f"the overrides of config {name!r} do not fit together: {ordered}")
 
 
@@ -180,6 +188,8 @@ def _reason(error: Exception, override: str, config: DictConfig) -> str:
     from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf import DictConfig, OmegaConf
 
+    if isinstance(error, TypeError):
+        return "a group takes the name of one of its choices"
     if isinstance(error, OverrideParseException):
         return (
             "it is not KEY=VALUE, for instance image_size=256; a value that contains = or , needs "
@@ -198,13 +208,21 @@ def _reason(error: Exception, override: str, config: DictConfig) -> str:
 
 
 def _check_kind(override: str, before: DictConfig, after: DictConfig) -> None:
-    from omegaconf import OmegaConf
+    from omegaconf import ListConfig, OmegaConf
 
     old, new = (OmegaConf.select(config, _key(override)) for config in (before, after))
+    if isinstance(old, ListConfig):
+        right = isinstance(new, ListConfig) and not any(isinstance(v, ListConfig) for v in new)
+        if not right:
+            raise ConfigError(
+                f"override {shown(override)}: the value must be a list such as [1,2], got {new!r}"
+            )
     wanted = _kind(old)
     allowed = (wanted, "a whole number") if wanted == "a number" else (wanted,)
     if wanted and _kind(new) not in allowed:
-        raise ConfigError(f"override {override!r}: the value must be {wanted}, got {new!r}")
+        raise ConfigError(
+            f"override {shown(override)}: the value must be {wanted}, got {shown(new)}"
+        )
 
 
 def _kind(value: object) -> str | None:

@@ -65,6 +65,8 @@ def hold(output: str | Path, wait: bool = False) -> Iterator[None]:
         >>> with hold("stores/samm"):       # doctest: +SKIP
         ...     write("stores/samm")
     """
+    if os.path.islink(output) and not os.path.exists(output):
+        raise OSError(f"{output} is a link that leads nowhere; remove it, or choose another --out")
     path = Path(os.path.realpath(output))
     key = (os.getpid(), path)
     if key in _held.outputs:
@@ -88,7 +90,13 @@ def _take(file: Path, output: str | Path, wait: bool) -> int | None:
     patience = 40  # attempts to read a card that its holder is about to write
     reported = False
     while True:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(
+                f"{output} cannot be written, since {file.parent} cannot be a folder "
+                f"({error.strerror}); choose another --out"
+            ) from error
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         except FileNotFoundError:  # the last holder removed the folder, which was empty

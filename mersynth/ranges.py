@@ -88,6 +88,7 @@ def out_of_range(name: str, config: object, file: Path) -> str | None:
         if value is None and _ranges(rule):  # not given
             continue
         shown = "null" if value is None else repr(value)
+        shown = f"{shown[:60]}..." if len(shown) > 63 else shown
         return f"{'.'.join(path[1:])} must be {_words(rule)}, got {shown}"
     return None
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 import torch
 
-from mersynth.files import whole_file
+from mersynth.files import partials_of, real_path, whole_file, whole_folder
+from mersynth.lock import hold
 from mersynth.state_files import load_state_file, save_state_file
 
 
@@ -35,3 +37,28 @@ def test_whoever_may_read_new_files_may_read_these(tmp_path: Path) -> None:
         "state.safetensors": "0o644",
         "table.csv": "0o644",
     }
+
+
+@pytest.mark.parametrize("name", ["n" * 240, "表" * 80, "😀" * 62])
+def test_names_as_long_as_a_file_system_takes(name: str, tmp_path: Path) -> None:
+    with hold(tmp_path / name), whole_folder(tmp_path / name) as partial:
+        (partial / "a").write_text("b")
+        assert partials_of(tmp_path / name) == [partial]
+        assert partials_of(tmp_path / f"{name[:-1]}x") == []  # another name of the same beginning
+    assert (tmp_path / name / "a").read_text() == "b"
+
+
+def test_links_that_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert real_path(tmp_path / "loop").name == "loop"
+    with (
+        pytest.raises(OSError, match="loop is a link that leads nowhere; remove it, or choose"),
+        hold(tmp_path / "loop"),
+    ):
+        raise AssertionError
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OSError, match=r"out cannot be written, since .*inner cannot be"),
+        hold(tmp_path / "file" / "inner" / "out"),
+    ):
+        raise AssertionError

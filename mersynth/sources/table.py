@@ -146,10 +146,10 @@ def _read_row(row: TableRow, form: TableFormat) -> tuple[Row | None, list[Proble
         if what == "apex" and text.lower() in _NO_APEX:
             report(f"no apex is given ({text!r}): stored without one", what, fatal=False)
             continue
-        frames[what] = cell_integer(cells[what])
-        if frames[what] is None:
+        frames[what] = number = cell_integer(cells[what])
+        if number is None:
             report(_why_no_number(what, text), what)
-        elif what == "offset" and frames[what] - (frames["onset"] or 0) > _LONGEST:
+        elif what == "offset" and number - (frames["onset"] or 0) > _LONGEST:
             report(f"offset {text} lies more than {_LONGEST} frames after the onset", what)
     written_emotion = cell_text(cells["emotion"]).lower()
     emotion = form.spellings.get(written_emotion, written_emotion)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from mersynth import config as configs
 from mersynth import paths
+from mersynth.checks import check_whole
 from mersynth.clips import Clip
 from mersynth.devices import choose_device
 from mersynth.estimate import now
@@ -133,8 +134,10 @@ def generate(
     settings = {name: value for name, value in locals().items() if name in _SAME_FOR_PARTS}
     begun = now()
     config = _load_settings(overrides)
-    if workers < 1 or (workers > 1 and (estimate or shard is not None)):
-        raise ValueError(f"workers must be 1 or more, and 1 for a shard or estimate; got {workers}")
+    check_whole("per_class", per_class, 1, 1_000_000)
+    check_whole("workers", workers, 1, 1024)
+    if workers > 1 and (estimate or shard is not None):
+        raise ValueError(f"workers must be 1 for a shard or an estimate, got {workers}")
     choice = FramingChoice(**config.framing)
     if faces is not None and source is None and store is None:
         logger.info("--faces without a real store: the AU curves are the phantom's")
@@ -156,7 +159,7 @@ def generate(
         clips = real_clips(real_folder)
         face_sources = face_clips(faces) if faces is not None else None
         read = [(real_folder, clips), *([(faces, face_sources)] if faces and face_sources else [])]
-        read += [(folder, real_clips(folder)) for folder in tested]
+        read += [(folder, real_clips(find_store(None, folder))) for folder in tested]
         spelling = reconcile_names(names, read, generators)
         clips, face_sources = spelling.clips(clips), face_sources and spelling.clips(face_sources)
         check_classes(clips, face_sources or (), classes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from mersynth.checks import check_choice
+from mersynth.checks import check_choice, check_whole
 from mersynth.files import real_path
 from mersynth.store.names import NameChoice
 from recognizers.folds.guard import Protocol
@@ -72,6 +72,8 @@ class Request:
             raise ValueError(
                 f"seeds must be 1 or more and seed 0 or more, got {self.seeds}, {self.seed}"
             )
+        if self.first_label is not None:
+            check_whole("first_label", self.first_label, 0, 1_000_000)
         if not self.data:
             raise ValueError("give the clips: a store (--store) or a feature file (--data)")
         if (self.split == "cross") != bool(self.test):

@@ -229,3 +229,22 @@ def test_every_real_cell_is_read_in_full(
         assert sum(event.asymmetric for event in events) == len(re.findall(r"A/?L?\d", text))
         assert cell.unclear == ("?" in text)
         assert cell.remarks == (("soft focus",) if "soft" in text else ())
+
+
+@pytest.mark.parametrize(
+    "cell", ["(" * 100_000, "4+" * 50_000, "(" * 50_000 + "4" + ")" * 50_000, "9" * 10_000]
+)
+def test_cells_that_nobody_annotated_are_unread(cell: str) -> None:
+    read = parse_au_cell(cell)
+    assert (read.groups, read.unread) == ((), (cell,))
+    assert len(why_unread(cell)) < 120
+
+
+def test_a_cell_of_many_brackets_is_read() -> None:
+    assert parse_au_cell("(" * 200 + "4" + ")" * 200).numbers == (4,)
+
+
+@pytest.mark.parametrize("cell", [[4], {"a": 4}, b"4"])
+def test_what_is_no_cell_is_refused(cell: object) -> None:
+    with pytest.raises(ValueError, match="an AU cell is a text, a number or None, got"):
+        parse_au_cell(cell)  # type: ignore[arg-type]

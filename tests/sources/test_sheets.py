@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -128,3 +130,17 @@ def test_a_separator_within_a_cell_moves_no_cells(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("filename,onsetframe,au\na,1,4,\nb,2,4,7\n")
     with pytest.raises(SourceError, match=r"t\.csv, row 3: 4 cells where the header has 3; put"):
         read(tmp_path / "t.csv", {"aus": "au"})
+
+
+def test_a_workbook_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "table.xlsx"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", bytes(600_000_000))
+    with pytest.raises(SourceError, match=r"table.xlsx is not a readable .xlsx table: .* 0.6 GB"):
+        list(read_table(file, {"subject": "Subject"}))
+
+
+def test_a_fifo_is_no_table(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "table.csv")
+    with pytest.raises(SourceError, match=r"table.csv cannot be read: it is not a regular file"):
+        list(read_table(tmp_path / "table.csv", {"subject": "Subject"}))
