@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ from recognizers.trained.card import shipped
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
+NOTEBOOKS = sorted(DOCS.glob("notebooks/*.ipynb"))
 
 pytestmark = pytest.mark.skipif(
     not (DOCS / "start.md").is_file(), reason=f"{DOCS} is not there: run from a checkout"
@@ -111,6 +113,48 @@ def test_commands_of_a_page_run(page: str, tmp_path: Path) -> None:
         assert done.returncode == 0, f"{text}\n{done.stderr}"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("first_clips", ["synthetic/gallery.html", "synthetic/contact_sheet.png"]),
+        ("recognizer", ["alone/report.html", "pretrained/report.html", "comparison.html"]),
+    ],
+)
+def test_a_notebook_runs_in_quick_form(
+    name: str, made: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nbclient
+    import nbformat
+
+    for variable, value in environment().items():
+        monkeypatch.setenv(variable, value)
+    notebook = nbformat.read(DOCS / "notebooks" / f"{name}.ipynb", as_version=4)
+    (parameters,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
+    assert parameters.source.endswith("\nQUICK = False")
+    parameters.source = "QUICK = True"
+    place = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=600, resources=place).execute()
+    assert [file.name for file in tmp_path.iterdir()] == [f"{name}_quick"]
+    for file in made:
+        assert (tmp_path / f"{name}_quick" / file).is_file()
+    assert "stderr" not in [
+        output.get("name") for cell in notebook.cells for output in cell.get("outputs", ())
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_stored_as_it_ran(path: Path) -> None:
+    assert path.stat().st_size < 300_000
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell["outputs"]]
+    kinds = {kind for output in outputs for kind in output.get("data", ())}
+    assert kinds & {"image/png", "image/jpeg"}
+    assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
+
+
 def test_training_loop_learns_from_others_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,4 +180,5 @@ def test_every_page_is_in_the_navigation() -> None:
     text = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
     listed = set(re.findall(r"[\w/]+\.md\b", str(yaml.safe_load(text)["nav"])))
     written = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    written |= {path.relative_to(DOCS).with_suffix(".md").as_posix() for path in NOTEBOOKS}
     assert listed == written | {"index.md", "security.md"}  # README and SECURITY

@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: pages and parts of pages made from README, configs, sources and cards.
+"""Hooks of mkdocs: pages and parts made from README, notebooks, configs, sources and cards.
 
 They are made here, and not written down, so that nothing is said in two places.
 """
@@ -19,6 +19,7 @@ from docstrings import markdown_of
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from nbconvert import MarkdownExporter
 
 from mersynth.config import config_folder
 from mersynth.gan.checkpoint import CARD as GENERATOR_CARD
@@ -29,6 +30,7 @@ from recognizers.trained.card import CARD as RECOGNIZER_CARD
 from recognizers.trained.card import shipped
 
 ROOT = Path(__file__).parents[2]
+NOTEBOOKS = ROOT / "docs" / "notebooks"
 CHOSEN_BY = {"model": "--model au_gacn", "flow": "flow@feature.flow=dis"}
 """How to choose from a group that is not chosen by ``group=file``."""
 MAGNET = SHIPPED.parent / "magnet" / "magnet.json"
@@ -48,14 +50,33 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are made whole: README, SECURITY, and those of configs."""
+    """Add the pages that are made whole: README, SECURITY, and those of notebooks and configs."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     security = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
-    made = {"index.md": readme.replace("](docs/", "]("), "security.md": security}
+    made: dict[str, str | bytes] = {
+        "index.md": readme.replace("](docs/", "]("),
+        "security.md": security,
+    }
     made |= {page: text for page, _, text in (*_files(), *_folders())}
-    for page, text in made.items():
-        files.append(File.generated(config, page, content=text))
+    for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
+        made |= _notebook(notebook)
+    for page, content in made.items():
+        files.append(File.generated(config, page, content=content))
     return files
+
+
+def _notebook(file: Path) -> dict[str, str | bytes]:
+    """A notebook's page and its pictures, as it was run when it was saved."""
+    page = Path(NOTEBOOKS.name, file.name).with_suffix(".md")
+    exporter = MarkdownExporter(exclude_input_prompt=True, exclude_output_prompt=True)
+    beside = {"unique_key": file.stem, "output_files_dir": ""}
+    text, resources = exporter.from_filename(file, beside)
+    download = f"[Download this page as a notebook]({file.name}), for Jupyter or VS Code."
+    title, _, rest = text.replace(".ipynb)", ".md)").partition("\n\n")
+    pictures = {
+        (page.parent / name).as_posix(): data for name, data in resources["outputs"].items()
+    }
+    return {page.as_posix(): f"{title}\n\n{download}\n\n{rest}", **pictures}
 
 
 def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
