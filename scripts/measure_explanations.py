@@ -232,7 +232,8 @@ def document(
         "fold that tested it. On the phantom the truth is known, so that the share of a map that "
         "lies where the face moves can be measured. Made by",
         documents.command(),
-        f"whose text explains the columns. {len(run.tested)} clips of {arguments.subjects} phantom "
+        f"The script's text explains the columns. {len(run.tested)} clips of "
+        f"{arguments.subjects} phantom "
         f"subjects in {len(EMOTIONS)} classes ({arguments.strength}-expressions, {side}), "
         f"{arguments.groups} groups of people, {arguments.epochs} epochs from random weights: a "
         f"small budget, after which held-out clips are recognised with an accuracy of "
