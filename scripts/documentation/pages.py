@@ -71,12 +71,14 @@ def _notebook(file: Path) -> dict[str, str | bytes]:
     exporter = MarkdownExporter(exclude_input_prompt=True, exclude_output_prompt=True)
     beside = {"unique_key": file.stem, "output_files_dir": ""}
     text, resources = exporter.from_filename(file, beside)
-    download = f"[Download this page as a notebook]({file.name}), for Jupyter or VS Code."
-    title, _, rest = text.replace(".ipynb)", ".md)").partition("\n\n")
+    link = (
+        f"[Download this page as a notebook]({file.name}){{: download }}, for Jupyter or VS Code."
+    )
+    title, _, rest = text.partition("\n\n")
     pictures = {
         (page.parent / name).as_posix(): data for name, data in resources["outputs"].items()
     }
-    return {page.as_posix(): f"{title}\n\n{download}\n\n{rest}", **pictures}
+    return {page.as_posix(): f"{title}\n\n{link}\n\n{rest}", **pictures}
 
 
 def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -86,6 +88,8 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
         if mark in text:
             text = text.replace(mark, part())
     text = re.sub(r"\]\(\.\./configs/([\w/]+)\.yaml\)", _to_choices, text)
+    # A notebook's page, but for its download.
+    text = re.sub(r"\.ipynb\)(?!\{)", ".md)", text)
     # The site holds no code: its name is enough.
     return re.sub(r"\[([^\]]+)\]\(\.\./(?:mersynth|recognizers|scripts)/[^)]*\)", r"`\1`", text)
 
