@@ -149,7 +149,7 @@ def _read_row(row: TableRow, form: TableFormat) -> tuple[Row | None, list[Proble
         frames[what] = number = cell_integer(cells[what])
         if number is None:
             report(_why_no_number(what, text), what)
-        elif what == "offset" and number - (frames["onset"] or 0) > _LONGEST:
+        elif what == "offset" and _too_late(number, frames["onset"]):
             report(f"offset {text} lies more than {_LONGEST} frames after the onset", what)
     written_emotion = cell_text(cells["emotion"]).lower()
     emotion = form.spellings.get(written_emotion, written_emotion)
@@ -180,6 +180,10 @@ def _read_row(row: TableRow, form: TableFormat) -> tuple[Row | None, list[Proble
         except ValueError as error:
             report(str(error))
     return Row(subject, name, clip, row), problems
+
+
+def _too_late(offset: int, onset: int | None) -> bool:
+    return onset is not None and offset - onset > _LONGEST
 
 
 def _why_no_number(what: str, text: str) -> str:

@@ -279,14 +279,9 @@ def _synthetic_fault(clip: Clip, people: AbstractSet[str]) -> str | None:
         return _UNKNOWN
     if clip.subject_id in people:
         return f"shows the face of {clip.subject_id}, who is tested"
-    if clip.template is not None:
-        # An id is source/subject/name, of which the name may hold a slash.
-        if clip.template.count("/") < 2:
-            return (
-                f"follows {clip.template!r}, which is not a clip id: nobody knows whose curve it is"
-            )
-        if followed := [name for name in people if clip.template.startswith(f"{name}/")]:
-            return f"follows {clip.template}, a clip of {followed[0]}, who is tested"
+    template = clip.template or ""
+    if followed := [name for name in people if template.startswith(f"{name}/")]:
+        return f"follows {template}, a clip of {followed[0]}, who is tested"
     if not clip.unseen:
         return "the people that its generator never saw are unknown"
     if seen := sorted(person for person in people if person not in clip.unseen):

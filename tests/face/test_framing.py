@@ -95,9 +95,8 @@ def test_what_a_record_says() -> None:
 def test_a_store_with_a_damaged_framing_is_reported(tmp_path: Path) -> None:
     for number, framing in enumerate(["tight", {"eyes": 7, "apart": 0.5, "aspect": 1}]):
         header = {"source": "samm", "framing": framing}
-        store = write_tiny_store(tmp_path / str(number), tiny_clips(subjects=1), header=header)
-        with pytest.raises(StoreError, match=r"store.json is damaged"):
-            _ = store.framing
+        with pytest.raises(StoreError, match=r"framing|eyes"):
+            write_tiny_store(tmp_path / str(number), tiny_clips(subjects=1), header=header)
 
 
 @pytest.mark.parametrize("framing", [TIGHT, OTHER], ids=str)

@@ -33,7 +33,7 @@ def still_clips(count: int, aus: str | None = None) -> list[Clip]:
             onset=0,
             apex=0,
             offset=0,
-            emotion=emotion,
+            emotion={"other": "disgust"}.get(emotion, emotion),  # AffectNet's labels
             aus=cell if aus is None else aus,
             strength="macro",
         )

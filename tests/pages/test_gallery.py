@@ -155,7 +155,7 @@ def test_of_a_large_store_clips_of_all_classes_are_shown_and_it_is_said(
 
 def test_names_from_a_store_are_text(tmp_path: Path) -> None:
     bad = '"><script>alert(1)</script>'
-    clips = [replace(tiny_clips()[0], name=bad, emotion=bad, aus=bad)]
+    clips = [replace(tiny_clips()[0], name=bad, aus=bad)]
     page = write_gallery(write_tiny_store(tmp_path / "s", clips, header={"source": bad}))
     assert "<script>alert" not in page.read_text()
     assert list(_Clips(page).found) == [f"samm/000/{bad}"]

@@ -329,6 +329,7 @@ def begun(place: Path, folder: Path, **changes: object) -> None:
     shutil.copytree(place / "one", folder)
     card = json.loads((folder / CARD).read_text())
     card["config"]["steps"] = 50
+    del card["checksum"]  # as the cards of before
     (folder / CARD).write_text(json.dumps(card | changes))
 
 

@@ -56,7 +56,9 @@ def test_provenance_says_that_nobody_was_trained_on(real: ClipStore, tmp_path: P
 
 @pytest.mark.usefixtures("pictures")
 def test_people_of_another_store_can_be_tested_on(real: ClipStore, tmp_path: Path) -> None:
-    strangers = [replace(clip, source="casme2") for clip in tiny_clips(subjects=2)]
+    strangers = [
+        replace(clip, source="casme2", emotion="happiness") for clip in tiny_clips(subjects=2)
+    ]
     other = write_tiny_store(tmp_path / "casme2", strangers)
     store = run(real, tmp_path / "s", per_class=1, tested=[other.path])
     assert {clip.unseen for clip in store.clips} == {(*other.subjects, *real.subjects)}

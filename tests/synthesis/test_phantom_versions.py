@@ -57,6 +57,7 @@ def test_a_generator_of_another_version_is_reported(
 
 def test_cards_from_before_versions_were_recorded(tmp_path: Path) -> None:
     card = json.loads((SHIPPED / CARD).read_text())
+    del card["checksum"]
     for people, version in ((["phantom/p000"], 1), (["samm/006"], None)):
         before = {k: v for k, v in card.items() if k != "phantom"} | {"training_subjects": people}
         (tmp_path / CARD).write_text(json.dumps(before))

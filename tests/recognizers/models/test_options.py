@@ -11,7 +11,7 @@ from tests.recognizers.models.handful import small_options
 
 Refused = list[tuple[dict[str, Any], str]]
 
-DROPOUT: Refused = [({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0")]
+DROPOUT: Refused = [({"dropout": 1.0}, r"dropout must be a number, 0 or more and below 1, got 1.0")]
 WEIGHTS: Refused = [
     ({"weights": "vggface"}, "weights must be one of imagenet, none, got 'vggface'")
 ]
@@ -126,7 +126,7 @@ REFUSED: dict[str, Refused] = {
         ({"image_size": 30}, "image_size must be a positive multiple of 4, got 30"),
         ({"image_size": 0}, "image_size must be a positive multiple of 4, got 0"),
         ({"hidden": 0}, "hidden must be 1 or more, got 0"),
-        ({"dropout": -0.1}, r"dropout must lie in \[0, 1\), got -0.1"),
+        ({"dropout": -0.1}, r"dropout must be a number, 0 or more and below 1, got -0.1"),
         *DROPOUT,
     ],
     "resnet18": [

@@ -223,7 +223,7 @@ def test_a_feature_file(here: Path) -> None:
         (["--clip", "torn", "--aligned"], r"torn cannot be predicted: img8\.png: .*truncated"),
         (["--clip", "gap", "--aligned"], r"gap cannot be predicted: \.: frame 9 of 7\.\.15 miss"),
         (["--clip", "good", "--aligned", "--apex", 99], r"apex 99 lies outside onset\.\.offset 7"),
-        (["--clip", "good", "--offset", 99], r"offset must be one of its frames, 7\.\.15, got 99"),
+        (["--clip", "good", "--offset", 99], r"offset must be a whole number from 7 to 15, got 99"),
         (
             ["--clip", "still", "--aligned"],
             r"still has no apex \(.*same.*\), .*needs; name the",
