@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -14,12 +15,26 @@ from typing import Any, ClassVar
 import numpy as np
 import openpyxl
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from mersynth.store.clip_store import ClipStore
 
 # The cases that every source inherits are not a test module; pytest must rewrite their asserts.
 pytest.register_assert_rewrite("tests.sources.frame_case", "tests.sources.source_case")
+
+# Tests of properties draw the same examples at every run, and may be slow on a busy machine.
+settings.register_profile(
+    "quick",
+    derandomize=True,
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile(
+    "thorough", settings.get_profile("quick"), derandomize=False, max_examples=1000
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 RENDERER = "mersynth.phantom.render"
 ANNOTATIONS = Path(__file__).resolve().parents[2] / "shared" / "annotations"

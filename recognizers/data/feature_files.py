@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ _KNOWN = (
     "unseen", "face", "card", "scale", "framing", "units",
 )  # fmt: skip
 _MOST_CLASSES = 100  # without names; more are taken where there are as many clips
+_END = 22 + 0xFFFF  # bytes: the largest end of an archive, with its comment
 _TEXT = ("dataset", "clip", "aus", "template", "generator", "unseen")
 
 
@@ -163,7 +165,10 @@ def _load(path: Path) -> dict[str, np.ndarray]:
             return {key: file[key] for key in file.files}
     except FeatureFileError:
         raise
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    # zipfile raises RuntimeError for what it cannot unpack, such as a damaged kind of compression.
+    except (
+        OSError, ValueError, EOFError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error
+    ) as error:  # fmt: skip
         raise FeatureFileError(
             f"{path} is not a readable npz file; write it with numpy.savez, of arrays of numbers "
             "and text, without objects"
@@ -190,12 +195,23 @@ def _check_sizes(path: Path) -> None:
                 claimed = math.prod(shape) * kind.itemsize
                 if not kind.hasobject and claimed != member.file_size - file.tell():
                     raise ValueError(f"{member.filename} claims {claimed} bytes")
+        if (lost := _members(path) - len(arrays.infolist())) > 0:
+            raise ValueError(f"{lost} arrays of the table of contents are lost")
         whole = sum(member.file_size for member in arrays.infolist())
     if whole > (memory := _memory()):
         raise FeatureFileError(
             f"{path} unpacks to {whole / 1e9:.1f} GB, this machine has {memory / 1e9:.1f} GB of "
             "memory; divide it into several files (--data is repeatable)"
         )
+
+
+def _members(path: Path) -> int:
+    """The number of members that the end of an archive tells, which zipfile does not check."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _END))
+        content = file.read()
+    end = content[content.rfind(b"PK\x05\x06") :]
+    return int.from_bytes(end[10:12], "little")
 
 
 def _memory() -> float:
