@@ -29,7 +29,7 @@ EVENTS = st.builds(
 )
 GROUPS = st.lists(EVENTS, min_size=1, max_size=3).map(tuple)
 CELLS = st.lists(GROUPS, max_size=4).map(lambda groups: AUCell(groups=tuple(groups)))
-NOTATION = st.text("124679ABCDELRTUabcorelf()+,;/?.: 、－", max_size=20)
+NOTATION = st.text("124679ABCDELRTUabcorelf()+,;/?.: 、\uff0b", max_size=20)
 
 
 def written(event: AUEvent) -> str:
@@ -70,7 +70,5 @@ def test_any_text_is_read_or_kept_as_unread(text: str) -> None:
     assert cell.groups == () or ((vector >= 0) & (vector <= 1)).all()
     # Nothing in a cell is dropped: every digit is one of an AU, or of what could not be read.
     kept = [*(str(e.number) for group in cell.groups for e in group), *cell.unread]
-    digits = [
-        Counter(c for c in part if c in "123456789") for part in (whole, " ".join(kept))
-    ]
+    digits = [Counter(c for c in part if c in "123456789") for part in (whole, " ".join(kept))]
     assert digits[0] == digits[1]

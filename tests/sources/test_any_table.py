@@ -29,7 +29,9 @@ def tables(draw: st.DrawFn) -> tuple[FakeSource, list[FakeClip]]:
     layout = draw(st.sampled_from(LAYOUTS))
     clips = []
     for number in range(draw(st.integers(1, 5))):
-        subject = draw(st.sampled_from(["001", "02", "13"])).zfill(3 if layout.source == "samm" else 2)
+        subject = draw(st.sampled_from(["001", "02", "13"])).zfill(
+            3 if layout.source == "samm" else 2
+        )
         onset, offset = sorted(draw(st.tuples(*[st.integers(0, 99999)] * 2)))
         apex = draw(st.integers(onset, offset) | st.just("/"))
         aus = draw(st.sampled_from(["4+7", "L12", "?", "R14A or 17A", 4]))
