@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import openpyxl
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from PIL import Image
 
 from mersynth.store.clip_store import ClipStore
@@ -33,6 +33,10 @@ settings.register_profile(
 )
 settings.register_profile(
     "thorough", settings.get_profile("quick"), derandomize=False, max_examples=1000
+)
+# Of a mutant it is enough to know that some example kills it.
+settings.register_profile(
+    "mutants", settings.get_profile("quick"), phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 

@@ -16,6 +16,7 @@ from mersynth.facs.emotions import classes, label, prototypes
 from mersynth.synthesis.plan import ENOUGH_TEMPLATES, PlannedClip, make_plan, names_condition_au
 
 AUS = {"anger": "4+7", "contempt": "L14", "happiness": "6+12", "surprise": "1+2B", "other": "24"}
+AUS |= {"fear": "1+4"}  # of no class in the scheme five
 
 
 def clip(subject: str, number: int, emotion: str, aus: str, length: int = 5) -> Clip:
@@ -34,9 +35,10 @@ def clip(subject: str, number: int, emotion: str, aus: str, length: int = 5) -> 
 @st.composite
 def requests(draw: st.DrawFn) -> dict[str, Any]:
     """Arguments of ``make_plan``: people who show some emotions, some without any movement."""
+    shown = st.lists(st.sampled_from(list(AUS)), max_size=8)
     clips = []
     for person in range(draw(st.integers(1, 5))):
-        for number, emotion in enumerate(draw(st.lists(st.sampled_from(list(AUS)), max_size=8))):
+        for number, emotion in enumerate(draw(shown)):
             aus = draw(st.sampled_from([AUS[emotion], AUS[emotion], "?", "38"]))
             clips.append(clip(f"{person}", number, emotion, aus, draw(st.sampled_from([5, 5, 0]))))
     strangers = draw(st.lists(st.sampled_from(["x", "y", "z"]), min_size=1, max_size=5))

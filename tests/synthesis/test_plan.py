@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from mersynth.clips import Clip
 from mersynth.facs.emotions import classes, prototypes
 from mersynth.sources import get_source
-from mersynth.synthesis.plan import make_plan, summarise, templates_of
+from mersynth.synthesis.plan import PlanSummary, make_plan, summarise, templates_of
 from tests.tiny_store import tiny_clips
 
 
@@ -125,11 +126,36 @@ def test_early_curves_are_those_of_macro_expressions() -> None:
         make_plan(clips, "five", 18, seed=0, curves="early")
 
 
-def test_clips_that_show_no_condition_au_are_not_templates() -> None:
+def test_a_face_that_few_curves_suit_gets_its_choice_first() -> None:
+    """The faces 000 and x: only three curves are of others than 000, eight of others than x."""
+    clips = [c for c in tiny_clips(subjects=2, each=5) if c.emotion == "anger"][:8]
+    others = [c for c in tiny_clips(subjects=9) if c.subject in ("007", "008")]
+    faces = [clips[0], dataclasses.replace(clips[0], subject="x")]
+    for seed in range(10):
+        plan = make_plan([*clips, *others], "five", 6, seed=seed, faces=faces)
+        anger = [item.template.clip for item in plan if item.emotion == "anger"]
+        assert len(set(anger)) == 6
+
+
+def test_a_subject_without_some_class_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    make_plan(tiny_clips(subjects=4), "five", 4, seed=0)
+    assert caplog.text == ""
+    make_plan(tiny_clips(subjects=4), "five", 3, seed=0)
+    assert "3 clips per class are fewer than the 4 subjects" in caplog.text
+
+
+def test_clips_that_show_no_condition_au_are_not_templates(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     clips = tiny_clips(subjects=4)
     silent = [dataclasses.replace(c, aus=a) for c, a in zip(clips, ("?", "38", ""), strict=False)]
-    found = templates_of([*silent, *clips[3:]], "five")
+    with caplog.at_level(logging.INFO):
+        found = templates_of([*silent, *clips[3:]], "five")
     assert sum(len(templates) for templates in found.values()) == len(clips) - 3
+    assert "3 clips show no movement" in caplog.text
+    caplog.clear()
+    templates_of(clips, "five")
+    assert caplog.text == ""
 
 
 def test_merged_databases_share_their_classes() -> None:
@@ -146,16 +172,21 @@ def test_merged_databases_share_their_classes() -> None:
 def test_wrong_requests_are_refused() -> None:
     with pytest.raises(ValueError, match="--per-class must be 1 or more, got 0"):
         make_plan(tiny_clips(), "five", 0, seed=0)
-    with pytest.raises(ValueError, match="a plan needs clips"):
+    with pytest.raises(ValueError, match="^a plan needs clips"):
         make_plan([], "five", 5, seed=0)
 
 
 def test_summary_counts_the_plan() -> None:
-    plan = make_plan(tiny_clips(subjects=5), "five", 12, seed=0)
+    unseen = [("samm/000",), ()]
+    plan = make_plan(tiny_clips(subjects=5), "five", 12, seed=0, unseen=unseen)
     rows = summarise(plan, {"anger": 5})
-    anger = next(row for row in rows if row.emotion == "anger")
-    assert (anger.real, anger.synthetic, anger.subjects, anger.per_subject) == (5, 12, 5, (2, 3))
-    assert anger.per_template == (2, 3)
+    names = classes("samm", "five")
+    assert [(row.group, row.emotion) for row in rows] == [(g, n) for g in (0, 1) for n in names]
+    # Of 4 people 3 clips each, and of 5 two have 3 and three have 2; of the curves the same.
+    for group, (people, each) in enumerate([(4, (3, 3)), (5, (2, 3))]):
+        for name in names:
+            row = PlanSummary(group, name, 5 * (name == "anger"), 12, people, each, people, each)
+            assert row in rows
 
 
 @pytest.mark.parametrize("scheme", ["three", "five", "native"])
@@ -177,5 +208,5 @@ def test_real_tables_give_balanced_plans(
 
 def test_a_generator_that_may_use_no_face_is_reported() -> None:
     clips = tiny_clips(subjects=2)
-    with pytest.raises(ValueError, match="no face is left"):
+    with pytest.raises(ValueError, match="^no face is left"):
         make_plan(clips, "five", 2, seed=0, faces=[])

@@ -53,6 +53,7 @@ def test_uar_is_recall_and_not_precision():
     assert scores.confusion.tolist() == [[8, 0], [2, 0]]
 
 
+@pytest.mark.filterwarnings("error")  # such as that of 0 / 0
 def test_class_without_clips_counts_nothing_even_if_it_is_predicted():
     true = ["negative", "negative", "positive", "positive"]
     predicted = ["negative", "surprise", "positive", "positive"]
@@ -112,6 +113,10 @@ def test_mean_and_standard_deviation_over_seeds():
         assert scores.sd is not None
         assert scores.sd[name] == pytest.approx((sum((v - mean) ** 2 for v in values) / 3) ** 0.5)
     assert score_seeds(random_run(seeds=1)).sd is None
+    two = score_seeds(random_run(seeds=2))
+    first, second = (scores.uf1 for scores in two.scores.values())
+    assert two.sd is not None
+    assert two.sd["uf1"] == pytest.approx(abs(first - second) / 2**0.5)
 
 
 def test_composite_scores_the_pool_and_each_database():
@@ -149,8 +154,14 @@ def test_scores_go_into_json():
     scores = score(["negative", "negative"], ["negative", "positive"], CLASSES)
     read = json.loads(json.dumps(scores.to_dict(), allow_nan=False))
     assert read["recall"] == {"negative": 0.5, "positive": None, "surprise": None}
+    assert read["f1"] == pytest.approx({"negative": 2 / 3, "positive": None, "surprise": None})
     assert read["confusion"] == [[1, 1, 0], [0, 0, 0], [0, 0, 0]]
-    seeds = json.loads(json.dumps(score_seeds(random_run(seeds=2)).to_dict(), allow_nan=False))
+    assert read["classes"] == list(CLASSES)
+    assert read["accuracy"] == read["uar"] == 0.5
+    two = score_seeds(random_run(seeds=2))
+    seeds = json.loads(json.dumps(two.to_dict(), allow_nan=False))
+    assert seeds["sd"] == two.sd
+    assert score_seeds(random_run(seeds=1)).to_dict()["sd"] is None
     assert set(seeds["seeds"]) == {"0", "1"}
     assert seeds["mean"]["uf1"] == score_seeds(random_run(seeds=2)).mean["uf1"]
 
@@ -158,9 +169,9 @@ def test_scores_go_into_json():
 @pytest.mark.parametrize(
     ("true", "predicted", "classes", "message"),
     [
-        ([], [], CLASSES, "no prediction"),
+        ([], [], CLASSES, "^there are no predictions"),
         (["negative"], [], CLASSES, "1 true labels, but 0 predicted"),
-        (["happy"], ["negative"], CLASSES, "'happy'.*the classes are negative"),
+        (["happy"], ["negative"], CLASSES, "'true' that are.*'happy'.*the classes are negative"),
         (["negative"], ["happy"], CLASSES, "'predicted' that are not classes"),
         (["negative"], ["negative"], (), "one name or more"),
         (["negative"], ["negative"], "negative", "one name or more"),
@@ -173,7 +184,7 @@ def test_score_names_what_is_wrong(true, predicted, classes, message):
 
 
 def test_unknown_statistic_and_wrong_matrix_are_refused():
-    with pytest.raises(ValueError, match="accuracy, uf1, uar, got 'f2'"):
+    with pytest.raises(ValueError, match="^statistic must be .*accuracy, uf1, uar, got 'f2'"):
         pooled(np.eye(3), "f2")
     with pytest.raises(ValueError, match=r"shape \(2, 2\)"):
         Scores.from_confusion(np.eye(2, dtype=int), CLASSES)
