@@ -142,7 +142,7 @@ def test_one_leaking_clip_is_refused_wherever_it_is_put(run: Run, data: st.DataO
     ]
     ways = {"learned": leaks, "pretraining": pooled}
     if plan.inner is not None:
-        ways |= {"inner": leaks, "chosen_on": list(plan.fold.test)}
+        ways |= {"inner": [*leaks, *plan.inner.chosen_on], "chosen_on": list(plan.fold.test)}
     way = data.draw(st.sampled_from(sorted(ways)), label="way")
     assume(ways[way])
     leak = data.draw(st.sampled_from(ways[way]), label="row")
