@@ -172,7 +172,7 @@ def test_merged_databases_share_their_classes() -> None:
 def test_wrong_requests_are_refused() -> None:
     with pytest.raises(ValueError, match="--per-class must be 1 or more, got 0"):
         make_plan(tiny_clips(), "five", 0, seed=0)
-    with pytest.raises(ValueError, match="^a plan needs clips"):
+    with pytest.raises(ValueError, match=r"^a plan needs clips"):
         make_plan([], "five", 5, seed=0)
 
 
@@ -208,5 +208,5 @@ def test_real_tables_give_balanced_plans(
 
 def test_a_generator_that_may_use_no_face_is_reported() -> None:
     clips = tiny_clips(subjects=2)
-    with pytest.raises(ValueError, match="^no face is left"):
+    with pytest.raises(ValueError, match=r"^no face is left"):
         make_plan(clips, "five", 2, seed=0, faces=[])

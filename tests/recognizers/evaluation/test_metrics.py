@@ -184,7 +184,7 @@ def test_score_names_what_is_wrong(true, predicted, classes, message):
 
 
 def test_unknown_statistic_and_wrong_matrix_are_refused():
-    with pytest.raises(ValueError, match="^statistic must be .*accuracy, uf1, uar, got 'f2'"):
+    with pytest.raises(ValueError, match=r"^statistic must be .*accuracy, uf1, uar, got 'f2'"):
         pooled(np.eye(3), "f2")
     with pytest.raises(ValueError, match=r"shape \(2, 2\)"):
         Scores.from_confusion(np.eye(2, dtype=int), CLASSES)
