@@ -61,7 +61,8 @@ def test_any_text_is_read_or_kept_as_unread(text: str) -> None:
     cell = parse_au_cell(text)
     whole = unicodedata.normalize("NFKC", text)
     for fragment in cell.unread:
-        assert why_unread(fragment).startswith(f"{fragment!r} cannot be read")
+        assert why_unread(fragment).startswith(repr(fragment[:40])[:-1])
+        assert "cannot be read" in why_unread(fragment)
         assert cell.unclear or parse_au_cell(fragment).groups == ()
     assert cell.unclear == ("?" in whole)
     assert parse_au_cell(cell_of(cell)).groups == cell.groups

@@ -19,6 +19,7 @@ CHARACTERS = st.characters(codec="utf-8", exclude_categories=["Cc"])
 NAMES = st.text(CHARACTERS, min_size=1, max_size=6)
 PARTS = st.text(CHARACTERS.filter(lambda c: c != "/"), min_size=1, max_size=3)
 OPTIONAL = st.none() | NAMES
+PEOPLE = st.tuples(PARTS, PARTS).map("/".join)
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ def clips(draw: st.DrawFn) -> Clip:
         aus=draw(st.text(CHARACTERS, max_size=6)),
         fps=draw(st.floats(0.5, 1000)),
         strength=draw(st.sampled_from(["micro", "macro"])),
-        template=draw(OPTIONAL),
+        template=draw(st.none() | st.tuples(PEOPLE, NAMES).map("/".join)),
         generator=draw(OPTIONAL),
         apex_method=draw(OPTIONAL),
-        unseen=tuple(draw(st.lists(NAMES, max_size=3))),
+        unseen=tuple(draw(st.lists(PEOPLE, max_size=3))),
     )
 
 

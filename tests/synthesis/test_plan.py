@@ -153,6 +153,8 @@ def test_clips_that_show_no_condition_au_are_not_templates(
         found = templates_of([*silent, *clips[3:]], "five")
     assert sum(len(templates) for templates in found.values()) == len(clips) - 3
     assert "3 clips show no movement" in caplog.text
+    fear = dataclasses.replace(clips[0], emotion="fear", name="fear")  # of no class of the five
+    assert templates_of([fear, *clips], "five") == templates_of(clips, "five")
     caplog.clear()
     templates_of(clips, "five")
     assert caplog.text == ""

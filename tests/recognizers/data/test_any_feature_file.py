@@ -35,6 +35,10 @@ def packed(arrays: dict[str, np.ndarray], compressed: bool) -> bytes:
         return path.read_bytes()
 
 
+PEOPLE = st.tuples(WORDS, WORDS).map("/".join)
+CLIPS = st.tuples(PEOPLE, WORDS).map("/".join)
+
+
 @st.composite
 def feature_files(draw: st.DrawFn) -> dict[str, np.ndarray]:
     count = draw(st.integers(1, 5))
@@ -44,9 +48,9 @@ def feature_files(draw: st.DrawFn) -> dict[str, np.ndarray]:
         "subject": draw(st.lists(WORDS, min_size=count, max_size=count)),
         "dataset": draw(st.lists(WORDS, min_size=count, max_size=count)),
         "clip": draw(st.lists(WORDS, min_size=count, max_size=count, unique=True)),
-        "template": draw(st.lists(WORDS | st.just(""), min_size=count, max_size=count)),
+        "template": draw(st.lists(CLIPS | st.just(""), min_size=count, max_size=count)),
         "unseen": draw(
-            st.lists(st.lists(WORDS, max_size=3).map(";".join), min_size=count, max_size=count)
+            st.lists(st.lists(PEOPLE, max_size=3).map(";".join), min_size=count, max_size=count)
         ),
     }
     kind = draw(st.sampled_from([np.float32, np.float64, np.int16, np.uint8]))
