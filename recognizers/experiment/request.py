@@ -68,10 +68,8 @@ class Request:
         }
         for name, values in allowed.items():
             check_choice(name, getattr(self, name), values)
-        if self.seeds < 1 or self.seed < 0:
-            raise ValueError(
-                f"seeds must be 1 or more and seed 0 or more, got {self.seeds}, {self.seed}"
-            )
+        check_whole("seeds", self.seeds, 1, 10_000)
+        check_whole("seed", self.seed, 0, 2**63 - 1)
         if self.first_label is not None:
             check_whole("first_label", self.first_label, 0, 1_000_000)
         if not self.data:

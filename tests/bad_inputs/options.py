@@ -249,7 +249,7 @@ TOGETHER: list[tuple[str, tuple[str, ...], Any]] = [
     ("classes of features", (*LOSO, "--classes", "five"), "classes"),
     ("lovo in groups", ("recognizers", "lovo", *LOSO[2:], "--groups", "2"), "groups"),
     ("no data", LOSO[:4], ("--store", "--data")),
-    ("one database in cde", ("recognizers", "cde", *RUN[2:]), "cde"),
+    ("one database in cde", ("recognizers", "cde", *RUN[2:]), "2 or more databases"),
     ("a group without groups", (*TRAIN, "--group", "1"), "group"),
     ("photos of a database", (*PREPARE[:4], "--image", "tree"), "--image"),
     ("an unknown command", ("mersynth", "nosuch"), "nosuch"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bad_inputs.case import Outcome, attempt, limit_memory
 
-SECONDS = 40.0
+SECONDS = 90.0
 """That a case may take, on a busy machine too."""
 BYTES = 3 << 30
 """That a case may allocate."""

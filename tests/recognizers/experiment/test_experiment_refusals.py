@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("hear")
             "there is no model 'ststnet_small'; did you mean .*ststnet_tiny",
         ),
         ({}, {"test": [Path("x.npz")]}, "are for cross, which needs them"),
-        ({}, {"seeds": 0}, "seeds must be 1 or more"),
+        ({}, {"seeds": 0}, "seeds must be a whole number from 1 to 10000, got 0"),
         ({}, {"split": "loo"}, "split must be one of loso, lovo, cde, cross, fit, got 'loo'"),
         ({}, {"groups": 7}, r"number of groups must lie in 2\.\.6 \(the people\), got 7"),
     ],
