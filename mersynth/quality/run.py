@@ -17,7 +17,7 @@ from mersynth.devices import choose_device
 from mersynth.face.template import HEAD
 from mersynth.facs.action_units import SIDES
 from mersynth.facs.emotions import label
-from mersynth.files import whole_folder, write_json_atomically
+from mersynth.files import real_path, whole_folder, write_json_atomically
 from mersynth.lock import hold
 from mersynth.phantom.version import version_of, warn_versions
 from mersynth.quality.au_control import measure_control
@@ -72,8 +72,8 @@ def measure_quality(
         The folder.
 
     Raises:
-        StoreError: if a store is missing or damaged, the real one holds synthetic clips, the frames
-            differ in size, or ``out`` exists.
+        StoreError: if a store is missing or damaged, the real one holds synthetic clips, both are
+            the same, the frames differ in size, or ``out`` exists.
         NamesError: if names in the stores look alike, and ``names`` is None.
         InUseError: if another process is writing ``out``.
         ConfigError, ValueError: if a setting is wrong, or a store has too few clips that can be
@@ -138,6 +138,8 @@ def open_stores(real: Path, synthetic: Path) -> tuple[ClipStore, ClipStore]:
         StoreError: see :func:`measure_quality`.
     """
     first, second = require_real(ClipStore.open(real, verify=True)), ClipStore.open(synthetic, True)
+    if real_path(real) == real_path(synthetic):
+        raise StoreError(f"{synthetic} is the real store itself; give the store to measure")
     if first.image_size != second.image_size:
         raise StoreError(
             f"the frames of {real} have {first.image_size} pixels, those of {synthetic} "

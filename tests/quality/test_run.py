@@ -161,7 +161,8 @@ def test_wrong_stores_and_settings_are_refused(stores: tuple[Path, Path], tmp_pa
     phantom_store(tmp_path / "large", subjects=1, size=48, synthetic=True)
     one = phantom_store(tmp_path / "one", subjects=1, each=1, cells={"anger": CELLS["anger"]})
     assert "no store at" in _refused(tmp_path / "absent", made, tmp_path)
-    assert "holds synthetic clips" in _refused(made, made, tmp_path)
+    assert "holds synthetic clips" in _refused(made, real, tmp_path)
+    assert "is the real store itself" in _refused(real, real, tmp_path)
     text = _refused(real, tmp_path / "large", tmp_path)
     assert "32 pixels" in text
     assert "48" in text
