@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -270,11 +271,12 @@ def test_a_generator_that_saw_a_person_under_another_name_has_seen_them(
 def test_export_quality_and_loading_join(
     store: ClipStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    copied = Path(shutil.copytree(store.path, tmp_path / "copied"))
     with pytest.raises(NamesError, match=REFUSED):
         export(store.path, "npz", tmp_path / "x.npz")
     with pytest.raises(NamesError, match=REFUSED):
-        measure_quality(real=store.path, synthetic=store.path, out=tmp_path / "q")
-    assert not list(tmp_path.iterdir())
+        measure_quality(real=store.path, synthetic=copied, out=tmp_path / "q")
+    assert list(tmp_path.iterdir()) == [copied]
     export(store.path, "npz", tmp_path / "x.npz", features="onset", size=8, names="same")
     with np.load(tmp_path / "x.npz") as arrays:
         assert set(arrays["subject"].tolist()) == {"000", "001", "002"}
