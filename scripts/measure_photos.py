@@ -95,7 +95,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         parts = [_detectors(Path(folder)), _formats(Path(folder)), _faults(Path(folder))]
     head = f"""
-        `mersynth prepare --source folder` takes whatever photos lie in a folder, and tells of every
+        `mersynth prepare --source folder` reads all photos in a folder, and reports for every
         file what became of it; the studio, `generate --faces` and `transfer --face` read photos in
         the same way. Made by `python scripts/measure_photos.py`, with Pillow
         {Image.__version__}.

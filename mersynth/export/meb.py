@@ -75,8 +75,8 @@ def write_meb(job: Job, folder: Path) -> Written:
         )
     if any(clip.is_synthetic for clip in clips):
         logger.warning(
-            "MEB's validators train and test on every row, and know nothing of whom a synthetic "
-            "clip shows or follows: their figures on such clips are no test on strangers"
+            "MEB's validators train and test on every row, whoever a synthetic clip shows or "
+            "follows: their figures may include tested people in training"
         )
     paths = [f"frames/{name}" for name in flat_names(clips)]
     order = sorted(range(len(clips)), key=lambda i: (clips[i].source, clips[i].subject_id, i))

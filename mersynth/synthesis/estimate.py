@@ -44,8 +44,7 @@ def estimate_generation(
         image_size: of the store's frames.
         header: of the store.
         fill: makes clips, by their places in the plan, and adds them to a writer.
-        furnish: adds pictures to a complete store, beside which it gets a gallery; None for
-            neither.
+        furnish: adds pictures and a gallery to a complete store; None for neither.
         followed: the clips whose heads are followed, by places in the plan.
         begun: when the command began; the time since is part of the estimate.
     """

@@ -226,7 +226,9 @@ def test_a_file_that_is_no_photo_is_explained(page: Any, tmp_path: Path) -> None
     photo.write_text("no picture")
     page.get_by_role("tab", name="Photo").click()
     page.locator("#photo input[type=file]").set_input_files(photo)
-    page.get_by_text("this photo cannot be used: the image is truncated or damaged").wait_for()
+    told = page.get_by_text("this photo cannot be used: the image is truncated or damaged")
+    told.wait_for()
+    assert told.is_visible()
 
 
 def test_a_run_opens_and_a_clip_is_explained(page: Any) -> None:
@@ -238,7 +240,9 @@ def test_a_run_opens_and_a_clip_is_explained(page: Any) -> None:
     page.locator("#run-clip input").click()
     page.get_by_role("option").first.click()
     page.locator("#explain").click()
-    page.frame_locator("#explained iframe").locator("img").first.wait_for()
+    picture = page.frame_locator("#explained iframe").locator("img").first
+    picture.wait_for()
+    assert picture.is_visible()
 
 
 def test_a_store_plays(page: Any) -> None:
