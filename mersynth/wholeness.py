@@ -7,7 +7,7 @@ from pathlib import Path
 from mersynth.files import partials_of
 from mersynth.gan.checkpoint import CheckpointError, find_groups, load_generator
 from mersynth.store.clip_store import ClipStore, StoreError
-from mersynth.store.writer import clips_done
+from mersynth.store.journal import clips_done
 
 
 def check_store(path: Path) -> str:

@@ -21,7 +21,7 @@ from mersynth.sources import PHANTOM, SOURCES, get_source
 from mersynth.sources.composite import COMPOSITE, make_composite
 from mersynth.sources.folder import Folder
 from mersynth.store.clip_store import ClipStore, StoreError
-from mersynth.store.writer import check_target
+from mersynth.store.journal import check_target
 
 logger = logging.getLogger(__name__)
 

@@ -39,14 +39,13 @@ from mersynth.store.clip_store import (
     clip_row,
 )
 from mersynth.store.clip_table import write_clips
+from mersynth.store.journal import JOURNAL, clips_done, is_damaged, read_journal
 from mersynth.store.verdict import hash_files, remember
 
 logger = logging.getLogger(__name__)
 
 CLIPS_A_COMMIT = 25
 """How many clips a kill may lose, where there is no better measure."""
-
-_JOURNAL = "journal.json"
 
 
 class StoreWriter:
@@ -95,7 +94,7 @@ class StoreWriter:
         self.done = 0
         self.whole = False
         self.partial = partial_of(self.path)
-        self._journal = self.partial / _JOURNAL
+        self._journal = self.partial / JOURNAL
         with ExitStack() as lock:
             lock.enter_context(hold(self.path))
             self._begin(image_size, resume)
@@ -133,10 +132,10 @@ class StoreWriter:
     def _find_begun(self) -> Path | None:
         """The interrupted writing of this store that got farthest."""
         partials = partials_of(self.path)
-        if damaged := next((folder for folder in partials if _is_damaged(folder)), None):
+        if damaged := next((folder for folder in partials if is_damaged(folder)), None):
             raise StoreError(self._how_to_keep(damaged))
         found = {
-            folder: journal for folder in partials if (journal := _read_journal(folder)) is not None
+            folder: journal for folder in partials if (journal := read_journal(folder)) is not None
         }
         fitting = [folder for folder, journal in found.items() if journal["plan"] == self._plan]
         if found and not fitting:
@@ -151,7 +150,7 @@ class StoreWriter:
         """What to do about an interrupted writing whose journal is damaged."""
         journal = json.dumps({"plan": self._plan, "done": self._filled(begun / "frames.npy")})
         return (
-            f"{begun / _JOURNAL} is damaged, so nobody knows how many clips of {self.path} were "
+            f"{begun / JOURNAL} is damaged, so nobody knows how many clips of {self.path} were "
             f"written. Its frames suggest that this was in it: {journal}. Write that into it and "
             f"repeat the command with --resume; or remove {begun} to begin anew"
         )
@@ -172,7 +171,7 @@ class StoreWriter:
             begun.rename(self.partial)
         except FileNotFoundError as error:
             raise StoreError(f"{begun} was just taken over by another process") from error
-        self.done = int(json.loads(self._journal.read_text())["done"])
+        self.done = clips_done(self.partial)
         logger.info("continuing %s after clip %d of %d", self.path, self.done, len(self.clips))
 
     def __enter__(self) -> StoreWriter:
@@ -349,7 +348,7 @@ class StoreWriter:
             StoreError: if clips are missing, or something appeared at the store's path.
         """
         if self.whole:
-            (self.path / _JOURNAL).unlink(missing_ok=True)
+            (self.path / JOURNAL).unlink(missing_ok=True)
             return ClipStore.open(self.path)
         if self._next != len(self.clips):
             raise StoreError(
@@ -381,45 +380,8 @@ class StoreWriter:
             move_whole(self.partial, self.path)
         except FileExistsError as error:
             raise StoreError(str(error)) from error
-        (self.path / _JOURNAL).unlink()
+        (self.path / JOURNAL).unlink()
         return ClipStore.open(self.path)
-
-
-def check_target(path: Path, resume: bool) -> None:
-    """Check, before any work is done, that a store can be written.
-
-    Raises:
-        StoreError: if it exists, or an interrupted writing of it would be lost. With ``resume`` the
-            writer decides.
-    """
-    if resume:
-        return
-    if path.exists():
-        raise StoreError(f"{path} exists already; remove it or choose another --out")
-    for partial in partials_of(path):
-        if _is_damaged(partial):
-            raise StoreError(
-                f"an interrupted store is in {partial}, and its {_JOURNAL} is damaged: add "
-                "--resume to be told how to keep its clips, or remove that folder"
-            )
-        if (_read_journal(partial) or {}).get("done"):
-            raise StoreError(
-                f"an interrupted store is in {partial}; add --resume to continue it, or remove "
-                "that folder"
-            )
-
-
-def clips_written(path: Path) -> int:
-    """Number of clips of a store that are on disk, whether it is complete or in the making."""
-    if path.exists():
-        return len(ClipStore.open(path))
-    return max((int((_read_journal(p) or {}).get("done", 0)) for p in partials_of(path)), default=0)
-
-
-def clips_done(partial: Path) -> int:
-    """How many clips an interrupted writing has kept."""
-    journal = _read_journal(partial)
-    return 0 if journal is None else int(journal["done"])
 
 
 def _plan_of(path: Path) -> str | None:
@@ -428,20 +390,6 @@ def _plan_of(path: Path) -> str | None:
         plan: str | None = ClipStore.open(path).meta.get("plan")
         return plan
     except StoreError:
-        return None
-
-
-def _is_damaged(partial: Path) -> bool:
-    """Whether there is a journal that says nothing."""
-    return (partial / _JOURNAL).exists() and _read_journal(partial) is None
-
-
-def _read_journal(partial: Path) -> dict[str, Any] | None:
-    """How far an interrupted writing got; None if that is unknown."""
-    try:
-        journal: dict[str, Any] = json.loads((partial / _JOURNAL).read_text())
-        return journal if {"plan", "done"} <= set(journal) else None
-    except (OSError, ValueError, TypeError):
         return None
 
 

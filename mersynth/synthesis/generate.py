@@ -30,8 +30,9 @@ from mersynth.shards import Shard
 from mersynth.sources import PHANTOM
 from mersynth.store.clip_store import ClipStore, StoredClip
 from mersynth.store.dataset import to_uint8
+from mersynth.store.journal import check_target
 from mersynth.store.names import NameChoice
-from mersynth.store.writer import StoreWriter, check_target
+from mersynth.store.writer import StoreWriter
 from mersynth.synthesis.agreement import check_classes, warn_framings, warn_versions
 from mersynth.synthesis.estimate import estimate_generation
 from mersynth.synthesis.generators import ClipGenerator

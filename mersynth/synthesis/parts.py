@@ -22,7 +22,8 @@ from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.shards import Shard
 from mersynth.store.clip_store import ClipStore, StoreError
-from mersynth.store.writer import StoreWriter, clips_written
+from mersynth.store.journal import clips_written
+from mersynth.store.writer import StoreWriter
 
 logger = logging.getLogger(__name__)
 

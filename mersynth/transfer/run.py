@@ -35,8 +35,9 @@ from mersynth.motion.head import head_motion, move_head
 from mersynth.sources import PrepareError
 from mersynth.store.clip_store import ClipStore, StoredClip, StoreError, require_real
 from mersynth.store.dataset import to_uint8
+from mersynth.store.journal import check_target
 from mersynth.store.names import NameChoice
-from mersynth.store.writer import StoreWriter, check_target
+from mersynth.store.writer import StoreWriter
 from mersynth.synthesis.agreement import warn_framings, warn_versions
 from mersynth.synthesis.generate import landmarks_at_rest
 from mersynth.synthesis.generators import ClipGenerator

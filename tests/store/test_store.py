@@ -23,8 +23,9 @@ from mersynth.clips import Clip
 from mersynth.files import sha256_of_file, write_json_atomically
 from mersynth.space import NoSpaceError
 from mersynth.store.clip_store import CHECKSUMMED_FILES, ClipStore, StoreError, require_real
+from mersynth.store.journal import check_target
 from mersynth.store.verdict import VERDICTS
-from mersynth.store.writer import StoreWriter, check_target, merge
+from mersynth.store.writer import StoreWriter, merge
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 
