@@ -16,6 +16,7 @@ import argparse
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from drawing.learning import draw_learning
@@ -141,12 +142,21 @@ def main() -> None:
         for system in options.system or sorted(SMALL):
             if system not in climbs:
                 climbs[system] = climb(system, stores, options.work, options.seed)
-                write_json_atomically(kept, msgspec.to_builtins(climbs))
+                write_json_atomically(kept, rounded(msgspec.to_builtins(climbs)))
     climbs = dict(sorted(climbs.items()))
     picture = out.parent / "images" / f"{out.stem}.png"
     draw_learning(climbs, picture)
     out.write_text(text(climbs, f"images/{picture.name}"), encoding="utf-8")
     logger.info("stored in %s", out)
+
+
+def rounded(figures: Any) -> Any:
+    """All fractions in figures to four digits: finer than any difference that is not chance."""
+    if isinstance(figures, dict):
+        return {key: rounded(figure) for key, figure in figures.items()}
+    if isinstance(figures, list | tuple):
+        return [rounded(figure) for figure in figures]
+    return round(figures, 4) if isinstance(figures, float) else figures
 
 
 def recorded(path: Path, seed: int) -> dict[str, Climb]:
