@@ -23,8 +23,8 @@ import torch
 from measuring.arms import NONE
 from measuring.documents import command, document, machine, paragraph, table
 from measuring.options import add_options
-from measuring.pretraining import CLIPS_SEEN, LR_FACTOR, pretraining
-from measuring.small_forms import GROUPS, Form
+from measuring.pretraining import CLIPS_SEEN, pretraining
+from measuring.small_forms import GROUPS, SMALL, Form
 from measuring.synthetic import synthetic_store
 from reproduction.command import errors_shown
 
@@ -188,11 +188,11 @@ def text(lines: list[list[str]], card: DataUsed, device: str, options: argparse.
                 f"people, {options.image_size} x {options.image_size} pixels, {GROUPS} groups of "
                 f"people, {options.seeds} seeds, strict, on {machine(device)}; pretrained on "
                 f"{options.per_class} clips of each class, {CLIPS_SEEN} times as many clips "
-                f"as fine-tuning sees, at {1 / LR_FACTOR:g} times its learning rate; both were "
-                "chosen on these same clips, which favours the gains of all rows. The rendered "
-                "sets follow the same AU curves as the warp's, on other shots of the same faces: "
-                "no generator can show an expression better. The gain is in UF1, over real clips "
-                "alone, with a bootstrap interval over people."
+                f"as fine-tuning sees, at {1 / SMALL['ststnet'].lr_factor:g} times its learning "
+                "rate; both were chosen on these same clips, which favours the gains of all "
+                "rows. The rendered sets follow the same AU curves as the warp's, on other shots "
+                "of the same faces: no generator can show an expression better. The gain is in "
+                "UF1, over real clips alone, with a bootstrap interval over people."
             ),
             table(("pretrained on", "UF1", "UAR", "accuracy", "gain", "95 %"), lines),
         ]

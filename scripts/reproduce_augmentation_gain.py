@@ -41,8 +41,8 @@ from measuring.gains import (
     words_of,
 )
 from measuring.options import add_options
-from measuring.pretraining import CLIPS_SEEN, LR_FACTOR
-from measuring.small_forms import GROUPS, Form, describe_sizes
+from measuring.pretraining import CLIPS_SEEN
+from measuring.small_forms import GROUPS, Form, describe_rates, describe_sizes
 from measuring.synthetic import synthetic_store
 from omegaconf import OmegaConf
 from reproduction.command import errors_shown
@@ -212,9 +212,9 @@ def introduction(cells: Sequence[Cell], options: argparse.Namespace) -> str:
         f"what a system reads is left out. {options.per_class} synthetic clips of each class, none "
         "of which shows a tested person or follows such a person's AU curve. The systems are "
         f"{describe_sizes(forms)}. Pretraining sees {CLIPS_SEEN} clips for each that fine-tuning "
-        f"sees, and fine-tuning has {LR_FACTOR:g} of its learning rates; both were chosen for "
-        "STSTNet on the phantom's own store. All arms but the first see the same number of clips, "
-        "in equally many steps; clips seen: mean over folds and seeds, as recorded. "
+        f"sees, chosen for STSTNet on the phantom's own store. {describe_rates(forms)} All arms "
+        "but the first see the same number of clips, in equally many steps; clips "
+        "seen: mean over folds and seeds, as recorded. "
         f"{options.seeds} seeds, on {machine(device)}. Figures are strict: means over seeds, ± "
         "their standard deviation. The gain is the difference in UF1 to real clips alone for as "
         "many steps, on the same people, its interval a bootstrap over people; s: seconds of all "

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from measuring.small_forms import Form
+from measuring.small_forms import SMALL, Form
 from mersynth import config
 
-# Chosen for STSTNet on the phantom's own store.
-LR_FACTOR = 0.1  # of fine-tuning
-CLIPS_SEEN = 2  # in pretraining, for each that fine-tuning sees
+CLIPS_SEEN = 2
+"""Clips that pretraining sees for each that fine-tuning sees; chosen for STSTNet on the phantom."""
 
 
 def pretraining(form: Form) -> list[str]:
     """Overrides of a pretrained arm: its clips, and the rates of fine-tuning."""
     return [
-        f"fine_tuning.lr_factor={LR_FACTOR}",
+        f"fine_tuning.lr_factor={SMALL[form.system].lr_factor}",
         "pretraining.epoch_clips=fold",
         f"pretraining.epochs={CLIPS_SEEN * epochs(form)}",
     ]

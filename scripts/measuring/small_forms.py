@@ -23,6 +23,8 @@ class Small:
         heart: epochs of a handful that is learnt by heart.
         steady: whether that is learnt at a constant rate; a rate that falls over the config's own
             epochs would be nothing before the end.
+        lr_factor: learning rates of fine-tuning after pretraining, as a share of the config's;
+            chosen on the phantom's own store.
     """
 
     short: int | None
@@ -31,6 +33,7 @@ class Small:
     overrides: tuple[str, ...] = ()
     heart: int = 200
     steady: bool = False
+    lr_factor: float = 0.1
 
     def settings(self, epochs: int | None = None) -> list[str]:
         """Overrides, with another number of epochs where one is given."""
@@ -184,4 +187,16 @@ def describe_sizes(forms: Sequence[Form], given: int | None = None) -> str:
     return (
         "in small forms (`configs/model/*_tiny.yaml`; epochs were chosen by the time that they "
         f"take: {counts})"
+    )
+
+
+def describe_rates(forms: Sequence[Form]) -> str:
+    """The learning rates of fine-tuning after pretraining, in a sentence."""
+    systems: dict[float, list[str]] = {}
+    for form in forms:
+        systems.setdefault(SMALL[form.system].lr_factor, []).append(form.system)
+    shares = [f"{share:g} ({', '.join(names)})" for share, names in sorted(systems.items())]
+    return (
+        f"Fine-tuning has this share of the learning rates of pretraining: {'; '.join(shares)}; "
+        "chosen on the phantom's own store."
     )
