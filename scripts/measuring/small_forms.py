@@ -25,6 +25,8 @@ class Small:
             epochs would be nothing before the end.
         lr_factor: learning rates of fine-tuning after pretraining, as a share of the config's;
             chosen on the phantom's own store.
+        hurried: overrides in tables of many runs, whose few steps need other rates; chosen on the
+            phantom's micro-expressions by what was learned in the first 6 to 8 epochs.
     """
 
     short: int | None
@@ -34,6 +36,7 @@ class Small:
     heart: int = 200
     steady: bool = False
     lr_factor: float = 0.1
+    hurried: tuple[str, ...] = ()
 
     def settings(self, epochs: int | None = None) -> list[str]:
         """Overrides, with another number of epochs where one is given."""
@@ -81,8 +84,22 @@ SMALL: Mapping[str, Small] = {
         "with 5 x 5 blocks it reached 0.505 on macro-expressions: it has 8 x 8",
         ("model.options.blocks=8",),
     ),
-    "mer_gcn": Small(20, 30, f"{_CHANGES}; three times the learning rate"),
-    "mmnet": Small(15, 30, heart=300, steady=True),
+    "mer_gcn": Small(
+        20,
+        30,
+        f"{_CHANGES}; three times the learning rate",
+        hurried=("model.training.optimizer.lr=0.01",),
+    ),
+    "mmnet": Small(
+        30,
+        30,
+        heart=300,
+        steady=True,
+        hurried=(
+            "model.training.optimizer.lr=4.0e-3",
+            "model.training.optimizer.weight_decay=0.05",
+        ),
+    ),
     "nmer": Small(6, 30),
     "off_apexnet": Small(
         40, 30, "STSTNet's learning rate of 1e-2 ended in one answer for all clips: it has 1e-3"
@@ -128,6 +145,11 @@ class Form:
         """Epochs of the small form; None for the config's own number, or if there are none."""
         return None if self.full else SMALL[self.system].short
 
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """Those of the small form in tables of many runs."""
+        return () if self.full else SMALL[self.system].hurried
+
     def request(
         self,
         store: Path,
@@ -167,7 +189,7 @@ class Form:
             classes=classes,
             seeds=seeds,
             seed=seed,
-            overrides=[*epochs, *overrides],
+            overrides=[*epochs, *self.overrides, *overrides],
         )
 
 
@@ -191,12 +213,15 @@ def describe_sizes(forms: Sequence[Form], given: int | None = None) -> str:
 
 
 def describe_rates(forms: Sequence[Form]) -> str:
-    """The learning rates of fine-tuning after pretraining, in a sentence."""
-    systems: dict[float, list[str]] = {}
+    """The learning rates of systems, and of their fine-tuning, in sentences."""
+    factors: dict[float, list[str]] = {}
     for form in forms:
-        systems.setdefault(SMALL[form.system].lr_factor, []).append(form.system)
-    shares = [f"{share:g} ({', '.join(names)})" for share, names in sorted(systems.items())]
+        factors.setdefault(SMALL[form.system].lr_factor, []).append(form.system)
+    shares = [f"{factor:g} ({', '.join(names)})" for factor, names in sorted(factors.items())]
+    own = [f"{form.system} `{' '.join(form.overrides)}`" for form in forms if form.overrides]
     return (
-        f"Fine-tuning has this share of the learning rates of pretraining: {'; '.join(shares)}; "
-        "chosen on the phantom's own store."
+        "Fine-tuning after pretraining has this share of the learning rates: "
+        f"{'; '.join(shares)}."
+        + f" So that few steps teach them, some have other settings than their small forms: "
+        f"{'; '.join(own)}." * bool(own) + " All of these were chosen on phantom stores."
     )
