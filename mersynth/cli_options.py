@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from mersynth import __version__, logs
-from mersynth.store.names import NameChoice
+
+if TYPE_CHECKING:
+    from mersynth.store.names import NameChoice
 
 Scheme = Literal["three", "four", "five", "seven", "eight", "native"]
 Source = Annotated[

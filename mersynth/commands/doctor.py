@@ -1,0 +1,45 @@
+"""``mersynth doctor``: what is installed and found, and whether a store or checkpoint is whole."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+logger = logging.getLogger(__name__)
+
+
+def doctor(
+    store: Annotated[
+        list[Path] | None, typer.Option(help="Instead: whether a store is whole; repeatable.")
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="Instead: whether a checkpoint is; repeatable.")
+    ] = None,
+) -> None:
+    """Show which packages, device, data sets and weights are found, and how to get the others.
+
+    With --store or --checkpoint, read these whole and compare their checksums.
+    """
+    from rich.console import Console
+
+    from mersynth.doctor import examine, is_obstacle, report
+    from mersynth.wholeness import check_checkpoint, check_store
+
+    if store or checkpoint:
+        for path in store or ():
+            logger.info(check_store(path))
+        for path in checkpoint or ():
+            logger.info(check_checkpoint(path))
+        return
+    findings = list(examine())
+    console = Console()
+    for line in report(findings, console.width if console.is_terminal else None):
+        console.print(line, soft_wrap=True)
+    obstacles = [finding.name for finding in findings if is_obstacle(finding)]
+    if obstacles:
+        logger.error("`mersynth generate` cannot run without: %s", ", ".join(obstacles))
+        raise typer.Exit(1)
+    logger.info("ready: mersynth generate --source phantom --per-class 300")
