@@ -40,6 +40,11 @@ def tiny_clips(subjects: int = 5, each: int = 1, num_frames: int = 6) -> list[Cl
     ]
 
 
+def frames_of(clip: Clip, value: int, side: int = 8) -> np.ndarray:
+    """Frames of one grey."""
+    return np.full((clip.num_frames, side, side, 3), value, np.uint8)
+
+
 def write_tiny_store(
     path: Path,
     clips: list[Clip] | None = None,

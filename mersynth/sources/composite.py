@@ -14,8 +14,8 @@ from mersynth.clips import Clip
 from mersynth.facs.emotions import label
 from mersynth.lock import hold
 from mersynth.store.clip_store import ClipStore, StoreError, require_real, warn_framings
+from mersynth.store.merge import merge
 from mersynth.store.names import Named, find_alike
-from mersynth.store.writer import merge
 
 logger = logging.getLogger(__name__)
 

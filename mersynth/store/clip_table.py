@@ -124,6 +124,11 @@ def write_clips(path: Path, clips: Sequence[Clip]) -> None:
     pq.write_table(pa.table(columns), path)
 
 
+def clip_row(clip: Clip) -> dict[str, Any]:
+    """The fields of a clip as JSON-able values."""
+    return {name: getattr(clip, name) for name in CLIP_FIELDS} | {"unseen": list(clip.unseen)}
+
+
 def _values(column: pa.ChunkedArray) -> list[Any]:
     """The column's values; equal texts, and equal lists of them, are one object."""
     import pyarrow as pa

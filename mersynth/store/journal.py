@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mersynth.files import partials_of
 from mersynth.json_files import read_json
@@ -35,6 +39,54 @@ def check_target(path: Path, resume: bool) -> None:
                 f"an interrupted store is in {partial}; add --resume to continue it, or remove "
                 "that folder"
             )
+
+
+def find_begun(path: Path, plan: str, ends: Sequence[int]) -> Path | None:
+    """The interrupted writing of a store that got farthest; None if there is none.
+
+    Args:
+        path: folder of the store.
+        plan: checksum of what is to be written.
+        ends: number of frames up to the end of each clip.
+
+    Raises:
+        StoreError: if a journal is damaged, or all that was begun here is another store.
+    """
+    partials = partials_of(path)
+    if damaged := next((folder for folder in partials if is_damaged(folder)), None):
+        raise StoreError(_how_to_keep(damaged, path, plan, ends))
+    found = {
+        folder: journal for folder in partials if (journal := read_journal(folder)) is not None
+    }
+    fitting = [folder for folder, journal in found.items() if journal["plan"] == plan]
+    if found and not fitting:
+        raise StoreError(
+            f"{next(iter(found))} holds the beginning of another store (other clips, sizes, "
+            "settings or version of mersynth); remove that folder, or repeat the command that "
+            "began it"
+        )
+    return max(fitting, key=lambda folder: int(found[folder]["done"]), default=None)
+
+
+def _how_to_keep(begun: Path, path: Path, plan: str, ends: Sequence[int]) -> str:
+    """What to do about an interrupted writing whose journal is damaged."""
+    journal = json.dumps({"plan": plan, "done": _filled(begun / "frames.npy", ends)})
+    return (
+        f"{begun / JOURNAL} is damaged, so nobody knows how many clips of {path} were "
+        f"written. Its frames suggest that this was in it: {journal}. Write that into it and "
+        f"repeat the command with --resume; or remove {begun} to begin anew"
+    )
+
+
+def _filled(file: Path, ends: Sequence[int]) -> int:
+    """How many clips an interrupted writing seems to have: the file began as zeros."""
+    try:
+        frames = np.load(file, mmap_mode="r")
+        starts = [0, *ends[:-1]]
+        pairs = zip(starts, ends, strict=True)
+        return next((i for i, (a, b) in enumerate(pairs) if not frames[a:b].any()), len(starts))
+    except (OSError, ValueError):
+        return 0
 
 
 def clips_written(path: Path) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mersynth.store.clip_store import ClipStore, schemes_in
+from mersynth.store.clip_store import ClipStore
 from mersynth.store.dataset import ClipDataset, warn_empty_classes
+from mersynth.store.format import schemes_in
 from mersynth.store.names import NameChoice, Named, reconcile
 
 if TYPE_CHECKING:

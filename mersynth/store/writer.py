@@ -21,25 +21,22 @@ from mersynth.files import (
     checksum_of,
     move_whole,
     partial_of,
-    partials_of,
     remove_abandoned,
     write_json_atomically,
 )
 from mersynth.lock import hold
 from mersynth.space import RowFile, new_array
-from mersynth.store.clip_store import (
+from mersynth.store.clip_store import ClipStore, StoreError
+from mersynth.store.clip_table import clip_row, write_clips
+from mersynth.store.format import (
     CHECKSUMMED_FILES,
     FARTHEST,
     SCHEMA_VERSION,
-    ClipStore,
-    StoreError,
     array_layout,
     check_emotions,
     check_header,
-    clip_row,
 )
-from mersynth.store.clip_table import write_clips
-from mersynth.store.journal import JOURNAL, clips_done, is_damaged, read_journal
+from mersynth.store.journal import JOURNAL, clips_done, find_begun
 from mersynth.store.verdict import hash_files, remember
 
 logger = logging.getLogger(__name__)
@@ -111,7 +108,7 @@ class StoreWriter:
             self.whole, self.done = True, len(self.clips)
             logger.info("%s is whole already", self.path)
             return
-        begun = self._find_begun() if resume else None
+        begun = find_begun(self.path, self._plan, self._ends) if resume else None
         if begun is not None:
             self._take_over(begun)
         else:
@@ -128,42 +125,6 @@ class StoreWriter:
         except BaseException:
             self._clear(failed=True)
             raise
-
-    def _find_begun(self) -> Path | None:
-        """The interrupted writing of this store that got farthest."""
-        partials = partials_of(self.path)
-        if damaged := next((folder for folder in partials if is_damaged(folder)), None):
-            raise StoreError(self._how_to_keep(damaged))
-        found = {
-            folder: journal for folder in partials if (journal := read_journal(folder)) is not None
-        }
-        fitting = [folder for folder, journal in found.items() if journal["plan"] == self._plan]
-        if found and not fitting:
-            raise StoreError(
-                f"{next(iter(found))} holds the beginning of another store (other clips, sizes, "
-                "settings or version of mersynth); remove that folder, or repeat the command that "
-                "began it"
-            )
-        return max(fitting, key=lambda folder: int(found[folder]["done"]), default=None)
-
-    def _how_to_keep(self, begun: Path) -> str:
-        """What to do about an interrupted writing whose journal is damaged."""
-        journal = json.dumps({"plan": self._plan, "done": self._filled(begun / "frames.npy")})
-        return (
-            f"{begun / JOURNAL} is damaged, so nobody knows how many clips of {self.path} were "
-            f"written. Its frames suggest that this was in it: {journal}. Write that into it and "
-            f"repeat the command with --resume; or remove {begun} to begin anew"
-        )
-
-    def _filled(self, file: Path) -> int:
-        """How many clips an interrupted writing seems to have: the file began as zeros."""
-        try:
-            frames = np.load(file, mmap_mode="r")
-            starts = [0, *self._ends[:-1]]
-            pairs = zip(starts, self._ends, strict=True)
-            return next((i for i, (a, b) in enumerate(pairs) if not frames[a:b].any()), len(starts))
-        except (OSError, ValueError):
-            return 0
 
     def _take_over(self, begun: Path) -> None:
         """Take over an interrupted writing by renaming it, which only one process can do."""
@@ -391,39 +352,6 @@ def _plan_of(path: Path) -> str | None:
         return plan
     except StoreError:
         return None
-
-
-def merge(
-    stores: Sequence[ClipStore], path: str | Path, header: Mapping[str, Any] | None = None
-) -> ClipStore:
-    """Write the clips of several stores of one image size into a new store.
-
-    Args:
-        stores: the stores, or views of them (:meth:`ClipStore.filter`).
-        path: folder of the new store; it must not exist.
-        header: facts about the new store; its framing is added where the parts share one, and the
-            header of each part, with licence notes, under ``header["parts"]``.
-
-    Raises:
-        StoreError: if the image sizes differ, an id occurs twice, or ``path`` exists.
-    """
-    sizes = sorted({store.image_size for store in stores})
-    if len(sizes) != 1:
-        raise StoreError(f"only stores of one image size can be merged, got sizes {sizes}")
-    framings = {store.framing for store in stores}
-    framing = framings.pop() if len(framings) == 1 else None
-    facts = {
-        "framing": framing.as_dict() if framing is not None else None,
-        "source": "+".join(dict.fromkeys(str(s.meta["header"]["source"]) for s in stores)),
-        **(header or {}),
-        "parts": [{"checksum": s.checksum, "header": s.meta["header"]} for s in stores],
-    }
-    clips = [clip for store in stores for clip in store.clips]
-    with StoreWriter(path, clips, sizes[0], facts) as writer:
-        for store in stores:
-            for item in store:
-                writer.add(item.frames, item.intensities, item.landmarks)
-        return writer.finish()
 
 
 def _plan_checksum(clips: Iterable[Clip], image_size: int, header: Mapping[str, Any]) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 from mersynth.clips import Clip
 from mersynth.estimate import Estimate, PeakMemory, Spent, bytes_in, now
 from mersynth.pages.gallery import FILMS, MOST, write_gallery
-from mersynth.store.clip_store import ClipStore, array_layout
+from mersynth.store.clip_store import ClipStore
+from mersynth.store.format import array_layout
 from mersynth.store.writer import StoreWriter
 
 _SECONDS = 15.0

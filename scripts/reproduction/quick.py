@@ -17,7 +17,8 @@ from mersynth.phantom.cells import CELLS
 from mersynth.phantom.population import clip_specs, render_clip
 from mersynth.sources.composite import COMPOSITE, PARTS
 from mersynth.store.clip_store import ClipStore
-from mersynth.store.writer import StoreWriter, merge
+from mersynth.store.merge import merge
+from mersynth.store.writer import StoreWriter
 from recognizers.experiment.request import Request
 from reproduction.stores import Stores
 

@@ -14,7 +14,7 @@ from mersynth.clips import Clip
 from mersynth.motion.apex import spot_apex
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.dataset import to_float
-from mersynth.store.writer import merge
+from mersynth.store.merge import merge
 
 logger = logging.getLogger("recognizers.scripts.reproduction")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mersynth.sources.composite import COMPOSITE, PARTS
 from mersynth.store.clip_store import ClipStore, StoreError
-from mersynth.store.writer import merge
+from mersynth.store.merge import merge
 from reproduction.tables import Row, Setting, Table
 
 logger = logging.getLogger("recognizers.scripts.reproduction")

@@ -18,7 +18,8 @@ from mersynth.facs.emotions import classes, label
 from mersynth.shards import Shard
 from mersynth.store import ClipStore
 from mersynth.store.dataset import ClipDataset
-from mersynth.store.writer import StoreWriter, merge
+from mersynth.store.merge import merge
+from mersynth.store.writer import StoreWriter
 from recognizers import create_model
 from recognizers.data.feature_files import read_features
 from recognizers.evaluation.predictions import Predictions

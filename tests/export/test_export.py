@@ -24,7 +24,7 @@ from mersynth.export import LAYOUTS, ExportError, export
 from mersynth.facs.emotions import classes
 from mersynth.files import partial_of
 from mersynth.store.clip_store import ClipStore, StoreError
-from mersynth.store.writer import merge
+from mersynth.store.merge import merge
 from tests.export.export_stores import (
     REAL_SAMM,
     TERMS,

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from mersynth.clips import Clip
 from mersynth.store.clip_store import ClipStore
-from mersynth.store.writer import StoreWriter, merge
+from mersynth.store.merge import merge
+from mersynth.store.writer import StoreWriter
 
 CHARACTERS = st.characters(codec="utf-8", exclude_categories=["Cc"])
 NAMES = st.text(CHARACTERS, min_size=1, max_size=6)

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 import mersynth
 from mersynth.store.clip_store import StoreError
-from mersynth.store.writer import merge
+from mersynth.store.merge import merge
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 
