@@ -14,7 +14,7 @@ from mersynth.prepare.command import prepare
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.writer import StoreWriter
 from tests.export.export_stores import read_provenance
-from tests.face.test_au_files import film, openface_file, stored
+from tests.face.au_file_samples import film, openface_file, stored
 from tests.face.test_real_faces import feat_file
 from tests.tiny_store import HEADER, tiny_clips
 

@@ -17,7 +17,7 @@ from mersynth.face.blendshapes import BlendshapeReader
 from mersynth.face.framing import FramedClip
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.prepare.command import prepare
-from tests.face.test_au_files import film, framed, stored
+from tests.face.au_file_samples import film, framed, stored
 from tests.face.test_real_faces import feat_file
 from tests.facs.test_blendshapes import NAMES
 

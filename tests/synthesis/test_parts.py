@@ -13,29 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from mersynth.gan.train import train
 from mersynth.lock import InUseError, hold
 from mersynth.shards import Shard
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.synthesis.generate import generate
-from tests.tiny_store import tiny_clips, write_tiny_store
 
 OVERRIDES = ["num_frames=4", "batch_clips=2", "device=cpu"]
-TRAIN = ["gan=tiny", "batch_size=4", "critic_steps=1", "au_reading_steps=0", "steps=1"]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("parts")
-    store = write_tiny_store(folder / "samm", tiny_clips(subjects=6, each=2))
-    train(store_path=store.path, out=folder / "one", overrides=[*TRAIN, "device=cpu"])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def whole(place: Path) -> ClipStore:
+def whole(place: Path, tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
     """Ten clips, made by one process, with their pictures."""
-    return run(place, place / "whole")
+    return run(place, tmp_path_factory.mktemp("parts") / "whole")
 
 
 def run(place: Path, out: Path, **changes: object) -> ClipStore:
