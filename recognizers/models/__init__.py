@@ -1,4 +1,4 @@
-"""The recognition systems, one file each, named after the system that it registers."""
+"""The recognition systems: a file or package each, named after the system that it registers."""
 
 from __future__ import annotations
 

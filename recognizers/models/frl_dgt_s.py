@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from recognizers.models.base import InputSpec, Output
-from recognizers.models.frl_dgt_base import Regions, SelfSupervised, boxes_in, displace
-from recognizers.models.frl_dgt_dgm import DisplacementGenerator, ScaleGradient, normalise
-from recognizers.models.frl_dgt_fusion import (
+from recognizers.models.frl_dgt.base import Regions, SelfSupervised, boxes_in, displace
+from recognizers.models.frl_dgt.dgm import DisplacementGenerator, ScaleGradient, normalise
+from recognizers.models.frl_dgt.fusion import (
     Fusion,
     FusionModule,
     Sizes,
     TransformerFusion,
     classifier,
 )
-from recognizers.models.frl_dgt_regions import REGIONS
+from recognizers.models.frl_dgt.regions import REGIONS
 from recognizers.models.registry import register_model
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recognizers.models.au_gacn import CASME2_AUS, STPNet
+from recognizers.models.au_gacn.model import CASME2_AUS, STPNet
 from recognizers.models.au_graph import AUGraphRecognizer, GraphConvolution
 from recognizers.models.base import Output
 from recognizers.models.registry import register_model

@@ -224,7 +224,7 @@ def _registered(name: str) -> type[Recognizer]:
 # A process that trains one system does not import the others: torchvision takes seconds.
 @cache
 def _modules() -> tuple[str, ...]:
-    """Names of the files beside this one; a system's file has its name."""
+    """Names of the files and packages beside this one; a system's has its name."""
     package = importlib.import_module(str(__package__))
     return tuple(module.name for module in pkgutil.iter_modules(package.__path__))
 

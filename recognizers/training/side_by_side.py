@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from recognizers.models.base import Recognizer
-from recognizers.models.ststnet import QuickDropout
+from recognizers.models.ststnet.model import QuickDropout
 from recognizers.runs.records import Epoch
 from recognizers.training.settings import TrainingSettings
 from recognizers.training.trainer import (

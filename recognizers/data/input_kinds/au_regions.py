@@ -10,7 +10,7 @@ from torch import Tensor
 from mersynth.store.clip_store import StoredClip
 from recognizers.data.input_kinds.registry import register_input
 from recognizers.models.base import InputSpec
-from recognizers.models.frl_dgt_regions import REGIONS, au_boxes, region_maps
+from recognizers.models.frl_dgt.regions import REGIONS, au_boxes, region_maps
 
 
 @register_input("au_regions", tuple(REGIONS), needs=("landmarks",))

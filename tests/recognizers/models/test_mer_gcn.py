@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 import recognizers
-from recognizers.models.au_gacn import CASME2_AUS, STPNet
+from recognizers.models.au_gacn.model import CASME2_AUS, STPNet
 from recognizers.models.mer_gcn import MERGCN
 from tests.recognizers.models.handful import (
     CELLS,
