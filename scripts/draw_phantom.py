@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from mersynth.facs.action_units import CONDITION_AUS
+from mersynth.phantom.optics.sensor import to_bytes
 from mersynth.phantom.render import PhantomRenderer
-from mersynth.phantom.sensor import to_bytes
 from mersynth.phantom.subject import PhantomSubject
 from mersynth.phantom.variety import WIDE
 

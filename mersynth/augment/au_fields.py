@@ -1,8 +1,9 @@
 """The average face, and how every Action Unit moves it: the phantom's fields as maps.
 
-The phantom's displacement fields (:mod:`mersynth.phantom.muscles`) are functions of the place on
-the canonical head. Here the average head is rendered once, from the front, and the fields are kept
-as maps over that picture, which landmarks transfer to any face (:mod:`mersynth.augment.au_warp`).
+The phantom's displacement fields (:mod:`mersynth.phantom.head.muscles`) are functions of the place
+on the canonical head. Here the average head is rendered once, from the front, and the fields are
+kept as maps over that picture, which landmarks transfer to any face
+(:mod:`mersynth.augment.au_warp`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from torch import Tensor
 
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.files import checksum_of
-from mersynth.phantom.average import average_head
-from mersynth.phantom.camera import blur, fill_holes
-from mersynth.phantom.eyes import Eyes, make_eyes
-from mersynth.phantom.lights import Lights
-from mersynth.phantom.mesh import LANDMARK_VERTICES, UPPER_INNER_LIP
-from mersynth.phantom.muscles import au_fields, lid_motion
+from mersynth.phantom.head.average import average_head
+from mersynth.phantom.head.eyes import Eyes, make_eyes
+from mersynth.phantom.head.mesh import LANDMARK_VERTICES, UPPER_INNER_LIP
+from mersynth.phantom.head.muscles import au_fields, lid_motion
+from mersynth.phantom.optics.camera import blur, fill_holes
+from mersynth.phantom.optics.lights import Lights
 from mersynth.phantom.version import VERSION
 
 SIZE = 256

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mersynth.augment.au_fields import SIZE, AverageFace, average_face
-from mersynth.phantom.eyes import slide
-from mersynth.phantom.muscles import lid_openings
+from mersynth.phantom.head.eyes import slide
+from mersynth.phantom.head.muscles import lid_openings
 from mersynth.phantom.warp import undo
 
 _STIFFNESS = 1e-2  # of the thin plate: smooths landmark errors, and allows equal landmarks

@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from mersynth.face.template import FACE_BOX, HEAD, Framing
 from mersynth.motion.flow import magnitude, optical_flow
 from mersynth.motion.warp import warp
-from mersynth.phantom.average import average_head
-from mersynth.phantom.camera import SPAN, blur, fill_holes
+from mersynth.phantom.head.average import average_head
+from mersynth.phantom.optics.camera import SPAN, blur, fill_holes
 
 _SIDE = 64  # pixels; larger frames are reduced, which is precise enough for head motion
 _PASSES = 2  # the second measures what the first left

@@ -9,8 +9,8 @@ import numpy as np
 
 from mersynth.clips import Strength
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS, LETTER_INTENSITY, parse_au_cell
-from mersynth.phantom.camera import SPAN
 from mersynth.phantom.capture import PLAIN_CAPTURE, Capture
+from mersynth.phantom.optics.camera import SPAN
 from mersynth.phantom.settings import Range
 
 # Intensity of a movement that a coder would rate E. In a micro-expression the skin moves by half a

@@ -19,8 +19,8 @@ from mersynth.facs.emotions import native_labels
 from mersynth.phantom.capture import PLAIN_CAPTURE, Capture
 from mersynth.phantom.cells import CELLS
 from mersynth.phantom.motion import clip_motion, letter_of, peak_intensities
+from mersynth.phantom.optics.sensor import to_bytes
 from mersynth.phantom.render import PhantomRenderer
-from mersynth.phantom.sensor import to_bytes
 from mersynth.phantom.subject import subject_name
 from mersynth.phantom.variety import PLAIN, Population
 from mersynth.phantom.version import VERSION

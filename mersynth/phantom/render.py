@@ -14,11 +14,11 @@ from torch import Tensor
 
 from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.phantom.camera import sample
-from mersynth.phantom.mesh import LANDMARK_VERTICES
+from mersynth.phantom.head.mesh import LANDMARK_VERTICES
+from mersynth.phantom.optics.camera import sample
+from mersynth.phantom.optics.sensor import Sensor
 from mersynth.phantom.response import Response
 from mersynth.phantom.scene import Scene, build_scene
-from mersynth.phantom.sensor import Sensor
 from mersynth.phantom.subject import PhantomSubject
 from mersynth.phantom.warp import Motion
 

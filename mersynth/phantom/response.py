@@ -9,10 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mersynth.phantom.camera import Camera, fill_holes, slopes
-from mersynth.phantom.mesh import HeadMesh, head_mesh, vertex_normals
-from mersynth.phantom.muscles import au_fields
-from mersynth.phantom.raster import Raster
+from mersynth.phantom.head.mesh import HeadMesh, head_mesh, vertex_normals
+from mersynth.phantom.head.muscles import au_fields
+from mersynth.phantom.optics.camera import Camera, fill_holes, slopes
+from mersynth.phantom.optics.raster import Raster
 from mersynth.phantom.subject import PhantomSubject
 
 

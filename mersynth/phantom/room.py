@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mersynth.phantom.appearance import Noise
-from mersynth.phantom.camera import Camera, blur, pixel_centres
-from mersynth.phantom.lights import Lights
+from mersynth.phantom.head.appearance import Noise
+from mersynth.phantom.optics.camera import Camera, blur, pixel_centres
+from mersynth.phantom.optics.lights import Lights
 from mersynth.phantom.subject import PhantomSubject
 
 _CORNERS = (78, 308)

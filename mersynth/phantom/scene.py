@@ -9,8 +9,13 @@ from torch import Tensor
 
 from mersynth.face.template import HEAD, Framing
 from mersynth.facs.landmarks import PARTS
-from mersynth.phantom.appearance import Surface, hair_line, paint
-from mersynth.phantom.camera import (
+from mersynth.phantom.head.appearance import Surface, hair_line, paint
+from mersynth.phantom.head.eyes import Eyes, make_eyes
+from mersynth.phantom.head.folds import fold_heights
+from mersynth.phantom.head.mesh import LANDMARK_VERTICES, HeadMesh, head_mesh, vertex_normals
+from mersynth.phantom.head.muscles import mouth_share
+from mersynth.phantom.head.overlay import Overlay, paint_overlay
+from mersynth.phantom.optics.camera import (
     Camera,
     Window,
     blur,
@@ -20,13 +25,8 @@ from mersynth.phantom.camera import (
     sample,
     slopes,
 )
-from mersynth.phantom.eyes import Eyes, make_eyes
-from mersynth.phantom.folds import fold_heights
-from mersynth.phantom.lights import Lights
-from mersynth.phantom.mesh import LANDMARK_VERTICES, HeadMesh, head_mesh, vertex_normals
-from mersynth.phantom.muscles import mouth_share
-from mersynth.phantom.overlay import Overlay, paint_overlay
-from mersynth.phantom.raster import Raster, rasterize
+from mersynth.phantom.optics.lights import Lights
+from mersynth.phantom.optics.raster import Raster, rasterize
 from mersynth.phantom.response import Responses
 from mersynth.phantom.room import paint_mouth, paint_room
 from mersynth.phantom.subject import PhantomSubject, deform

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mersynth.phantom.camera import SPAN, sample
-from mersynth.phantom.eyes import slide
-from mersynth.phantom.muscles import lid_openings
+from mersynth.phantom.head.eyes import slide
+from mersynth.phantom.head.muscles import lid_openings
+from mersynth.phantom.optics.camera import SPAN, sample
 from mersynth.phantom.response import Response
 from mersynth.phantom.scene import Scene
 

@@ -17,8 +17,8 @@ from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS, SIDES
 from mersynth.facs.emotions import native_labels
 from mersynth.gan.checkpoint import SHIPPED, CheckpointError
+from mersynth.phantom.optics.sensor import to_bytes
 from mersynth.phantom.render import PhantomRenderer
-from mersynth.phantom.sensor import to_bytes
 from mersynth.phantom.subject import subject_name
 from mersynth.phantom.variety import PLAIN
 from mersynth.phantom.version import VERSION

@@ -12,8 +12,8 @@ from mersynth.clips import Strength
 from mersynth.phantom.capture import LAB, Capture
 from mersynth.phantom.cells import CELLS
 from mersynth.phantom.motion import clip_motion, expression_curve, peak_intensities
+from mersynth.phantom.optics.sensor import to_bytes
 from mersynth.phantom.render import PhantomRenderer
-from mersynth.phantom.sensor import to_bytes
 from mersynth.phantom.variety import WIDE, Population
 
 SECONDS: dict[Strength, tuple[float, float]] = {"micro": (0.25, 0.5), "macro": (0.6, 1.8)}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.facs.landmarks import PARTS
-from mersynth.phantom.muscles import LIP_LINE, au_fields
+from mersynth.phantom.head.muscles import LIP_LINE, au_fields
 from mersynth.phantom.render import PhantomRenderer
 from mersynth.phantom.subject import NUM_SHAPE_MODES, PhantomSubject
 

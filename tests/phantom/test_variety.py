@@ -12,9 +12,9 @@ from torch import Tensor
 from mersynth import config
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.phantom.look import Glasses, Look
+from mersynth.phantom.optics.sensor import Sensor, to_bytes
 from mersynth.phantom.population import clip_specs, render_clip
 from mersynth.phantom.render import PhantomRenderer
-from mersynth.phantom.sensor import Sensor, to_bytes
 from mersynth.phantom.subject import PhantomSubject
 from mersynth.phantom.variety import PLAIN, WIDE, Population
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mersynth.phantom.camera import Camera, pixel_centres
-from mersynth.phantom.lights import Lights
+from mersynth.phantom.optics.camera import Camera, pixel_centres
+from mersynth.phantom.optics.lights import Lights
 from mersynth.phantom.subject import PhantomSubject
 
 # Rims of the opening from the outer to the inner corner; the subject's right eye, then the left.

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from mersynth.phantom.camera import Camera
-from mersynth.phantom.mesh import HeadMesh, head_mesh
-from mersynth.phantom.raster import Raster, rasterize
+from mersynth.phantom.head.mesh import HeadMesh, head_mesh
+from mersynth.phantom.optics.camera import Camera
+from mersynth.phantom.optics.raster import Raster, rasterize
 from mersynth.phantom.subject import APERTURE, NUM_SHAPE_MODES, PhantomSubject, deform
 
 

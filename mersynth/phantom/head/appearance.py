@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mersynth.phantom.head.muscles import LIP_LINE
 from mersynth.phantom.look import Colour
-from mersynth.phantom.muscles import LIP_LINE
 from mersynth.phantom.subject import PhantomSubject
 
 # Outline of the lips: |x|, height of the upper border, height of the lower border, cm.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mersynth.phantom.camera import blur
+from mersynth.phantom.optics.camera import blur
 from mersynth.phantom.subject import PhantomSubject
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)  # of linear light, ITU-R BT.709

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mersynth.phantom.appearance import Noise, hair_line
-from mersynth.phantom.camera import Camera, blur, pixel_centres, sample
-from mersynth.phantom.lights import Lights
+from mersynth.phantom.head.appearance import Noise, hair_line
 from mersynth.phantom.look import Fringe, Glasses
+from mersynth.phantom.optics.camera import Camera, blur, pixel_centres, sample
+from mersynth.phantom.optics.lights import Lights
 from mersynth.phantom.subject import PhantomSubject
 
 _DETAIL = 2  # cells per pixel side

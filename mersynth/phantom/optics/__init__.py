@@ -1,0 +1,1 @@
+"""How a head becomes pixels: lights, camera, the triangle that each pixel shows, and the sensor."""
