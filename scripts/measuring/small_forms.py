@@ -55,7 +55,11 @@ _RATE = "a learning rate of 1e-4, the full form's, was too low for so few steps:
 
 SMALL: Mapping[str, Small] = {
     "au_gacn": Small(
-        10, 60, f"{_CHANGES}; three times the learning rate; clips are flipped", heart=600
+        30,
+        60,
+        f"{_CHANGES}; three times the learning rate; clips are flipped",
+        heart=600,
+        hurried=("model.training.optimizer.lr=0.01",),
     ),
     "bi_woof_svm": Small(
         None,
@@ -76,7 +80,7 @@ SMALL: Mapping[str, Small] = {
     "dssn": Small(40, 15),
     "dual_branch": Small(6, 10),
     "elrcn": Small(20, 30, heart=600),
-    "frl_dgt": Small(3, 24, _RATE),
+    "frl_dgt": Small(8, 24, _RATE),
     "frl_dgt_s": Small(5, 30, _RATE),
     "lbp_top_svm": Small(
         None,
@@ -100,7 +104,14 @@ SMALL: Mapping[str, Small] = {
             "model.training.optimizer.weight_decay=0.05",
         ),
     ),
-    "nmer": Small(6, 30),
+    "nmer": Small(
+        8,
+        30,
+        hurried=(
+            "model.training.optimizer.lr=3.0e-4",
+            "model.training.optimizer.groups.trunk.lr=3.0e-4",
+        ),
+    ),
     "off_apexnet": Small(
         40, 30, "STSTNet's learning rate of 1e-2 ended in one answer for all clips: it has 1e-3"
     ),
