@@ -50,7 +50,7 @@ def write_tiny_store(
     clips: list[Clip] | None = None,
     image_size: int = 32,
     measured: bool = False,
-    header: Mapping[str, str] = HEADER,
+    header: Mapping[str, object] = HEADER,
 ) -> ClipStore:
     """Random frames; AU intensities as measured ones if ``measured``, else NaN."""
     rng = np.random.default_rng(0)

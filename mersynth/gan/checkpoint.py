@@ -47,7 +47,7 @@ class CheckpointCard:
         seed: seed of the training.
         step: generator steps done.
         config: the whole resolved configuration.
-        framing: where faces lie in the images; None: not known.
+        framing: where faces lie in the images that it was trained on; None: not known, or several.
         phantom: version of the phantom that it learned from; None: it learned from other faces.
         gains: factors on each AU's change (:mod:`mersynth.gan.calibration`); None: not measured,
             and not applied.

@@ -228,6 +228,7 @@ def _begin(
         start = trainer.start_from(config.gan.init_from)
         trained |= _check_unseen(start, unseen, config.gan.init_from)
         recorded["gan"]["init_from"] = start.sha256
+    one_framing = macro is None or macro.framing == store.framing
     card = CheckpointCard(
         image_size=config.gan.image_size,
         aus=CONDITION_AUS,
@@ -238,7 +239,7 @@ def _begin(
         seed=seed,
         step=0,
         config=recorded,
-        framing=store.framing,
+        framing=store.framing if one_framing else None,
         phantom=version_of(store),
     )
     run: dict[str, Any] = {

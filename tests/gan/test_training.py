@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mersynth.config import ConfigError
-from mersynth.gan.checkpoint import CARD, CheckpointError, load_card, load_generator
+from mersynth.face.template import HEAD, TIGHT, Framing
+from mersynth.gan.checkpoint import CARD, SHIPPED, CheckpointError, load_card, load_generator
 from mersynth.gan.motion_generator import MotionGenerator
 from mersynth.gan.state import STATE
 from mersynth.gan.train import train
@@ -23,7 +24,7 @@ from mersynth.gan.trainer import Trainer, TrainingError
 from mersynth.phantom.population import write_store
 from mersynth.store.clip_store import StoreError
 from tests.gan.quick import quick, weights
-from tests.tiny_store import tiny_clips, write_tiny_store
+from tests.tiny_store import HEADER, tiny_clips, write_tiny_store
 
 
 def test_same_seed_same_weights(tmp_path: Path) -> None:
@@ -137,6 +138,22 @@ def test_macro_faces_join_in(tmp_path: Path) -> None:
     card = load_card(tmp_path / "c")
     assert card.training_subjects == macro.subjects
     assert card.config["macro_store"] == macro.checksum
+
+
+@pytest.mark.parametrize(("macro_framing", "told"), [(HEAD, HEAD), (TIGHT, None), (None, None)])
+def test_the_card_names_the_framing_only_if_there_is_one(
+    tmp_path: Path, macro_framing: Framing | None, told: Framing | None
+) -> None:
+    framed = [{**HEADER, "framing": each and each.as_dict()} for each in (HEAD, macro_framing)]
+    store = write_tiny_store(tmp_path / "s", tiny_clips(subjects=2), header=framed[0])
+    macro = write_tiny_store(tmp_path / "m", measured=True, header=framed[1])
+    overrides = [*quick(1), f"macro_store={macro.path}"]
+    train(store_path=store.path, out=tmp_path / "c", overrides=overrides)
+    assert load_card(tmp_path / "c").framing == told
+
+
+def test_the_shipped_generator_takes_any_framing() -> None:
+    assert load_card(SHIPPED).framing is None  # it learned from many: docs/framing.md
 
 
 def test_wrong_image_size_is_refused(tmp_path: Path) -> None:
