@@ -59,6 +59,7 @@ SMALL: Mapping[str, Small] = {
         60,
         f"{_CHANGES}; three times the learning rate; clips are flipped",
         heart=600,
+        lr_factor=1.0,
         hurried=("model.training.optimizer.lr=0.01",),
     ),
     "bi_woof_svm": Small(
@@ -92,6 +93,7 @@ SMALL: Mapping[str, Small] = {
         20,
         30,
         f"{_CHANGES}; three times the learning rate",
+        lr_factor=1.0,
         hurried=("model.training.optimizer.lr=0.01",),
     ),
     "mmnet": Small(
