@@ -231,13 +231,19 @@ def yet_to_come(cells: Sequence[Cell]) -> str:
     return f" {left} of {pairs} pairs of system and database have yet to be measured." * bool(left)
 
 
+def title_of(options: argparse.Namespace) -> str:
+    """What sets the document apart from that of five classes and groups of people, in words."""
+    split = {"loso": "", "lovo": ", clip by clip", "cross": " across databases"}[options.split]
+    return split + (", three classes" if options.classes == "three" else "")
+
+
 def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> str:
     """The document."""
     most = {words_of(cell.setting): cell.nothing for cell in cells}
     nothing = "; ".join(f"{name}: {words}" for name, words in most.items())
     return document(
         [
-            "# What pretraining on synthetic clips gives",
+            f"# What pretraining on synthetic clips gives{title_of(options)}",
             "Made by",
             command("--system", "--work"),
             paragraph(introduction(cells, options)),
