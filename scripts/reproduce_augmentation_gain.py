@@ -173,7 +173,7 @@ def settings_of(
         name: [asdict(ARMS[name]), changes(name, form, setting, stores)]
         for name in (NONE, STEPS, *options.arm)
     }
-    config = load("evaluate", [f"model={form.config}", *form.overrides, *options.overrides])
+    config = load("evaluate", [f"model={form.config}", *form.hurried, *options.overrides])
     return checksum_of(
         [
             arms,

@@ -31,7 +31,13 @@ from mersynth.gan.trainer import Trainer
 from mersynth.gan.warm_start import Start
 from mersynth.lock import hold
 from mersynth.phantom.version import version_of, warn_versions
-from mersynth.store.clip_store import ClipStore, StoreError, require_real, warn_framings
+from mersynth.store.clip_store import (
+    ClipStore,
+    StoreError,
+    require_real,
+    shared_framing,
+    warn_framings,
+)
 from mersynth.store.names import NameChoice, reconcile_stores
 from mersynth.tracking import check_tracker
 
@@ -228,7 +234,6 @@ def _begin(
         start = trainer.start_from(config.gan.init_from)
         trained |= _check_unseen(start, unseen, config.gan.init_from)
         recorded["gan"]["init_from"] = start.sha256
-    one_framing = macro is None or macro.framing == store.framing
     card = CheckpointCard(
         image_size=config.gan.image_size,
         aus=CONDITION_AUS,
@@ -239,7 +244,7 @@ def _begin(
         seed=seed,
         step=0,
         config=recorded,
-        framing=store.framing if one_framing else None,
+        framing=shared_framing([store] if macro is None else [store, macro]),
         phantom=version_of(store),
     )
     run: dict[str, Any] = {

@@ -23,7 +23,7 @@ from __future__ import annotations
 import logging
 import operator
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
@@ -47,7 +47,14 @@ from mersynth.store.verdict import DamagedError, check_files, remember
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ClipStore", "StoreError", "StoredClip", "require_real", "warn_framings"]
+__all__ = [
+    "ClipStore",
+    "StoreError",
+    "StoredClip",
+    "require_real",
+    "shared_framing",
+    "warn_framings",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -268,6 +275,12 @@ def require_real(store: ClipStore) -> ClipStore:
                 "by `mersynth prepare`"
             )
     return store
+
+
+def shared_framing(stores: Iterable[ClipStore]) -> Framing | None:
+    """The framing that all stores have; None: it is not known, or they have several."""
+    framings = {store.framing for store in stores}
+    return framings.pop() if len(framings) == 1 else None
 
 
 def warn_framings(framings: Mapping[str, Framing | None], advice: str) -> None:

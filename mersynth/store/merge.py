@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mersynth.store.clip_store import ClipStore, StoreError
+from mersynth.store.clip_store import ClipStore, StoreError, shared_framing
 from mersynth.store.writer import StoreWriter
 
 
@@ -27,8 +27,7 @@ def merge(
     sizes = sorted({store.image_size for store in stores})
     if len(sizes) != 1:
         raise StoreError(f"only stores of one image size can be merged, got sizes {sizes}")
-    framings = {store.framing for store in stores}
-    framing = framings.pop() if len(framings) == 1 else None
+    framing = shared_framing(stores)
     facts = {
         "framing": framing.as_dict() if framing is not None else None,
         "source": "+".join(dict.fromkeys(str(s.meta["header"]["source"]) for s in stores)),
