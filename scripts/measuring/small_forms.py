@@ -81,7 +81,7 @@ SMALL: Mapping[str, Small] = {
         heart=300,
     ),
     "dssn": Small(40, 15),
-    "dual_branch": Small(6, 10),
+    "dual_branch": Small(6, 10, hurried=("model.training.optimizer.lr=1.0e-3",)),
     "elrcn": Small(20, 30, heart=600),
     "frl_dgt": Small(8, 24, _RATE),
     "frl_dgt_s": Small(5, 30, _RATE),
