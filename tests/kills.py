@@ -192,17 +192,27 @@ def command(case: Case, place: Path, out: Path, again: bool) -> Callable[[], obj
     words = [word.format(place=place, out=out) for word in case.words]
     words += ["--resume"] * (again and case.resume)
     app = mersynth.cli.app if words[0] == "mersynth" else recognizers.cli.app
+    scratch = _scratch_of(out)
+    scratch.mkdir(exist_ok=True)
 
     def work() -> None:
         sys.argv = words
+        os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
         app(words[1:])
 
     return work
 
 
+def _scratch_of(out: Path) -> Path:
+    """The temporary folder of a command."""
+    return out.parent / "tmp"
+
+
 def contents(out: Path) -> dict[str, str]:
-    """The checksum of every file of an output, and of what lies beside it."""
-    beside = [path for path in out.parent.iterdir() if path != out and path.suffix != ".log"]
+    """The checksum of every file of an output, and what lies beside it or is temporary."""
+    scratch = _scratch_of(out)
+    beside = [p for p in out.parent.iterdir() if p not in (out, scratch) and p.suffix != ".log"]
+    beside += scratch.iterdir()
     # TensorBoard's have the time and the process in their names.
     inside = [path for path in out.rglob("*") if "tfevents" not in path.name]
     files = [path for path in (out, *inside) if path.is_file()]
@@ -238,6 +248,8 @@ def kill_and_repeat(name: str, place: Path, folder: Path, kills: int, seed: int)
     if any(each.code for each in whole):
         raise RuntimeError(f"{name} fails unbroken:\n{whole[0].said}")
     one, two = (contents(folder / f"whole{i}" / case.out) for i in range(2))
+    if left := [name for name in one if name.startswith("beside: ")]:
+        raise RuntimeError(f"{name} leaves something behind unbroken: {left}")
     timed = {file for file in one if one[file] != two.get(file) or file in _TELLING_SECONDS}
     longest = max(each.seconds for each in whole)
     seen: Counter[str] = Counter()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ from mersynth.checks import check_choice
 from mersynth.export.job import ExportError, Job, Written, flat_names
 from mersynth.files import file_name, whole_file
 from mersynth.marks import Mark, mark_mp4, mark_of
+from mersynth.scratch import scratch_folder
 from mersynth.synthesis.pictures import save_gif
 
 FILMS = (".mp4", ".gif")
@@ -114,8 +114,8 @@ def save_film(path: Path, frames: np.ndarray, fps: float, mark: Mark | None) -> 
         OSError: if OpenCV cannot write such a video.
     """
     # OpenCV knows the format by the name, which a file in the making does not have.
-    with tempfile.TemporaryDirectory(prefix="mersynth-") as folder, whole_file(path) as partial:
-        made = Path(folder, path.name)
+    with scratch_folder() as folder, whole_file(path) as partial:
+        made = folder / path.name
         if path.suffix == ".gif":
             save_gif([Image.fromarray(frame) for frame in frames], made, mark)
         else:

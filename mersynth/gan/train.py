@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,6 +30,7 @@ from mersynth.gan.trainer import Trainer
 from mersynth.gan.warm_start import Start
 from mersynth.lock import hold
 from mersynth.phantom.version import version_of, warn_versions
+from mersynth.scratch import scratch_folder
 from mersynth.store.clip_store import (
     ClipStore,
     StoreError,
@@ -138,8 +138,8 @@ def train(
             )
 
         if estimate:
-            with tempfile.TemporaryDirectory() as name:
-                run, step = begin(Path(name) / "generator", chosen[0])
+            with scratch_folder() as folder:
+                run, step = begin(folder / "generator", chosen[0])
                 run.estimate(step, len(chosen), begun).show()
             return []
         folders = [out / f"group_{k}" for k in range(len(groups))] if len(groups) > 1 else [out]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from mersynth.phantom.render import PhantomRenderer
 from mersynth.phantom.subject import subject_name
 from mersynth.phantom.variety import PLAIN
 from mersynth.phantom.version import VERSION
+from mersynth.scratch import scratch_folder
 from mersynth.sources import PHANTOM, PrepareError
 from mersynth.sources.folder import Folder
 from mersynth.store.clip_store import ClipStore, StoredClip, StoreError, require_real
@@ -137,9 +137,9 @@ def photo_faces(photo: Path, checkpoint: Path = SHIPPED) -> tuple[Face, ...]:
         CheckpointError: as :func:`phantom_face`.
     """
     framing = _icgan(checkpoint).framing or HEAD
-    with tempfile.TemporaryDirectory(prefix="mersynth_photo_") as folder:
+    with scratch_folder() as folder:
         try:
-            store = photo_store(photo, Path(folder, "photo"), SIZE, framing, face="all")
+            store = photo_store(photo, folder / "photo", SIZE, framing, face="all")
         except PrepareError as error:
             reasons = "; ".join(p.reason for p in error.problems if p.fatal)
             raise ValueError(f"this photo cannot be used: {reasons}") from error

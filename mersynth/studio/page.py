@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import metadata
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mersynth.gan.checkpoint import SHIPPED
+from mersynth.scratch import scratch_folder
 from mersynth.studio.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def serve(
         ) from error
     shelf = Shelf(stores)
     with ExitStack() as ending:
-        folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="mersynth_studio_")))
+        folder = ending.enter_context(scratch_folder())
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
         page = build(folder, shelf, checkpoint, tabs)
         _, address, _ = page.queue(default_concurrency_limit=1).launch(**_options(host, port))

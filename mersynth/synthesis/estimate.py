@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ import numpy as np
 from mersynth.clips import Clip
 from mersynth.estimate import Estimate, PeakMemory, Spent, bytes_in, now
 from mersynth.pages.gallery import FILMS, MOST, write_gallery
+from mersynth.scratch import scratch_folder
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.format import array_layout
 from mersynth.store.writer import StoreWriter
@@ -56,8 +55,8 @@ def estimate_generation(
 
     def make(places: Sequence[int], pictures: bool = False) -> _Made:
         own = [clips[i] for i in places]
-        with tempfile.TemporaryDirectory() as name:
-            path = Path(name) / "store"
+        with scratch_folder() as folder:
+            path = folder / "store"
             with StoreWriter(path, own, image_size, header) as writer:
                 start = now()
                 fill(writer, places)

@@ -8,7 +8,6 @@ shown by the face of somebody else.
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from mersynth.gan.checkpoint import SHIPPED_NAME, CheckpointError
 from mersynth.marks import mark_of
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
 from mersynth.motion.head import head_motion, move_head
+from mersynth.scratch import scratch_folder
 from mersynth.sources import PrepareError
 from mersynth.store.clip_store import ClipStore, StoredClip, StoreError, require_real
 from mersynth.store.dataset import to_uint8
@@ -116,9 +116,9 @@ def transfer(
     label = Path(driving).stem if Path(driving).exists() else driving.rpartition("/")[2]
     target = paths.store_path(f"{label}_on_{real_path(face).stem}", out)
     check_target(target, resume=False)
-    with tempfile.TemporaryDirectory(prefix="mersynth-") as folder:
+    with scratch_folder() as folder:
         moments = Moments(onset, apex, offset)
-        followed = open_driving(driving, store, moments, aligned, Path(folder, "driving"))
+        followed = open_driving(driving, store, moments, aligned, folder / "driving")
         generators = find_generators(
             generator,
             Path(SHIPPED_NAME) if checkpoint is None and generator == "icgan" else checkpoint,
@@ -133,7 +133,7 @@ def transfer(
         (maker,) = generators
         choice = FramingChoice(**config.framing)
         wanted = wanted_framing(choice, generators, followed.store.path)
-        face_store = _open_face(face, Path(folder, "face"), config.image_size, maker, wanted)
+        face_store = _open_face(face, folder / "face", config.image_size, maker, wanted)
         if film is not None:
             check_film(film, face_store.image_size)
         read = [(each.path, each.clips) for each in (followed.store, face_store)]

@@ -8,12 +8,11 @@ import os
 import pickle
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -21,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mersynth.scratch import scratch_folder
 from recognizers.executors import worker
 from recognizers.executors.base import (
     ExecutorError,
@@ -65,14 +65,15 @@ class LocalExecutor:
         check_number("workers", workers, 1)
         self.workers = workers
         self.threads = threads
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
+        self._ending = ExitStack()
         self._shared = 0
         self._runs: list[Generator[Any, None, None]] = []
 
     def __enter__(self) -> Self:
         if self._folder is not None:
             raise ExecutorError("the executor is entered already")
-        self._folder = tempfile.TemporaryDirectory(prefix="mersynth-", ignore_cleanup_errors=True)
+        self._folder = self._ending.enter_context(scratch_folder())
         return self
 
     def __exit__(
@@ -81,15 +82,13 @@ class LocalExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        folder = self._entered()
-        try:
+        self._entered()
+        with self._ending:
+            self._folder = None
             while self._runs:
                 self._runs.pop().close()
-        finally:
-            self._folder = None
-            folder.cleanup()
 
-    def _entered(self) -> tempfile.TemporaryDirectory[str]:
+    def _entered(self) -> Path:
         if self._folder is None:
             raise ExecutorError("use the executor in a with statement")
         return self._folder
@@ -104,7 +103,7 @@ class LocalExecutor:
         """See :meth:`Executor.share`."""
         import joblib
 
-        path = Path(self._entered().name) / f"{self._shared}.joblib"
+        path = self._entered() / f"{self._shared}.joblib"
         self._shared += 1
         try:
             if self.workers == 1:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from mersynth.estimate import Estimate, PeakMemory, Spent, bytes_in, now
+from mersynth.scratch import scratch_folder
 from recognizers.executors import Executor
 from recognizers.experiment.preparation import Preparation
 from recognizers.folds.plan import FoldPlan
@@ -217,8 +216,8 @@ def _finish(
     count = 1 if epoch.loss is None else epochs
     curve = [msgspec.structs.replace(epoch, epoch=1 + i) for i in range(count)]
     work = [(plan, seed) for seed in seeds for plan in run.plans] if pooled else share
-    with tempfile.TemporaryDirectory() as name:
-        start, place = now(), Path(name) / "run"
+    with scratch_folder() as scratch:
+        start, place = now(), scratch / "run"
         folder = RunFolder(place, run.identity, run.request.command(place))
         for plan, seed in work:
             made_up = rng.dirichlet(np.ones(classes), len(plan.fold.test))

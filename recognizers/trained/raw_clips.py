@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 from mersynth.face.template import AUTO, FramingChoice
 from mersynth.features.kinds import REMEDIES, Need, has
 from mersynth.prepare.database import PrepareSettings, prepare_database
+from mersynth.scratch import scratch_folder
 from mersynth.sources import PrepareError
 from mersynth.sources.errors import SourceError
 from mersynth.sources.one_clip import OneClip
@@ -106,8 +106,8 @@ def prepared_clip(
         framing=AUTO if framing is None else FramingChoice("head", **framing.as_dict()),
         intensities="auto" if needs & {"intensities", "landmarks"} else "none",
     )
-    with tempfile.TemporaryDirectory(prefix="mersynth-") as folder:
-        place = Path(folder, "clip")
+    with scratch_folder() as folder:
+        place = folder / "clip"
         if isinstance(frames, (str, Path)):
             place = Path(frames)
         else:
@@ -115,7 +115,7 @@ def prepared_clip(
         source = OneClip(place, onset, apex, offset, "cropped" if aligned else "raw")
         try:
             store = prepare_database(
-                source, None, Path(folder, "store"), settings, skip_bad=False, seed=0, resume=False
+                source, None, folder / "store", settings, skip_bad=False, seed=0, resume=False
             )
         except PrepareError as error:
             raise RecognizerError(f"{what} cannot be predicted: {error.reasons}") from error
