@@ -79,7 +79,10 @@ def test_a_set_for_each_generator_without_its_unseen_subjects() -> None:
         assert item.template.subject not in unseen[item.group]
 
 
-def test_scarce_classes_take_prototypes_too() -> None:
+def test_scarce_classes_take_prototypes_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    make_plan(tiny_clips(subjects=6), "five", 30, seed=0)
+    assert caplog.text == ""
     clips = [c for c in tiny_clips(subjects=6) if c.emotion != "surprise" or c.subject == "000"]
     plan = make_plan(clips, "five", 30, seed=0)
     surprise = [item for item in plan if item.emotion == "surprise"]
@@ -88,6 +91,8 @@ def test_scarce_classes_take_prototypes_too() -> None:
     assert own
     assert all(item.template.clip is None for item in own)
     assert all(item.template.clip for item in plan if item.emotion == "anger")
+    faces = ", ".join(f"samm/{i:03d}" for i in range(6))
+    assert f"fewer than 3 AU curves suit the faces of {faces}; 11 prototypes" in caplog.text
 
 
 def test_others_have_no_prototype_to_fall_back_on() -> None:
@@ -122,7 +127,8 @@ def test_early_curves_are_those_of_macro_expressions() -> None:
     assert {item.template.clip for item in plan} == {clip.id for clip in macro}
     assert {item.subject for item in plan} == {clip.subject_id for clip in clips}
     assert all(item.template.subject != item.subject for item in plan)
-    with pytest.raises(ValueError, match=r"none of the 60 clips is one; give a store of macro-"):
+    advice = "give a store of macro-expressions as --store, and the faces as --faces"
+    with pytest.raises(ValueError, match=f"none of the 60 clips is one; {advice}$"):
         make_plan(clips, "five", 18, seed=0, curves="early")
 
 
@@ -152,7 +158,11 @@ def test_clips_that_show_no_condition_au_are_not_templates(
     with caplog.at_level(logging.INFO):
         found = templates_of([*silent, *clips[3:]], "five")
     assert sum(len(templates) for templates in found.values()) == len(clips) - 3
-    assert "3 clips show no movement" in caplog.text
+    assert [record.getMessage() for record in caplog.records] == [
+        "3 clips show no movement of the 20 condition AUs and are not used as templates"
+    ]
+    short = [dataclasses.replace(clips[0], name=f"{n}", apex=10, offset=9 + n) for n in (1, 2)]
+    assert [t.clip for own in templates_of(short, "five").values() for t in own] == ["samm/000/2"]
     fear = dataclasses.replace(clips[0], emotion="fear", name="fear")  # of no class of the five
     assert templates_of([fear, *clips], "five") == templates_of(clips, "five")
     caplog.clear()
