@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mersynth.full_disk import full_disk_named
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -98,6 +100,7 @@ def whole_file(path: Path, replace: bool = True) -> Iterator[Path]:
 
     Raises:
         FileExistsError: if it may not, and ``path`` exists.
+        NoSpaceError: if the disk is full.
 
     Example:
         >>> with whole_file(Path("table.csv")) as partial:      # doctest: +SKIP
@@ -110,7 +113,8 @@ def whole_file(path: Path, replace: bool = True) -> Iterator[Path]:
         partial.touch()
         mode = partial.stat().st_mode
         partial.unlink()
-        yield partial
+        with full_disk_named(path):
+            yield partial
         partial.chmod(mode)
         if replace:
             partial.replace(path)
@@ -126,12 +130,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     Raises:
         FileExistsError: if something has appeared at ``path`` meanwhile.
+        NoSpaceError: if the disk is full.
     """
     remove_abandoned(path)
     partial = partial_of(path)
     partial.mkdir(parents=True)
     try:
-        yield partial
+        with full_disk_named(path):
+            yield partial
         move_whole(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

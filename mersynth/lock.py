@@ -87,7 +87,7 @@ def hold(output: str | Path, wait: bool = False) -> Iterator[None]:
 
 def _take(file: Path, output: str | Path, wait: bool) -> int | None:
     """The locked file; None where the file system has no locks."""
-    patience = 40  # attempts to read a card that its holder is about to write
+    patience = 40  # attempts to read a card that its holder is about to write, or to make the file
     reported = False
     while True:
         try:
@@ -99,8 +99,15 @@ def _take(file: Path, output: str | Path, wait: bool) -> int | None:
             ) from error
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        except FileNotFoundError:  # the last holder removed the folder, which was empty
-            continue
+        except OSError as error:
+            # The last holder may have removed the folder, which was empty; some take no files.
+            if isinstance(error, FileNotFoundError) and patience:
+                patience -= 1
+                continue
+            raise OSError(
+                f"{output} cannot be written, since {file.parent} takes no new files "
+                f"({error.strerror}); choose another --out"
+            ) from error
         try:
             locked = lock_descriptor(descriptor, blocking=False)
             if locked and _is_at(file, descriptor):

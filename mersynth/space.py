@@ -15,13 +15,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from mersynth.files import check_regular
+from mersynth.full_disk import FULL, NoSpaceError, no_space
 
 _BLOCK = 1 << 24  # bytes written at once
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class NoSpaceError(OSError):
-    """A disk has no room for a file; the message says how much is needed."""
 
 
 def new_array(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
@@ -40,9 +36,9 @@ def new_array(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
         size = path.stat().st_size
     except OSError as error:
         path.unlink(missing_ok=True)
-        if error.errno in _FULL:
+        if error.errno in FULL:
             size = int(np.dtype(kind).itemsize * np.prod(shape, dtype=np.int64))
-            raise _no_space(path, size, error) from error
+            raise NoSpaceError(no_space(path, error, size)) from error
         raise
     try:
         claim(path)
@@ -121,24 +117,6 @@ def claim(path: Path) -> None:
             elif size > shutil.disk_usage(path).free:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            if error.errno in _FULL:
-                raise _no_space(path, size, error) from error
+            if error.errno in FULL:
+                raise NoSpaceError(no_space(path, error, size)) from error
             raise
-
-
-def _no_space(path: Path, size: int, error: OSError) -> NoSpaceError:
-    free = shutil.disk_usage(path.parent).free
-    why = f"{_shown(free)} are free" if free < size else str(error.strerror).lower()
-    return NoSpaceError(
-        f"no space for {path}: it needs {_shown(size)} ({size} bytes), and {why}; free space "
-        "there, or choose an --out on another disk"
-    )
-
-
-def _shown(size: int) -> str:
-    value, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
-            break
-        value /= 1000
-    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"

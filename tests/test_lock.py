@@ -158,3 +158,10 @@ def test_two_processes_do_not_write_one_store(tmp_path: Path) -> None:
         store = write_tiny_store(tmp_path / "s")
     assert names(tmp_path) == ["s"]
     np.testing.assert_array_equal(ClipStore.open(store.path, verify=True).frames, store.frames)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that takes no files from root")
+@pytest.mark.parametrize("place", ["/proc", "/sys"])
+def test_a_folder_that_takes_no_files_is_named(place: str) -> None:
+    with pytest.raises(OSError, match=f"^{place}/out cannot be written, since {place} takes no "):
+        hold(f"{place}/out").__enter__()

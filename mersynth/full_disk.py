@@ -1,0 +1,70 @@
+"""What is said when a disk is full, or takes no files, whichever library was writing."""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of the errors of a disk without room."""
+
+_IN_THE_MAKING = re.compile(r"\.(.+)\.[\w-]+-\d+-[0-9a-f]{8}\.partial")  # files.partial_of
+
+
+class NoSpaceError(OSError):
+    """A disk has no room for a file; the message says for which."""
+
+
+@contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Say which output found no room, where the library that wrote it does not.
+
+    Args:
+        path: the output.
+
+    Raises:
+        NoSpaceError: if what is written in the block fails for lack of room.
+    """
+    try:
+        yield
+    except NoSpaceError:
+        raise
+    except Exception as error:
+        if _number(error) not in FULL:
+            raise
+        raise NoSpaceError(no_space(path, error)) from error
+
+
+def no_space(path: Path, error: Exception, size: int | None = None) -> str:
+    """That a file found no room, in words; ``size``, in bytes, if it is known."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    needs = "" if size is None else f"it needs {_shown(size)} ({size} bytes), and "
+    # Where more is free than a file needs, a quota or the file system's limit forbids it.
+    allowed = size is not None and free >= size
+    why = str(getattr(error, "strerror", error)).lower() if allowed else f"{_shown(free)} are free"
+    place = Path(*(_IN_THE_MAKING.sub(r"\1", part) for part in path.parts))
+    return (
+        f"no space for {place}: {needs}{why}; free space there, or choose an --out on another disk"
+    )
+
+
+def _number(error: Exception) -> int | None:
+    """The system's number of an error; libraries in Rust give it in words."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
+
+
+def _shown(size: int) -> str:
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
