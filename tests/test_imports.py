@@ -14,9 +14,9 @@ REPOSITORY = Path(__file__).parents[1]
 # stands for a module and all below it; where two names fit, the longer one counts.
 ROOMS = [
     "mersynth.card mersynth.checks mersynth.config mersynth.devices mersynth.estimate "
-    "mersynth.files mersynth.hub mersynth.json_files mersynth.lock mersynth.logs mersynth.paths "
-    "mersynth.ranges mersynth.shards mersynth.space mersynth.state_files mersynth.threads "
-    "mersynth.tracking",
+    "mersynth.files mersynth.full_disk mersynth.hub mersynth.json_files mersynth.lock "
+    "mersynth.logs mersynth.paths mersynth.ranges mersynth.scratch mersynth.shards mersynth.space "
+    "mersynth.state_files mersynth.threads mersynth.tracking",
     "mersynth.facs",
     "mersynth.clips mersynth.face.template mersynth.marks",
     "mersynth.store",
