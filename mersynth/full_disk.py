@@ -41,8 +41,7 @@ def full_disk_named(path: Path) -> Iterator[None]:
 
 def no_space(path: Path, error: Exception, size: int | None = None) -> str:
     """That a file found no room, in words; ``size``, in bytes, if it is known."""
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    free = shutil.disk_usage(folder).free
+    free = _free(path)
     needs = "" if size is None else f"it needs {_shown(size)} ({size} bytes), and "
     # Where more is free than a file needs, a quota or the file system's limit forbids it.
     allowed = size is not None and free >= size
@@ -59,6 +58,16 @@ def _number(error: Exception) -> int | None:
         return error.errno
     found = re.search(r"\(os error (\d+)\)", str(error))
     return int(found[1]) if found else None
+
+
+def free_space(path: Path) -> str:
+    """The room where a file is or would be, in words."""
+    return _shown(_free(path))
+
+
+def _free(path: Path) -> int:
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    return shutil.disk_usage(folder).free
 
 
 def _shown(size: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from mersynth.card import write_card
+from mersynth.export.video import write_video
 from mersynth.files import whole_file, whole_folder, write_json_atomically
 from mersynth.full_disk import NoSpaceError
 from mersynth.space import new_array
@@ -23,12 +25,15 @@ resource = pytest.importorskip("resource", reason="Windows has no limits of file
 LARGE = torch.zeros(1 << 19)  # 2 MiB
 
 
-@pytest.fixture(autouse=True)
-def _files_of_one_megabyte() -> Iterator[None]:
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Larger files find no room."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def _a_state(path: Path) -> None:
@@ -66,9 +71,20 @@ def _in_a_folder(path: Path) -> None:
 def test_a_file_without_room_is_named(write: Callable[[Path], None], tmp_path: Path) -> None:
     path = tmp_path / "output"
     place = tmp_path / "folder/output" if write is _in_a_folder else path
-    with pytest.raises(NoSpaceError, match=f"^no space for {re.escape(str(place))}: .*--out on"):
+    message = f"^no space for {re.escape(str(place))}: .*--out on"
+    with files_up_to(1 << 20), pytest.raises(NoSpaceError, match=message):
         write(path)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("codec", ["mp4v", "vp09"])
+def test_a_film_without_room_is_no_film(codec: str, tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (60, 128, 128, 3), dtype=np.uint8)
+    message = "long.mp4 as .*B free: 0 of 60 frames were written"
+    with files_up_to(1 << 17):
+        write_video(tmp_path / "short.mp4", frames[:2], 25.0, codec)
+    with files_up_to(1 << 17), pytest.raises(OSError, match=message):
+        write_video(tmp_path / "long.mp4", frames, 25.0, codec)
 
 
 def test_other_failures_stay_what_they_are(tmp_path: Path) -> None:

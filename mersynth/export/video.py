@@ -13,6 +13,7 @@ from mersynth import logs
 from mersynth.checks import check_choice
 from mersynth.export.job import ExportError, Job, Written, flat_names
 from mersynth.files import file_name, whole_file
+from mersynth.full_disk import free_space
 from mersynth.marks import Mark, mark_mp4, mark_of
 from mersynth.scratch import scratch_folder
 from mersynth.synthesis.pictures import save_gif
@@ -63,19 +64,22 @@ def write_video(path: Path, frames: np.ndarray, fps: float, codec: str) -> None:
     """Write frames (T, H, W, 3) uint8 RGB of even sides, ``fps`` a second, as OpenCV can.
 
     Raises:
-        OSError: if it cannot.
+        OSError: if it cannot, or the disk is full.
     """
     fps = _rate(fps)
     height, width = frames.shape[1:3]
     fourcc = cv2.VideoWriter.fourcc(*codec)
     writer = cv2.VideoWriter(str(path), fourcc, fps, (width, height))
-    try:
-        if not writer.isOpened():
-            raise OSError(f"OpenCV cannot write {path.name} as {codec} at {fps} frames per second")
-        for frame in frames:
-            writer.write(np.ascontiguousarray(frame[..., ::-1]))
-    finally:
-        writer.release()
+    for frame in frames if writer.isOpened() else ():
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+    # OpenCV does not tell that a disk is full.
+    written = max(0.0, cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT))
+    if written != len(frames):
+        raise OSError(
+            f"OpenCV cannot write {path.name} as {codec} at {fps} frames per second to a disk with "
+            f"{free_space(path)} free: {written:.0f} of {len(frames)} frames were written"
+        )
 
 
 def check_film(path: Path, side: int) -> None:
