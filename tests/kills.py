@@ -37,6 +37,7 @@ import mersynth.synthesis.generate
 import recognizers.cli
 import recognizers.experiment.evaluate
 from mersynth.files import sha256_of_file
+from mersynth.scratch import scratch_folder
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 logger = logging.getLogger(__name__)
@@ -208,6 +209,16 @@ def _scratch_of(out: Path) -> Path:
     return out.parent / "tmp"
 
 
+def _scratch_is_used(out: Path) -> None:
+    """Make a temporary folder, before which those of killed commands are removed."""
+    place, tempfile.tempdir = tempfile.tempdir, str(_scratch_of(out))
+    try:
+        with scratch_folder():
+            pass
+    finally:
+        tempfile.tempdir = place
+
+
 def contents(out: Path) -> dict[str, str]:
     """The checksum of every file of an output, and what lies beside it or is temporary."""
     scratch = _scratch_of(out)
@@ -263,6 +274,7 @@ def kill_and_repeat(name: str, place: Path, folder: Path, kills: int, seed: int)
             seen[_compared(one, contents(out), timed)] += 1
         else:
             again = attempt(at, again=True)
+            _scratch_is_used(out)
             found = _compared(one, contents(out), timed) if again.code == 0 else ""
             seen[found or f"exit status {again.code}: {again.said.strip()[-300:]}"] += 1
         shutil.rmtree(folder / at)
