@@ -1,4 +1,4 @@
-"""What is said when a disk is full, or takes no files, whichever library was writing."""
+"""What is said when a disk is full, whichever library was writing."""
 
 from __future__ import annotations
 
