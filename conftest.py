@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -67,8 +68,11 @@ def _shifted_seeds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch, "manual_seed", lambda seed: given(seed + shift))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a ``gpu`` test where there is no device for it."""
+    """Skip a ``gpu`` test where there is no device; what a test draws depends on none before it."""
+    if (loaded := sys.modules.get("torch")) is not None:
+        loaded.manual_seed(item.config.getoption("--shift-seeds"))
     if item.get_closest_marker("gpu") is None:
         return
     import torch
