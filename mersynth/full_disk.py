@@ -14,6 +14,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _IN_THE_MAKING = re.compile(r"\.(.+)\.[\w-]+-\d+-[0-9a-f]{8}\.partial")  # files.partial_of
 
+_IN_RUST = re.compile(r"(?:\(os error |\bOs \{ code: )(\d+)\b")
+
 
 class NoSpaceError(OSError):
     """A disk has no room for a file; the message says for which."""
@@ -56,7 +58,7 @@ def _number(error: Exception) -> int | None:
     """The system's number of an error; libraries in Rust give it in words."""
     if isinstance(error, OSError):
         return error.errno
-    found = re.search(r"\(os error (\d+)\)", str(error))
+    found = _IN_RUST.search(str(error))
     return int(found[1]) if found else None
 
 

@@ -87,6 +87,18 @@ def test_a_film_without_room_is_no_film(codec: str, tmp_path: Path) -> None:
         write_video(tmp_path / "long.mp4", frames, 25.0, codec)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Error while serializing: I/O error: No space left on device (os error 28)",
+        'IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })',
+    ],
+)
+def test_words_of_libraries_in_rust(words: str, tmp_path: Path) -> None:
+    with pytest.raises(NoSpaceError), whole_file(tmp_path / "a"):
+        raise ValueError(words)
+
+
 def test_other_failures_stay_what_they_are(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), whole_file(tmp_path / "a"):
         (tmp_path / "missing").read_text()
