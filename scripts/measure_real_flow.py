@@ -44,6 +44,7 @@ from omegaconf import OmegaConf
 from reproduction.command import errors_shown
 
 from mersynth import __version__, config, logs
+from mersynth.checks import check_choice
 from mersynth.files import checksum_of, write_json_atomically
 from mersynth.phantom.capture import Capture
 from mersynth.phantom.layouts import LAYOUTS
@@ -119,7 +120,7 @@ def text(
             "## What synthetic clips teach",
             paragraph(
                 f"{EPOCHS} epochs, batches of {BATCH}, learning rates "
-                f"{', '.join(f'{SYSTEMS[name].rate:g} ({name})' for name in options.systems)}, "
+                f"{', '.join(f'{SYSTEMS[name].rate:g} ({name})' for name in options.system)}, "
                 f"{GROUPS} groups of people, strict, {options.seeds} seeds, each database by "
                 f"itself, on {machine(arms[0].run.results.device)}; no synthetic clip follows a "
                 "clip of a tested person. Where folds choose, they do so on people of their "
@@ -173,14 +174,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="0: compare, train nothing")
     parser.add_argument("--seed", type=int, default=0, help="the first")
     parser.add_argument(
-        "--systems", nargs="+", default=list(SYSTEMS), choices=list(SYSTEMS), metavar="SYSTEM"
+        "--system", action="append", choices=list(SYSTEMS), help="repeatable [all of them]"
     )
     parser.add_argument(
-        "--choosing", nargs="+", default=[NOW], metavar="NAME",
-        help="sets that folds also choose how to use, which takes long [now]",
+        "--choosing", action="append", metavar="NAME",
+        help="a set that folds also choose how to use, which takes long; repeatable [now]",
     )  # fmt: skip
     parser.add_argument("overrides", nargs="*", help="config values to change in every run")
     options = parser.parse_args()
+    options.system = options.system or list(SYSTEMS)
     logs.set_up()
     with errors_shown(parser):
         folder = options.work / "features"
@@ -191,15 +193,16 @@ def main() -> None:
             FlowSet.read(name, [rendered_file(path, people, folder) for path in paths])
             for name, paths in sets.items()
         ]
+        choosing = options.choosing or [NOW]
+        for name in options.choosing or ():
+            check_choice("--choosing", name, list(sets))
         found = compared(real, rendered)
         seeds = range(options.seed, options.seed + options.seeds)
         runs = options.work / "runs"
-        systems = [SYSTEMS[name] for name in options.systems]
+        systems = [SYSTEMS[name] for name in options.system]
         arms = []
         if seeds:
-            arms = run_arms(
-                systems, real, rendered, runs, seeds, options.choosing, options.overrides
-            )
+            arms = run_arms(systems, real, rendered, runs, seeds, choosing, options.overrides)
     out = options.out or options.work / "real_flow.md"
     picture = out.parent / "images" / f"{out.stem}.png"
     draw_flow_maps([*real, *rendered], picture)

@@ -127,7 +127,7 @@ def test_an_estimated_generation_counts_clips_heads_and_bytes(
     monkeypatch.setattr(generators.IcganGenerator, "_animate", slowly)
     assert generate(**plan, per_class=200, estimate=True, overrides=words) is None
     generate(**plan, per_class=200, estimate=True, shard=Shard(2, 4), overrides=words)
-    with pytest.raises(ValueError, match="1 for a shard or estimate"):
+    with pytest.raises(ValueError, match="1 for a shard or an estimate"):
         generate(**plan, per_class=4, estimate=True, workers=2, overrides=words)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["g", "samm"]
     whole, part = shown
@@ -144,7 +144,8 @@ def test_an_estimated_generation_counts_clips_heads_and_bytes(
         work = clips * each + heads * a_head
         assert work < estimate.time.wall < 1.01 * work + 30
     arrays = 1000 * 4 * (32 * 32 * 3 + 20 * 2 * 4 + 68 * 2 * 4)
-    assert arrays < whole.disk < arrays + 5_000_000
+    # A film of noise in the gallery takes 5 kB, its place on the page 2 kB.
+    assert arrays + 7_000_000 < whole.disk < arrays + 12_000_000
     assert 0.2 * arrays < part.disk < whole.disk
 
 

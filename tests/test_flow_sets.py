@@ -27,7 +27,8 @@ def write_real(file: Path, datasets: list[str], subjects: list[str], **more: lis
     x = np.random.default_rng(0).random((count, 3, 28, 28)).astype(np.float32) * 5
     classes = ["negative", "positive", "surprise"]
     y = np.arange(count) % 3
-    np.savez(file, x=x, y=y, classes=classes, subject=subjects, dataset=datasets, **more)
+    arrays = {"x": x, "y": y, "classes": classes, "channels": ["u", "v", "strain"]}
+    np.savez(file, subject=subjects, dataset=datasets, **arrays, **more)
     return file
 
 
@@ -123,7 +124,7 @@ def test_arms_and_figures_of_every_set(tmp_path: Path) -> None:
     command = [
         sys.executable, SCRIPTS / "measure_real_flow.py", "--real", real, "--rendered", "some",
         rendered, "--seeds", "2", "--work", tmp_path / "work", "--out", tmp_path / "flow.md",
-        "--systems", "ststnet_published", "off_apexnet", "--choosing", "some",
+        "--system", "ststnet_published", "--system", "off_apexnet", "--choosing", "some",
         "device=cpu", "executor.workers=1", "model.training.epochs=1", "choice.parts=2",
         "choice.ways=[{lr_factor: 0.5}]",
     ]  # fmt: skip

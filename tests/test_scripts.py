@@ -111,11 +111,11 @@ def test_the_shipped_recognizers_are_trained_and_tested(
     module.main()
     card = recognizers.load(tmp_path / "c" / "phantom-quick", "cpu").card
     assert (card.learned.clips, len(card.learned.people), len(card.data)) == (20, 4, 2)
-    assert [tested["clips"] for tested in card.tested] == [5, 5]
+    assert [tested.clips for tested in card.tested] == [5, 5]
     for tested in card.tested:
-        assert not card.people & set(tested["people"])
-        assert tested["checksum"] == ClipStore.open(tested["path"]).checksum
-        estimate, low, high = tested["uar"]
+        assert not card.people & set(tested.people)
+        assert tested.checksum == ClipStore.open(tested.path).checksum
+        estimate, low, high = tested.uar
         assert 0 <= low <= estimate <= high <= 1
     fitted = recognizers.load(tmp_path / "w" / "models" / "phantom-quick", "cpu").card
     assert fitted.sha256 == card.sha256

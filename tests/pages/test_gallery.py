@@ -249,9 +249,10 @@ def test_in_a_browser_filters_leave_a_class_and_a_person(page: Any) -> None:
 def test_in_a_browser_all_films_are_there_before_it_prints(page: Any) -> None:
     page.select_option("[name=person]", label="007 (50)")
     page.evaluate(
+        # An expression that is a function would be called at once.
         "window.print = () => window.printed ="
         " [...document.querySelectorAll('.clip:not([hidden]) img')]"
-        ".filter(film => film.complete && film.naturalWidth).length"
+        ".filter(film => film.complete && film.naturalWidth).length; 0"
     )
     page.click("[name=print]")
     page.wait_for_function("window.printed")
