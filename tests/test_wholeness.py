@@ -70,12 +70,14 @@ def test_a_whole_checkpoint_and_a_damaged_one(tmp_path: Path) -> None:
 
 def test_runs_and_recognizers(tmp_path: Path) -> None:
     path = write_tiny_run(tmp_path / "run")
-    whole = asked(recognizers, "--run", path)
-    assert whole.exit_code == 0, whole.output
-    assert "run is whole: " in whole.output
+    for app in (mersynth, recognizers):
+        whole = asked(app, "--run", path)
+        assert whole.exit_code == 0, whole.output
+        assert "run is whole: " in whole.output
     fold = next((path / "folds").glob("*.json"))
     fold.write_text(fold.read_text()[:-20])
     assert asked(recognizers, "--run", path).exit_code == 1
+    assert asked(mersynth, "--run", path).exit_code == 1
     (path / "results.json").unlink()
     unfinished = asked(recognizers, "--run", path)
     assert unfinished.exit_code == 1

@@ -1,8 +1,10 @@
-"""``mersynth doctor``: what is installed and found, and whether a store or checkpoint is whole."""
+"""``mersynth doctor``: what is installed and found, and whether what was written is whole."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -18,21 +20,26 @@ def doctor(
     checkpoint: Annotated[
         list[Path] | None, typer.Option(help="Instead: whether a checkpoint is; repeatable.")
     ] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="Instead: whether a recognizer's run is; repeatable.")
+    ] = None,
 ) -> None:
     """Show which packages, device, data sets and weights are found, and how to get the others.
 
-    With --store or --checkpoint, read these whole and compare their checksums.
+    With --store, --checkpoint or --run, read these whole and compare their checksums.
     """
     from rich.console import Console
 
     from mersynth.doctor import examine, is_obstacle, report
     from mersynth.wholeness import check_checkpoint, check_store
 
-    if store or checkpoint:
+    if store or checkpoint or run:
         for path in store or ():
             logger.info(check_store(path))
         for path in checkpoint or ():
             logger.info(check_checkpoint(path))
+        for path in run or ():
+            logger.info(_check_run()(path))
         return
     findings = list(examine())
     console = Console()
@@ -43,3 +50,10 @@ def doctor(
         logger.error("`mersynth generate` cannot run without: %s", ", ".join(obstacles))
         raise typer.Exit(1)
     logger.info("ready: mersynth generate --source phantom --per-class 300")
+
+
+def _check_run() -> Callable[[Path], str]:
+    """What examines runs; they are the recognizers', which mersynth does not import."""
+    (found,) = metadata.entry_points(group="mersynth.doctor", name="run")
+    check: Callable[[Path], str] = found.load()
+    return check
