@@ -26,7 +26,7 @@ class Small:
         lr_factor: learning rates of fine-tuning after pretraining, as a share of the config's;
             chosen on the phantom's own store.
         hurried: overrides in tables of many runs, whose few steps need other rates; chosen on the
-            phantom's micro-expressions by what was learned in 6 to 24 epochs.
+            phantom's micro-expressions by what was learned in 5 to 24 epochs.
     """
 
     short: int | None
