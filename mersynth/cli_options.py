@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import select
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -87,10 +89,22 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            if ctx.params["debug"] or not logs.is_message(error):
+            if ctx.params["debug"] or not logs.is_message(error) or _unread(error):
                 raise
             logs.console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
             raise typer.Exit(logs.exit_code(error)) from error
+
+
+def _unread(error: Exception) -> bool:
+    """Whether nobody reads standard output any more, as of ``mersynth generate --help | head``.
+
+    Such a command ends without a word.
+    """
+    if not isinstance(error, BrokenPipeError) or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(sys.__stdout__, 0)  # type: ignore[arg-type]
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def new_app(text: str) -> typer.Typer:

@@ -12,8 +12,9 @@ phantom --like``, stores generated from these, or feature files.
 Each set is compared with each real database: how long flow is in the parts of the face, where
 strain lies, first components, and what distinguishes a class. Then systems are tested on each
 database by itself, under the strict protocol: trained on real clips alone, alone for as many steps,
-pretrained on each set, with it mixed in, and with each fold choosing how to use it, without clips
-that follow a tested person's. A stopped script continues where it was. ``--seeds 0`` compares only.
+pretrained on each set, with it mixed in, and, for the first system, with each fold choosing how to
+use it; without clips that follow a tested person's. A stopped script continues where it was.
+``--seeds 0`` compares only.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from drawing.flow_maps import draw_flow_maps
 from measuring.documents import command, document, machine, paragraph, table
 from measuring.flow_arms import (
     BATCH,
-    EPOCHS,
     GROUPS,
     SYSTEMS,
     Arm,
@@ -40,6 +40,7 @@ from measuring.flow_arms import (
 from measuring.flow_comparison import compared, statistic_tables
 from measuring.flow_pairs import write_pairs
 from measuring.flow_sets import FLOW, FlowSet, by_database, rendered_file
+from measuring.pretraining import CLIPS_SEEN
 from omegaconf import OmegaConf
 from reproduction.command import errors_shown
 
@@ -114,16 +115,17 @@ def text(
     ]
     if not arms:
         return document(parts)
+    epochs = ", ".join(f"{SYSTEMS[name].epochs} ({name})" for name in options.system)
     return document(
         [
             *parts,
             "## What synthetic clips teach",
             paragraph(
-                f"{EPOCHS} epochs, batches of {BATCH}, learning rates "
-                f"{', '.join(f'{SYSTEMS[name].rate:g} ({name})' for name in options.system)}, "
-                f"{GROUPS} groups of people, strict, {options.seeds} seeds, each database by "
-                f"itself, on {machine(arms[0].run.results.device)}; no synthetic clip follows a "
-                "clip of a tested person. Where folds choose, they do so on people of their "
+                f"Epochs on real clips alone: {epochs}; batches of {BATCH}, {GROUPS} groups of "
+                f"people, strict, {options.seeds} seeds, each database by itself, on "
+                f"{machine(arms[0].run.results.device)}. All other arms see {1 + CLIPS_SEEN} times "
+                "as many clips, in as many steps; no synthetic clip follows a clip of a tested "
+                f"person. Where folds of {options.system[0]} choose, they do so on people of their "
                 "training parts, among the ways of configs/evaluate.yaml. Means over seeds, ± "
                 "their standard deviation; gains in UF1 with paired bootstrap intervals of 95 % "
                 "over people."
@@ -178,7 +180,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--choosing", action="append", metavar="NAME",
-        help="a set that folds also choose how to use, which takes long; repeatable [now]",
+        help="a set that folds of the first system also choose how to use; repeatable [now]",
     )  # fmt: skip
     parser.add_argument("overrides", nargs="*", help="config values to change in every run")
     options = parser.parse_args()

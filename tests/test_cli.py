@@ -5,8 +5,11 @@ import importlib
 import inspect
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 from unittest.mock import create_autospec
 
@@ -374,3 +377,17 @@ def test_a_missing_store_is_named_with_the_command_that_makes_it(
     assert result.exit_code == 1
     assert "no store at stores/samm; `mersynth prepare" in result.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets the size of a pipe")
+def test_a_command_whose_output_nobody_reads_ends_without_a_word() -> None:
+    command = [sys.executable, "-m", "mersynth", "generate", "--help"]
+    given: dict[str, Any] = {"stdout": PIPE, "stderr": PIPE, "bufsize": 0, "pipesize": 4096}
+    with subprocess.Popen(command, **given) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        for _ in range(20):
+            running.stdout.readline()
+        running.stdout.close()  # the rest of the text does not fit in the pipe
+        assert running.stderr.read() == b""
+    assert running.returncode == 1

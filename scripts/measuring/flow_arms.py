@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from measuring.flow_sets import FlowSet, in_form
+from measuring.pretraining import CLIPS_SEEN
 from recognizers.evaluation.comparison import Comparison, compare
 from recognizers.evaluation.metrics import FULL
 from recognizers.experiment.evaluate import evaluate
@@ -18,7 +18,7 @@ from recognizers.report import Run
 
 logger = logging.getLogger("recognizers.scripts.real_flow")
 
-GROUPS, EPOCHS, BATCH = 10, 80, 64
+GROUPS, BATCH, LR_FACTOR = 10, 64, "0.5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,37 +29,60 @@ class System:
         model: its config.
         channels: what it reads.
         size: of its images, in pixels; 28 are enlarged to more.
+        epochs: on real clips alone.
         rate: learning rate.
     """
 
     model: str
     channels: tuple[str, ...] = ("u", "v", "strain")
     size: int = 28
+    epochs: int = 30
     rate: float = 1e-3
 
     @property
     def settings(self) -> list[str]:
-        """Overrides of ``configs/evaluate.yaml``."""
-        own = {"epochs": EPOCHS, "batch_size": BATCH, "optimizer.lr": self.rate}
+        """Overrides of ``configs/evaluate.yaml`` for every arm."""
+        own = {"batch_size": BATCH, "optimizer.lr": self.rate}
         size = f"model.options.image_size={self.size}"
         return [size, *(f"model.training.{name}={value}" for name, value in own.items())]
+
+    def alone(self, times: int = 1) -> list[str]:
+        """Overrides of an arm that learns from real clips alone, for so many times its epochs."""
+        return [f"model.training.epochs={times * self.epochs}"]
+
+    def pretrained(self, lr_factor: str) -> list[str]:
+        """Overrides of a pretrained arm, which sees ``1 + CLIPS_SEEN`` times as many clips."""
+        return [
+            *self.alone(),
+            f"fine_tuning.lr_factor={lr_factor}",
+            "pretraining.epoch_clips=fold",
+            f"pretraining.epochs={CLIPS_SEEN * self.epochs}",
+        ]
+
+    def mixed(self, real: int, synthetic: int) -> list[str]:
+        """Overrides of an arm that learns from both kinds at once, of which it has so many clips.
+
+        It sees as many clips as a pretrained arm.
+        """
+        learned = real * (GROUPS - 1) / GROUPS
+        epochs = (1 + CLIPS_SEEN) * self.epochs * learned / (learned + synthetic)
+        return [f"model.training.epochs={max(1, round(epochs))}"]
 
 
 SYSTEMS = {
     system.model: system
     for system in (
-        System("ststnet_published"),
+        System("ststnet_published", epochs=80),
         System("off_apexnet", ("u", "v")),
-        System("sssn_strain", size=36, rate=1e-4),
+        System("sssn_strain", size=36),
     )
 }
-WAYS: Mapping[str, str | None] = {
-    "pretrained, then 0.5 of the rate": "fine_tuning.lr_factor=0.5",
-    "mixed in": None,
-    "as chosen by each fold": "fine_tuning.lr_factor=inner",
-}
-"""How synthetic clips are used, with the override of pretraining; None: ``--mix``."""
-CHOSEN = "as chosen by each fold"
+PRETRAINED, MIXED, CHOSEN = (
+    f"pretrained, then {LR_FACTOR} of the rate",
+    "mixed in",
+    "as chosen by each fold",
+)
+"""How synthetic clips are used."""
 ALONE, LONGER = "real clips alone", "the same, for as many steps"
 
 
@@ -71,7 +94,7 @@ class Arm:
         system: its config.
         database: its name.
         clips: name of the synthetic set; empty for real clips alone.
-        way: how it is used, a key of ``WAYS``; else ``ALONE`` or ``LONGER``.
+        way: how it is used: ``PRETRAINED``, ``MIXED`` or ``CHOSEN``; else ``ALONE`` or ``LONGER``.
         run: its finished run.
         gain: in UF1, over real clips alone; None for that arm itself.
         over_longer: in UF1, over real clips alone for as many steps; None without synthetic clips.
@@ -103,14 +126,6 @@ class Arm:
         return {name: fmean(s.recall[name] for s in scores) for name in scores[0].classes}
 
 
-def longer_epochs(real: FlowSet, synthetic: Sequence[FlowSet]) -> int:
-    """Epochs on real clips that take as many steps as training on them and the largest set."""
-    learned = len(real.images) * (GROUPS - 1) / GROUPS
-    own = math.ceil(learned / BATCH)
-    other = math.ceil(max(len(each.images) for each in synthetic) / BATCH)
-    return round(EPOCHS * (own + other) / own)
-
-
 def run_arms(
     systems: Sequence[System],
     real: Sequence[FlowSet],
@@ -128,7 +143,8 @@ def run_arms(
         synthetic: sets to pretrain on or to mix in.
         folder: of the runs; finished ones are not repeated.
         seeds: of the runs.
-        choosing: names of the sets that folds also choose how to use, which takes long.
+        choosing: names of the sets that folds of the first system also choose how to use, which
+            takes about seven times as long as pretraining.
         overrides: of ``configs/evaluate.yaml``.
     """
 
@@ -153,27 +169,25 @@ def run_arms(
     for system in systems:
         for database in real:
             own = system.model, database.name
-            alone = run(system, database, "alone", [])
+            alone = run(system, database, "alone", system.alone())
             arms.append(Arm(*own, "", ALONE, alone))
             base = alone.predictions["strict"]
             if not synthetic:
                 continue
-            epochs = longer_epochs(database, synthetic)
-            name, changes = f"alone_{epochs}", [f"model.training.epochs={epochs}"]
-            control = run(system, database, name, changes)
+            control = run(system, database, "steps", system.alone(1 + CLIPS_SEEN))
             longer = control.predictions["strict"]
-            gain = compare(longer, base)
-            arms.append(Arm(*own, "", f"{LONGER} ({epochs} epochs)", control, gain))
+            arms.append(Arm(*own, "", LONGER, control, compare(longer, base)))
             for clips in synthetic:
-                for number, (way, override) in enumerate(WAYS.items()):
-                    if way == CHOSEN and clips.name not in choosing:
-                        continue
-                    changes = [] if override is None else [override]
-                    role = "mix" if override is None else "pretrain"
-                    found = run(
-                        system, database, f"{clips.name}_{number}", changes,
-                        **{role: _files(system, clips)},
-                    )  # fmt: skip
+                files = _files(system, clips)
+                mixed = system.mixed(len(database.images), len(clips.images))
+                runs = {
+                    PRETRAINED: (system.pretrained(LR_FACTOR), {"pretrain": files}),
+                    MIXED: (mixed, {"mix": files}),
+                }
+                if clips.name in choosing and system is systems[0]:
+                    runs[CHOSEN] = (system.pretrained("inner"), {"pretrain": files})
+                for number, (way, (changes, given)) in enumerate(runs.items()):
+                    found = run(system, database, f"{clips.name}_{number}", changes, **given)
                     predictions = found.predictions["strict"]
                     gains = compare(predictions, base), compare(predictions, longer)
                     arms.append(Arm(*own, clips.name, way, found, *gains))
