@@ -12,9 +12,9 @@ phantom --like``, stores generated from these, or feature files.
 Each set is compared with each real database: how long flow is in the parts of the face, where
 strain lies, first components, and what distinguishes a class. Then systems are tested on each
 database by itself, under the strict protocol: trained on real clips alone, alone for as many steps,
-pretrained on each set, with it mixed in, and, for the first system, with each fold choosing how to
-use it; without clips that follow a tested person's. A stopped script continues where it was.
-``--seeds 0`` compares only.
+pretrained on a set, and with it mixed in; without clips that follow a tested person's. The first
+system tries all sets, and each of its folds also chooses how to use one; the others, which take
+longer, try the first set. A stopped script continues where it was. ``--seeds 0`` compares only.
 """
 
 from __future__ import annotations
@@ -124,9 +124,10 @@ def text(
                 f"Epochs on real clips alone: {epochs}; batches of {BATCH}, {GROUPS} groups of "
                 f"people, strict, {options.seeds} seeds, each database by itself, on "
                 f"{machine(arms[0].run.results.device)}. All other arms see {1 + CLIPS_SEEN} times "
-                "as many clips, in as many steps; no synthetic clip follows a clip of a tested "
-                f"person. Where folds of {options.system[0]} choose, they do so on people of their "
-                "training parts, among the ways of configs/evaluate.yaml. Means over seeds, ± "
+                "as many clips, in as many steps, unless each fold chooses. No synthetic clip "
+                f"follows a clip of a tested person. Folds of {options.system[0]} choose on people "
+                "of their training parts among the ways of configs/evaluate.yaml, and see as many "
+                "clips as what they choose takes. Means over seeds, ± "
                 "their standard deviation; gains in UF1 with paired bootstrap intervals of 95 % "
                 "over people."
             ),

@@ -140,7 +140,8 @@ def run_arms(
     Args:
         systems: the systems.
         real: databases.
-        synthetic: sets to pretrain on or to mix in.
+        synthetic: sets to pretrain on or to mix in; the first system tries all of them, the others
+            the first one.
         folder: of the runs; finished ones are not repeated.
         seeds: of the runs.
         choosing: names of the sets that folds of the first system also choose how to use, which
@@ -177,14 +178,15 @@ def run_arms(
             control = run(system, database, "steps", system.alone(1 + CLIPS_SEEN))
             longer = control.predictions["strict"]
             arms.append(Arm(*own, "", LONGER, control, compare(longer, base)))
-            for clips in synthetic:
+            first = system is systems[0]
+            for clips in synthetic if first else synthetic[:1]:
                 files = _files(system, clips)
                 mixed = system.mixed(len(database.images), len(clips.images))
                 runs = {
                     PRETRAINED: (system.pretrained(LR_FACTOR), {"pretrain": files}),
                     MIXED: (mixed, {"mix": files}),
                 }
-                if clips.name in choosing and system is systems[0]:
+                if first and clips.name in choosing:
                     runs[CHOSEN] = (system.pretrained("inner"), {"pretrain": files})
                 for number, (way, (changes, given)) in enumerate(runs.items()):
                     found = run(system, database, f"{clips.name}_{number}", changes, **given)
