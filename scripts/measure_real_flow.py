@@ -35,6 +35,7 @@ from measuring.flow_arms import (
     Arm,
     arm_rows,
     crossed_rows,
+    mean_rows,
     run_arms,
 )
 from measuring.flow_comparison import compared, statistic_tables
@@ -139,6 +140,23 @@ def text(
                 ),
                 arm_rows(arms),
                 (0, 1, 2),
+            ),
+            *(
+                (
+                    "## Means over systems",
+                    paragraph(
+                        "Gains in UF1 of the systems that tried a set, their mean with an interval "
+                        "over people, whom all systems share."
+                    ),
+                    table(
+                        ("trained on", "systems", "database", "gain over alone",
+                         "over as many steps"),
+                        means,
+                        (0, 2),
+                    ),
+                )
+                if (means := mean_rows(arms))
+                else ()
             ),
             "## Chosen on one database, tested on another",
             paragraph(

@@ -8,6 +8,7 @@ Introduction to the Bootstrap", 1993), and compute the pooled metric anew.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -142,26 +143,56 @@ def compare(
         ValueError: if the runs differ in their classes, clips or true labels (clips are named),
             there are fewer than two subjects, or an argument is out of its range.
     """
-    if set(run.classes) != set(baseline.classes):
-        raise ValueError(
-            f"the runs have different classes: {', '.join(run.classes)} and "
-            f"{', '.join(baseline.classes)}"
-        )
-    check_same_clips(run.true_labels(), baseline.true_labels(), ("the run", "the baseline"))
-    ours, theirs = _by_subject(run), _by_subject(baseline)
-    weights = _resample(ours.shape[1], samples, seed)
-    estimate = pooled(ours.sum(1), statistic).mean() - pooled(theirs.sum(1), statistic).mean()
-    differences = _statistics(ours, weights, statistic) - _statistics(theirs, weights, statistic)
-    # Means that differ only by rounding are no difference.
-    differences = differences.round(12)
+    pair = _paired(run, baseline)
+    subjects = pair[0].shape[1]
+    estimate, differences = _differences(pair, _resample(subjects, samples, seed), statistic)
     # The + 1 counts the observed runs as one more resample, so that p is never 0.
     tail = (1 + min((differences <= 0).sum(), (differences >= 0).sum())) / (samples + 1)
     return Comparison(
         statistic=statistic,
-        difference=_interval(float(estimate), differences, level, ours.shape[1]),
+        difference=_interval(estimate, differences, level, subjects),
         p=min(1.0, 2 * float(tail)),
         mcnemar=_mcnemar_by_seed(run, baseline),
     )
+
+
+def mean_difference(
+    pairs: Sequence[tuple[Predictions, Predictions]],
+    statistic: Statistic = "uf1",
+    samples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """The mean over several systems and databases of a run's statistic minus its baseline's.
+
+    Each resample draws the subjects of every database once, for all pairs that were tested on it.
+
+    Args:
+        pairs: runs, each with its baseline on the same clips.
+        statistic: ``"accuracy"``, ``"uf1"`` or ``"uar"``.
+        samples: number of resamples.
+        seed: of the resampling.
+        level: share of the resamples between the ends of the interval, in (0, 1).
+
+    Returns:
+        The interval; its subjects are those of all databases.
+
+    Raises:
+        ValueError: if there are no pairs; and as :func:`compare`.
+    """
+    if not pairs:
+        raise ValueError("a mean difference needs one pair of runs or more, got none")
+    drawn: dict[tuple[tuple[str, str], ...], np.ndarray] = {}
+    found = []
+    for run, baseline in pairs:
+        pair = _paired(run, baseline)
+        people = tuple(sorted({key[:2] for key in run.true_labels()}))
+        if people not in drawn:
+            drawn[people] = _resample(len(people), samples, seed + len(drawn))
+        found.append(_differences(pair, drawn[people], statistic))
+    estimates, differences = zip(*found, strict=True)
+    subjects = len({person for people in drawn for person in people})
+    return _interval(float(np.mean(estimates)), np.mean(differences, 0), level, subjects)
 
 
 def mcnemar(only_run: int, only_baseline: int) -> McNemar:
@@ -201,6 +232,17 @@ def _mcnemar_by_seed(run: Predictions, baseline: Predictions) -> dict[int, McNem
     return tests
 
 
+def _paired(run: Predictions, baseline: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`_by_subject` of both runs, once it is sure that they hold the same clips."""
+    if set(run.classes) != set(baseline.classes):
+        raise ValueError(
+            f"the runs have different classes: {', '.join(run.classes)} and "
+            f"{', '.join(baseline.classes)}"
+        )
+    check_same_clips(run.true_labels(), baseline.true_labels(), ("the run", "the baseline"))
+    return _by_subject(run), _by_subject(baseline)
+
+
 def _by_subject(predictions: Predictions) -> np.ndarray:
     """(K, S, C, C) float64: a confusion matrix for each seed and subject."""
     true, predicted, subject = predictions.codes
@@ -225,6 +267,16 @@ def _statistics(confusion: np.ndarray, weights: np.ndarray, statistic: Statistic
     """(samples,): the statistic of each resample, the mean over seeds."""
     resampled = np.tensordot(weights, confusion, axes=(1, 1))  # (samples, K, C, C)
     return pooled(resampled, statistic).mean(1)
+
+
+def _differences(
+    pair: tuple[np.ndarray, np.ndarray], weights: np.ndarray, statistic: Statistic
+) -> tuple[float, np.ndarray]:
+    """The first run's statistic minus the second's, of all subjects and of each resample."""
+    of_all = [pooled(confusion.sum(1), statistic).mean() for confusion in pair]
+    resampled = [_statistics(confusion, weights, statistic) for confusion in pair]
+    # Means that differ only by rounding are no difference.
+    return float(of_all[0] - of_all[1]), (resampled[0] - resampled[1]).round(12)
 
 
 def _interval(estimate: float, values: np.ndarray, level: float, subjects: int) -> Interval:

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from measuring.flow_sets import FlowSet, in_form
 from measuring.pretraining import CLIPS_SEEN
-from recognizers.evaluation.comparison import Comparison, compare
+from recognizers.evaluation.comparison import Comparison, Interval, compare, mean_difference
 from recognizers.evaluation.metrics import FULL
 from recognizers.experiment.evaluate import evaluate
 from recognizers.experiment.request import Request
@@ -216,6 +216,35 @@ def crossed(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
     return pairs
 
 
+def mean_rows(arms: Sequence[Arm]) -> list[list[str]]:
+    """Mean gains over systems, a row per arm that several tried: by database, and over all."""
+    base = {
+        (arm.system, arm.database, arm.way): arm.run.predictions["strict"]
+        for arm in arms
+        if not arm.clips
+    }
+    databases = list(dict.fromkeys(arm.database for arm in arms))
+    rows = []
+    for name in dict.fromkeys(arm.name for arm in arms if arm.clips):
+        own = [arm for arm in arms if arm.name == name]
+        systems = {arm.system for arm in own}
+        if len(systems) < 2:
+            continue
+        for tested in (*([each] for each in databases), databases):
+            gains = [
+                mean_difference(
+                    [
+                        (arm.run.predictions["strict"], base[arm.system, arm.database, way])
+                        for arm in own
+                        if arm.database in tested
+                    ]
+                )
+                for way in (ALONE, LONGER)
+            ]
+            rows.append([name, str(len(systems)), " and ".join(tested), *map(_interval, gains)])
+    return rows
+
+
 def arm_rows(arms: Sequence[Arm]) -> list[list[str]]:
     """One row per arm."""
     rows = []
@@ -230,7 +259,7 @@ def arm_rows(arms: Sequence[Arm]) -> list[list[str]]:
                 f"{scores.mean['uf1']:.3f}{spread}",
                 f"{scores.mean['uar']:.3f}",
                 " / ".join(f"{recall:.2f}" for recall in arm.recalls().values()),
-                *(_interval(gain) for gain in (arm.gain, arm.over_longer)),
+                *(_interval(gain and gain.difference) for gain in (arm.gain, arm.over_longer)),
                 arm.left_out,
             ]
         )
@@ -241,7 +270,7 @@ def crossed_rows(arms: Sequence[Arm]) -> list[list[str]]:
     """One row per choice on one database and its gains on another."""
     return [
         [here.system, here.database, here.name, there.database,
-         *map(_interval, (there.gain, there.over_longer))]
+         *(_interval(gain and gain.difference) for gain in (there.gain, there.over_longer))]
         for here, there in crossed(arms)
     ]  # fmt: skip
 
@@ -252,8 +281,5 @@ def _files(system: System, clips: FlowSet) -> list[Path]:
     return [in_form(file, system.channels, system.size) for file in clips.files]
 
 
-def _interval(gain: Comparison | None) -> str:
-    if gain is None:
-        return ""
-    found = gain.difference
-    return f"{found.estimate:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+def _interval(gain: Interval | None) -> str:
+    return f"{gain.estimate:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})" if gain else ""

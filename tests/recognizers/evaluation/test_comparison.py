@@ -1,4 +1,5 @@
 import itertools
+import math
 import time
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from recognizers.evaluation.comparison import bootstrap_subjects, compare, mcnemar
+from recognizers.evaluation.comparison import bootstrap_subjects, compare, mcnemar, mean_difference
 from recognizers.evaluation.metrics import score_seeds
 from recognizers.evaluation.predictions import Predictions
 from tests.recognizers.evaluation.tiny_predictions import CLASSES, frame_of, random_run
@@ -119,6 +120,36 @@ def test_both_runs_share_their_resamples():
     assert result.difference.low == 0
     assert result.difference.high == pytest.approx(3 / 40)
     assert result.p == pytest.approx(2 * (39 / 40) ** 40, abs=0.05)
+
+
+def test_mean_difference_of_one_pair_is_that_of_compare():
+    run, baseline = random_run(skill=0.8), random_run(skill=0.3)
+    assert mean_difference([(run, baseline)]) == compare(run, baseline).difference
+
+
+def test_systems_on_the_same_people_share_their_resamples():
+    """A gain of one system that another loses, person by person, is none in every resample."""
+    run, baseline = random_run(skill=0.8), random_run(skill=0.3)
+    none = mean_difference([(run, baseline), (baseline, run)])
+    assert (none.estimate, none.low, none.high) == pytest.approx((0, 0, 0))
+
+
+def test_other_people_add_evidence():
+    """Of two databases as large, the mean's variance is half that of one."""
+    run, baseline = right_or_wrong(RIGHT * 4), right_or_wrong([False] * 160)
+    other = [
+        Predictions(each.frame.assign(dataset="other"), each.classes) for each in (run, baseline)
+    ]
+    one = mean_difference([(run, baseline)], "accuracy", samples=20_000)
+    two = mean_difference([(run, baseline), tuple(other)], "accuracy", samples=20_000)
+    assert two.estimate == pytest.approx(one.estimate)
+    assert (one.subjects, two.subjects) == (160, 320)
+    assert two.high - two.low == pytest.approx((one.high - one.low) / math.sqrt(2), rel=0.05)
+
+
+def test_a_mean_of_no_pairs_is_refused():
+    with pytest.raises(ValueError, match="one pair of runs or more, got none"):
+        mean_difference([])
 
 
 def test_p_is_never_0():
