@@ -33,6 +33,7 @@ from measuring.gains import (
     HEAD,
     WANTED,
     WORDS,
+    Answers,
     Cell,
     figures,
     recorded,
@@ -160,9 +161,27 @@ def fill(
             seed=options.seed,
             overrides=[*changes(name, form, setting, stores), *options.overrides],
         )
-        folder = options.work / "runs" / f"{setting.name}_{form.config}_{name}"
-        runs[name] = Run.open(evaluate(request, folder))
+        runs[name] = Run.open(evaluate(request, run_folder(form, setting, name, options)))
     return Cell.of(form.system, setting, settings_of(form, setting, stores, options), runs)
+
+
+def run_folder(form: Form, setting: Setting, arm: str, options: argparse.Namespace) -> Path:
+    """Of an arm's run."""
+    return Path(options.work) / "runs" / f"{setting.name}_{form.config}_{arm}"
+
+
+def answers_of(cells: Sequence[Cell], options: argparse.Namespace) -> Answers:
+    """What systems answered, of the cells whose runs are in the folder ``--work``."""
+    known = {}
+    for cell in cells:
+        form = Form(cell.system, options.full)
+        folders = {arm: run_folder(form, cell.setting, arm, options) for arm in cell.outcomes}
+        if all((folder / "results.json").exists() for folder in folders.values()):
+            runs = {arm: Run.open(folder) for arm, folder in folders.items()}
+            known[cell.system, cell.setting] = {
+                arm: run.predictions["strict"] for arm, run in runs.items()
+            }
+    return known
 
 
 def settings_of(
@@ -237,7 +256,7 @@ def title_of(options: argparse.Namespace) -> str:
     return split + (", three classes" if options.classes == "three" else "")
 
 
-def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> str:
+def text(cells: Sequence[Cell], answers: Answers, drawing: str, options: argparse.Namespace) -> str:
     """The document."""
     most = {words_of(cell.setting): cell.nothing for cell in cells}
     nothing = "; ".join(f"{name}: {words}" for name, words in most.items())
@@ -249,7 +268,7 @@ def text(cells: Sequence[Cell], drawing: str, options: argparse.Namespace) -> st
             paragraph(introduction(cells, options)),
             f"Paper 004 reports a mean gain of {WANTED:+.3f} in F1 for AU-ICGAN, over four "
             "recognizers and two databases. Here:",
-            verdict(cells),
+            verdict(cells, answers),
             paragraph(
                 "Above chance: the interval of UAR lies above 1 / number of classes, the UAR of "
                 "any answer that ignores the clip. A gain to above chance says that synthetic "
@@ -298,7 +317,9 @@ def main() -> None:
         cells = measured(real_stores(options), out.with_suffix(".json"), options)
     image = out.parent / "images" / f"{out.stem}.png"
     draw_gains(cells, options.arm, image)
-    out.write_text(text(cells, f"images/{image.name}", options), encoding="utf-8")
+    answers = answers_of(cells, options)
+    write_json_atomically(out.with_suffix(".json"), told(cells, answers, options))
+    out.write_text(text(cells, answers, f"images/{image.name}", options), encoding="utf-8")
     logger.info("stored in %s", out)
 
 
@@ -319,13 +340,12 @@ def measured(stores: Mapping[str, Path], path: Path, options: argparse.Namespace
             with inputs_kept():
                 form = Form(system, options.full)
                 found[system, setting] = fill(form, setting, stores, options)
-            write_json_atomically(
-                path, told([found[pair] for pair in pairs if pair in found], options)
-            )
+            so_far = [found[pair] for pair in pairs if pair in found]
+            write_json_atomically(path, told(so_far, {}, options))
     return [found[pair] for pair in pairs if pair in found]
 
 
-def told(cells: Sequence[Cell], options: argparse.Namespace) -> dict[str, Any]:
+def told(cells: Sequence[Cell], answers: Answers, options: argparse.Namespace) -> dict[str, Any]:
     """Everything that was measured, for JSON."""
     return {
         "mersynth": __version__,
@@ -337,7 +357,7 @@ def told(cells: Sequence[Cell], options: argparse.Namespace) -> dict[str, Any]:
         "full": options.full,
         "per_class": options.per_class,
         "generator": load_card(options.checkpoint).sha256,
-        **figures(cells),
+        **figures(cells, answers),
     }
 
 

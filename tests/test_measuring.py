@@ -23,8 +23,9 @@ from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import SHIPPED
 from mersynth.phantom.version import VERSION
 from mersynth.store.clip_store import ClipStore, StoreError
-from recognizers.evaluation.comparison import Comparison, Interval
+from recognizers.evaluation.comparison import Comparison, Interval, compare
 from recognizers.models import create_model, list_models
+from tests.recognizers.evaluation.tiny_predictions import random_run
 from tests.script_modules import SCRIPTS, run_script, script
 from tests.tiny_store import tiny_clips, write_tiny_store
 
@@ -191,7 +192,7 @@ def cell_of(uar_low: dict[str, float], gain: float, over_warp: float | None = No
 def test_cells_are_read_as_they_were_recorded(tmp_path: Path) -> None:
     gains = script("measuring.gains")
     cells = [cell_of({"steps": 0.34, "icgan": 0.5}, 0.2, over_warp=0.04)]
-    (tmp_path / "gain.json").write_text(json.dumps(gains.figures(cells)))
+    (tmp_path / "gain.json").write_text(json.dumps(gains.figures(cells, {})))
     assert gains.recorded(tmp_path / "gain.json") == cells
     assert gains.recorded(tmp_path / "none.json") == []
 
@@ -204,7 +205,7 @@ def test_a_verdict_separates_gains_from_chance_and_from_the_warp() -> None:
         cell_of({"steps": 0.30, "icgan": 0.3}, -0.06),
     ]
     assert [cell.above_chance("steps") for cell in cells] == [True, False, False]
-    assert gains.verdict(cells).splitlines() == [
+    assert gains.verdict(cells, {}).splitlines() == [
         "- AU-ICGAN: mean gain in UF1 +0.080; the interval lies above zero in 2 and below zero in "
         "1 of 3 pairs of system and database. Where real clips alone give more than chance: mean "
         "gain in UF1 +0.200; the interval lies above zero in 1 and below zero in 0 of 1 pairs. "
@@ -214,6 +215,20 @@ def test_a_verdict_separates_gains_from_chance_and_from_the_warp() -> None:
         "-0.100; the interval lies above zero in 0 and below zero in 3 of 3 pairs. Above chance: 0 "
         "of 3 pairs, with as many steps above chance: 1 of 3 pairs.",
     ]
+
+
+def test_a_mean_gain_has_an_interval_where_all_answers_are_known() -> None:
+    gains = script("measuring.gains")
+    cell = cell_of({"steps": 0.34, "icgan": 0.5}, 0.2)
+    run, alone = random_run(skill=0.8), random_run(skill=0.3)
+    answers = {(cell.system, cell.setting): {"icgan": run, "steps": alone, "none": alone}}
+    found = compare(run, alone).difference
+    words = f"- AU-ICGAN: mean gain in UF1 +0.200 ({found.low:+.3f} to {found.high:+.3f}); the"
+    assert gains.verdict([cell], answers).startswith(words)
+    other = replace(cell, setting=gains.Setting(database="casme2"))
+    assert gains.verdict([cell, other], answers).startswith(
+        "- AU-ICGAN: mean gain in UF1 +0.200; the interval"
+    )
 
 
 def test_speeds_stand_beside_earlier_ones(tmp_path: Path) -> None:

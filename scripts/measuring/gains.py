@@ -13,8 +13,9 @@ from reproduction.tables import Setting
 
 from measuring.arms import ARMS, NONE, PRETRAINED, STEPS
 from measuring.baseline import most_frequent
-from recognizers.evaluation.comparison import Comparison, Interval, compare
+from recognizers.evaluation.comparison import Comparison, Interval, compare, mean_difference
 from recognizers.evaluation.metrics import Statistic
+from recognizers.evaluation.predictions import Predictions
 from recognizers.report import Run
 
 DATABASES = {"casme2": "CASME II", "samm": "SAMM"}
@@ -160,32 +161,52 @@ def arms_of(cells: Sequence[Cell]) -> list[str]:
     return [arm for arm in ARMS if all(arm in cell.outcomes for cell in cells)]
 
 
-def summary(gains: Sequence[Comparison]) -> dict[str, float | None]:
+Answers = Mapping[tuple[str, Setting], Mapping[str, Predictions]]
+"""Strict predictions of a system on a database, by arm."""
+
+
+def summary(gains: Sequence[Comparison], mean: Interval | None) -> dict[str, float | None]:
     """Gains over pairs of system and database; the mean of no pairs is None."""
     found = [gain.difference for gain in gains]
     return {
         "mean": fmean(gain.estimate for gain in found) if found else None,
+        "low": mean and mean.low,
+        "high": mean and mean.high,
         "cells": len(found),
         "above": sum(gain.low > 0 for gain in found),
         "below": sum(gain.high < 0 for gain in found),
     }
 
 
-def summaries(cells: Sequence[Cell], arm: str) -> dict[str, dict[str, float | None]]:
-    """Summaries of all pairs, of those that learn from real clips, and against the warp."""
+def summaries(
+    cells: Sequence[Cell], arm: str, answers: Answers
+) -> dict[str, dict[str, float | None]]:
+    """Summaries of all pairs, of those that learn from real clips, and against the warp.
+
+    Means have an interval over people where the answers of all pairs are known.
+    """
     taught = [cell for cell in cells if cell.above_chance(STEPS)]
+    compared = [cell for cell in cells if arm in cell.over_warp]
+
+    def mean(among: Sequence[Cell], baseline: str) -> Interval | None:
+        known = [answers.get((cell.system, cell.setting)) for cell in among]
+        pairs = [(each[arm], each[baseline]) for each in known if each is not None]
+        return mean_difference(pairs) if pairs and len(pairs) == len(among) else None
+
     return {
-        "all": summary([cell.gains[arm] for cell in cells]),
-        "above_chance_on_real_clips": summary([cell.gains[arm] for cell in taught]),
-        "over_warp": summary([c.over_warp[arm] for c in cells if arm in c.over_warp]),
+        "all": summary([cell.gains[arm] for cell in cells], mean(cells, STEPS)),
+        "above_chance_on_real_clips": summary(
+            [cell.gains[arm] for cell in taught], mean(taught, STEPS)
+        ),
+        "over_warp": summary([cell.over_warp[arm] for cell in compared], mean(compared, "warp")),
     }
 
 
-def verdict(cells: Sequence[Cell]) -> str:
+def verdict(cells: Sequence[Cell], answers: Answers) -> str:
     """The test of the claim, as a list."""
     lines = []
     for arm in (name for name in arms_of(cells) if name in PRETRAINED):
-        found = summaries(cells, arm)
+        found = summaries(cells, arm, answers)
         line = f"- {ARMS[arm].words}: {_said(found['all'])} of system and database"
         for key, words in (
             ("above_chance_on_real_clips", "Where real clips alone give more than chance"),
@@ -194,7 +215,7 @@ def verdict(cells: Sequence[Cell]) -> str:
             if found[key]["cells"]:
                 line += f". {words}: {_said(found[key])}"
         lines.append(f"{line}. {_above(cells, arm)}.")
-    few = summaries(cells, NONE)["all"]
+    few = summaries(cells, NONE, answers)["all"]
     lines.append(
         f"- Real clips alone for their own epochs instead of as many steps: {_said(few)}. "
         f"{_above(cells, NONE)}, with as many steps {_above(cells, STEPS).lower()}."
@@ -207,16 +228,18 @@ def _above(cells: Sequence[Cell], arm: str) -> str:
 
 
 def _said(found: Mapping[str, float | None]) -> str:
+    known = found["low"] is not None
+    interval = f" ({found['low']:+.3f} to {found['high']:+.3f})" if known else ""
     return (
-        f"mean gain in UF1 {found['mean']:+.3f}; the interval lies above zero in "
+        f"mean gain in UF1 {found['mean']:+.3f}{interval}; the interval lies above zero in "
         f"{found['above']} and below zero in {found['below']} of {found['cells']} pairs"
     )
 
 
-def figures(cells: Sequence[Cell]) -> dict[str, Any]:
+def figures(cells: Sequence[Cell], answers: Answers) -> dict[str, Any]:
     """Everything that was measured, for JSON."""
     arms = [arm for arm in arms_of(cells) if arm != STEPS]
     return {
-        "summary": {arm: summaries(cells, arm) for arm in arms},
+        "summary": {arm: summaries(cells, arm, answers) for arm in arms},
         "cells": msgspec.to_builtins(list(cells)),
     }
