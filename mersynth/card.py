@@ -13,7 +13,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mersynth.files import (
+from mersynth.disk.files import (
     checksum_of,
     file_name,
     read_tensors,
@@ -21,7 +21,7 @@ from mersynth.files import (
     whole_file,
     write_json_atomically,
 )
-from mersynth.json_files import read_json
+from mersynth.disk.json_files import read_json
 
 
 def write_card(

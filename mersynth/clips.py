@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Literal
 
 from mersynth.checks import check_choice
-from mersynth.files import file_name
+from mersynth.disk.files import file_name
 from mersynth.ranges import Range
 
 Strength = Literal["micro", "macro"]

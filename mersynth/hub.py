@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mersynth.card import read_card, read_weights
-from mersynth.files import whole_folder
+from mersynth.disk.files import whole_folder
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 MODEL_CARD = "README.md"

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from mersynth.files import short_name
+from mersynth.disk.partial import short_name
 
 DATA_VARIABLE = "MERSYNTH_DATA"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mersynth.files import partials_of
+from mersynth.disk.partial import partials_of
 from mersynth.gan.checkpoint import CheckpointError, find_groups, load_generator
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.journal import clips_done

@@ -14,7 +14,7 @@ from typing import Any, cast
 from rich.table import Table
 
 from mersynth.checks import listed
-from mersynth.files import whole_file
+from mersynth.disk.files import whole_file
 
 _RECORD = Path(__file__).with_name("systems.json")
 

@@ -31,8 +31,8 @@ from torch.nn import functional
 
 from mersynth import augment, logs
 from mersynth.augment.au_warp import au_warp, template_landmarks
+from mersynth.disk.files import write_json_atomically
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import write_json_atomically
 
 logger = logging.getLogger("mersynth.scripts.benchmark_augment")
 

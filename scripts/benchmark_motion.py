@@ -36,7 +36,7 @@ from torch import Tensor
 
 from mersynth import logs
 from mersynth.clips import Strength
-from mersynth.files import write_json_atomically
+from mersynth.disk.files import write_json_atomically
 from mersynth.motion.apex import measure_apex
 from mersynth.motion.flow import dis, farneback, tvl1
 from mersynth.motion.flow_images import DUAL_BRANCH_TVL1

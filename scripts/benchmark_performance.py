@@ -26,7 +26,7 @@ from rich.table import Table
 
 from mersynth import logs
 from mersynth.devices import choose_device
-from mersynth.files import write_json_atomically
+from mersynth.disk.files import write_json_atomically
 
 logger = logging.getLogger("mersynth.scripts.benchmark_performance")
 

@@ -33,7 +33,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from mersynth import logs
-from mersynth.files import partials_of, write_json_atomically
+from mersynth.disk.files import write_json_atomically
+from mersynth.disk.partial import partials_of
 from mersynth.store.clip_store import ClipStore, StoreError
 
 logger = logging.getLogger("mersynth.scripts.concurrency_check")

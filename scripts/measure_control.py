@@ -40,14 +40,14 @@ from measuring.generator_figures import (
 )
 
 from mersynth import logs
+from mersynth.disk.files import write_json_atomically
+from mersynth.disk.state_files import load_state_file, save_state_file
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import write_json_atomically
 from mersynth.gan.checkpoint import SHIPPED
 from mersynth.phantom.subject import subject_name
 from mersynth.phantom.version import VERSION
 from mersynth.quality.reader import Estimator, fit
 from mersynth.quality.rendered import FIRST_SUBJECT, rendered_pairs
-from mersynth.state_files import load_state_file, save_state_file
 from mersynth.synthesis.generators import ClipGenerator, IcganGenerator
 from mersynth.synthesis.warp_generator import WarpGenerator
 

@@ -37,8 +37,8 @@ from measuring.small_forms import GROUPS, Form, describe
 from reproduction.command import errors_shown
 
 from mersynth import __version__, logs
+from mersynth.disk.files import write_json_atomically
 from mersynth.face.template import TIGHT
-from mersynth.files import write_json_atomically
 from mersynth.gan.checkpoint import SHIPPED
 from mersynth.phantom.capture import LAB
 from mersynth.phantom.population import write_store

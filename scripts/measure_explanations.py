@@ -30,8 +30,8 @@ from measuring import documents
 from torch.nn import functional as F
 
 from mersynth import logs
+from mersynth.disk.files import write_json_atomically
 from mersynth.facs.regions import half_rows
-from mersynth.files import write_json_atomically
 from mersynth.phantom.population import ClipSpec, clip_specs, render_clip
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.writer import StoreWriter

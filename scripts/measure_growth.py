@@ -27,7 +27,7 @@ from measuring import documents
 from measuring.growth.works import WORKS
 
 from mersynth import logs
-from mersynth.files import write_json_atomically
+from mersynth.disk.files import write_json_atomically
 
 logger = logging.getLogger("mersynth.scripts.growth")
 

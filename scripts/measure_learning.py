@@ -40,7 +40,7 @@ from measuring.small_forms import SMALL
 from reproduction.command import errors_shown
 
 from mersynth import logs
-from mersynth.files import write_json_atomically
+from mersynth.disk.files import write_json_atomically
 
 logger = logging.getLogger("recognizers.scripts.learning")
 

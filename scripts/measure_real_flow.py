@@ -47,7 +47,7 @@ from reproduction.command import errors_shown
 
 from mersynth import __version__, config, logs
 from mersynth.checks import check_choice
-from mersynth.files import checksum_of, write_json_atomically
+from mersynth.disk.files import checksum_of, write_json_atomically
 from mersynth.phantom.capture import Capture
 from mersynth.phantom.layouts import LAYOUTS
 from mersynth.phantom.variety import Population

@@ -28,7 +28,7 @@ from measuring.small_forms import SMALL, Form
 
 from mersynth import logs
 from mersynth.clips import Clip
-from mersynth.files import write_json_atomically
+from mersynth.disk.files import write_json_atomically
 from mersynth.store.writer import StoreWriter
 from recognizers.experiment.preparation import load_settings, prepare
 from recognizers.training.fold_work import learn_all

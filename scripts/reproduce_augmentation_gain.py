@@ -51,8 +51,8 @@ from reproduction.tables import Setting
 
 from mersynth import __version__, logs
 from mersynth.config import load
+from mersynth.disk.files import checksum_of, write_json_atomically
 from mersynth.features.kinds import has
-from mersynth.files import checksum_of, write_json_atomically
 from mersynth.gan.checkpoint import SHIPPED, find_groups, load_card
 from mersynth.phantom.tree import write_tree
 from mersynth.prepare.command import prepare

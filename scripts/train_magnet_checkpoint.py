@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mersynth import logs
-from mersynth.files import whole_file
+from mersynth.disk.files import whole_file
 from mersynth.motion.magnify.checkpoint import SHIPPED, save_magnet
 from mersynth.motion.magnify.magnet import MagNet
 from mersynth.motion.magnify.pairs import Pairs, perturb

@@ -29,9 +29,9 @@ from joblib import Parallel, delayed
 
 from mersynth import logs
 from mersynth.clips import Clip
+from mersynth.disk.files import write_json_atomically
 from mersynth.face.template import HEAD, TIGHT, Framing
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS
-from mersynth.files import write_json_atomically
 from mersynth.gan.checkpoint import CARD, SHIPPED, load_card
 from mersynth.gan.settings import load_settings
 from mersynth.gan.train import train

@@ -36,8 +36,8 @@ import mersynth.prepare.command
 import mersynth.synthesis.generate
 import recognizers.cli
 import recognizers.experiment.evaluate
-from mersynth.files import sha256_of_file
-from mersynth.scratch import scratch_folder
+from mersynth.disk.files import sha256_of_file
+from mersynth.disk.scratch import scratch_folder
 from tests.tiny_store import tiny_clips, write_tiny_store
 
 logger = logging.getLogger(__name__)

@@ -13,10 +13,9 @@ REPOSITORY = Path(__file__).parents[1]
 # From the bottom up, one layer per line: a module imports its own room and those before it. A name
 # stands for a module and all below it; where two names fit, the longer one counts.
 ROOMS = [
-    "mersynth.card mersynth.checks mersynth.config mersynth.devices mersynth.estimate "
-    "mersynth.files mersynth.full_disk mersynth.hub mersynth.json_files mersynth.lock "
-    "mersynth.logs mersynth.paths mersynth.ranges mersynth.scratch mersynth.shards mersynth.space "
-    "mersynth.state_files mersynth.threads mersynth.tracking",
+    "mersynth.card mersynth.checks mersynth.config mersynth.devices mersynth.disk "
+    "mersynth.estimate mersynth.hub mersynth.logs mersynth.paths mersynth.ranges mersynth.shards "
+    "mersynth.threads mersynth.tracking",
     "mersynth.facs",
     "mersynth.clips mersynth.face.template mersynth.marks",
     "mersynth.store",

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from mersynth.disk.files import checksum_of
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import checksum_of
 from mersynth.phantom.head.average import average_head
 from mersynth.phantom.head.eyes import Eyes, make_eyes
 from mersynth.phantom.head.mesh import LANDMARK_VERTICES, UPPER_INNER_LIP

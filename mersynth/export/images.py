@@ -11,6 +11,7 @@ from PIL import Image
 
 from mersynth import logs
 from mersynth.clips import Clip
+from mersynth.disk.files import file_name
 from mersynth.export.job import (
     ExportSettings,
     ImageFormat,
@@ -18,7 +19,6 @@ from mersynth.export.job import (
     Written,
     flat_names,
 )
-from mersynth.files import file_name
 from mersynth.marks import Mark, mark_of, picture_options
 
 

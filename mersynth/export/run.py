@@ -21,6 +21,8 @@ from mersynth import __version__
 from mersynth import config as configs
 from mersynth.checks import check_choice, listed
 from mersynth.clips import Clip
+from mersynth.disk.files import whole_file, whole_folder, write_json_atomically
+from mersynth.disk.lock import hold
 from mersynth.export.arrays import npz_fault, write_npz
 from mersynth.export.aus import AUS_FOLDER, write_aus, write_openface
 from mersynth.export.images import apex_fault, write_imagefolder
@@ -40,8 +42,6 @@ from mersynth.export.trees import CASME2_TREE, SAMM_TREE
 from mersynth.export.video import write_mp4
 from mersynth.face.template import FramingChoice
 from mersynth.facs.emotions import label
-from mersynth.files import whole_file, whole_folder, write_json_atomically
-from mersynth.lock import hold
 from mersynth.sources import SOURCES
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.dataset import ClipDataset

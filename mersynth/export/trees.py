@@ -11,6 +11,7 @@ from typing import Any
 
 from mersynth import logs
 from mersynth.clips import Clip
+from mersynth.disk.files import file_name
 from mersynth.export.annotations import (
     TableRow,
     casme2_cell,
@@ -27,7 +28,6 @@ from mersynth.export.job import (
     check_unique,
 )
 from mersynth.facs.emotions import native_labels
-from mersynth.files import file_name
 from mersynth.marks import mark_of
 from mersynth.sources.casme2 import CASME2
 from mersynth.sources.samm import SAMM

@@ -11,11 +11,11 @@ from PIL import Image
 
 from mersynth import logs
 from mersynth.checks import check_choice
+from mersynth.disk.files import file_name, whole_file
+from mersynth.disk.full_disk import free_space
+from mersynth.disk.scratch import scratch_folder
 from mersynth.export.job import ExportError, Job, Written, flat_names
-from mersynth.files import file_name, whole_file
-from mersynth.full_disk import free_space
 from mersynth.marks import Mark, mark_mp4, mark_of
-from mersynth.scratch import scratch_folder
 from mersynth.synthesis.pictures import save_gif
 
 FILMS = (".mp4", ".gif")

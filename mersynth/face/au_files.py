@@ -13,6 +13,7 @@ import numpy as np
 from mersynth import logs
 from mersynth.checks import listed
 from mersynth.clips import flat_name
+from mersynth.disk.files import checksum_of, sha256_of_file
 from mersynth.face.au_rows import (
     joined,
     names_of,
@@ -24,7 +25,6 @@ from mersynth.face.au_rows import (
 from mersynth.face.au_table import AUTable
 from mersynth.face.intensity import Measurement
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import checksum_of, sha256_of_file
 from mersynth.sources.errors import Problem
 from mersynth.sources.media import files_of
 

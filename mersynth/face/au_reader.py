@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mersynth.disk.files import real_path
 from mersynth.face.au_files import FileReader
 from mersynth.face.blendshapes import BlendshapeReader
 from mersynth.face.framing import FramedClip
@@ -16,7 +17,6 @@ from mersynth.face.libreface import LibreFace
 from mersynth.face.openface import OpenFace
 from mersynth.face.weights import BACKENDS, Backend
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import real_path
 from mersynth.sources.errors import Problem
 
 CHOICES = (*("auto", "none", *BACKENDS, "openface=DIR", "libreface=DIR", "blendshapes=FILE.task"),)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mersynth.disk.files import check_regular
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import check_regular
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mersynth.disk.files import sha256_of_file
 from mersynth.face.boxes import best_overlap, box_around
 from mersynth.face.intensity import Measurement
 from mersynth.facs.action_units import CONDITION_AUS, SIDES
 from mersynth.facs.blendshapes import BLENDSHAPES, aus_of_blendshapes
-from mersynth.files import sha256_of_file
 from mersynth.sources.errors import Problem
 
 if TYPE_CHECKING:

@@ -24,13 +24,13 @@ import torch
 
 from mersynth import __version__, config, logs
 from mersynth.checks import check_choice
+from mersynth.disk.files import checksum_of, sha256_of_file, whole_file, write_json_atomically
+from mersynth.disk.json_files import read_json
+from mersynth.disk.lock import hold
+from mersynth.disk.space import mapped, new_array
 from mersynth.features.kinds import FEATURES, REMEDIES, warn_still
-from mersynth.files import checksum_of, sha256_of_file, whole_file, write_json_atomically
-from mersynth.json_files import read_json
-from mersynth.lock import hold
 from mersynth.motion.flow import METHODS
 from mersynth.motion.magnify.checkpoint import SHIPPED
-from mersynth.space import mapped, new_array
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.verdict import DamagedError, check_files, hash_files, remember
 

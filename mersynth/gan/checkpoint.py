@@ -12,11 +12,11 @@ from torch import Tensor
 
 from mersynth import config
 from mersynth.card import read_card, read_weights, write_card
+from mersynth.disk.files import read_tensors
+from mersynth.disk.json_files import converted
 from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import read_tensors
 from mersynth.gan.forms import MOTION, PAINT, AnyGenerator, make_generator
-from mersynth.json_files import converted
 
 CARD = "generator.json"
 SHIPPED = Path(__file__).parents[1] / "checkpoints" / "phantom"
@@ -209,7 +209,7 @@ def find_groups(folder: Path) -> list[Path]:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a file of weights; see :func:`mersynth.files.read_tensors`.
+    """Tensors of a file of weights; see :func:`mersynth.disk.files.read_tensors`.
 
     Raises:
         CheckpointError: if the file is missing or holds no tensors.

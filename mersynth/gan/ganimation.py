@@ -31,7 +31,8 @@ def init_from_ganimation(generator: Generator, path: Path) -> tuple[int, ...]:
 
     Args:
         generator: changed in place; it must have GANimation's size.
-        path: its state dict, ``.pth`` or ``.safetensors`` (:func:`mersynth.files.read_tensors`).
+        path: its state dict, ``.pth`` or ``.safetensors``
+            (:func:`mersynth.disk.files.read_tensors`).
 
     Returns:
         AU numbers that were newly initialised.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.utils import save_image
 
-from mersynth.files import whole_file
+from mersynth.disk.files import whole_file
 from mersynth.gan.data import ImageBatch
 from mersynth.gan.forms import AnyGenerator
 from mersynth.gan.processes import ALONE, Processes

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from mersynth.checks import listed
-from mersynth.files import differences
+from mersynth.disk.files import differences
+from mersynth.disk.state_files import load_state_file, save_state_file
 from mersynth.gan.checkpoint import CheckpointError
 from mersynth.gan.trainer import Trainer
-from mersynth.state_files import load_state_file, save_state_file
 
 STATE = "state.safetensors"
 

@@ -16,6 +16,8 @@ from mersynth.checks import listed
 from mersynth.config import ConfigError
 from mersynth.curves import ConditionSettings
 from mersynth.devices import choose_device, choose_precision
+from mersynth.disk.lock import hold
+from mersynth.disk.scratch import scratch_folder
 from mersynth.estimate import now
 from mersynth.facs.action_units import CONDITION_AUS
 from mersynth.gan.checkpoint import CheckpointCard, CheckpointError
@@ -28,9 +30,7 @@ from mersynth.gan.signal import check_signal
 from mersynth.gan.state import STATE, load_state
 from mersynth.gan.trainer import Trainer
 from mersynth.gan.warm_start import Start
-from mersynth.lock import hold
 from mersynth.phantom.version import version_of, warn_versions
-from mersynth.scratch import scratch_folder
 from mersynth.store.clip_store import (
     ClipStore,
     StoreError,

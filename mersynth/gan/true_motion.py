@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from mersynth.files import whole_file
+from mersynth.disk.files import whole_file
+from mersynth.disk.space import mapped
 from mersynth.motion.warp import warp
-from mersynth.space import mapped
 from mersynth.store.clip_store import ClipStore, StoreError
 
 FILE = "true_motion.npy"

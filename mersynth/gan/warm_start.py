@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from mersynth.files import sha256_of_file
+from mersynth.disk.files import sha256_of_file
 from mersynth.gan.checkpoint import (
     SHIPPED,
     SHIPPED_NAME,

@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 
 from mersynth.curves import ConditionSettings, clip_curve, movement
+from mersynth.disk.files import whole_folder
+from mersynth.disk.lock import hold
+from mersynth.disk.partial import remove
 from mersynth.facs.action_units import ACTION_UNITS, CONDITION_AUS, SIDES
-from mersynth.files import remove, whole_folder
-from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.marks import mark_of, picture_options
 from mersynth.pages.pictures import QUALITY

@@ -6,8 +6,8 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mersynth.files import whole_file
-from mersynth.lock import hold
+from mersynth.disk.files import whole_file
+from mersynth.disk.lock import hold
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -22,10 +22,10 @@ import numpy as np
 from mersynth import __version__, logs
 from mersynth.checks import check_choice
 from mersynth.clips import Clip, Strength
+from mersynth.disk.files import whole_folder
+from mersynth.disk.lock import hold
 from mersynth.face.template import AUTO, HEAD, TIGHT, Framing, FramingChoice
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
-from mersynth.files import whole_folder
-from mersynth.lock import hold
 from mersynth.phantom.capture import LAB, Capture
 from mersynth.phantom.layouts import Layout, choose_layout, with_prototype
 from mersynth.phantom.population import ClipSpec, render_clip

@@ -10,11 +10,11 @@ from typing import Any
 
 from mersynth import paths
 from mersynth.devices import choose_device
+from mersynth.disk.lock import hold
 from mersynth.face.detect import choose_detector
 from mersynth.face.template import AUTO, HEAD, framing_in
 from mersynth.features.cache import complete_options, compute_features
 from mersynth.features.kinds import FEATURES
-from mersynth.lock import hold
 from mersynth.phantom.version import VERSION, version_of
 from mersynth.prepare.database import PrepareSettings, prepare_database
 from mersynth.sources import PHANTOM, SOURCES, get_source

@@ -99,7 +99,7 @@ def _weights_folder() -> Path:
 def _inception(weights: Path, device: torch.device) -> Extractor:
     from torchvision.models import inception_v3
 
-    from mersynth.files import read_tensors
+    from mersynth.disk.files import read_tensors
 
     network = inception_v3(weights=None, aux_logits=True, init_weights=False, transform_input=True)
     network.load_state_dict(read_tensors(weights))

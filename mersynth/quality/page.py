@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mersynth.files import real_path
+from mersynth.disk.files import real_path
 from mersynth.pages.rendering import figure, render
 from mersynth.quality.plots import (
     control_bars,

@@ -14,11 +14,11 @@ import torch
 
 from mersynth import __version__, paths
 from mersynth.devices import choose_device
+from mersynth.disk.files import real_path, whole_folder, write_json_atomically
+from mersynth.disk.lock import hold
 from mersynth.face.template import HEAD
 from mersynth.facs.action_units import SIDES
 from mersynth.facs.emotions import label
-from mersynth.files import real_path, whole_folder, write_json_atomically
-from mersynth.lock import hold
 from mersynth.phantom.version import version_of, warn_versions
 from mersynth.quality.au_control import measure_control
 from mersynth.quality.balance import balance

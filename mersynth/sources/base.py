@@ -15,7 +15,7 @@ import numpy as np
 from mersynth import paths
 from mersynth.checks import listed
 from mersynth.clips import Clip
-from mersynth.files import real_path
+from mersynth.disk.files import real_path
 from mersynth.sources.errors import Problem, SourceError
 from mersynth.sources.frames import check_frame, read_frame
 from mersynth.sources.media import files_of, left_out

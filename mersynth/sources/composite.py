@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mersynth import __version__, paths
 from mersynth.clips import Clip
+from mersynth.disk.lock import hold
 from mersynth.facs.emotions import label
-from mersynth.lock import hold
 from mersynth.store.clip_store import ClipStore, StoreError, require_real, warn_framings
 from mersynth.store.merge import merge
 from mersynth.store.names import Named, find_alike

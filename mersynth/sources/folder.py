@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mersynth import logs
 from mersynth.clips import Clip
-from mersynth.files import real_path
+from mersynth.disk.files import real_path
 from mersynth.sources.base import ClipFiles, Scan, Source, folders, leads_out
 from mersynth.sources.errors import Problem, SourceError
 from mersynth.sources.frames import check_frame

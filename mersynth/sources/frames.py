@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mersynth.files import check_regular
+from mersynth.disk.files import check_regular
 from mersynth.sources.media import RAW_SUFFIXES
 
 _ORIENTATION = 0x0112  # the EXIF tag: how the camera was held

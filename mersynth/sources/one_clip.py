@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mersynth.checks import check_whole
 from mersynth.clips import Clip
-from mersynth.files import real_path
+from mersynth.disk.files import real_path
 from mersynth.sources.base import ClipFiles, Release, Scan, Source, check_frames, frames_by_number
 from mersynth.sources.errors import SourceError
 from mersynth.sources.folder import UNLABELLED

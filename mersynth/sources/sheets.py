@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mersynth.files import check_regular
+from mersynth.disk.files import check_regular
 from mersynth.sources.errors import Problem, SourceError
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mersynth.files import check_regular
+from mersynth.disk.files import check_regular
 from mersynth.sources.base import ClipFiles
 
 

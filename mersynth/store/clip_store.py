@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any, cast, overload
 import numpy as np
 
 from mersynth.clips import Clip
+from mersynth.disk.files import checksum_of
 from mersynth.face.template import Framing, framing_in
-from mersynth.files import checksum_of
 from mersynth.store.clip_table import CLIP_FIELDS, ClipTable
 from mersynth.store.format import (
     StoreError,

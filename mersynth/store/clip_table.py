@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args, overload
 import numpy as np
 
 from mersynth.clips import Clip, Strength
-from mersynth.files import check_regular
+from mersynth.disk.files import check_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,12 +14,12 @@ from msgspec import Meta, Struct
 
 from mersynth.checks import listed
 from mersynth.clips import Clip
+from mersynth.disk.json_files import converted, read_json
+from mersynth.disk.space import mapped
 from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS, SIDES, on_both_sides
 from mersynth.facs.emotions import LABELLED, SCHEMES, label, native_labels
 from mersynth.facs.landmarks import NUM_LANDMARKS
-from mersynth.json_files import converted, read_json
-from mersynth.space import mapped
 from mersynth.store.clip_table import ClipTable
 
 SCHEMA_VERSION = 2

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mersynth.files import partials_of
-from mersynth.json_files import read_json
+from mersynth.disk.json_files import read_json
+from mersynth.disk.partial import partials_of
 from mersynth.store.clip_store import ClipStore, StoreError
 
 JOURNAL = "journal.json"

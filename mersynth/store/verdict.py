@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mersynth import logs, paths
-from mersynth.files import sha256_of_file, write_json_atomically
-from mersynth.json_files import read_json
+from mersynth.disk.files import sha256_of_file, write_json_atomically
+from mersynth.disk.json_files import read_json
 
 logger = logging.getLogger(__name__)
 

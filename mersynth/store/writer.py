@@ -16,16 +16,11 @@ import numpy as np
 
 from mersynth.checks import check_whole
 from mersynth.clips import Clip
+from mersynth.disk.files import checksum_of, move_whole, write_json_atomically
+from mersynth.disk.lock import hold
+from mersynth.disk.partial import partial_of, remove_abandoned
+from mersynth.disk.space import RowFile, new_array
 from mersynth.facs.action_units import on_both_sides
-from mersynth.files import (
-    checksum_of,
-    move_whole,
-    partial_of,
-    remove_abandoned,
-    write_json_atomically,
-)
-from mersynth.lock import hold
-from mersynth.space import RowFile, new_array
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.clip_table import clip_row, write_clips
 from mersynth.store.format import (
@@ -50,7 +45,7 @@ class StoreWriter:
 
     Clips are added in order. With ``resume=True`` an interrupted writing of the same clips and
     header continues after the last committed clip (see :attr:`done`), or finds the store whole (see
-    :attr:`whole`). The store's lock (:func:`mersynth.lock.hold`) is held until the end of the
+    :attr:`whole`). The store's lock (:func:`mersynth.disk.lock.hold`) is held until the end of the
     ``with`` block.
 
     Args:

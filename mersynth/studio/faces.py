@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mersynth.clips import Clip
+from mersynth.disk.scratch import scratch_folder
 from mersynth.face.template import HEAD, Framing
 from mersynth.facs.action_units import CONDITION_AUS, SIDES
 from mersynth.facs.emotions import native_labels
@@ -21,7 +22,6 @@ from mersynth.phantom.render import PhantomRenderer
 from mersynth.phantom.subject import subject_name
 from mersynth.phantom.variety import PLAIN
 from mersynth.phantom.version import VERSION
-from mersynth.scratch import scratch_folder
 from mersynth.sources import PHANTOM, PrepareError
 from mersynth.sources.folder import Folder
 from mersynth.store.clip_store import ClipStore, StoredClip, StoreError, require_real

@@ -10,8 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mersynth.disk.scratch import scratch_folder
 from mersynth.gan.checkpoint import SHIPPED
-from mersynth.scratch import scratch_folder
 from mersynth.studio.shelf import Shelf
 
 if TYPE_CHECKING:

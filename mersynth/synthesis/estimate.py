@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from mersynth.clips import Clip
+from mersynth.disk.scratch import scratch_folder
 from mersynth.estimate import Estimate, PeakMemory, Spent, bytes_in, now
 from mersynth.pages.gallery import FILMS, MOST, write_gallery
-from mersynth.scratch import scratch_folder
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.format import array_layout
 from mersynth.store.writer import StoreWriter

@@ -19,10 +19,10 @@ from mersynth import paths
 from mersynth.checks import check_whole
 from mersynth.clips import Clip
 from mersynth.devices import choose_device
+from mersynth.disk.lock import hold
 from mersynth.estimate import now
 from mersynth.face.template import FramingChoice
 from mersynth.facs.emotions import label
-from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
 from mersynth.pages.gallery import write_gallery

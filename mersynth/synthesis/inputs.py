@@ -11,9 +11,10 @@ from typing import Any
 from mersynth import paths
 from mersynth.checks import check_choice
 from mersynth.clips import Clip
+from mersynth.disk.files import checksum_of, real_path, sha256_of_file
+from mersynth.disk.lock import hold
 from mersynth.face.framing import Who
 from mersynth.face.template import HEAD, Framing, FramingChoice
-from mersynth.files import checksum_of, real_path, sha256_of_file
 from mersynth.gan.checkpoint import (
     SHIPPED,
     SHIPPED_NAME,
@@ -21,7 +22,6 @@ from mersynth.gan.checkpoint import (
     find_groups,
     load_generator,
 )
-from mersynth.lock import hold
 from mersynth.phantom.population import clip_specs
 from mersynth.prepare.command import check_source, prepare
 from mersynth.sources import PHANTOM, PrepareError

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mersynth.clips import Clip
-from mersynth.lock import hold
+from mersynth.disk.lock import hold
 from mersynth.logs import progress
 from mersynth.shards import Shard
 from mersynth.store.clip_store import ClipStore, StoreError

@@ -23,15 +23,15 @@ from mersynth.checks import listed
 from mersynth.clips import Clip
 from mersynth.curves import ConditionSettings, added_to_rest, clip_curve
 from mersynth.devices import choose_device
+from mersynth.disk.files import real_path
+from mersynth.disk.scratch import scratch_folder
 from mersynth.export.video import check_film, save_film
 from mersynth.face.template import HEAD, Framing, FramingChoice
 from mersynth.facs.action_units import CONDITION_AUS
-from mersynth.files import real_path
 from mersynth.gan.checkpoint import SHIPPED_NAME, CheckpointError
 from mersynth.marks import mark_of
 from mersynth.motion.camera_noise import add_camera_noise, camera_noise
 from mersynth.motion.head import head_motion, move_head
-from mersynth.scratch import scratch_folder
 from mersynth.sources import PrepareError
 from mersynth.store.clip_store import ClipStore, StoredClip, StoreError, require_real
 from mersynth.store.dataset import to_uint8

@@ -17,7 +17,7 @@ import torch
 from mersynth.augment import au_sets
 from mersynth.checks import listed
 from mersynth.clips import Clip
-from mersynth.files import check_regular
+from mersynth.disk.files import check_regular
 from mersynth.sources.folder import UNLABELLED
 from mersynth.sources.sheets import cell_text
 from recognizers.data.inputs import ModelData

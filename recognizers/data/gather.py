@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from mersynth.config import ConfigError
+from mersynth.disk.files import real_path, sha256_of_file
 from mersynth.face.template import Framing
-from mersynth.files import real_path, sha256_of_file
 from mersynth.phantom.version import version_of, warn_versions
 from mersynth.store.clip_store import ClipStore, StoreError, warn_framings
 from mersynth.store.dataset import warn_empty_classes

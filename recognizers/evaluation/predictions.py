@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mersynth.checks import listed
-from mersynth.files import check_regular, whole_file
+from mersynth.disk.files import check_regular, whole_file
 from recognizers.evaluation.prediction_checks import (
     CLIP_KEY,
     COLUMNS,

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mersynth.scratch import scratch_folder
+from mersynth.disk.scratch import scratch_folder
 from recognizers.executors import worker
 from recognizers.executors.base import (
     ExecutorError,

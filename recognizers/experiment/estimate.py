@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from mersynth.disk.scratch import scratch_folder
 from mersynth.estimate import Estimate, PeakMemory, Spent, bytes_in, now
-from mersynth.scratch import scratch_folder
 from recognizers.executors import Executor
 from recognizers.experiment.preparation import Preparation
 from recognizers.folds.plan import FoldPlan

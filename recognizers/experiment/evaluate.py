@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mersynth import paths
+from mersynth.disk.lock import hold
 from mersynth.estimate import now
-from mersynth.lock import hold
 from mersynth.logs import progress
 from mersynth.shards import Shard
 from mersynth.tracking import check_tracker, where_to_look

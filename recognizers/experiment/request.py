@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from mersynth.checks import check_choice, check_whole
-from mersynth.files import real_path
+from mersynth.disk.files import real_path
 from mersynth.store.names import NameChoice
 from recognizers.folds.guard import Protocol
 from recognizers.folds.splits import Split

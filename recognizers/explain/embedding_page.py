@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mersynth.files import real_path
+from mersynth.disk.files import real_path
 from recognizers.explain.embedding import Embedding
 from recognizers.explain.maps_page import aus_of
 from recognizers.explain.opening import OpenedRun

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from mersynth.checks import check_choice, listed
-from mersynth.files import whole_file
-from mersynth.lock import hold
+from mersynth.disk.files import whole_file
+from mersynth.disk.lock import hold
 from mersynth.logs import progress
 from recognizers.explain.clip_maps import ExplainedClips, MapMethod, Target, explain_clips
 from recognizers.explain.embedding import embed

@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mersynth.disk.files import real_path
 from mersynth.facs.action_units import ACTION_UNITS, parse_au_cell
-from mersynth.files import real_path
 from mersynth.pages.pictures import data_url
 from recognizers.explain.clip_maps import ExplainedClips, MapMethod, Target
 from recognizers.explain.opening import OpenedRun

@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from mersynth.devices import choose_device
+from mersynth.disk.files import read_tensors
 from mersynth.face.template import FramingChoice
-from mersynth.files import read_tensors
 from recognizers.data.clip_arrays import ClipArrays, as_float, join
 from recognizers.data.gather import Part, read_parts, reconcile_parts
 from recognizers.data.map_form import choose_form

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mersynth.files import sha256_of_file
+from mersynth.disk.files import sha256_of_file
 from mersynth.store.clip_store import ClipStore
 from recognizers.runs.files import RunError
 from recognizers.runs.records import DataUsed

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mersynth.checks import listed
-from mersynth.files import read_tensors, tensors_by_name
+from mersynth.disk.files import read_tensors, tensors_by_name
 
 
 class PublishedError(ValueError):

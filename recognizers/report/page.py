@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mersynth.files import real_path
+from mersynth.disk.files import real_path
 from recognizers.evaluation.calibration import calibration
 from recognizers.report import figures
 from recognizers.report.charts import Chart, calibration_plots, learning_charts

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mersynth.files import real_path
+from mersynth.disk.files import real_path
 from mersynth.pages.rendering import figure, signed
 from recognizers.evaluation.comparison import Comparison, compare
 from recognizers.evaluation.metrics import FULL, Statistic

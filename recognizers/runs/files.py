@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mersynth.files import checksum_of, write_json_atomically
-from mersynth.json_files import converted, read_json
+from mersynth.disk.files import checksum_of, write_json_atomically
+from mersynth.disk.json_files import converted, read_json
 from recognizers.runs.records import FoldRecord, Record, RunIdentity, Selection
 
 RUN = "run.json"

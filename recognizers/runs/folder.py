@@ -10,7 +10,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from mersynth.files import differences, remove, sha256_of_file, whole_file
+from mersynth.disk.files import differences, sha256_of_file, whole_file
+from mersynth.disk.partial import remove
 from recognizers.runs.files import CONFIG, RESULTS, RUN, RunError, not_finished, read, write
 from recognizers.runs.records import Choice, FoldRecord, PretrainingRecord, RunIdentity
 from recognizers.trained.card import CARD, RecognizerCard, save_recognizer

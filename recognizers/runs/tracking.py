@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mersynth.files import file_name, remove
+from mersynth.disk.files import file_name
+from mersynth.disk.partial import remove
 from mersynth.tracking import LOGS, Kind, open_tracker
 from recognizers.runs.records import Epoch, Results
 

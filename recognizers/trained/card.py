@@ -22,12 +22,12 @@ from mersynth import config
 from mersynth.card import read_card, write_card
 from mersynth.checks import listed
 from mersynth.clips import Clip
+from mersynth.disk.files import whole_folder
+from mersynth.disk.json_files import converted
 from mersynth.face.template import Framing
 from mersynth.facs.emotions import SCHEMES
 from mersynth.features.kinds import FEATURES
-from mersynth.files import whole_folder
 from mersynth.hub import model_card
-from mersynth.json_files import converted
 from recognizers.folds.splits import Split
 from recognizers.models.base import InputSpec
 from recognizers.runs.files import RESULTS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mersynth import __version__, paths
 from mersynth.config import ConfigError
-from mersynth.lock import hold
+from mersynth.disk.lock import hold
 from mersynth.logs import progress
 from mersynth.tracking import check_tracker, where_to_look
 from recognizers.experiment.preparation import Preparation, load_settings, prepare

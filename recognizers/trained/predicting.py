@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from mersynth import paths
 from mersynth.checks import listed
-from mersynth.files import real_path, whole_folder
-from mersynth.lock import hold
+from mersynth.disk.files import real_path, whole_folder
+from mersynth.disk.lock import hold
 from mersynth.store.clip_store import ClipStore
 from recognizers.trained.card import RecognizerError
 from recognizers.trained.prediction_sheet import MOST, draw_sheet

@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from mersynth.disk.scratch import scratch_folder
 from mersynth.face.template import AUTO, FramingChoice
 from mersynth.features.kinds import REMEDIES, Need, has
 from mersynth.prepare.database import PrepareSettings, prepare_database
-from mersynth.scratch import scratch_folder
 from mersynth.sources import PrepareError
 from mersynth.sources.errors import SourceError
 from mersynth.sources.one_clip import OneClip

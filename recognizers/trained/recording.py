@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mersynth import logs, paths
-from mersynth.files import real_path, whole_folder
-from mersynth.lock import hold
+from mersynth.disk.files import real_path, whole_folder
+from mersynth.disk.lock import hold
 from mersynth.motion.movements import Movement
 from mersynth.motion.recording import Recording, spot_recording
 from mersynth.pages.pictures import DIFFERENCE_GAIN, data_url, difference

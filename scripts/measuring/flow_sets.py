@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from mersynth.clips import Clip
-from mersynth.files import checksum_of, whole_file
+from mersynth.disk.files import checksum_of, whole_file
 from mersynth.motion.flow_images import DUAL_BRANCH_TVL1
 from mersynth.motion.maps import scaled
 from mersynth.store.clip_store import ClipStore

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from measuring.small_forms import SMALL, Small
 from mersynth.clips import Strength
 from mersynth.config import load
-from mersynth.files import checksum_of, write_json_atomically
+from mersynth.disk.files import checksum_of, write_json_atomically
 from mersynth.phantom.population import write_store
 from mersynth.phantom.version import VERSION
 from recognizers.experiment.evaluate import evaluate

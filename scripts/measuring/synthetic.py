@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from mersynth.checks import listed
 from mersynth.config import load
-from mersynth.files import differences
+from mersynth.disk.files import differences
 from mersynth.gan.checkpoint import SHIPPED, find_groups, load_card
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.synthesis.generate import generate

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mersynth.files import write_json_atomically
+from mersynth.disk.files import write_json_atomically
 from recognizers.runs.records import Selection
 from reproduction.runs import Filled, Value
 from reproduction.tables import MISSING, Column

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mersynth.files import checksum_of, sha256_of_file
+from mersynth.disk.files import checksum_of, sha256_of_file
 
 
 class _Gone:

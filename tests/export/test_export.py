@@ -20,9 +20,9 @@ import pytest
 from PIL import Image
 
 from mersynth.config import ConfigError
+from mersynth.disk.partial import partial_of
 from mersynth.export import LAYOUTS, ExportError, export
 from mersynth.facs.emotions import classes
-from mersynth.files import partial_of
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.merge import merge
 from tests.export.export_stores import (

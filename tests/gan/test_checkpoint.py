@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from mersynth.files import checksum_of, sha256_of_file
+from mersynth.disk.files import checksum_of, sha256_of_file
 from mersynth.gan.checkpoint import CARD, SHIPPED, CheckpointError, load_card, load_generator
 
 

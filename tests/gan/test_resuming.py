@@ -13,12 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mersynth.disk.state_files import load_state_file, save_state_file
 from mersynth.gan.checkpoint import CARD, CheckpointError, load_card
 from mersynth.gan.data import ImageBatch
 from mersynth.gan.state import STATE
 from mersynth.gan.train import train
 from mersynth.gan.trainer import Trainer
-from mersynth.state_files import load_state_file, save_state_file
 from tests.gan.quick import quick, weights
 from tests.tiny_store import tiny_clips, write_tiny_store
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mersynth.files import sha256_of_file, write_json_atomically
+from mersynth.disk.files import sha256_of_file, write_json_atomically
 from mersynth.store.clip_store import ClipStore, StoreError
 from tests.tiny_store import write_tiny_store
 

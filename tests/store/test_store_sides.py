@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mersynth.files import checksum_of, sha256_of_file
+from mersynth.disk.files import checksum_of, sha256_of_file
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.merge import merge
 from tests.tiny_store import write_tiny_store

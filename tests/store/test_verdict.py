@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import mersynth
-from mersynth.files import sha256_of_file, write_json_atomically
+from mersynth.disk.files import sha256_of_file, write_json_atomically
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.format import CHECKSUMMED_FILES
 from mersynth.store.verdict import VERDICTS

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mersynth.space import NoSpaceError
+from mersynth.disk.space import NoSpaceError
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.store.journal import check_target
 from mersynth.store.writer import StoreWriter

@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 
 from mersynth.config import ConfigError
+from mersynth.disk.lock import InUseError
 from mersynth.facs.action_units import CONDITION_AUS, parse_au_cell
 from mersynth.gan.checkpoint import SHIPPED, CheckpointError, load_card, load_generator
-from mersynth.lock import InUseError
 from mersynth.phantom.population import clip_specs, render_clip, write_store
 from mersynth.prepare.command import prepare
 from mersynth.sources.composite import make_composite

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mersynth.lock import InUseError, hold
+from mersynth.disk.lock import InUseError, hold
 from mersynth.shards import Shard
 from mersynth.store.clip_store import ClipStore, StoreError
 from mersynth.synthesis.generate import generate

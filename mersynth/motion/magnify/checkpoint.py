@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from mersynth.card import read_card, read_weights, write_card
-from mersynth.files import read_tensors
+from mersynth.disk.files import read_tensors
 from mersynth.motion.magnify.convert import convert_published, is_published
 from mersynth.motion.magnify.magnet import MagNet
 

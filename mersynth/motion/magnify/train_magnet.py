@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mersynth import logs
-from mersynth.lock import hold
+from mersynth.disk.lock import hold
+from mersynth.disk.state_files import load_state_file, save_state_file
 from mersynth.motion.magnify.checkpoint import MagNetError
 from mersynth.motion.magnify.magnet import MagNet
 from mersynth.motion.magnify.pairs import Batch, Pairs, perturb, texture_pairs
-from mersynth.state_files import load_state_file, save_state_file
 
 logger = logging.getLogger(__name__)
 

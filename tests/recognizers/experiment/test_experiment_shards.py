@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from mersynth.lock import InUseError, hold
+from mersynth.disk.lock import InUseError, hold
 from mersynth.shards import Shard
 from recognizers.experiment.evaluate import evaluate
 from recognizers.runs import RunError

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from mersynth.files import sha256_of_file
+from mersynth.disk.files import sha256_of_file
 from mersynth.store.clip_store import ClipStore
 from recognizers.cli import app
 from recognizers.data.inputs import build_inputs

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mersynth import __version__
-from mersynth.files import sha256_of_file
+from mersynth.disk.files import sha256_of_file
 from recognizers.evaluation.predictions import Predictions
 from recognizers.experiment.request import Request
 from tests.recognizers.data.tiny_features import write

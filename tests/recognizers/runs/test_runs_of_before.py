@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import recognizers
-from mersynth.files import checksum_of
+from mersynth.disk.files import checksum_of
 from recognizers.experiment.evaluate import evaluate
 from recognizers.explain import explain
 from recognizers.report import Run, compare_runs

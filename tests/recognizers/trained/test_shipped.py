@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import recognizers
+from mersynth.disk.files import sha256_of_file
 from mersynth.facs.emotions import label
-from mersynth.files import sha256_of_file
 from mersynth.phantom.population import write_store
 from mersynth.store.clip_store import ClipStore
 from recognizers.cli import app

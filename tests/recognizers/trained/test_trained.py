@@ -17,7 +17,7 @@ import torch
 
 import recognizers
 from mersynth.config import ConfigError
-from mersynth.files import checksum_of
+from mersynth.disk.files import checksum_of
 from mersynth.store.clip_store import ClipStore
 from recognizers.experiment.evaluate import evaluate
 from recognizers.experiment.preparation import load_settings, prepare

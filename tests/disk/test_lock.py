@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mersynth.files import partials_of
-from mersynth.lock import InUseError, hold
+from mersynth.disk.lock import InUseError, hold
+from mersynth.disk.partial import partials_of
 from mersynth.store.clip_store import ClipStore
 from mersynth.store.writer import StoreWriter
 from tests.tiny_store import HEADER, tiny_clips, write_tiny_store
 
 _HOLD = """
 import sys
-from mersynth.lock import hold
+from mersynth.disk.lock import hold
 with hold(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
@@ -139,7 +139,7 @@ def test_a_file_system_without_locks_is_reported(
     def refuse(descriptor: int, *, blocking: bool) -> bool:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("mersynth.lock.lock_descriptor", refuse)
+    monkeypatch.setattr("mersynth.disk.lock.lock_descriptor", refuse)
     with hold(tmp_path / "x"):
         assert names(tmp_path) == []
     assert "without locks (No locks available)" in caplog.text

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mersynth.scratch import scratch_folder
+from mersynth.disk.scratch import scratch_folder
 
 _KEEP = """
 import sys
-from mersynth.scratch import scratch_folder
+from mersynth.disk.scratch import scratch_folder
 with scratch_folder() as folder:
     (folder / "large.bin").write_bytes(bytes(10))
     print(folder, flush=True)

@@ -1,9 +1,4 @@
-"""Files and folders written all or nothing, their checksums, and tensors read from files.
-
-An output in the making lies beside its final place, under a name that no other process uses:
-``.samm.<host>-<process>-<random>.partial``. Its writer removes it on failure; if the writer was
-killed, the next writer of the same output does.
-"""
+"""Files and folders written all or nothing, their checksums, and tensors read from files."""
 
 from __future__ import annotations
 
@@ -11,83 +6,20 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
-import socket
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mersynth.full_disk import full_disk_named
+from mersynth.disk.full_disk import full_disk_named
+from mersynth.disk.partial import partial_of, remove_abandoned
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _CHUNK = 1 << 20  # bytes hashed at once
-
-
-def partial_of(path: Path) -> Path:
-    """A name beside ``path`` for an output in the making, which no other process uses."""
-    mark = f"{_here()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
-    return path.with_name(f".{short_name(path.name)}.{mark}.partial")
-
-
-def short_name(name: str, limit: int = 150) -> str:
-    """A name of at most ``limit`` bytes: a longer one is cut, and a checksum makes it unique.
-
-    File systems take 255 bytes, and names are made of names.
-    """
-    whole = os.fsencode(name)
-    if len(whole) <= limit:
-        return name
-    mark = f"~{hashlib.sha256(whole).hexdigest()[:12]}"
-    return whole[: limit - len(mark)].decode("utf-8", "ignore") + mark
-
-
-def partials_of(path: Path) -> list[Path]:
-    """Partial outputs of ``path``: being written, or left by a process that was killed."""
-    name = re.escape(short_name(path.name))
-    pattern = re.compile(rf"\.{name}\.[\w-]+-\d+-[0-9a-f]{{8}}\.partial")
-    if not path.parent.is_dir():
-        return []
-    return sorted(found for found in path.parent.iterdir() if pattern.fullmatch(found.name))
-
-
-def remove_abandoned(path: Path) -> None:
-    """Remove partial outputs of ``path`` left by killed processes of this machine.
-
-    Those of other machines stay: their processes may be running.
-    """
-    for found in partials_of(path):
-        host, pid, _ = found.name.removesuffix(".partial").rpartition(".")[2].rsplit("-", 2)
-        if host == _here()[:60] and not _is_alive(int(pid)):
-            remove(found)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it exists."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _here() -> str:
-    return re.sub(r"[^\w-]", "_", socket.gethostname())
-
-
-def _is_alive(pid: int) -> bool:
-    if os.name == "nt":  # where signal 0 would end the process: leave the file alone
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
 
 
 @contextmanager

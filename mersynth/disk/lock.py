@@ -23,8 +23,8 @@ from pathlib import Path
 
 from filelock import lock_descriptor, unlock_descriptor
 
-from mersynth.files import short_name
-from mersynth.json_files import decoded
+from mersynth.disk.json_files import decoded
+from mersynth.disk.partial import short_name
 
 logger = logging.getLogger(__name__)
 

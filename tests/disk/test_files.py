@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mersynth.files import partials_of, real_path, whole_file, whole_folder
-from mersynth.lock import hold
-from mersynth.state_files import load_state_file, save_state_file
+from mersynth.disk.files import real_path, whole_file, whole_folder
+from mersynth.disk.lock import hold
+from mersynth.disk.partial import partials_of
+from mersynth.disk.state_files import load_state_file, save_state_file
 
 
 def test_the_same_state_is_the_same_bytes(tmp_path: Path) -> None:

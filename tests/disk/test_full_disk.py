@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from mersynth.card import write_card
+from mersynth.disk.files import whole_file, whole_folder, write_json_atomically
+from mersynth.disk.full_disk import NoSpaceError
+from mersynth.disk.space import new_array
+from mersynth.disk.state_files import save_state_file
 from mersynth.export.video import write_video
-from mersynth.files import whole_file, whole_folder, write_json_atomically
-from mersynth.full_disk import NoSpaceError
-from mersynth.space import new_array
-from mersynth.state_files import save_state_file
 
 resource = pytest.importorskip("resource", reason="Windows has no limits of files")
 

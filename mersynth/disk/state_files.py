@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mersynth.files import whole_file
+from mersynth.disk.files import whole_file
 
 _FACTS = "mersynth"  # one key: safetensors writes several in an order that changes
 _SHA256 = "sha256"

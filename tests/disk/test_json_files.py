@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mersynth.json_files import converted, read_json
+from mersynth.disk.json_files import converted, read_json
 
 
 @dataclass

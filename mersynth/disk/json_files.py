@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from mersynth.files import check_regular
+from mersynth.disk.files import check_regular
 
 T = TypeVar("T")
 

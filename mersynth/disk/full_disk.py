@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mersynth.disk.partial import place_of
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of the errors of a disk without room."""
-
-_IN_THE_MAKING = re.compile(r"\.(.+)\.[\w-]+-\d+-[0-9a-f]{8}\.partial")  # files.partial_of
 
 _IN_RUST = re.compile(r"(?:\(os error |\bOs \{ code: )(\d+)\b")
 
@@ -48,9 +48,9 @@ def no_space(path: Path, error: Exception, size: int | None = None) -> str:
     # Where more is free than a file needs, a quota or the file system's limit forbids it.
     allowed = size is not None and free >= size
     why = str(getattr(error, "strerror", error)).lower() if allowed else f"{_shown(free)} are free"
-    place = Path(*(_IN_THE_MAKING.sub(r"\1", part) for part in path.parts))
     return (
-        f"no space for {place}: {needs}{why}; free space there, or choose an --out on another disk"
+        f"no space for {place_of(path)}: {needs}{why}; free space there, or choose an --out on "
+        "another disk"
     )
 
 

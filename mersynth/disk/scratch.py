@@ -1,7 +1,7 @@
 """Temporary folders that do not outlive a killed process for long.
 
 ``mersynth-scratch-<random>`` lies in the system's temporary folder (``TMPDIR``) and is held by its
-process (:mod:`mersynth.lock`). Whoever makes one first removes those whose holders have ended
+process (:mod:`mersynth.disk.lock`). Whoever makes one first removes those whose holders have ended
 without removing them.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mersynth.lock import InUseError, hold
+from mersynth.disk.lock import InUseError, hold
 
 _PREFIX = "mersynth-scratch-"
 _own: set[Path] = set()  # this process could take a second hold of them

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
-from mersynth.files import check_regular
-from mersynth.full_disk import FULL, NoSpaceError, no_space
+from mersynth.disk.files import check_regular
+from mersynth.disk.full_disk import FULL, NoSpaceError, no_space
 
 _BLOCK = 1 << 24  # bytes written at once
 
