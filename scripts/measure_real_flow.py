@@ -14,7 +14,8 @@ strain lies, first components, and what distinguishes a class. Then systems are 
 database by itself, under the strict protocol: trained on real clips alone, alone for as many steps,
 pretrained on a set, and with it mixed in; without clips that follow a tested person's. The first
 system tries all sets, and each of its folds also chooses how to use one; the others, which take
-longer, try the first set. A stopped script continues where it was. ``--seeds 0`` compares only.
+longer, try those that ``--shared`` names. A stopped script continues where it was. ``--seeds 0``
+compares only.
 """
 
 from __future__ import annotations
@@ -46,11 +47,12 @@ from omegaconf import OmegaConf
 from reproduction.command import errors_shown
 
 from mersynth import __version__, config, logs
-from mersynth.checks import check_choice
+from mersynth.checks import check_choice, listed
 from mersynth.disk.files import checksum_of, write_json_atomically
 from mersynth.phantom.capture import Capture
 from mersynth.phantom.layouts import LAYOUTS
 from mersynth.phantom.variety import Population
+from mersynth.store.clip_store import ClipStore
 from recognizers.evaluation.metrics import FULL
 
 logger = logging.getLogger("recognizers.scripts.real_flow")
@@ -88,15 +90,33 @@ def stores_of(options: argparse.Namespace) -> dict[str, list[Path]]:
     return sets
 
 
+def origin(name: str, paths: Sequence[Path]) -> str:
+    """How a set was made, in words."""
+    if name == NOW:
+        return f"{name}: onset and apex of the tables' clips, rendered"
+    headers = [ClipStore.open(path).meta["header"] for path in paths if path.suffix != ".npz"]
+    ways = {
+        f"`mersynth generate --generator {header['generator']} --per-class {header['per_class']} "
+        f"--classes {header['scheme']}`"
+        for header in headers
+        if "generator" in header
+    }
+    if len(ways) != 1 or len(headers) < len(paths):
+        return f"{name}: {listed([path.name for path in paths])}"
+    return f"{name}: {ways.pop()} on stores of {listed([header['source'] for header in headers])}"
+
+
 def text(
     real: Sequence[FlowSet],
     rendered: Sequence[FlowSet],
     found: Mapping[str, Any],
     arms: Sequence[Arm],
     drawing: str,
+    sets: Mapping[str, Sequence[Path]],
     options: argparse.Namespace,
 ) -> str:
     """The document."""
+    made = "; ".join(origin(name, paths) for name, paths in sets.items())
     sizes = "; ".join(
         f"{name}: {own['clips']} clips of {own['people']} people"
         for name, own in found["sets"].items()
@@ -106,8 +126,8 @@ def text(
         "Made by",
         command(),
         paragraph(
-            f"{sizes}. Flow images of 28 x 28, each channel of each clip stretched to its own "
-            "range; rendered flow is by TV-L1 with an attachment of "
+            f"{sizes}. {made}. Flow images of 28 x 28, each channel of each clip stretched to its "
+            "own range; rendered flow is by TV-L1 with an attachment of "
             f"{FLOW['attachment']:g}. Rows of the picture: each set; columns: a class's mean map "
             "minus the mean of all, then the first components of u and v."
         ),
@@ -198,6 +218,10 @@ def main() -> None:
         "--system", action="append", choices=list(SYSTEMS), help="repeatable [all of them]"
     )
     parser.add_argument(
+        "--shared", action="append", metavar="NAME",
+        help="a set that systems after the first try too; repeatable [now]",
+    )  # fmt: skip
+    parser.add_argument(
         "--choosing", action="append", metavar="NAME",
         help="a set that folds of the first system also choose how to use; repeatable [now]",
     )  # fmt: skip
@@ -214,20 +238,23 @@ def main() -> None:
             FlowSet.read(name, [rendered_file(path, people, folder) for path in paths])
             for name, paths in sets.items()
         ]
-        choosing = options.choosing or [NOW]
-        for name in options.choosing or ():
-            check_choice("--choosing", name, list(sets))
+        for option, given in (("--shared", options.shared), ("--choosing", options.choosing)):
+            for name in given or ():
+                check_choice(option, name, list(sets))
+        shared, choosing = options.shared or [NOW], options.choosing or [NOW]
         found = compared(real, rendered)
         seeds = range(options.seed, options.seed + options.seeds)
         runs = options.work / "runs"
         systems = [SYSTEMS[name] for name in options.system]
         arms = []
         if seeds:
-            arms = run_arms(systems, real, rendered, runs, seeds, choosing, options.overrides)
+            arms = run_arms(
+                systems, real, rendered, runs, seeds, shared, choosing, options.overrides
+            )
     out = options.out or options.work / "real_flow.md"
     picture = out.parent / "images" / f"{out.stem}.png"
     draw_flow_maps([*real, *rendered], picture)
-    page = text(real, rendered, found, arms, f"images/{picture.name}", options)
+    page = text(real, rendered, found, arms, f"images/{picture.name}", sets, options)
     out.write_text(page, encoding="utf-8")
     measured = {
         "mersynth": __version__,

@@ -125,13 +125,15 @@ def test_arms_and_figures_of_every_set(tmp_path: Path) -> None:
         sys.executable, SCRIPTS / "measure_real_flow.py", "--real", real, "--rendered", "some",
         rendered, "--seeds", "2", "--work", tmp_path / "work", "--out", tmp_path / "flow.md",
         "--system", "ststnet_published", "--system", "off_apexnet", "--choosing", "some",
-        "device=cpu", "executor.workers=1", "model.training.epochs=1", "choice.parts=2",
-        "choice.ways=[{lr_factor: 0.5}]",
+        "--shared", "some", "device=cpu", "executor.workers=1", "model.training.epochs=1",
+        "choice.parts=2", "choice.ways=[{lr_factor: 0.5}]",
     ]  # fmt: skip
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     found = json.loads((tmp_path / "flow.json").read_text())
     assert set(found["statistics"]["sets"]) == {"a", "b", "some"}
-    assert [arm["database"] for arm in found["arms"]] == (["a"] * 5 + ["b"] * 5) * 2
-    assert "Chosen on one database" in (tmp_path / "flow.md").read_text()
+    assert [arm["database"] for arm in found["arms"]] == list("aaaaabbbbbaaaabbbb")
+    text = (tmp_path / "flow.md").read_text()
+    assert "Chosen on one database" in text
+    assert "| some, mixed in | 2 | a and b |" in text
     assert all(len(arm["scores"]["seeds"]) == 2 for arm in found["arms"])
     assert (tmp_path / "images" / "flow.png").exists()

@@ -132,6 +132,7 @@ def run_arms(
     synthetic: Sequence[FlowSet],
     folder: Path,
     seeds: range,
+    shared: Sequence[str],
     choosing: Sequence[str],
     overrides: Sequence[str] = (),
 ) -> list[Arm]:
@@ -140,8 +141,8 @@ def run_arms(
     Args:
         systems: the systems.
         real: databases.
-        synthetic: sets to pretrain on or to mix in; the first system tries all of them, the others
-            the first one.
+        synthetic: sets to pretrain on or to mix in; the first system tries all of them.
+        shared: names of the sets that the other systems, which take longer, try too.
         folder: of the runs; finished ones are not repeated.
         seeds: of the runs.
         choosing: names of the sets that folds of the first system also choose how to use, which
@@ -179,7 +180,9 @@ def run_arms(
             longer = control.predictions["strict"]
             arms.append(Arm(*own, "", LONGER, control, compare(longer, base)))
             first = system is systems[0]
-            for clips in synthetic if first else synthetic[:1]:
+            for clips in synthetic:
+                if not first and clips.name not in shared:
+                    continue
                 files = _files(system, clips)
                 mixed = system.mixed(len(database.images), len(clips.images))
                 runs = {
