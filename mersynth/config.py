@@ -24,6 +24,18 @@ PATHS = {"prepare": ("intensities",), "train": ("macro_store", "gan.init_from")}
 """Keys of paths, by config: what follows their first = is the value as it is, or in quotes."""
 
 
+OPTIONAL = {
+    "evaluate": (
+        "model.training.epoch_clips",
+        "model.training.gradient_clip",
+        "model.training.sampler",
+        "model.training.scheduler",
+        "model.training.standardise",
+    )
+}
+"""Keys, by config, that overrides may give though a config lacks them."""
+
+
 class ConfigError(Exception):
     """There is no such config, or an override does not fit."""
 
@@ -46,7 +58,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     Raises:
         ConfigError: if there is no config of that name, or an override is misspelt, names a key or
             a choice that does not exist, gives a value of another kind or outside its range
-            (``configs/ranges.yaml``), or adds or removes a key.
+            (``configs/ranges.yaml``), or adds or removes a key (but for :data:`OPTIONAL`).
 
     Example:
         >>> load("prepare", ["image_size=256"]).image_size
@@ -140,14 +152,18 @@ def _with_values(
         return _composed(name, ordered)  # raises the error for it
     config = deepcopy(before)
     for override in parsed:
-        OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+        key = override.key_or_group
+        added = key in OPTIONAL.get(name, ())
+        OmegaConf.update(config, key, override.value(), merge=True, force_add=added)
     return config
 
 
 def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
     folder = config_folder().resolve()
     state = tuple((file, file.stat().st_mtime_ns) for file in sorted(folder.rglob("*.yaml")))
-    return deepcopy(_compose_once(folder, state, name, tuple(overrides)))
+    optional = OPTIONAL.get(name, ())
+    hydras = tuple(f"++{each}" if _key(each) in optional else each for each in overrides)
+    return deepcopy(_compose_once(folder, state, name, hydras))
 
 
 # Hydra takes 0.1 to 0.2 s for each composition, and preparing features asks for dozens.
@@ -171,7 +187,7 @@ def _named_error(name: str, ordered: list[str]) -> ConfigError:
         try:
             config = _composed(name, ordered[:count])
         except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
-            reason = _reason(error, override, config)
+            reason = _reason(error, override, config, OPTIONAL.get(name, ()))
             return ConfigError(f"override {shown(override)} of config {name!r}: {reason}")
     return ConfigError(f"the overrides of config {name!r} do not fit together: {ordered}")
 
@@ -184,7 +200,7 @@ def _key(override: str) -> str:
     return override.partition("=")[0]
 
 
-def _reason(error: Exception, override: str, config: DictConfig) -> str:
+def _reason(error: Exception, override: str, config: DictConfig, optional: Sequence[str]) -> str:
     from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf import DictConfig, OmegaConf
 
@@ -202,9 +218,10 @@ def _reason(error: Exception, override: str, config: DictConfig) -> str:
     while parent and not isinstance(node, DictConfig):
         parent = parent.rpartition(".")[0]
         node = OmegaConf.select(config, parent) if parent else config
-    keys = sorted(str(key) for key in node) if isinstance(node, DictConfig) else []
+    keys = {str(key) for key in node} if isinstance(node, DictConfig) else set()
+    keys |= {key.removeprefix(f"{parent}.") for key in optional if key.startswith(f"{parent}.")}
     where = f"{parent!r} has" if parent else "it has"
-    return f"{str(error).splitlines()[0].rstrip('.')}; {where} the keys {', '.join(keys)}"
+    return f"{str(error).splitlines()[0].rstrip('.')}; {where} the keys {', '.join(sorted(keys))}"
 
 
 def _check_kind(override: str, before: DictConfig, after: DictConfig) -> None:

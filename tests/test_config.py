@@ -86,6 +86,21 @@ def test_a_wrong_override_is_named_with_what_is_allowed(override: str, said: str
     assert said in str(caught.value)
 
 
+def test_optional_keys_may_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "OPTIONAL", {"train": ("gan.depth", "gan.extra")})
+    given = ["gan.depth=3", "gan.extra={a: 1}", "gan=large"]
+    assert config.load("train", given).gan == {
+        "width": 64,
+        "blocks": 6,
+        "depth": 3,
+        "extra": {"a": 1},
+    }
+    assert config.load("train").gan == {"width": 8}
+    # The override at fault is named, not the optional one before it.
+    with pytest.raises(config.ConfigError, match=r"gan\.widht.* has the keys depth, extra, width"):
+        config.load("train", ["gan.depth=3", "gan.widht=3"])
+
+
 def test_an_unknown_config_is_named_with_those_that_exist() -> None:
     with pytest.raises(config.ConfigError, match=r"no config 'trian'.*there are train"):
         config.load("trian")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
+from mersynth import config
 from mersynth.config import ConfigError
 from recognizers.training.settings import TrainingSettings
 
@@ -88,3 +91,14 @@ def test_all_rates_can_be_multiplied_at_once() -> None:
         TrainingSettings(optimizer=block).at_rates_times(0)
     with pytest.raises(ConfigError, match=r"optimizer\.lr, which is not given"):
         TrainingSettings(optimizer={"name": "Adam"}).at_rates_times(0.5)
+
+
+def test_every_system_takes_all_settings_of_training() -> None:
+    told = config.load("evaluate", ["model=ststnet", "model.training.sampler=class_balanced"])
+    block: Any = OmegaConf.to_container(told.model.training)
+    assert TrainingSettings.from_config(block).sampler == "class_balanced"
+    optional = {key.rpartition(".")[2] for key in config.OPTIONAL["evaluate"]}
+    for file in sorted((config.config_folder() / "model").glob("*.yaml")):
+        given = set(config.load("evaluate", [f"model={file.stem}"]).model.get("training", {}))
+        if given - {"standardise"}:  # else it is fitted directly
+            assert {each.name for each in fields(TrainingSettings)} <= given | optional
