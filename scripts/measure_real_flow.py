@@ -122,7 +122,7 @@ def text(
         for name, own in found["sets"].items()
     )
     parts = [
-        "# Rendered flow beside real flow",
+        "# Synthetic flow beside real flow",
         "Made by",
         command(),
         paragraph(
@@ -152,18 +152,9 @@ def text(
                 "their standard deviation; gains in UF1 with paired bootstrap intervals of 95 % "
                 "over people."
             ),
-            table(
-                (
-                    "system", "database", "trained on", "UF1", "UAR",
-                    f"recall: {', '.join(real[0].classes)}", "gain over alone",
-                    "over as many steps", "left out",
-                ),
-                arm_rows(arms),
-                (0, 1, 2),
-            ),
             *(
                 (
-                    "## Means over systems",
+                    "### Means over systems",
                     paragraph(
                         "Gains in UF1 of the systems that tried a set, their mean with an interval "
                         "over people, whom all systems share."
@@ -177,6 +168,16 @@ def text(
                 )
                 if (means := mean_rows(arms))
                 else ()
+            ),
+            "### Each system",
+            table(
+                (
+                    "system", "database", "trained on", "UF1", "UAR",
+                    f"recall: {', '.join(real[0].classes)}", "gain over alone",
+                    "over as many steps", "left out",
+                ),
+                arm_rows(arms),
+                (0, 1, 2),
             ),
             "## Chosen on one database, tested on another",
             paragraph(
