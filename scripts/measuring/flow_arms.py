@@ -142,9 +142,9 @@ def run_arms(
         systems: the systems.
         real: databases.
         synthetic: sets to pretrain on or to mix in; the first system tries all of them.
-        shared: names of the sets that the other systems, which take longer, try too.
         folder: of the runs; finished ones are not repeated.
         seeds: of the runs.
+        shared: names of the sets that the other systems, which take longer, try too.
         choosing: names of the sets that folds of the first system also choose how to use, which
             takes about seven times as long as pretraining.
         overrides: of ``configs/evaluate.yaml``.
