@@ -219,7 +219,8 @@ def _reason(error: Exception, override: str, config: DictConfig, optional: Seque
         parent = parent.rpartition(".")[0]
         node = OmegaConf.select(config, parent) if parent else config
     keys = {str(key) for key in node} if isinstance(node, DictConfig) else set()
-    keys |= {key.removeprefix(f"{parent}.") for key in optional if key.startswith(f"{parent}.")}
+    split = (key.rpartition(".") for key in optional)
+    keys |= {last for folder, _, last in split if folder == parent}
     where = f"{parent!r} has" if parent else "it has"
     return f"{str(error).splitlines()[0].rstrip('.')}; {where} the keys {', '.join(sorted(keys))}"
 
