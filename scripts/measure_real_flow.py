@@ -13,9 +13,9 @@ Each set is compared with each real database: how long flow is in the parts of t
 strain lies, first components, and what distinguishes a class. Then systems are tested on each
 database by itself, under the strict protocol: trained on real clips alone, alone for as many steps,
 pretrained on a set, and with it mixed in; without clips that follow a tested person's. The first
-system tries all sets, and each of its folds also chooses how to use one; the others, which take
-longer, try those that ``--shared`` names. A stopped script continues where it was. ``--seeds 0``
-compares only.
+system tries all sets, and its folds also choose how to use those that ``--choosing`` names; the
+others, which take longer, try those that ``--shared`` names. A stopped script continues where it
+was. ``--seeds 0`` compares only.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ from recognizers.evaluation.metrics import FULL
 logger = logging.getLogger("recognizers.scripts.real_flow")
 
 NOW = "now"
+BALANCED = ("model.training.sampler=class_balanced",)
 
 
 def stores_of(options: argparse.Namespace) -> dict[str, list[Path]]:
@@ -122,7 +123,7 @@ def text(
         for name, own in found["sets"].items()
     )
     parts = [
-        "# Synthetic flow beside real flow",
+        f"# Synthetic flow beside real flow{', classes balanced' * options.balanced}",
         "Made by",
         command(),
         paragraph(
@@ -136,6 +137,11 @@ def text(
     ]
     if not arms:
         return document(parts)
+    choosing = (
+        f" Where folds of {options.system[0]} choose, they do so on people of their training parts "
+        "among the ways of configs/evaluate.yaml, and see as many clips as that takes."
+    ) * bool(options.choosing)
+    balanced = "; an epoch has as many clips of every class" * options.balanced
     epochs = ", ".join(f"{SYSTEMS[name].epochs} ({name})" for name in options.system)
     return document(
         [
@@ -145,11 +151,9 @@ def text(
                 f"Epochs on real clips alone: {epochs}; batches of {BATCH}, {GROUPS} groups of "
                 f"people, strict, {options.seeds} seeds, each database by itself, on "
                 f"{machine(arms[0].run.results.device)}. All other arms see {1 + CLIPS_SEEN} times "
-                "as many clips, in as many steps, unless each fold chooses. No synthetic clip "
-                f"follows a clip of a tested person. Folds of {options.system[0]} choose on people "
-                "of their training parts among the ways of configs/evaluate.yaml, and see as many "
-                "clips as what they choose takes. Means over seeds, ± "
-                "their standard deviation; gains in UF1 with paired bootstrap intervals of 95 % "
+                f"as many clips, in as many steps{balanced}. No synthetic clip follows a clip of a "
+                f"tested person.{choosing} Means over seeds, ± their standard deviation; gains in "
+                "UF1 with paired bootstrap intervals of 95 % "
                 "over people."
             ),
             *(
@@ -224,11 +228,15 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument(
         "--choosing", action="append", metavar="NAME",
-        help="a set that folds of the first system also choose how to use; repeatable [now]",
+        help="a set that folds of the first system also choose how to use; repeatable [none]",
     )  # fmt: skip
+    parser.add_argument(
+        "--balanced", action="store_true", help="draw as many clips of every class, in all arms"
+    )
     parser.add_argument("overrides", nargs="*", help="config values to change in every run")
     options = parser.parse_args()
     options.system = options.system or list(SYSTEMS)
+    overrides = [*options.overrides, *(BALANCED if options.balanced else ())]
     logs.set_up()
     with errors_shown(parser):
         folder = options.work / "features"
@@ -242,16 +250,14 @@ def main() -> None:
         for option, given in (("--shared", options.shared), ("--choosing", options.choosing)):
             for name in given or ():
                 check_choice(option, name, list(sets))
-        shared, choosing = options.shared or [NOW], options.choosing or [NOW]
+        shared, choosing = options.shared or [NOW], options.choosing or []
         found = compared(real, rendered)
         seeds = range(options.seed, options.seed + options.seeds)
         runs = options.work / "runs"
         systems = [SYSTEMS[name] for name in options.system]
         arms = []
         if seeds:
-            arms = run_arms(
-                systems, real, rendered, runs, seeds, shared, choosing, options.overrides
-            )
+            arms = run_arms(systems, real, rendered, runs, seeds, shared, choosing, overrides)
     out = options.out or options.work / "real_flow.md"
     picture = out.parent / "images" / f"{out.stem}.png"
     draw_flow_maps([*real, *rendered], picture)
@@ -260,7 +266,7 @@ def main() -> None:
     measured = {
         "mersynth": __version__,
         "seeds": list(seeds),
-        "overrides": list(options.overrides),
+        "overrides": overrides,
         "statistics": found,
         "arms": [
             {
