@@ -44,6 +44,7 @@ def draw_gains(cells: Sequence[Cell], arms: Sequence[str], path: Path) -> None:
         panel.axvline(WANTED, color="0.3", linewidth=1, linestyle=":", label="paper 004, mean")
         panel.set(title=name, xlabel="gain in UF1", yticks=range(len(systems)))
         panel.set_yticklabels(systems)
+        panel.locator_params(axis="x", nbins=5)
         panel.grid(axis="x", color="0.9")
     panels[0][0].set_ylim(len(systems) - 0.5, -0.5)
     known = panels[0][0].get_legend_handles_labels()
