@@ -52,7 +52,7 @@ class _Handler(logging.Handler):
         style = "red" if record.levelno > logging.WARNING else style
         try:
             console.print(self.format(record), style=style, markup=False, soft_wrap=True)
-        except Exception:
+        except Exception:  # as logging's own handlers: it is shown, and the work goes on
             self.handleError(record)
 
 
