@@ -130,6 +130,7 @@ class Preparation:
             scale=None if spec.scale == "none" else spec.scale,
             framing=spec.framing,
             strength=work.curriculum.schedule if work.curriculum is not None else None,
+            mixed_until=None if work.mixed_until == 1 else work.mixed_until,
         )
 
 
@@ -223,6 +224,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         device=device.type,
         precision=choose_precision(options["precision"], device),
         curriculum=curriculum,
+        mixed_until=options["mixed_until"],
     )
     _try_settings(work, model)
     return Preparation(
@@ -267,6 +269,10 @@ def _check_model(request: Request, options: Mapping[str, Any], model: Recognizer
             raise ValueError(
                 f"{request.model} is fitted once, to all clips: {', '.join(given)} does not apply"
             )
+    if options["mixed_until"] != 1 and not request.mix:
+        raise config.ConfigError(
+            f"mixed_until={options['mixed_until']:g} is for clips mixed in: give some (--mix)"
+        )
     if "domain" in model.targets and not request.mix:
         logger.warning(
             "%s learns to distinguish mixed-in clips from those under test, but none are mixed in; "

@@ -184,6 +184,7 @@ class RunIdentity(Record, frozen=True):
         choice: how a fold's use of the clips to pretrain on is chosen; None: it is fixed.
         scale, framing: that maps of motion were brought to; None: to none.
         strength: strengths that pretraining goes through; None: it shows all clips in every epoch.
+        mixed_until: share of the epochs in which clips mixed in take part; None: all.
         command: the command that continues the run; the figures do not depend on it.
     """
 
@@ -212,6 +213,7 @@ class RunIdentity(Record, frozen=True):
     scale: Scale | None = None
     framing: Framing | None = None
     strength: tuple[float, ...] | None = None
+    mixed_until: float | None = None
     command: str | None = None
 
 

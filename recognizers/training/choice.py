@@ -75,7 +75,7 @@ def _predicted(
         return train_and_predict(work, trial.learned, trial.tried_on, None, None, seed)
     if way.mix:
         rows = (*trial.learned, *(len(work.clips.clips) + i for i in trial.pool))
-        return train_and_predict(with_pool(work), rows, trial.tried_on, None, None, seed)
+        return train_and_predict(with_pool(work, way.until), rows, trial.tried_on, None, None, seed)
     if way.length not in weights:
         weights[way.length] = pretrain(work, trial.pool, seed, way.length).weights
     start = weights[way.length]

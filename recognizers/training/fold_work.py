@@ -48,6 +48,7 @@ class Work:
         device: ``"cpu"`` or ``"cuda"``.
         precision: of training, ``"32-true"`` or ``"bf16-mixed"``.
         curriculum: the strengths that pretraining goes through; None: all clips in every epoch.
+        mixed_until: share of the epochs of training in which clips mixed in take part.
     """
 
     clips: ClipArrays
@@ -62,6 +63,7 @@ class Work:
     device: str
     precision: str = "32-true"
     curriculum: Curriculum | None = None
+    mixed_until: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +146,20 @@ def train_and_predict(
     with _seeded(seed, device):
         model = _model(work, weights, device)
         settings = _settings(work, weights, way)
-        training = Training(model, work.clips, rows, settings, work.augment, device)
+        training = Training(
+            model, work.clips, rows, settings, work.augment, device, mixed_until=work.mixed_until
+        )
         training.run(lambda epoch: None)
         return training.predict(looked_at)
 
 
-def with_pool(work: Work) -> Work:
-    """The work with the clips to pretrain on mixed in, after its own."""
+def with_pool(work: Work, until: float) -> Work:
+    """The work with the clips to pretrain on mixed in after its own, for a share of the epochs."""
     assert work.pool is not None
     kept = _WITH_POOL.setdefault(work.clips, WeakKeyDictionary())
     if work.pool not in kept:
         kept[work.pool] = mixed_in(work.clips, work.pool)
-    return replace(work, clips=kept[work.pool])
+    return replace(work, clips=kept[work.pool], mixed_until=until)
 
 
 _WITH_POOL: WeakKeyDictionary[ClipArrays, WeakKeyDictionary[ClipArrays, ClipArrays]]
@@ -202,7 +206,15 @@ def _learn(
     with _seeded(seed, device):
         model = _model(work, weights, device)
         training = Training(
-            model, clips, rows, settings, work.augment, device, work.precision, curriculum
+            model,
+            clips,
+            rows,
+            settings,
+            work.augment,
+            device,
+            work.precision,
+            curriculum,
+            work.mixed_until,
         )
         training.run(note)
     return Learned(
@@ -229,7 +241,7 @@ def train_folds(
     """
     start = time.monotonic()
     if plans[0].way is not None and plans[0].way.mix:
-        work = with_pool(work)
+        work = with_pool(work, plans[0].way.until)
     fixed = work.training.epochs
     inner = [plan.inner for plan in plans if plan.inner is not None]
     chosen = [fixed] * len(plans)
@@ -269,7 +281,14 @@ def _train(
         with _seeded(own, device):
             model = _model(work, weights, device)
             training = Training(
-                model, work.clips, rows, settings, work.augment, device, work.precision
+                model,
+                work.clips,
+                rows,
+                settings,
+                work.augment,
+                device,
+                work.precision,
+                mixed_until=work.mixed_until,
             )
             _show_guard(work, plan, training)
             trainings.append(training)

@@ -81,7 +81,6 @@ class SideBySide:
         first = trainings[0]
         self.trainings, self.generators = trainings, generators
         self.settings, self.device = first.settings, first.device
-        self.rows = [training.rows.cpu() for training in trainings]
         self.seen = [training.clips_in_epoch for training in trainings]
         self.present = _Present(device_generators)
         self.model = _stack([training.model for training in trainings], self.present)
@@ -110,6 +109,8 @@ class SideBySide:
         optimizer = self.settings.make_optimizer(self.model)
         scheduler = self.settings.make_scheduler(optimizer)
         for number in range(1, self.settings.epochs + 1):
+            for training in self.trainings:
+                training.begin(number)
             rate = float(optimizer.param_groups[0]["lr"])
             figures = self._epoch(optimizer)
             for loss, _ in figures:
@@ -144,10 +145,8 @@ class SideBySide:
         self.model.train()
         total = torch.zeros(2, len(self.trainings), device=self.device)
         orders = [
-            rows[training.order(generator)].tensor_split(training.batches)
-            for training, rows, generator in zip(
-                self.trainings, self.rows, self.generators, strict=True
-            )
+            training.rows.cpu()[training.order(generator)].tensor_split(training.batches)
+            for training, generator in zip(self.trainings, self.generators, strict=True)
         ]
         for batch in zip(*orders, strict=True):
             rows = pad_sequence(list(batch), batch_first=True)  # (F, L)

@@ -107,10 +107,13 @@ class Training:
         device: where the model is.
         precision: ``"32-true"``, or ``"bf16-mixed"`` to train under autocast.
         curriculum: which of the clips each epoch shows; None: all.
+        mixed_until: share of the epochs in which clips mixed in take part; the epochs after show
+            the other clips alone, as often as all before.
 
     Attributes:
-        rows: positions of the clips to train on. Class weights, the statistics of standardised
-            inputs and the banks of augmentations are computed from these only.
+        rows: positions of the clips to train on, during ``run`` of those of the epoch. Class
+            weights, the statistics of standardised inputs and the banks of augmentations are
+            computed from all of the former, and only those.
         weights: (C,) class weights, if the model needs them.
         statistics: mean and standard deviation of each standardised input.
         banks: what augmentations borrow from, by input.
@@ -129,14 +132,17 @@ class Training:
         device: torch.device,
         precision: str = "32-true",
         curriculum: Curriculum | None = None,
+        mixed_until: float = 1.0,
     ) -> None:
         self.mixed = precision == "bf16-mixed"
         self.curriculum = curriculum
+        self.last_mixed = max(1, round(mixed_until * settings.epochs))
         self.model, self.settings, self.device = model, settings, device
         self.clips = clips
         self.tensors = _tensors(clips, device)
         self.home = self.tensors["label"].device
         self.rows = torch.tensor(rows, device=self.home)
+        self._usable, self._count = self.rows, len(rows)
         self._ahead = torch.empty(0, dtype=torch.int64)  # of an order that epochs share
         self.weights = self._class_weights() if "class_weights" in model.targets else None
         self.statistics = self._statistics() if settings.standardise else {}
@@ -169,12 +175,9 @@ class Training:
             return
         optimizer = self.settings.make_optimizer(self.model)
         scheduler = self.settings.make_scheduler(optimizer)
-        usable, strength = self.rows, None
         for number in range(1, self.settings.epochs + 1):
-            if self.curriculum is not None:
-                self.rows = self.curriculum.draw(usable, number, self.settings.epochs)
-                strength = self.curriculum.mean(self.rows)
-                self._ahead = self._ahead[:0]  # of other clips
+            self.begin(number)
+            strength = None if self.curriculum is None else self.curriculum.mean(self.rows)
             rate = float(optimizer.param_groups[0]["lr"])
             loss, accuracy = self._epoch(optimizer)
             check_loss(loss, number, rate)
@@ -182,7 +185,18 @@ class Training:
                 scheduler.step()
             seen = self.clips_in_epoch
             after_epoch(Epoch(number, loss, accuracy, rate, clips=seen, strength=strength))
-        self.rows = usable
+        self.rows = self._usable
+
+    def begin(self, number: int) -> None:
+        """Choose the clips of an epoch, whose number counts from 1."""
+        if self.curriculum is not None:
+            self.rows = self.curriculum.draw(self._usable, number, self.settings.epochs)
+            self._count = len(self.rows)
+        elif number == self.last_mixed + 1:
+            self.rows = self._usable[self.tensors["domain"][self._usable] == 0]
+        else:
+            return
+        self._ahead = self._ahead[:0]  # of other clips
 
     def predict(self, rows: Sequence[int]) -> np.ndarray:
         """(len(rows), C) float64, the probability of each class.
@@ -236,12 +250,12 @@ class Training:
     @property
     def clips_in_epoch(self) -> int:
         """Clips of an epoch."""
-        return self.settings.clips_in_epoch(len(self.rows))
+        return self.settings.clips_in_epoch(self._count)
 
     @property
     def batches(self) -> int:
         """Batches of an epoch."""
-        return self.settings.batches(len(self.rows))
+        return self.settings.batches(self._count)
 
     def take(self, name: str, rows: Tensor) -> Tensor:
         """Rows of one of the tensors, on the device; those of inputs as float32."""

@@ -19,6 +19,7 @@ from tests.recognizers.experiment.tiny_experiment import QUICK, request, results
 INNER = "fine_tuning.lr_factor=inner"
 PRETRAIN = "choice.ways=[{lr_factor: 0.2}]"
 MIX = "choice.ways=[{mix: true}]"
+MIX_FIRST = "choice.ways=[{mix: true, until: 0.5}]"
 
 
 @pytest.fixture(name="weak", scope="module")
@@ -94,7 +95,17 @@ def test_clips_may_be_mixed_in_instead(weak: Path, strong: Path, tmp_path: Path)
         assert choice["chosen"] == 0
     card = json.loads((chosen / "folds" / "0_0000" / "recognizer.json").read_text())
     assert (card["learned"]["clips"], card["learned"]["synthetic"]) == (80, 60)
-    assert predictions(chosen) == predictions(run(weak, tmp_path / "b", mix=[strong]))
+    whole = predictions(run(weak, tmp_path / "b", mix=[strong]))
+    assert predictions(chosen) == whole
+    chosen = run(weak, tmp_path / "c", INNER, MIX_FIRST, pretrain=[strong])
+    assert "mixed in for 0.5 of the epochs" in (chosen / "report.html").read_text()
+    first = predictions(run(weak, tmp_path / "d", "mixed_until=0.5", mix=[strong]))
+    assert predictions(chosen) == first != whole
+
+
+def test_a_share_of_the_epochs_needs_clips_mixed_in(weak: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mixed_until=0\.5 is for clips mixed in: .*--mix"):
+        run(weak, tmp_path / "a", "mixed_until=0.5")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,10 @@ def settings(**changes: Any) -> TrainingSettings:
 
 
 def work(
-    tmp_path_factory: pytest.TempPathFactory, model: str, changes: dict[str, Any] | None = None
+    tmp_path_factory: pytest.TempPathFactory,
+    model: str,
+    changes: dict[str, Any] | None = None,
+    mixed: Sequence[int] = (),
 ) -> Work:
     path = write(tmp_path_factory.mktemp("features") / "a.npz")
     if model == "off_apexnet":
@@ -42,8 +46,12 @@ def work(
         np.savez(path, **{**data, "x": data["x"][:, :2], "channels": data["channels"][:2]})
     specs = outline(model, 3, **OPTIONS[model]).inputs
     clips: ClipArrays = join([read_features(path, specs)])
+    clips.domain[list(mixed)] = 1
     chosen = settings(**(changes or {}))
-    return Work(clips, None, model, OPTIONS[model], {}, chosen, chosen, chosen, "strict", "cpu")
+    return Work(
+        clips, None, model, OPTIONS[model], {}, chosen, chosen, chosen, "strict", "cpu",
+        mixed_until=0.5 if mixed else 1.0,
+    )  # fmt: skip
 
 
 def plans(inner: bool) -> list[FoldPlan]:
@@ -58,17 +66,26 @@ def plans(inner: bool) -> list[FoldPlan]:
 
 
 @pytest.mark.parametrize(
-    ("model", "changes", "inner"),
+    ("model", "changes", "inner", "mixed"),
     [
-        ("ststnet", {}, True),
-        ("ststnet", {"sampler": "class_balanced", "batch_size": 99}, False),
-        ("off_apexnet", {"optimizer": SGD, "scheduler": {"name": "StepLR", "step_size": 1}}, True),
+        ("ststnet", {}, True, ()),
+        ("ststnet", {"sampler": "class_balanced", "batch_size": 99}, False, range(24, 30)),
+        (
+            "off_apexnet",
+            {"optimizer": SGD, "scheduler": {"name": "StepLR", "step_size": 1}},
+            True,
+            range(13, 20),
+        ),
     ],
 )
 def test_each_fold_learns_what_it_learns_alone(
-    tmp_path_factory: pytest.TempPathFactory, model: str, changes: dict[str, Any], inner: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    model: str,
+    changes: dict[str, Any],
+    inner: bool,
+    mixed: Sequence[int],
 ) -> None:
-    whole, folds = work(tmp_path_factory, model, changes), plans(inner)
+    whole, folds = work(tmp_path_factory, model, changes, mixed), plans(inner)
     state = create_model(model, 3, **OPTIONS[model]).state_dict()
     for start in (None, {name: value.numpy() for name, value in state.items()}):
         alone = [train_folds(whole, [plan], start, 7, True)[0] for plan in folds]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mersynth.augment import ORDER
-from recognizers.data.clip_arrays import ClipArrays, join
+from recognizers.data.clip_arrays import ClipArrays, join, mixed_in
 from recognizers.data.feature_files import read_features
 from recognizers.models.base import InputSpec, Output, Recognizer
 from recognizers.runs.records import Epoch
@@ -66,13 +66,14 @@ def train(
     rows: list[int],
     augment: Any = None,
     model: Probe | None = None,
+    mixed_until: float = 1.0,
     **block: Any,
 ) -> tuple[Probe, Training, list[Epoch]]:
     torch.manual_seed(0)
     settings = {"epochs": 2, "batch_size": 8, "optimizer": {"name": "SGD", "lr": 0.01}, **block}
     model = model or Probe()
     chosen = TrainingSettings.from_config(settings)
-    training = Training(model, clips, rows, chosen, augment or {}, CPU)
+    training = Training(model, clips, rows, chosen, augment or {}, CPU, mixed_until=mixed_until)
     epochs: list[Epoch] = []
     training.run(epochs.append)
     return model, training, epochs
@@ -294,6 +295,25 @@ def test_classes_are_joined_by_their_names(tmp_path: Any) -> None:
     third = write(tmp_path / "c.npz", classes=["anger", "fear", "joy"], dataset=["x"] * 30)
     with pytest.raises(ValueError, match=r"x have the classes anger, fear, joy, those of samm"):
         join([data[0], read_features(third, {"flow_strain": SPEC})])
+
+
+@pytest.mark.parametrize(
+    ("until", "epochs"), [(0.5, [1, 1, 0, 0]), (0.7, [1, 1, 1, 0]), (0.1, [1, 0, 0, 0])]
+)
+def test_clips_mixed_in_take_part_in_the_first_epochs(
+    clips: ClipArrays, until: float, epochs: list[int], tmp_path: Any
+) -> None:
+    more = read_features(write(tmp_path / "more.npz", dataset=["made"] * 30), {"flow_strain": SPEC})
+    both = mixed_in(clips, join([more]))
+    model, training, curve = train(both, list(range(10, 50)), mixed_until=until, epochs=4)
+    parts = [model.seen[first : first + 5] for first in range(0, 20, 5)]
+    kinds = [torch.cat([targets["domain"] for _, _, targets in part]) for part in parts]
+    assert [int(kind.max()) for kind in kinds] == epochs
+    # An epoch stays as long: those of real clips alone show each of the 20 twice.
+    assert [epoch.clips for epoch in curve] == [len(kind) for kind in kinds] == [40] * 4
+    last = torch.cat([features for features, _, _ in parts[-1]])
+    assert len(last.unique(dim=0)) == 20
+    assert training.rows.tolist() == list(range(10, 50))
 
 
 def test_a_loss_that_is_not_a_number_ends_the_training(clips: ClipArrays) -> None:
