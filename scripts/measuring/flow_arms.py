@@ -18,7 +18,7 @@ from recognizers.report import Run
 
 logger = logging.getLogger("recognizers.scripts.real_flow")
 
-GROUPS, BATCH, LR_FACTOR = 10, 64, "0.5"
+GROUPS, BATCH, LR_FACTOR, UNTIL = 10, 64, "0.5", "0.67"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ class System:
             f"pretraining.epochs={CLIPS_SEEN * self.epochs}",
         ]
 
-    def mixed(self, real: int, synthetic: int) -> list[str]:
+    def mixed(self, real: int, synthetic: int, until: str = "1") -> list[str]:
         """Overrides of an arm that learns from both kinds at once, of which it has so many clips.
 
         It sees as many clips as a pretrained arm.
         """
         learned = real * (GROUPS - 1) / GROUPS
         epochs = (1 + CLIPS_SEEN) * self.epochs * learned / (learned + synthetic)
-        return [f"model.training.epochs={max(1, round(epochs))}"]
+        return [f"model.training.epochs={max(1, round(epochs))}", f"mixed_until={until}"]
 
 
 SYSTEMS = {
@@ -77,9 +77,10 @@ SYSTEMS = {
         System("sssn_strain", size=36),
     )
 }
-PRETRAINED, MIXED, CHOSEN = (
+PRETRAINED, MIXED, MIXED_FIRST, CHOSEN = (
     f"pretrained, then {LR_FACTOR} of the rate",
     "mixed in",
+    f"mixed in for {UNTIL} of the epochs",
     "as chosen by each fold",
 )
 """How synthetic clips are used."""
@@ -94,7 +95,7 @@ class Arm:
         system: its config.
         database: its name.
         clips: name of the synthetic set; empty for real clips alone.
-        way: how it is used: ``PRETRAINED``, ``MIXED`` or ``CHOSEN``; else ``ALONE`` or ``LONGER``.
+        way: how it is used, as above; else ``ALONE`` or ``LONGER``.
         run: its finished run.
         gain: in UF1, over real clips alone; None for that arm itself.
         over_longer: in UF1, over real clips alone for as many steps; None without synthetic clips.
@@ -184,15 +185,17 @@ def run_arms(
                 if not first and clips.name not in shared:
                     continue
                 files = _files(system, clips)
-                mixed = system.mixed(len(database.images), len(clips.images))
-                runs = {
-                    PRETRAINED: (system.pretrained(LR_FACTOR), {"pretrain": files}),
-                    MIXED: (mixed, {"mix": files}),
-                }
+                counts = len(database.images), len(clips.images)
+                pretrain, mix = {"pretrain": files}, {"mix": files}
+                runs = [
+                    (PRETRAINED, "pretrained", system.pretrained(LR_FACTOR), pretrain),
+                    (MIXED, "mixed", system.mixed(*counts), mix),
+                    (MIXED_FIRST, "mixed_first", system.mixed(*counts, UNTIL), mix),
+                ]
                 if first and clips.name in choosing:
-                    runs[CHOSEN] = (system.pretrained("inner"), {"pretrain": files})
-                for number, (way, (changes, given)) in enumerate(runs.items()):
-                    found = run(system, database, f"{clips.name}_{number}", changes, **given)
+                    runs.append((CHOSEN, "chosen", system.pretrained("inner"), pretrain))
+                for way, name, changes, given in runs:
+                    found = run(system, database, f"{clips.name}_{name}", changes, **given)
                     predictions = found.predictions["strict"]
                     gains = compare(predictions, base), compare(predictions, longer)
                     arms.append(Arm(*own, clips.name, way, found, *gains))
