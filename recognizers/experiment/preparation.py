@@ -8,7 +8,7 @@ import difflib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, cast
 
@@ -201,7 +201,16 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     plans = plan_folds(folds, clips, groups, protocol, share, request.seed)
     sizes = [len(plan.learned) for plan in plans] or [len(clips.clips)]
     learned = [Fold(p.fold.name, p.learned, p.fold.test, p.fold.held_out) for p in plans]
-    training = _training(settings, model)
+    training, pretraining = _training(settings, model), _pretraining(settings, sizes, model)
+    mixing = training
+    if _balances(request, settings, model):
+        logger.info(
+            "where folds learn from further clips, they see as many of every class "
+            "(model.training.sampler=shuffle: each clip once an epoch)"
+        )
+        mixing = replace(training, sampler="class_balanced")
+        pretraining = replace(pretraining, sampler="class_balanced")
+        training = mixing if request.mix else training
     factor = _lr_factor(request, options) if pool is not None else 1.0
     trials = None
     if factor == "inner" and pool is not None:
@@ -218,13 +227,14 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         options=block["options"],
         augment=block.get("augment") or {},
         training=training,
-        pretraining=_training(_pretraining(settings, sizes), model),
-        fine_tuning=training.at_rates_times(cast(float, factor)),
+        pretraining=pretraining,
+        fine_tuning=mixing.at_rates_times(cast(float, factor)),
         protocol=protocol,
         device=device.type,
         precision=choose_precision(options["precision"], device),
         curriculum=curriculum,
         mixed_until=options["mixed_until"],
+        mixing=mixing,
     )
     _try_settings(work, model)
     return Preparation(
@@ -306,12 +316,24 @@ def _training(settings: DictConfig, model: Recognizer) -> TrainingSettings:
     return TrainingSettings.from_config(plain, model.fits_directly)
 
 
-def _pretraining(settings: DictConfig, sizes: Sequence[int]) -> DictConfig:
-    """The config with pretraining's changes; settings that refer to the epochs follow them.
+def _balances(request: Request, settings: DictConfig, model: Recognizer) -> bool:
+    """Whether trainings on further clips show as many of every class: those of feature files do.
+
+    Such files have twice to six times as many negative clips as others. With clips mixed in by
+    their own shares, recall of positive falls (docs/real_flow.md).
+    """
+    further = bool(request.pretrain or request.mix)
+    given = OmegaConf.select(settings, "model.training.sampler") is not None
+    return further and _of_files(request) and not given and not model.fits_directly
+
+
+def _pretraining(settings: DictConfig, sizes: Sequence[int], model: Recognizer) -> TrainingSettings:
+    """The settings of pretraining; those that refer to the epochs follow its own.
 
     Args:
         settings: the config ``evaluate``.
         sizes: number of clips that each fold trains on.
+        model: of the run.
     """
     changed = copy.deepcopy(settings)
     if changed.pretraining.epochs is not None:
@@ -321,7 +343,7 @@ def _pretraining(settings: DictConfig, sizes: Sequence[int]) -> DictConfig:
         OmegaConf.update(changed, "model.training.epoch_clips", clips, force_add=True)
     if changed.pretraining.lr is not None:
         changed.model.training.optimizer.lr = changed.pretraining.lr
-    return changed
+    return _training(changed, model)
 
 
 def _lr_factor(request: Request, options: Mapping[str, Any]) -> Any:
@@ -329,14 +351,17 @@ def _lr_factor(request: Request, options: Mapping[str, Any]) -> Any:
     factor = options["fine_tuning"]["lr_factor"]
     able = request.protocol == "strict" and request.split in ("loso", "cde", "cross")
     if factor == "auto":
-        of_files = all(path.suffix == ".npz" for path in (*request.data, *request.test))
-        return "inner" if able and of_files else 1.0
+        return "inner" if able and _of_files(request) else 1.0
     if factor == "inner" and not able:
         raise config.ConfigError(
             "fine_tuning.lr_factor=inner is for loso, cde and cross under the strict protocol, not "
             f"for {request.split} under {request.protocol}; give a number"
         )
     return factor
+
+
+def _of_files(request: Request) -> bool:
+    return all(path.suffix == ".npz" for path in (*request.data, *request.test))
 
 
 def _curriculum(schedule: Any, parts: Sequence[Part]) -> Curriculum | None:

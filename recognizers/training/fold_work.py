@@ -49,6 +49,7 @@ class Work:
         precision: of training, ``"32-true"`` or ``"bf16-mixed"``.
         curriculum: the strengths that pretraining goes through; None: all clips in every epoch.
         mixed_until: share of the epochs of training in which clips mixed in take part.
+        mixing: settings of a fold that chooses to mix clips of the pool in; None: of training.
     """
 
     clips: ClipArrays
@@ -64,6 +65,7 @@ class Work:
     precision: str = "32-true"
     curriculum: Curriculum | None = None
     mixed_until: float = 1.0
+    mixing: TrainingSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,8 @@ def with_pool(work: Work, until: float) -> Work:
     kept = _WITH_POOL.setdefault(work.clips, WeakKeyDictionary())
     if work.pool not in kept:
         kept[work.pool] = mixed_in(work.clips, work.pool)
-    return replace(work, clips=kept[work.pool], mixed_until=until)
+    training = work.mixing or work.training
+    return replace(work, clips=kept[work.pool], training=training, mixed_until=until)
 
 
 _WITH_POOL: WeakKeyDictionary[ClipArrays, WeakKeyDictionary[ClipArrays, ClipArrays]]
@@ -339,7 +342,8 @@ def _show_guard(work: Work, plan: FoldPlan, training: Training) -> None:
 def _settings(work: Work, weights: Weights | None, way: Way | None = None) -> TrainingSettings:
     if weights is None:
         return work.training
-    return work.fine_tuning if way is None else work.training.at_rates_times(way.lr_factor)
+    # Where folds choose, fine_tuning has the rates of training.
+    return work.fine_tuning if way is None else work.fine_tuning.at_rates_times(way.lr_factor)
 
 
 def _model(work: Work, weights: Weights | None, device: torch.device) -> Recognizer:

@@ -154,6 +154,23 @@ def test_feature_files_choose_unless_told_otherwise(
     assert results(run(weak, tmp_path / "b", pretrain=[strong]))["choices"] == []
 
 
+def test_on_feature_files_classes_are_balanced_where_further_clips_are_learned(
+    weak: Path, strong: Path, tmp_path: Path
+) -> None:
+    def samplers(out: Path, *overrides: str, **clips: Any) -> list[str]:
+        identity = json.loads((run(weak, out, *overrides, **clips) / "run.json").read_text())
+        parts = ("training", "pretraining", "fine_tuning")
+        return [identity[part]["sampler"] for part in parts if identity.get(part)]
+
+    assert samplers(tmp_path / "a") == ["shuffle"]
+    assert samplers(tmp_path / "b", mix=[strong]) == ["class_balanced"]
+    # Folds that leave the clips out train as if there were none.
+    chosen = ["shuffle", "class_balanced", "class_balanced"]
+    assert samplers(tmp_path / "c", INNER, MIX, pretrain=[strong]) == chosen
+    told = "model.training.sampler=shuffle"
+    assert samplers(tmp_path / "d", told, INNER, MIX, pretrain=[strong]) == ["shuffle"] * 2
+
+
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
@@ -161,6 +178,8 @@ def test_feature_files_choose_unless_told_otherwise(
         (["choice.ways=[{rate: 1}]"], "ways must be mappings of lr_factor, length, mix"),
         (["choice.ways=[{lr_factor: 0}]"], "lr_factor must be above 0 and at most 1000, got 0"),
         (["choice.ways=[{mix: true, length: 0.5}]"], "has neither lr_factor nor length"),
+        (["choice.ways=[{until: 0.5}]"], "until is for a way with mix=true"),
+        (["choice.ways=[{mix: true, until: 1.5}]"], "until must be above 0 and at most 1, got 1.5"),
         (["choice.parts=1"], "choice.parts must be in 2..100, got 1"),
         (["choice.margin=2"], "choice.margin must be in 0..1, got 2"),
     ],
