@@ -12,10 +12,10 @@ phantom --like``, stores generated from these, or feature files.
 Each set is compared with each real database: how long flow is in the parts of the face, where
 strain lies, first components, and what distinguishes a class. Then systems are tested on each
 database by itself, under the strict protocol: trained on real clips alone, alone for as many steps,
-pretrained on a set, and with it mixed in; without clips that follow a tested person's. The first
-system tries all sets, and its folds also choose how to use those that ``--choosing`` names; the
-others, which take longer, try those that ``--shared`` names. A stopped script continues where it
-was. ``--seeds 0`` compares only.
+pretrained on a set, and with it mixed in, to the end or for the first epochs; without clips that
+follow a tested person's. The first system tries all sets, and its folds also choose how to use
+those that ``--choosing`` names; the others, which take longer, try those that ``--shared`` names. A
+stopped script continues where it was. ``--seeds 0`` compares only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from measuring.documents import command, document, machine, paragraph, table
 from measuring.flow_arms import (
     BATCH,
     GROUPS,
+    SAMPLERS,
     SYSTEMS,
+    WAYS,
     Arm,
     arm_rows,
     crossed_rows,
@@ -58,7 +60,6 @@ from recognizers.evaluation.metrics import FULL
 logger = logging.getLogger("recognizers.scripts.real_flow")
 
 NOW = "now"
-BALANCED = ("model.training.sampler=class_balanced",)
 
 
 def stores_of(options: argparse.Namespace) -> dict[str, list[Path]]:
@@ -123,7 +124,7 @@ def text(
         for name, own in found["sets"].items()
     )
     parts = [
-        f"# Synthetic flow beside real flow{', classes balanced' * options.balanced}",
+        f"# Synthetic flow beside real flow{', each clip once' * (options.sampler == 'shuffle')}",
         "Made by",
         command(),
         paragraph(
@@ -141,7 +142,6 @@ def text(
         f" Where folds of {options.system[0]} choose, they do so on people of their training parts "
         "among the ways of configs/evaluate.yaml, and see as many clips as that takes."
     ) * bool(options.choosing)
-    balanced = "; an epoch has as many clips of every class" * options.balanced
     epochs = ", ".join(f"{SYSTEMS[name].epochs} ({name})" for name in options.system)
     return document(
         [
@@ -151,9 +151,9 @@ def text(
                 f"Epochs on real clips alone: {epochs}; batches of {BATCH}, {GROUPS} groups of "
                 f"people, strict, {options.seeds} seeds, each database by itself, on "
                 f"{machine(arms[0].run.results.device)}. All other arms see {1 + CLIPS_SEEN} times "
-                f"as many clips, in as many steps{balanced}. No synthetic clip follows a clip of a "
-                f"tested person.{choosing} Means over seeds, ± their standard deviation; gains in "
-                "UF1 with paired bootstrap intervals of 95 % "
+                f"as many clips, in as many steps. {SAMPLERS[options.sampler]}, in all arms. No "
+                f"synthetic clip follows a clip of a tested person.{choosing} Means over seeds, ± "
+                "their standard deviation; gains in UF1 with paired bootstrap intervals of 95 % "
                 "over people."
             ),
             *(
@@ -231,12 +231,17 @@ def main() -> None:
         help="a set that folds of the first system also choose how to use; repeatable [none]",
     )  # fmt: skip
     parser.add_argument(
-        "--balanced", action="store_true", help="draw as many clips of every class, in all arms"
-    )
+        "--way", action="append", choices=list(WAYS),
+        help="how systems use a set; repeatable [all of them]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sampler", choices=list(SAMPLERS), default="class_balanced",
+        help="how an epoch's clips are drawn, in all arms [class_balanced]",
+    )  # fmt: skip
     parser.add_argument("overrides", nargs="*", help="config values to change in every run")
     options = parser.parse_args()
     options.system = options.system or list(SYSTEMS)
-    overrides = [*options.overrides, *(BALANCED if options.balanced else ())]
+    overrides = [*options.overrides, f"model.training.sampler={options.sampler}"]
     logs.set_up()
     with errors_shown(parser):
         folder = options.work / "features"
@@ -251,13 +256,14 @@ def main() -> None:
             for name in given or ():
                 check_choice(option, name, list(sets))
         shared, choosing = options.shared or [NOW], options.choosing or []
+        ways = options.way or list(WAYS)
         found = compared(real, rendered)
         seeds = range(options.seed, options.seed + options.seeds)
         runs = options.work / "runs"
         systems = [SYSTEMS[name] for name in options.system]
         arms = []
         if seeds:
-            arms = run_arms(systems, real, rendered, runs, seeds, shared, choosing, overrides)
+            arms = run_arms(systems, real, rendered, runs, seeds, ways, shared, choosing, overrides)
     out = options.out or options.work / "real_flow.md"
     picture = out.parent / "images" / f"{out.stem}.png"
     draw_flow_maps([*real, *rendered], picture)

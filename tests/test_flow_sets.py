@@ -131,9 +131,10 @@ def test_arms_and_figures_of_every_set(tmp_path: Path) -> None:
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     found = json.loads((tmp_path / "flow.json").read_text())
     assert set(found["statistics"]["sets"]) == {"a", "b", "some"}
-    assert [arm["database"] for arm in found["arms"]] == list("aaaaabbbbbaaaabbbb")
+    assert [arm["database"] for arm in found["arms"]] == list("aaaaaabbbbbbaaaaabbbbb")
     text = (tmp_path / "flow.md").read_text()
     assert "Chosen on one database" in text
     assert "| some, mixed in | 2 | a and b |" in text
+    assert "| some, mixed in for 0.67 of the epochs | 2 | a and b |" in text
     assert all(len(arm["scores"]["seeds"]) == 2 for arm in found["arms"])
     assert (tmp_path / "images" / "flow.png").exists()

@@ -77,13 +77,18 @@ SYSTEMS = {
         System("sssn_strain", size=36),
     )
 }
-PRETRAINED, MIXED, MIXED_FIRST, CHOSEN = (
-    f"pretrained, then {LR_FACTOR} of the rate",
-    "mixed in",
-    f"mixed in for {UNTIL} of the epochs",
-    "as chosen by each fold",
-)
-"""How synthetic clips are used."""
+WAYS = {
+    "pretrained": f"pretrained, then {LR_FACTOR} of the rate",
+    "mixed": "mixed in",
+    "mixed_first": f"mixed in for {UNTIL} of the epochs",
+}
+"""How synthetic clips are used, in words."""
+CHOSEN = "as chosen by each fold"
+SAMPLERS = {
+    "class_balanced": "An epoch has as many clips of every class",
+    "shuffle": "An epoch has each clip once",
+}
+"""How the clips of an epoch are drawn, in words."""
 ALONE, LONGER = "real clips alone", "the same, for as many steps"
 
 
@@ -95,7 +100,7 @@ class Arm:
         system: its config.
         database: its name.
         clips: name of the synthetic set; empty for real clips alone.
-        way: how it is used, as above; else ``ALONE`` or ``LONGER``.
+        way: how it is used, of ``WAYS`` or ``CHOSEN``; else ``ALONE`` or ``LONGER``.
         run: its finished run.
         gain: in UF1, over real clips alone; None for that arm itself.
         over_longer: in UF1, over real clips alone for as many steps; None without synthetic clips.
@@ -133,6 +138,7 @@ def run_arms(
     synthetic: Sequence[FlowSet],
     folder: Path,
     seeds: range,
+    ways: Sequence[str],
     shared: Sequence[str],
     choosing: Sequence[str],
     overrides: Sequence[str] = (),
@@ -145,6 +151,7 @@ def run_arms(
         synthetic: sets to pretrain on or to mix in; the first system tries all of them.
         folder: of the runs; finished ones are not repeated.
         seeds: of the runs.
+        ways: to use a set, of ``WAYS``.
         shared: names of the sets that the other systems, which take longer, try too.
         choosing: names of the sets that folds of the first system also choose how to use, which
             takes about seven times as long as pretraining.
@@ -187,14 +194,15 @@ def run_arms(
                 files = _files(system, clips)
                 counts = len(database.images), len(clips.images)
                 pretrain, mix = {"pretrain": files}, {"mix": files}
-                runs = [
-                    (PRETRAINED, "pretrained", system.pretrained(LR_FACTOR), pretrain),
-                    (MIXED, "mixed", system.mixed(*counts), mix),
-                    (MIXED_FIRST, "mixed_first", system.mixed(*counts, UNTIL), mix),
-                ]
+                possible = {
+                    "pretrained": (system.pretrained(LR_FACTOR), pretrain),
+                    "mixed": (system.mixed(*counts), mix),
+                    "mixed_first": (system.mixed(*counts, UNTIL), mix),
+                }
+                tried = {name: (WAYS[name], *possible[name]) for name in ways}
                 if first and clips.name in choosing:
-                    runs.append((CHOSEN, "chosen", system.pretrained("inner"), pretrain))
-                for way, name, changes, given in runs:
+                    tried["chosen"] = CHOSEN, system.pretrained("inner"), pretrain
+                for name, (way, changes, given) in tried.items():
                     found = run(system, database, f"{clips.name}_{name}", changes, **given)
                     predictions = found.predictions["strict"]
                     gains = compare(predictions, base), compare(predictions, longer)
