@@ -34,7 +34,7 @@ its emotions without an apex after the onset; their labels cannot identify them,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -157,6 +157,32 @@ def classes(source: str, scheme: str) -> tuple[str, ...]:
         ('negative', 'positive', 'surprise')
     """
     return tuple(dict.fromkeys(_mapping(source, scheme).values()))
+
+
+def scheme_with(sources: Iterable[str], names: Iterable[str]) -> str | None:
+    """The first label scheme by which all databases have these classes, in any order.
+
+    Args:
+        sources: names of databases.
+        names: of the classes.
+
+    Returns:
+        One of :data:`SCHEMES`; None: no scheme has them.
+
+    Example:
+        >>> scheme_with(["casme2", "samm"], ["surprise", "negative", "positive"])
+        'three'
+    """
+    wanted, several = set(names), list(sources)
+    fitting = (s for s in SCHEMES if all(_class_names(one, s) == wanted for one in several))
+    return next(fitting, None)
+
+
+def _class_names(source: str, scheme: str) -> set[str]:
+    try:
+        return set(classes(source, scheme))
+    except ValueError:
+        return set()
 
 
 def label(source: str, emotion: str, scheme: str) -> str | None:

@@ -327,6 +327,22 @@ def _clips(path: Path, arrays: Mapping[str, np.ndarray], emotions: list[str]) ->
     return clips
 
 
+def read_classes(path: str | Path, first_label: int | None = None) -> tuple[str, ...]:
+    """The names of a file's classes.
+
+    Args:
+        path: the file.
+        first_label: as for :func:`read_features`.
+
+    Raises:
+        FileNotFoundError, FeatureFileError: as :func:`read_features`.
+    """
+    path = Path(path)
+    arrays = _load(path)
+    _check_rows(path, arrays, ("y",))
+    return _labels(path, arrays, first_label)[1]
+
+
 def read_form(path: str | Path, specs: Mapping[str, InputSpec]) -> MapForm:
     """The form of a file's maps of motion.
 

@@ -17,9 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from mersynth import __version__, config
 from mersynth.devices import choose_device, choose_precision
 from mersynth.face.template import FramingChoice
+from mersynth.facs.emotions import scheme_with
+from mersynth.store.clip_store import ClipStore
 from mersynth.store.names import Spelling
 from recognizers.data.clip_arrays import ClipArrays, join
-from recognizers.data.feature_files import read_form
+from recognizers.data.feature_files import read_classes, read_form
 from recognizers.data.gather import Part, read_parts, reconcile_parts
 from recognizers.data.map_form import choose_form
 from recognizers.experiment.request import Request
@@ -166,6 +168,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         NamesError: if names look alike, and ``request.names`` does not say whether they differ.
         LeakageError: if a fold could know what it is tested on.
     """
+    request = _labelled(request)
     options = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
     block, protocol = options["model"], request.protocol
     if options["phases_apart"]:
@@ -251,6 +254,20 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         trials=trials,
         work=work,
     )
+
+
+def _labelled(request: Request) -> Request:
+    """The request with the label scheme by which stores beside feature files have their classes."""
+    stores = [path for path in (*request.pretrain, *request.mix) if path.suffix != ".npz"]
+    if request.classes is not None or not stores or not _of_files(request):
+        return request
+    names = read_classes(request.data[0], request.first_label)
+    sources = {clip.source for path in stores for clip in ClipStore.open(path).clips}
+    scheme = scheme_with(sources, names)
+    if scheme is None:
+        return request
+    logger.info("stores are read in the classes of the files under test: --classes %s", scheme)
+    return replace(request, classes=scheme)
 
 
 def _specs(request: Request, options: dict[str, Any], model: Recognizer) -> Mapping[str, InputSpec]:

@@ -30,7 +30,8 @@ class Request:
         groups: hold out K groups of people instead of single people (``loso`` and ``cde``).
         first_label: number of the first class in ``y`` of feature files; None: 0, and files without
             a clip of it are refused.
-        classes: label scheme of the stores; None: ``three`` for ``cde``, else ``five``.
+        classes: label scheme of the stores; None: ``three`` for ``cde``, else ``five``; beside
+            feature files under test, the scheme that has their classes.
         protocol: ``"paper"`` reproduces published practice: the headline is from the epoch that
             scores best on the tested person, and pretraining uses all clips. Its figures are
             marked.
@@ -76,11 +77,10 @@ class Request:
             raise ValueError("give the clips: a store (--store) or a feature file (--data)")
         if (self.split == "cross") != bool(self.test):
             raise ValueError("clips to test on (--test) are for cross, which needs them")
-        files = [path for path in (*self.data, *self.test) if path.suffix == ".npz"]
-        if self.classes is not None and len(files) == len((*self.data, *self.test)):
+        given = [path.suffix for paths in self.paths.values() for path in paths]
+        if self.classes is not None and set(given) == {".npz"}:
             raise ValueError("classes relabels stores; feature files have their own classes")
-        others = [path for path in (*self.pretrain, *self.mix) if path.suffix == ".npz"]
-        if self.first_label is not None and not (files or others):
+        if self.first_label is not None and ".npz" not in given:
             raise ValueError(
                 "first_label numbers the classes of feature files (FILE.npz), and none is given; "
                 "stores name theirs"

@@ -23,9 +23,9 @@ from recognizers.experiment.evaluate import evaluate
 from recognizers.explain import explain
 from recognizers.folds.guard import usable_clips
 from recognizers.models.base import InputSpec
-from tests.export.export_stores import write_store
+from tests.export.export_stores import REAL_CASME2, write_store
 from tests.recognizers.data.tiny_features import GROUPS, features, synthetic, write
-from tests.recognizers.experiment.tiny_experiment import request
+from tests.recognizers.experiment.tiny_experiment import request, results
 
 
 def test_clips_to_pretrain_on_get_the_form_of_those_under_test(
@@ -99,3 +99,21 @@ def test_exported_synthetic_clips_leave_out_the_person_they_follow(tmp_path: Pat
     assert usable(file, "samm/007") == {"made_020"}
     assert usable(file, "samm/020") == {"made_007"}
     assert usable(file, "samm/006") == set()
+
+
+def test_stores_beside_files_are_read_in_the_classes_of_these(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    store = write_store(tmp_path / "casme2", REAL_CASME2[:2]).path
+    run = evaluate(request(data, mix=[store], groups=3), tmp_path / "run")
+    assert "in the classes of the files under test: --classes three" in caplog.text
+    told = results(run)
+    assert (told["scheme"], told["classes"]) == ("three", ["negative", "positive", "surprise"])
+    assert [fold["mixed"] for fold in told["folds"]] == [2, 2, 2]
+    asked = request(data, mix=[store], groups=3, classes="three")
+    assert results(evaluate(asked, tmp_path / "run")) == told
+    with pytest.raises(ValueError, match=r"learn from show disgust, .* clips under test negative"):
+        evaluate(request(data, mix=[store], classes="seven"), tmp_path / "other")
+    with pytest.raises(ValueError, match="classes relabels stores; feature files have their own"):
+        request(data, mix=[data], classes="three")
