@@ -236,7 +236,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         device=device.type,
         precision=choose_precision(options["precision"], device),
         curriculum=curriculum,
-        mixed_until=options["mixed_until"],
+        mixed_until=_mixed_until(request, options, model),
         mixing=mixing,
     )
     _try_settings(work, model)
@@ -290,13 +290,14 @@ def _check_model(request: Request, options: Mapping[str, Any], model: Recognizer
         unusable = {
             "--pretrain (--mix lets it learn from those clips, too)": bool(request.pretrain),
             "selection=inner": options["selection"] == "inner",
+            "mixed_until": options["mixed_until"] not in ("auto", 1),
             "model.augment": bool(options["model"].get("augment")),
         }
         if given := [name for name, wanted in unusable.items() if wanted]:
             raise ValueError(
                 f"{request.model} is fitted once, to all clips: {', '.join(given)} does not apply"
             )
-    if options["mixed_until"] != 1 and not request.mix:
+    if options["mixed_until"] not in ("auto", 1) and not request.mix:
         raise config.ConfigError(
             f"mixed_until={options['mixed_until']:g} is for clips mixed in: give some (--mix)"
         )
@@ -375,6 +376,17 @@ def _lr_factor(request: Request, options: Mapping[str, Any]) -> Any:
             f"for {request.split} under {request.protocol}; give a number"
         )
     return factor
+
+
+def _mixed_until(request: Request, options: Mapping[str, Any], model: Recognizer) -> float:
+    """``mixed_until``, decided."""
+    share = options["mixed_until"]
+    if share != "auto":
+        return float(share)
+    if not (request.mix and _of_files(request)) or model.fits_directly:
+        return 1.0
+    logger.info("clips mixed in take part in 0.67 of the epochs (mixed_until=1: in all)")
+    return 0.67
 
 
 def _of_files(request: Request) -> bool:
