@@ -338,7 +338,7 @@ def _balances(request: Request, settings: DictConfig, model: Recognizer) -> bool
     """Whether trainings on further clips show as many of every class: those of feature files do.
 
     Such files have twice to six times as many negative clips as others. With clips mixed in by
-    their own shares, recall of positive falls (docs/real_flow.md).
+    their own shares, recall of positive falls (docs/real_flow_shuffled.md).
     """
     further = bool(request.pretrain or request.mix)
     given = OmegaConf.select(settings, "model.training.sampler") is not None
