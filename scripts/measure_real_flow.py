@@ -140,7 +140,7 @@ def text(
         return document(parts)
     choosing = (
         f" Where folds of {options.system[0]} choose, they do so on people of their training parts "
-        "among the ways of configs/evaluate.yaml, and see as many clips as that takes."
+        "among the ways of `choice.ways`, and see as many clips as that takes."
     ) * bool(options.choosing)
     epochs = ", ".join(f"{SYSTEMS[name].epochs} ({name})" for name in options.system)
     return document(

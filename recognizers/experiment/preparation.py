@@ -17,13 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from mersynth import __version__, config
 from mersynth.devices import choose_device, choose_precision
 from mersynth.face.template import FramingChoice
-from mersynth.facs.emotions import scheme_with
-from mersynth.store.clip_store import ClipStore
 from mersynth.store.names import Spelling
 from recognizers.data.clip_arrays import ClipArrays, join
-from recognizers.data.feature_files import read_classes, read_form
+from recognizers.data.feature_files import read_form
 from recognizers.data.gather import Part, read_parts, reconcile_parts
 from recognizers.data.map_form import choose_form
+from recognizers.experiment.file_defaults import balances, labelled, lr_factor, mixed_until
 from recognizers.experiment.request import Request
 from recognizers.folds.guard import Leak
 from recognizers.folds.plan import FoldPlan, check_plans, plan_folds, plan_pretraining
@@ -168,7 +167,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         NamesError: if names look alike, and ``request.names`` does not say whether they differ.
         LeakageError: if a fold could know what it is tested on.
     """
-    request = _labelled(request)
+    request = labelled(request)
     options = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
     block, protocol = options["model"], request.protocol
     if options["phases_apart"]:
@@ -206,7 +205,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
     learned = [Fold(p.fold.name, p.learned, p.fold.test, p.fold.held_out) for p in plans]
     training, pretraining = _training(settings, model), _pretraining(settings, sizes, model)
     mixing = training
-    if _balances(request, settings, model):
+    if balances(request, settings, model):
         logger.info(
             "where folds learn from further clips, they see as many of every class "
             "(model.training.sampler=shuffle: each clip once an epoch)"
@@ -214,7 +213,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         mixing = replace(training, sampler="class_balanced")
         pretraining = replace(pretraining, sampler="class_balanced")
         training = mixing if request.mix else training
-    factor = _lr_factor(request, options) if pool is not None else 1.0
+    factor = lr_factor(request, options) if pool is not None else 1.0
     trials = None
     if factor == "inner" and pool is not None:
         ways, divided, margin = read_choice(options["choice"])
@@ -236,7 +235,7 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         device=device.type,
         precision=choose_precision(options["precision"], device),
         curriculum=curriculum,
-        mixed_until=_mixed_until(request, options, model),
+        mixed_until=mixed_until(request, options, model),
         mixing=mixing,
     )
     _try_settings(work, model)
@@ -254,20 +253,6 @@ def prepare(request: Request, settings: DictConfig) -> Preparation:
         trials=trials,
         work=work,
     )
-
-
-def _labelled(request: Request) -> Request:
-    """The request with the label scheme by which stores beside feature files have their classes."""
-    stores = [path for path in (*request.pretrain, *request.mix) if path.suffix != ".npz"]
-    if request.classes is not None or not stores or not _of_files(request):
-        return request
-    names = read_classes(request.data[0], request.first_label)
-    sources = {clip.source for path in stores for clip in ClipStore.open(path).clips}
-    scheme = scheme_with(sources, names)
-    if scheme is None:
-        return request
-    logger.info("stores are read in the classes of the files under test: --classes %s", scheme)
-    return replace(request, classes=scheme)
 
 
 def _specs(request: Request, options: dict[str, Any], model: Recognizer) -> Mapping[str, InputSpec]:
@@ -334,17 +319,6 @@ def _training(settings: DictConfig, model: Recognizer) -> TrainingSettings:
     return TrainingSettings.from_config(plain, model.fits_directly)
 
 
-def _balances(request: Request, settings: DictConfig, model: Recognizer) -> bool:
-    """Whether trainings on further clips show as many of every class: those of feature files do.
-
-    Such files have twice to six times as many negative clips as others. With clips mixed in by
-    their own shares, recall of positive falls (docs/real_flow_shuffled.md).
-    """
-    further = bool(request.pretrain or request.mix)
-    given = OmegaConf.select(settings, "model.training.sampler") is not None
-    return further and _of_files(request) and not given and not model.fits_directly
-
-
 def _pretraining(settings: DictConfig, sizes: Sequence[int], model: Recognizer) -> TrainingSettings:
     """The settings of pretraining; those that refer to the epochs follow its own.
 
@@ -362,35 +336,6 @@ def _pretraining(settings: DictConfig, sizes: Sequence[int], model: Recognizer) 
     if changed.pretraining.lr is not None:
         changed.model.training.optimizer.lr = changed.pretraining.lr
     return _training(changed, model)
-
-
-def _lr_factor(request: Request, options: Mapping[str, Any]) -> Any:
-    """``fine_tuning.lr_factor``, decided: a number, or "inner"."""
-    factor = options["fine_tuning"]["lr_factor"]
-    able = request.protocol == "strict" and request.split in ("loso", "cde", "cross")
-    if factor == "auto":
-        return "inner" if able and _of_files(request) else 1.0
-    if factor == "inner" and not able:
-        raise config.ConfigError(
-            "fine_tuning.lr_factor=inner is for loso, cde and cross under the strict protocol, not "
-            f"for {request.split} under {request.protocol}; give a number"
-        )
-    return factor
-
-
-def _mixed_until(request: Request, options: Mapping[str, Any], model: Recognizer) -> float:
-    """``mixed_until``, decided."""
-    share = options["mixed_until"]
-    if share != "auto":
-        return float(share)
-    if not (request.mix and _of_files(request)) or model.fits_directly:
-        return 1.0
-    logger.info("clips mixed in take part in 0.67 of the epochs (mixed_until=1: in all)")
-    return 0.67
-
-
-def _of_files(request: Request) -> bool:
-    return all(path.suffix == ".npz" for path in (*request.data, *request.test))
 
 
 def _curriculum(schedule: Any, parts: Sequence[Part]) -> Curriculum | None:

@@ -100,6 +100,11 @@ class Request:
         return {**own, "mix": self.mix, "pretrain": self.pretrain}
 
     @property
+    def tests_files(self) -> bool:
+        """Whether all clips under test come from feature files."""
+        return all(path.suffix == ".npz" for path in (*self.data, *self.test))
+
+    @property
     def scheme(self) -> str:
         """Label scheme of the stores."""
         return self.classes or ("three" if self.split == "cde" else "five")

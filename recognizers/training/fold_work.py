@@ -343,7 +343,7 @@ def _settings(work: Work, weights: Weights | None, way: Way | None = None) -> Tr
     if weights is None:
         return work.training
     # Where folds choose, fine_tuning has the rates of training.
-    return work.fine_tuning if way is None else work.fine_tuning.at_rates_times(way.lr_factor)
+    return work.fine_tuning.at_rates_times(1.0 if way is None else way.lr_factor)
 
 
 def _model(work: Work, weights: Weights | None, device: torch.device) -> Recognizer:

@@ -111,9 +111,9 @@ class Training:
             the other clips alone, as often as all before.
 
     Attributes:
-        rows: positions of the clips to train on, during ``run`` of those of the epoch. Class
-            weights, the statistics of standardised inputs and the banks of augmentations are
-            computed from all of the former, and only those.
+        rows: positions of the clips to train on; while ``run`` is at it, those of the epoch. Class
+            weights, the statistics of standardised inputs and the banks of augmentations come from
+            all clips to train on, and no others.
         weights: (C,) class weights, if the model needs them.
         statistics: mean and standard deviation of each standardised input.
         banks: what augmentations borrow from, by input.
