@@ -115,8 +115,11 @@ class CapsuleNet(Recognizer):
         class_size: D, length of a class capsule's vector.
         routings: iterations of the routing, 1 or more.
         weights: of the trunk, ``"imagenet"`` or ``"none"``, random.
+        subtract_onset: whether the trunk reads the change since the onset frame, in [-1, 1],
+            instead of the frame.
 
     Shape:
+        - onset: (B, 3, image_size, image_size) RGB in [0, 1]; only with ``subtract_onset``
         - apex: (B, training_frames, 3, image_size, image_size) RGB in [0, 1], the apex frame first;
           (B, 3, image_size, image_size) of one frame
         - output: ``logits`` (B, C), ``features`` (B, C * D), the class capsules; extras ``lengths``
@@ -145,6 +148,7 @@ class CapsuleNet(Recognizer):
         class_size: int = 16,
         routings: int = 3,
         weights: Weights = "none",
+        subtract_onset: bool = False,
     ) -> None:
         super().__init__(num_classes)
         check_counts(
@@ -165,11 +169,12 @@ class CapsuleNet(Recognizer):
                 f"kernel_size={kernel_size}, that a place is left for capsules; got {image_size}"
             )
         size, rgb = (image_size, image_size), ("red", "green", "blue")
-        self.inputs = {
-            "apex": InputSpec("apex", rgb, size)
+        self.inputs = {"onset": InputSpec("onset", rgb, size)} if subtract_onset else {}
+        self.inputs["apex"] = (
+            InputSpec("apex", rgb, size)
             if training_frames == 1
             else InputSpec("near_apex", rgb, size, training_frames)
-        }
+        )
         self.trunk = resnet18_layers(weights, *_TRUNK)
         self.convolution = nn.Conv2d(_TRUNK_WIDTH, width, kernel_size)
         self.primary = PrimaryCapsules(width, primary_types, primary_size, kernel_size)
@@ -177,10 +182,11 @@ class CapsuleNet(Recognizer):
             primary_types * places**2, primary_size, num_classes, class_size, routings
         )
 
-    def forward(self, *, apex: Tensor) -> Output:
+    def forward(self, *, apex: Tensor, onset: Tensor | None = None) -> Output:
         """Recognise apex frames; see the class for the shapes."""
-        self.check_inputs(apex=apex)
-        x = self.trunk(draw_frame(apex, self.training))  # (B, 256, 28, 28)
+        self.check_inputs(apex=apex, **({} if onset is None else {"onset": onset}))
+        frame = draw_frame(apex, self.training)
+        x = self.trunk(frame if onset is None else frame - onset)  # (B, 256, 28, 28)
         x = self.convolution(x).relu()  # (B, 256, 20, 20)
         u = self.primary(x)  # (B, 1152, 8), of 6 x 6 places
         v = self.capsules(u)  # (B, C, 16)

@@ -26,7 +26,7 @@ def seed() -> None:
 
 def tiny(num_classes: int = 3, **options: Any) -> CapsuleNet:
     small = model_config("capsulenet_tiny")["options"]
-    options = {**small, "training_frames": 1, **options}
+    options = {**small, "training_frames": 1, "subtract_onset": False, **options}
     model = recognizers.create_model("capsulenet", num_classes, **options)
     assert isinstance(model, CapsuleNet)
     return model
@@ -158,6 +158,23 @@ def test_training_draws_any_of_the_frames_and_answers_are_about_the_apex() -> No
         model.eval()(apex=frames)
     assert torch.equal(seen[-1], frames[:, 0])
     assert tiny(training_frames=1).inputs["apex"].made_of == "apex"
+
+
+def test_changes_since_the_onset_are_read_where_asked_for() -> None:
+    model = tiny(training_frames=5, subtract_onset=True)
+    told = {name: (spec.made_of, spec.shape) for name, spec in model.inputs.items()}
+    assert told == {"onset": ("onset", (3, 40, 40)), "apex": ("near_apex", (5, 3, 40, 40))}
+    seen: list[Tensor] = []
+    model.trunk.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    onset, apex = torch.rand(2, 3, 40, 40), torch.rand(2, 5, 3, 40, 40)
+    with torch.no_grad():
+        model(onset=onset, apex=apex)
+        model.eval()(onset=onset, apex=apex)
+    for sample in range(2):
+        assert any(torch.equal(seen[0][sample], frame - onset[sample]) for frame in apex[sample])
+    assert torch.equal(seen[1], apex[:, 0] - onset)
+    with pytest.raises(ValueError, match="inputs are onset, apex; got apex"):
+        model(apex=apex)
 
 
 def test_margin_loss_by_hand() -> None:
