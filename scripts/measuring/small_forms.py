@@ -69,7 +69,7 @@ SMALL: Mapping[str, Small] = {
         ("model.options.c=10.0",),
     ),
     "capsulenet": Small(
-        10,
+        6,
         16,
         "its crops moved 8 of 40 pixels, as the full form's of 224; with one learning rate for "
         "all, its capsules, whose weights begin at 0.01, settled on one answer before the trunk, "
@@ -80,7 +80,7 @@ SMALL: Mapping[str, Small] = {
         steady=True,
     ),
     "dssn": Small(40, 15),
-    "dual_branch": Small(6, 10, hurried=("model.training.optimizer.lr=1.0e-3",)),
+    "dual_branch": Small(6, 10, lr_factor=1.0, hurried=("model.training.optimizer.lr=1.0e-3",)),
     "elrcn": Small(20, 30, heart=600),
     "frl_dgt": Small(8, 24, _RATE),
     "frl_dgt_s": Small(5, 30, _RATE),
