@@ -78,11 +78,21 @@ SMALL: Mapping[str, Small] = {
         "(UAR 0.245): it reads the change since the onset",
         heart=300,
         steady=True,
+        lr_factor=1.0,
     ),
     "dssn": Small(40, 15),
     "dual_branch": Small(6, 10, lr_factor=1.0, hurried=("model.training.optimizer.lr=1.0e-3",)),
     "elrcn": Small(20, 30, heart=600),
-    "frl_dgt": Small(8, 24, _RATE),
+    "frl_dgt": Small(
+        12,
+        24,
+        _RATE,
+        lr_factor=1.0,
+        hurried=(
+            "model.training.optimizer.lr=2.0e-3",
+            "model.training.optimizer.groups.dgm.lr=2.0e-3",
+        ),
+    ),
     "frl_dgt_s": Small(5, 30, _RATE),
     "lbp_top_svm": Small(
         None,
