@@ -82,7 +82,8 @@ SMALL: Mapping[str, Small] = {
         heart=300,
         steady=True,
         lr_factor=1.0,
-        anew="fine-tuned at a tenth of its rates, it lost 0.115 on CASME II with the AU warp's clips",
+        anew="fine-tuned at a tenth of its rates, it lost 0.115 on CASME II with the AU warp's "
+        "clips",
     ),
     "dssn": Small(40, 15),
     "dual_branch": Small(
@@ -102,8 +103,8 @@ SMALL: Mapping[str, Small] = {
             "model.training.optimizer.lr=2.0e-3",
             "model.training.optimizer.groups.dgm.lr=2.0e-3",
         ),
-        anew="after 8 epochs at its small form's rates, and fine-tuned at a tenth of them, it gained "
-        "0.077 and lost 0.118",
+        anew="after 8 epochs at its small form's rates, and fine-tuned at a tenth of them, it "
+        "gained 0.077 and lost 0.118",
     ),
     "frl_dgt_s": Small(5, 30, _RATE),
     "lbp_top_svm": Small(
